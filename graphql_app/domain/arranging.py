@@ -1,0 +1,98 @@
+"""The rules for changing a workstation: what may be asked of one in its present state, as the fields to write."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from graphql_app.domain.errors import Conflict, InvalidInput, VersionConflict
+from graphql_app.domain.workstation import MAY_FOLLOW, Employee, Status, Workstation, may_become
+
+NAME_MOST = 100
+NOTES_MOST = 10_000
+EQUIPMENT_MOST = 20_000
+COORDINATE_BELOW = 100_000_000  # numeric(10,2)
+
+
+def require_version(workstation: Workstation, expected: int | None) -> None:
+    """Raises VersionConflict with the current state when somebody else was faster."""
+    if expected is not None and workstation.version != expected:
+        raise VersionConflict(
+            "Somebody else changed this workstation meanwhile; look at `current` and decide again.",
+            workstation,
+            expectedVersion=expected,
+        )
+
+
+def change_status(workstation: Workstation, status: Status) -> dict[str, Any]:
+    """Raises Conflict when the table of transitions does not allow it. Who frees a desk, frees it of its occupant."""
+    if not may_become(workstation.status, status):
+        allowed = sorted(MAY_FOLLOW[workstation.status])
+        raise Conflict(
+            f"{workstation.status.upper()} cannot become {status.upper()}; "
+            f"it may become {' or '.join(name.upper() for name in allowed)}.",
+            allowed=[name.upper() for name in allowed],
+        )
+    changes: dict[str, Any] = {"status": status.value}
+    if status is Status.AVAILABLE:
+        changes["employee_key"] = None
+    return changes
+
+
+def assign(workstation: Workstation, employee: Employee) -> dict[str, Any]:
+    """Raises Conflict when somebody else sits there, or when the desk cannot be occupied now."""
+    occupant = workstation.employee
+    if workstation.status is Status.OCCUPIED and occupant is not None and occupant.key != employee.key:
+        raise Conflict("Somebody else sits there; release the workstation first.")
+    return {**change_status(workstation, Status.OCCUPIED), "employee_key": employee.key}
+
+
+def release(workstation: Workstation) -> dict[str, Any]:
+    """Frees the desk. One that is free already stays as it is."""
+    return change_status(workstation, Status.AVAILABLE)
+
+
+def checked(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The values to write, each within its bounds. Raises InvalidInput naming the field."""
+    for field, check in _CHECKS.items():
+        if field in values:
+            check(field, values[field])
+    if ("building" in values) != ("floor_number" in values):
+        raise InvalidInput("`building` and `floorNumber` go together.", field="floorNumber")
+    kept = dict(values)
+    if isinstance(kept.get("name"), str):
+        kept["name"] = kept["name"].strip()
+    return kept
+
+
+def _text(most: int, *, required: bool = False) -> Any:
+    def check(field: str, value: str | None) -> None:
+        if value is None and not required:
+            return
+        if value is None or (required and not value.strip()):
+            raise InvalidInput(f"`{field}` must not be empty.", field=field)
+        if len(value) > most or "\x00" in value:
+            raise InvalidInput(f"`{field}` takes at most {most} characters, none of them NUL.", field=field)
+
+    return check
+
+
+def _number(field: str, value: float | None) -> None:
+    if value is None or not math.isfinite(value) or abs(value) >= COORDINATE_BELOW:
+        raise InvalidInput(f"`{field}` must be a number below {COORDINATE_BELOW:,}.", field=field)
+
+
+def _size(field: str, value: float | None) -> None:
+    _number(field, value)
+    if value is not None and round(value, 2) <= 0:
+        raise InvalidInput(f"`{field}` must be above 0.", field=field)
+
+
+_CHECKS = {
+    "name": _text(NAME_MOST, required=True),
+    "notes": _text(NOTES_MOST),
+    "equipment": _text(EQUIPMENT_MOST),
+    "x_position": _number,
+    "y_position": _number,
+    "width": _size,
+    "height": _size,
+}

@@ -1,0 +1,107 @@
+"""What changed, and what a viewer is told of it."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import NamedTuple
+from uuid import UUID
+
+from graphql_app.domain.access import View, redact
+from graphql_app.domain.filters import WorkstationFilter
+from graphql_app.domain.workstation import Place, Workstation
+
+
+class Head(NamedTuple):
+    """How far a history has come: the epoch names the history, the revision counts its changes."""
+
+    epoch: UUID
+    revision: int
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One committed change of a workstation. `before` is None when it was created, `after` when it was deleted."""
+
+    revision: int
+    workstation_id: int
+    logged_at: datetime
+    before: Workstation | None
+    after: Workstation | None
+
+    def places(self) -> set[Place | None]:
+        """The floors that can notice it."""
+        return {state.place for state in (self.before, self.after) if state is not None}
+
+
+class Kind(StrEnum):
+    SNAPSHOT = "snapshot"
+    CHANGES = "changes"
+    RESYNC = "resync"
+    PROGRESS = "progress"
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """All that is new since the last one, redacted. `revision` is where the next one starts."""
+
+    kind: Kind
+    revision: int
+    workstations: Sequence[Workstation] = ()
+    removed: Sequence[int] = ()
+    merged: bool = False
+    complete: bool = True
+    reason: str | None = None  # of a RESYNC
+
+
+class Merged(NamedTuple):
+    """What one workstation went through: its first unread state and its last."""
+
+    before: Workstation | None
+    after: Workstation | None
+    changes: int
+
+
+def add(merged: dict[int, Merged], change: Change) -> None:
+    """Notes one more change of its workstation: the first `before` stays, the last `after` counts."""
+    seen = merged.get(change.workstation_id)
+    before, changes = (seen.before, seen.changes) if seen is not None else (change.before, 0)
+    merged[change.workstation_id] = Merged(before, change.after, changes + 1)
+
+
+def merge(changes: Iterable[Change]) -> dict[int, Merged]:
+    """Each workstation's first `before` and last `after`, by id, in the order of first change."""
+    merged: dict[int, Merged] = {}
+    for change in changes:
+        add(merged, change)
+    return merged
+
+
+def tell(merged: dict[int, Merged], matching: WorkstationFilter, view: View, revision: int) -> Batch:
+    """What a view that follows `matching` is told: new states, removals, and nothing of what it cannot notice."""
+    states: list[Workstation] = []
+    removed: list[int] = []
+    several = False
+    for workstation_id, (before, after, changes) in merged.items():
+        was = before is not None and matching.matches(before)
+        if after is not None and matching.matches(after):
+            shown = redact(view, after)
+            if was and before is not None and redact(view, before) == shown:
+                continue
+            states.append(shown)
+        elif was:
+            removed.append(workstation_id)
+        else:
+            continue
+        several = several or changes > 1
+    return Batch(Kind.CHANGES, revision, states, removed, merged=several)
+
+
+def rewind(rows: Iterable[Workstation], unnumbered: Iterable[Change]) -> list[Workstation]:
+    """The rows as they were before the changes that have no revision yet: exactly the state at the head."""
+    state = {row.id: row for row in rows}
+    for workstation_id, (before, _, _) in merge(unnumbered).items():
+        state.pop(workstation_id, None)
+        if before is not None:
+            state[workstation_id] = before
+    return sorted(state.values(), key=lambda row: row.id)

@@ -1,0 +1,83 @@
+"""What the server refuses, and why: a small tree of nouns, each with a stable code.
+
+Refusal
+├── InvalidInput        a value that cannot be right; says which field
+│   └── UnknownCursor   a cursor that was not made here
+├── Unauthenticated     no token, or one that is not valid
+├── Forbidden           a token without the scope that this needs
+├── NotFound            no such thing, or none that you may know of
+├── Conflict            it changed meanwhile, or its state does not allow this
+│   ├── VersionConflict carries the current state
+│   └── NameTaken       another workstation of that floor has the name
+├── TooMany             a limit; says which, and what was asked
+├── ReadOnly            the database takes no writes at present
+└── Unavailable         a server behind this one does not answer; try again
+"""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from graphql_app.domain.workstation import Workstation
+
+
+class Refusal(Exception):
+    """Something asked for is refused. `data` holds the reason in figures, safe to show to whoever asked."""
+
+    code: ClassVar[str] = "REFUSED"
+
+    def __init__(self, message: str, **data: Any) -> None:
+        super().__init__(message)
+        self.message = message
+        self.data: Mapping[str, Any] = data
+
+
+class InvalidInput(Refusal):
+    code = "INVALID_INPUT"
+
+    def __init__(self, message: str, *, field: str | None = None, **data: Any) -> None:
+        super().__init__(message, **({"field": field} if field else {}), **data)
+        self.field = field
+
+
+class UnknownCursor(InvalidInput):
+    pass
+
+
+class Unauthenticated(Refusal):
+    code = "UNAUTHENTICATED"
+
+
+class Forbidden(Refusal):
+    code = "FORBIDDEN"
+
+
+class NotFound(Refusal):
+    code = "NOT_FOUND"
+
+
+class Conflict(Refusal):
+    code = "CONFLICT"
+
+
+class VersionConflict(Conflict):
+    """Somebody else was faster. `current` is redacted for whoever asked before it leaves services/."""
+
+    def __init__(self, message: str, current: Workstation, **data: Any) -> None:
+        super().__init__(message, **data)
+        self.current = current
+
+
+class NameTaken(Conflict):
+    code = "NAME_TAKEN"
+
+
+class TooMany(Refusal):
+    code = "TOO_MANY"
+
+
+class ReadOnly(Refusal):
+    code = "READ_ONLY"
+
+
+class Unavailable(Refusal):
+    code = "UNAVAILABLE"

@@ -1,0 +1,104 @@
+"""Which workstations are meant: one filter, matched in memory against live changes and turned into SQL by the store."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, fields
+from typing import Any
+from uuid import UUID
+
+from graphql_app.domain.errors import InvalidInput
+from graphql_app.domain.workstation import Place, Status, Workstation
+
+TEXT_MOST = 100
+IDS_MOST = 500
+
+
+@dataclass(frozen=True, slots=True)
+class WorkstationFilter:
+    """All that is given must hold; None asks nothing. Texts are matched as part of the value, whatever the case."""
+
+    ids: frozenset[int] | None = None
+    building: str | None = None
+    floor_number: int | None = None
+    department_ids: frozenset[int] | None = None
+    statuses: frozenset[Status] | None = None
+    employee_key: UUID | None = None
+    name_contains: str | None = None
+    equipment_contains: str | None = None
+    x_min: float | None = None
+    x_max: float | None = None
+    y_min: float | None = None
+    y_max: float | None = None
+    employee_number: str | None = None
+
+    def matches(self, workstation: Workstation) -> bool:
+        return all(test(self, workstation) for test in _TESTS)
+
+    def guarded_fields(self) -> Iterable[str]:
+        """The guarded fields of Workstation that this filter would tell about."""
+        return [field for name, field in _GUARDED_BY.items() if getattr(self, name) is not None]
+
+    @property
+    def place(self) -> Place | None:
+        """The one floor that this filter stays on, if it does."""
+        if self.building is None or self.floor_number is None:
+            return None
+        return Place(self.building, self.floor_number)
+
+    def normalised(self) -> tuple[tuple[str, Any], ...]:
+        """What is asked, in one order whatever way it was written: equal for filters that mean the same."""
+        pairs = ((f.name, getattr(self, f.name)) for f in fields(self))
+        return tuple(
+            (name, sorted(map(str, value)) if isinstance(value, frozenset) else str(value))
+            for name, value in pairs
+            if value is not None
+        )
+
+
+def checked(matching: WorkstationFilter) -> WorkstationFilter:
+    """The filter itself. Raises InvalidInput when a part of it is out of bounds."""
+    for name in ("name_contains", "equipment_contains"):
+        text = getattr(matching, name)
+        if text is not None and (len(text) > TEXT_MOST or "\x00" in text):
+            raise InvalidInput(f"{name} takes at most {TEXT_MOST} characters, none of them NUL.", field=name)
+    for name in ("ids", "department_ids"):
+        values = getattr(matching, name)
+        if values is not None and len(values) > IDS_MOST:
+            raise InvalidInput(f"{name} takes at most {IDS_MOST} ids, {len(values)} were given.", field=name)
+    return matching
+
+
+_GUARDED_BY = {
+    "x_min": "x_position",
+    "x_max": "x_position",
+    "y_min": "y_position",
+    "y_max": "y_position",
+    "employee_number": "employee_id",
+}
+
+
+_LOWER = {upper: upper + 32 for upper in range(ord("A"), ord("Z") + 1)}
+
+
+def _contains(text: str | None, part: str | None) -> bool:
+    """Folds ASCII only, as lower() does under the collation "C": memory and SQL must never disagree."""
+    return part is None or (text is not None and part.translate(_LOWER) in text.translate(_LOWER))
+
+
+_Test = Callable[[WorkstationFilter, Workstation], bool]
+
+
+_TESTS: tuple[_Test, ...] = (
+    lambda f, w: f.ids is None or w.id in f.ids,
+    lambda f, w: f.building is None or w.building == f.building,
+    lambda f, w: f.floor_number is None or w.floor_number == f.floor_number,
+    lambda f, w: f.department_ids is None or (w.department is not None and w.department.id in f.department_ids),
+    lambda f, w: f.statuses is None or w.status in f.statuses,
+    lambda f, w: f.employee_key is None or (w.employee is not None and w.employee.key == f.employee_key),
+    lambda f, w: f.employee_number is None or w.employee_id == f.employee_number,
+    lambda f, w: _contains(w.name, f.name_contains),
+    lambda f, w: _contains(w.equipment, f.equipment_contains),
+    lambda f, w: f.x_min is None or (w.x_position is not None and w.x_position >= f.x_min),
+    lambda f, w: f.x_max is None or (w.x_position is not None and w.x_position <= f.x_max),
+    lambda f, w: f.y_min is None or (w.y_position is not None and w.y_position >= f.y_min),
+    lambda f, w: f.y_max is None or (w.y_position is not None and w.y_position <= f.y_max),
+)

@@ -1,0 +1,59 @@
+"""Pages of a list that changes while it is read: keyset paging, which neither skips nor repeats."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Generic, TypeVar
+
+from graphql_app.domain.errors import InvalidInput, TooMany
+
+T = TypeVar("T")
+
+
+class OrderField(StrEnum):
+    ID = "id"
+    NAME = "name"
+    STATUS = "status"
+    BUILDING = "building"
+    FLOOR_NUMBER = "floor_number"
+    CREATED_AT = "created_at"
+    UPDATED_AT = "updated_at"
+    X_POSITION = "x_position"
+    Y_POSITION = "y_position"
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    field: OrderField
+    descending: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A part of an ordered list: `size` rows after one key or before another. Keys are the values ordered by, id last."""
+
+    size: int
+    after: tuple[Any, ...] | None = None
+    before: tuple[Any, ...] | None = None
+    backward: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[T]):
+    rows: Sequence[T]
+    has_next: bool
+    has_previous: bool
+
+
+def sized(first: int | None, last: int | None, *, default: int, most: int) -> tuple[int, bool]:
+    """How many rows, and whether from the end. Raises InvalidInput or TooMany, saying what is allowed."""
+    if first is not None and last is not None:
+        raise InvalidInput("Give `first` or `last`, not both.", field="last")
+    name, size = ("last", last) if last is not None else ("first", first)
+    if size is None:
+        return default, False
+    if size < 0:
+        raise InvalidInput(f"`{name}` must not be negative.", field=name)
+    if size > most:
+        raise TooMany(f"`{name}` is at most {most}, {size} were asked for; page on with `after`.", limit=most, asked=size)
+    return size, last is not None

@@ -1,0 +1,43 @@
+"""What leaves the server and comes back, or passes through another server, is sealed: it can be neither read nor made up."""
+
+import os
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from binascii import Error as NotBase64
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+
+class BrokenSeal(Exception):
+    """Not made with this key for this purpose, or changed on the way."""
+
+
+class Seal:
+    """AES-256-GCM with a random nonce, so that equal contents do not look equal. One key a purpose, from one secret."""
+
+    def __init__(self, secret: str, purpose: str) -> None:
+        key = HKDF(SHA256(), 32, salt=None, info=f"graphql_app {purpose}".encode()).derive(secret.encode())
+        self._cipher = AESGCM(key)
+
+    def close(self, content: bytes) -> bytes:
+        nonce = os.urandom(12)
+        return nonce + self._cipher.encrypt(nonce, content, None)
+
+    def open(self, sealed: bytes) -> bytes:
+        """Raises BrokenSeal."""
+        try:
+            return self._cipher.decrypt(sealed[:12], sealed[12:], None)
+        except (InvalidTag, ValueError) as error:
+            raise BrokenSeal from error
+
+    def close_text(self, content: bytes) -> str:
+        return urlsafe_b64encode(self.close(content)).rstrip(b"=").decode()
+
+    def open_text(self, sealed: str) -> bytes:
+        """Raises BrokenSeal."""
+        try:
+            return self.open(urlsafe_b64decode(sealed.encode("ascii") + b"=" * (-len(sealed) % 4)))
+        except (NotBase64, UnicodeEncodeError) as error:
+            raise BrokenSeal from error

@@ -1,0 +1,108 @@
+"""A desk on a floor plan, the people and places around it, and which status may follow which."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from uuid import UUID
+
+
+class Status(StrEnum):
+    AVAILABLE = "available"
+    OCCUPIED = "occupied"
+    MAINTENANCE = "maintenance"
+    RESERVED = "reserved"
+
+
+# Which status may follow which. A desk comes out of maintenance free: whoever sat there is assigned anew.
+MAY_FOLLOW: dict[Status, frozenset[Status]] = {
+    Status.AVAILABLE: frozenset({Status.OCCUPIED, Status.MAINTENANCE, Status.RESERVED}),
+    Status.OCCUPIED: frozenset({Status.AVAILABLE, Status.MAINTENANCE}),
+    Status.RESERVED: frozenset({Status.AVAILABLE, Status.OCCUPIED, Status.MAINTENANCE}),
+    Status.MAINTENANCE: frozenset({Status.AVAILABLE}),
+}
+
+
+def may_become(now: Status, then: Status) -> bool:
+    """Whether a workstation may go from `now` to `then`. Staying as it is always may."""
+    return now == then or then in MAY_FOLLOW[now]
+
+
+@dataclass(frozen=True, slots=True)
+class Department:
+    id: int
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Employee:
+    """`key` is the public identity; neither the row number nor the employee number is ever made part of an ID."""
+
+    key: UUID
+    name: str
+    department: Department | None
+    employee_number: str | None  # guarded
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A floor, named as workstations refer to it."""
+
+    building: str
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class Floor:
+    id: int
+    building: str
+    number: int
+    name: str
+
+    @property
+    def place(self) -> Place:
+        return Place(self.building, self.number)
+
+
+@dataclass(frozen=True, slots=True)
+class Workstation:
+    """One desk. Coordinates and sizes share one unit, the floor plan's.
+
+    Two are equal when they show the same: `version` and `updated_at` take no part, as they change with hidden fields too.
+    """
+
+    id: int
+    name: str
+    status: Status
+    building: str | None
+    floor_number: int | None
+    floor_name: str | None
+    department: Department | None
+    employee: Employee | None
+    x_position: float | None  # guarded, as the next three
+    y_position: float | None
+    width: float | None
+    height: float | None
+    employee_id: str | None  # the occupant's employee number (工号); guarded
+    equipment: str | None  # JSON, as it was written
+    notes: str | None
+    created_at: datetime
+    updated_at: datetime | None = field(compare=False)  # guarded, as version
+    version: int | None = field(compare=False)
+
+    @property
+    def place(self) -> Place | None:
+        if self.building is None or self.floor_number is None:
+            return None
+        return Place(self.building, self.floor_number)
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """How many workstations of a group are in each status. `key` names the group; None when there is but one."""
+
+    key: str | None
+    by_status: dict[Status, int]
+
+    @property
+    def total(self) -> int:
+        return sum(self.by_status.values())

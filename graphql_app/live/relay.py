@@ -1,0 +1,144 @@
+"""From process to process, through broadcaster; whoever misses a message reads the log."""
+
+import asyncio
+from contextlib import suppress
+from dataclasses import dataclass
+from uuid import UUID
+
+import orjson
+from broadcaster import Broadcast
+from redis.exceptions import RedisError
+
+from graphql_app.domain.change import Change, Head
+from graphql_app.domain.errors import Unavailable
+from graphql_app.live.hub import Hub
+from graphql_app.observe import FeedFailed, GapFilled, Resynced, note
+from graphql_app.store import outbox
+from graphql_app.store.broadcast import MAYBE_MISSED, RedisBackend
+from graphql_app.store.database import Database
+
+CHANNEL = "graphql_app:changes"
+SILENT_SECONDS = 1.0  # the leader is heard every 0.5 s; who hears nothing reads the head itself
+ALONE_SECONDS = 0.1  # the same while Redis is away: the log is all there is
+INBOX_MOST = 1000
+FILL_AT_ONCE = 2000
+UNSENT_MOST = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """The changes with previous < revision <= head.revision."""
+
+    previous: int
+    head: Head
+    changes: list[Change]
+
+
+def encoded(numbered: outbox.Numbered) -> bytes:
+    return orjson.dumps(
+        {
+            "epoch": str(numbered.head.epoch),
+            "previous": numbered.previous,
+            "revision": numbered.head.revision,
+            "changes": numbered.changes,
+        }
+    )
+
+
+def decoded(content: bytes) -> Message:
+    message = orjson.loads(content)
+    head = Head(UUID(message["epoch"]), message["revision"])
+    changes = [outbox.decoded(change) for change in message["changes"] if change["entity"] == "workstation"]
+    return Message(message["previous"], head, changes)
+
+
+def _put(queue: asyncio.Queue[bytes], content: bytes) -> None:
+    """Drops the oldest when the queue is full: who misses it notices the gap and reads the log."""
+    if queue.full():
+        queue.get_nowait()
+    queue.put_nowait(content)
+
+
+class Relay:
+    """Sends what this process numbers, if it leads, and hands every change to the hub: in order, each once."""
+
+    def __init__(self, database: Database, broadcast: Broadcast, backend: RedisBackend, hub: Hub) -> None:
+        self._database = database
+        self._broadcast = broadcast
+        self._backend = backend
+        self._hub = hub
+        self._inbox: asyncio.Queue[bytes] = asyncio.Queue(INBOX_MOST)
+        self._unsent: asyncio.Queue[bytes] = asyncio.Queue(UNSENT_MOST)
+
+    async def run(self) -> None:
+        """Never returns; end it by cancelling."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._listen(), name="relay listener")
+            tasks.create_task(self._publish(), name="relay publisher")
+            while True:
+                await self._once()
+
+    def send(self, numbered: outbox.Numbered) -> None:
+        """To this process at once, to the others through Redis; never waits for Redis."""
+        content = encoded(numbered)
+        _put(self._inbox, content)
+        _put(self._unsent, content)
+
+    async def _publish(self) -> None:
+        while True:
+            content = await self._unsent.get()
+            if self._backend.connected:
+                with suppress(RedisError, OSError, TimeoutError):  # noted by the backend; the log has it all
+                    await self._broadcast.publish(CHANNEL, content)
+
+    async def _listen(self) -> None:
+        async with self._broadcast.subscribe(CHANNEL) as subscriber:
+            while True:
+                event = await subscriber.get()
+                content: bytes = event.message  # type: ignore[assignment]  # our backend hands bytes through
+                _put(self._inbox, content)
+
+    async def _once(self) -> None:
+        try:
+            async with asyncio.timeout(SILENT_SECONDS if self._backend.connected else ALONE_SECONDS):
+                content = await self._inbox.get()
+        except TimeoutError:
+            content = MAYBE_MISSED
+        try:
+            if content == MAYBE_MISSED:
+                await self._read_log()
+            else:
+                await self._accept(decoded(content))
+        except Unavailable as error:
+            note(FeedFailed(error))
+            await asyncio.sleep(ALONE_SECONDS)
+
+    async def _accept(self, message: Message) -> None:
+        head = self._hub.head
+        if head is None or message.head.epoch != head.epoch or message.previous > head.revision:
+            await self._read_log()
+            head = self._hub.head
+            assert head is not None
+        if message.head.epoch == head.epoch and message.head.revision > head.revision:
+            news = [change for change in message.changes if change.revision > head.revision]
+            self._hub.deliver(news, message.head)
+
+    async def _read_log(self) -> None:
+        """Brings the hub to the head of the log."""
+        async with self._database.reading() as connection:
+            target = await outbox.head(connection)
+            here = self._hub.head
+            if here is None:
+                self._hub.restart(target)
+                return
+            if here.epoch != target.epoch or here.revision < await outbox.kept_from(connection):
+                note(Resynced("another history" if here.epoch != target.epoch else "away for longer than the log is kept"))
+                self._hub.restart(target)
+                return
+            if target.revision > here.revision:
+                note(GapFilled(here.revision + 1, target.revision))
+            while here.revision < target.revision:
+                upto = Head(target.epoch, min(target.revision, here.revision + FILL_AT_ONCE))
+                changes = await outbox.changes_between(connection, here.revision, upto.revision)
+                self._hub.deliver(changes, upto)
+                here = upto

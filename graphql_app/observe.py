@@ -1,0 +1,135 @@
+"""What can happen, as a closed set of news. note() says it where it happens; ops/ listens and counts."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class OperationEnded:
+    kind: str  # query, mutation, subscription, or invalid
+    seconds: float
+    failed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Unexpected:
+    """An error nobody planned for: masked to the client, who is given the id; logged whole."""
+
+    id: str
+    where: str
+    error: BaseException
+
+
+@dataclass(frozen=True, slots=True)
+class SocketOpened:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class SocketClosed:
+    code: int
+
+
+@dataclass(frozen=True, slots=True)
+class Subscribed:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class Unsubscribed:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class ChangesNumbered:
+    count: int
+    revision: int
+
+
+@dataclass(frozen=True, slots=True)
+class ChangesDelivered:
+    """One payload went to `subscribers`; the oldest change in it was committed `oldest_seconds` ago."""
+
+    changes: int
+    subscribers: int
+    oldest_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class LeadershipChanged:
+    leading: bool
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class FeedFailed:
+    error: BaseException
+
+
+@dataclass(frozen=True, slots=True)
+class BroadcastConnected:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class BroadcastLost:
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class GapFilled:
+    """The relay missed messages and read the log instead."""
+
+    first: int
+    last: int
+
+
+@dataclass(frozen=True, slots=True)
+class Resynced:
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class RowsPruned:
+    table: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class PoolState:
+    in_use: int
+    size: int
+
+
+News = (
+    OperationEnded
+    | Unexpected
+    | SocketOpened
+    | SocketClosed
+    | Subscribed
+    | Unsubscribed
+    | ChangesNumbered
+    | ChangesDelivered
+    | LeadershipChanged
+    | FeedFailed
+    | BroadcastConnected
+    | BroadcastLost
+    | GapFilled
+    | Resynced
+    | RowsPruned
+    | PoolState
+)
+
+_listeners: list[Callable[[News], None]] = []
+
+
+def listen(listener: Callable[[News], None]) -> Callable[[], None]:
+    """Calls `listener` with all news from now on. Returns what ends that."""
+    _listeners.append(listener)
+    return lambda: _listeners.remove(listener)
+
+
+def note(news: News) -> None:
+    """Tells the listeners. Costs next to nothing when there are none."""
+    for listener in _listeners:
+        listener(news)

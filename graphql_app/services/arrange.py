@@ -1,0 +1,162 @@
+"""Changing the office: create, edit, move, delete, set the status, assign, release. Each is one transaction."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from graphql_app.domain import arranging
+from graphql_app.domain.access import Scope, Viewer, redact, require
+from graphql_app.domain.errors import InvalidInput, NotFound, VersionConflict
+from graphql_app.domain.workstation import Status, Workstation
+from graphql_app.store import queries
+from graphql_app.store.database import Database, Idempotency, Transaction
+
+
+@dataclass(frozen=True, slots=True)
+class Arranged:
+    """The row just written, redacted for its author, and the receipt of the transaction that wrote it."""
+
+    workstation: Workstation
+    receipt: str
+
+
+@dataclass(frozen=True, slots=True)
+class Removed:
+    workstation_id: int
+    receipt: str
+
+
+Rule = Callable[[Workstation, Transaction], Awaitable[Mapping[str, Any]]]
+
+
+class Arrange:
+    """Use cases of those who may write. `key` makes a repeated request do nothing twice and answer the same."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def create(self, viewer: Viewer, values: Mapping[str, Any], key: Idempotency | None = None) -> Arranged:
+        """Raises Forbidden, InvalidInput, NameTaken, ReadOnly."""
+        require(viewer, Scope.WRITE)
+        values = arranging.checked(values)
+        async with self._database.writing(viewer, key) as transaction:
+            if transaction.replayed is not None:
+                return await self._as_before(viewer, transaction)
+            created = await queries.insert_workstation(transaction.connection, values)
+            await transaction.remember(viewer, str(created.id))
+        return Arranged(redact(viewer.view, created), transaction.receipt)
+
+    async def edit(
+        self,
+        viewer: Viewer,
+        workstation_id: int,
+        values: Mapping[str, Any],
+        expected_version: int | None = None,
+        key: Idempotency | None = None,
+    ) -> Arranged:
+        """Raises Forbidden, NotFound, VersionConflict, InvalidInput, NameTaken, ReadOnly."""
+        changes = arranging.checked(values)
+
+        async def rule(_: Workstation, __: Transaction) -> Mapping[str, Any]:
+            return changes
+
+        return await self._change(viewer, workstation_id, rule, expected_version, key)
+
+    async def set_status(
+        self,
+        viewer: Viewer,
+        workstation_id: int,
+        status: Status,
+        expected_version: int | None = None,
+        key: Idempotency | None = None,
+    ) -> Arranged:
+        """Raises Forbidden, NotFound, VersionConflict, Conflict, ReadOnly."""
+
+        async def rule(current: Workstation, _: Transaction) -> Mapping[str, Any]:
+            return arranging.change_status(current, status)
+
+        return await self._change(viewer, workstation_id, rule, expected_version, key)
+
+    async def assign(
+        self,
+        viewer: Viewer,
+        workstation_id: int,
+        employee_key: UUID,
+        expected_version: int | None = None,
+        key: Idempotency | None = None,
+    ) -> Arranged:
+        """Raises Forbidden, NotFound, InvalidInput, VersionConflict, Conflict, ReadOnly."""
+
+        async def rule(current: Workstation, transaction: Transaction) -> Mapping[str, Any]:
+            found = await queries.employees_by_key(transaction.connection, [employee_key])
+            if employee_key not in found:
+                raise InvalidInput("There is no such employee.", field="employeeId")
+            return arranging.assign(current, found[employee_key])
+
+        return await self._change(viewer, workstation_id, rule, expected_version, key)
+
+    async def release(
+        self,
+        viewer: Viewer,
+        workstation_id: int,
+        expected_version: int | None = None,
+        key: Idempotency | None = None,
+    ) -> Arranged:
+        """Raises Forbidden, NotFound, VersionConflict, ReadOnly."""
+
+        async def rule(current: Workstation, _: Transaction) -> Mapping[str, Any]:
+            return arranging.release(current)
+
+        return await self._change(viewer, workstation_id, rule, expected_version, key)
+
+    async def delete(
+        self,
+        viewer: Viewer,
+        workstation_id: int,
+        expected_version: int | None = None,
+        key: Idempotency | None = None,
+    ) -> Removed:
+        """Raises Forbidden, NotFound, VersionConflict, ReadOnly."""
+        require(viewer, Scope.WRITE)
+        async with self._database.writing(viewer, key) as transaction:
+            if transaction.replayed is None:
+                await self._locked(viewer, transaction, workstation_id, expected_version)
+                await queries.delete_workstation(transaction.connection, workstation_id)
+                await transaction.remember(viewer, str(workstation_id))
+        return Removed(workstation_id, transaction.receipt)
+
+    async def _change(
+        self, viewer: Viewer, workstation_id: int, rule: Rule, expected: int | None, key: Idempotency | None
+    ) -> Arranged:
+        require(viewer, Scope.WRITE)
+        async with self._database.writing(viewer, key) as transaction:
+            if transaction.replayed is not None:
+                return await self._as_before(viewer, transaction)
+            saved = await self._locked(viewer, transaction, workstation_id, expected)
+            changes = await rule(saved, transaction)
+            if changes:
+                saved = await queries.update_workstation(transaction.connection, workstation_id, changes)
+            await transaction.remember(viewer, str(workstation_id))
+        return Arranged(redact(viewer.view, saved), transaction.receipt)
+
+    async def _locked(
+        self, viewer: Viewer, transaction: Transaction, workstation_id: int, expected: int | None
+    ) -> Workstation:
+        current = await queries.locked_workstation(transaction.connection, workstation_id)
+        if current is None:
+            raise NotFound("There is no such workstation; it may have been deleted.")
+        try:
+            arranging.require_version(current, expected)
+        except VersionConflict as conflict:
+            conflict.current = redact(viewer.view, current)
+            raise
+        return current
+
+    async def _as_before(self, viewer: Viewer, transaction: Transaction) -> Arranged:
+        """The answer to a repeated request: the workstation that the first one changed, as it is now."""
+        workstation_id = int(transaction.replayed or 0)
+        found = await queries.workstations_by_id(transaction.connection, [workstation_id])
+        if workstation_id not in found:
+            raise NotFound("The workstation of this idempotency key has been deleted since.")
+        return Arranged(redact(viewer.view, found[workstation_id]), transaction.receipt)

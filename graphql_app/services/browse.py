@@ -1,0 +1,163 @@
+"""Reading the office: lists, single things, figures. All of it leaves redacted for the view that asked."""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+from uuid import UUID
+
+from graphql_app.domain.access import Scope, Viewer, redact, redact_employee, require, require_fields
+from graphql_app.domain.filters import WorkstationFilter, checked
+from graphql_app.domain.paging import Order, Page, Window, sized
+from graphql_app.domain.workstation import Counts, Department, Employee, Floor, Place, Workstation
+from graphql_app.services.cursors import PageCursors
+from graphql_app.store import queries
+from graphql_app.store.database import Database
+
+PAGE_DEFAULT = 50
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Paging:
+    """The four Relay arguments, as they were given."""
+
+    first: int | None = None
+    after: str | None = None
+    last: int | None = None
+    before: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Listing(Generic[T]):
+    """A page, each row with the cursor that names its place."""
+
+    edges: Sequence[tuple[str, T]]
+    has_next: bool
+    has_previous: bool
+
+
+class Browse:
+    """Use cases of readers. `fields` says which fields of Workstation will be looked at; the rest is not fetched."""
+
+    def __init__(self, database: Database, cursors: PageCursors, *, page_most: int) -> None:
+        self._database = database
+        self._cursors = cursors
+        self._page_most = page_most
+
+    async def workstations(
+        self,
+        viewer: Viewer,
+        matching: WorkstationFilter,
+        orders: Sequence[Order],
+        paging: Paging,
+        fields: Collection[str] = queries.FIELDS,
+    ) -> Listing[Workstation]:
+        """A page of workstations. Raises Forbidden for a filter or an order that would tell of a hidden field."""
+        self._require_readable(viewer, matching)
+        require_fields(viewer.view, "Workstation", [order.field.value for order in orders])
+        orders = queries.complete(orders)
+        listing = ["workstations", matching.normalised(), [(o.field.value, o.descending) for o in orders]]
+        window = self._window(paging, listing)
+        async with self._database.reading() as connection:
+            page = await queries.page_of_workstations(connection, matching, orders, window, fields)
+        return self._listing(page, listing, lambda w: queries.key_of(w, orders), lambda w: redact(viewer.view, w))
+
+    async def workstation_count(self, viewer: Viewer, matching: WorkstationFilter) -> int:
+        self._require_readable(viewer, matching)
+        async with self._database.reading() as connection:
+            return await queries.count_workstations(connection, matching)
+
+    async def workstation_counts(
+        self, viewer: Viewer, matching: WorkstationFilter, group: str | None = None
+    ) -> list[Counts]:
+        """How many are in each status, in all or for each building, floor or department."""
+        self._require_readable(viewer, matching)
+        async with self._database.reading() as connection:
+            return await queries.workstation_counts(connection, matching, group)
+
+    async def workstations_by_id(
+        self, viewer: Viewer, ids: Collection[int], fields: Collection[str] = queries.FIELDS
+    ) -> Mapping[int, Workstation]:
+        require(viewer, Scope.READ)
+        async with self._database.reading() as connection:
+            found = await queries.workstations_by_id(connection, ids, fields)
+        return {key: redact(viewer.view, workstation) for key, workstation in found.items()}
+
+    async def workstations_by_place(
+        self, viewer: Viewer, places: Collection[Place], fields: Collection[str] = queries.FIELDS
+    ) -> Mapping[Place, list[Workstation]]:
+        require(viewer, Scope.READ)
+        async with self._database.reading() as connection:
+            found = await queries.workstations_by_place(connection, places, fields)
+        return {place: [redact(viewer.view, w) for w in group] for place, group in found.items()}
+
+    async def counts_by_place(self, viewer: Viewer, places: Collection[Place]) -> Mapping[Place, Counts]:
+        require(viewer, Scope.READ)
+        async with self._database.reading() as connection:
+            return await queries.counts_by_place(connection, places)
+
+    async def floors(self, viewer: Viewer, building: str | None = None) -> list[Floor]:
+        require(viewer, Scope.READ)
+        async with self._database.reading() as connection:
+            return await queries.all_floors(connection, building)
+
+    async def floors_by_place(self, viewer: Viewer, places: Collection[Place]) -> Mapping[Place, Floor]:
+        require(viewer, Scope.READ)
+        async with self._database.reading() as connection:
+            return await queries.floors_by_place(connection, places)
+
+    async def floors_by_id(self, viewer: Viewer, ids: Collection[int]) -> Mapping[int, Floor]:
+        require(viewer, Scope.READ)
+        async with self._database.reading() as connection:
+            return await queries.floors_by_id(connection, ids)
+
+    async def departments(self, viewer: Viewer) -> list[Department]:
+        require(viewer, Scope.READ)
+        async with self._database.reading() as connection:
+            return await queries.all_departments(connection)
+
+    async def departments_by_id(self, viewer: Viewer, ids: Collection[int]) -> Mapping[int, Department]:
+        require(viewer, Scope.READ)
+        async with self._database.reading() as connection:
+            return await queries.departments_by_id(connection, ids)
+
+    async def employees(
+        self, viewer: Viewer, paging: Paging, department_id: int | None = None, name_contains: str | None = None
+    ) -> Listing[Employee]:
+        """A page of employees, by name."""
+        require(viewer, Scope.READ)
+        checked(WorkstationFilter(name_contains=name_contains))
+        listing = ["employees", department_id, name_contains]
+        window = self._window(paging, listing)
+        async with self._database.reading() as connection:
+            page = await queries.page_of_employees(connection, window, department_id, name_contains)
+        return self._listing(page, listing, lambda e: [e.name, str(e.key)], lambda e: redact_employee(viewer.view, e))
+
+    async def employees_by_key(self, viewer: Viewer, keys: Collection[UUID]) -> Mapping[UUID, Employee]:
+        require(viewer, Scope.READ)
+        async with self._database.reading() as connection:
+            found = await queries.employees_by_key(connection, keys)
+        return {key: redact_employee(viewer.view, employee) for key, employee in found.items()}
+
+    async def own_employee(self, viewer: Viewer) -> Employee | None:
+        """The viewer's own record, whole: what is one's own is not hidden from one."""
+        if viewer.employee_key is None:
+            return None
+        async with self._database.reading() as connection:
+            return (await queries.employees_by_key(connection, [viewer.employee_key])).get(viewer.employee_key)
+
+    def _require_readable(self, viewer: Viewer, matching: WorkstationFilter) -> None:
+        require(viewer, Scope.READ)
+        require_fields(viewer.view, "Workstation", checked(matching).guarded_fields())
+
+    def _window(self, paging: Paging, listing: Any) -> Window:
+        size, backward = sized(paging.first, paging.last, default=PAGE_DEFAULT, most=self._page_most)
+        after = None if paging.after is None else self._cursors.decode(paging.after, listing, "after")
+        before = None if paging.before is None else self._cursors.decode(paging.before, listing, "before")
+        return Window(size, after, before, backward)
+
+    def _listing(
+        self, page: Page[T], listing: Any, key: Callable[[T], list[Any]], redacted: Callable[[T], T]
+    ) -> Listing[T]:
+        edges = [(self._cursors.encode(key(row), listing), redacted(row)) for row in page.rows]
+        return Listing(edges, page.has_next, page.has_previous)

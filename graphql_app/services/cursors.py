@@ -1,0 +1,75 @@
+"""What a client holds to come back with: a place in the history of changes, or a place in a list."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+from struct import Struct
+from typing import Any
+from uuid import UUID
+
+import orjson
+
+from graphql_app.domain.access import View
+from graphql_app.domain.change import Head
+from graphql_app.domain.errors import UnknownCursor
+from graphql_app.domain.filters import WorkstationFilter
+from graphql_app.domain.seal import BrokenSeal, Seal
+
+_LAYOUT = Struct("!16sQ8s")  # epoch, revision, digest of filter and view
+
+
+def _digest(*parts: Any) -> bytes:
+    return blake2b(orjson.dumps(parts), digest_size=8).digest()
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """A head, and whether it was given for the same filter and view."""
+
+    head: Head
+    is_for_this: bool
+
+
+class FeedCursors:
+    """Opaque and authenticated. Sealed with a random nonce, so that equal positions do not look equal:
+    a client cannot tell whether something hidden happened in between."""
+
+    def __init__(self, secret: str) -> None:
+        self._seal = Seal(secret, "feed cursor")
+
+    def encode(self, head: Head, matching: WorkstationFilter, view: View) -> str:
+        digest = _digest(matching.normalised(), sorted(view.scopes))
+        return self._seal.close_text(_LAYOUT.pack(head.epoch.bytes, head.revision, digest))
+
+    def decode(self, cursor: str, matching: WorkstationFilter, view: View) -> Position:
+        """Raises UnknownCursor for what was not made here."""
+        try:
+            epoch, revision, digest = _LAYOUT.unpack(self._seal.open_text(cursor))
+        except BrokenSeal as error:
+            raise UnknownCursor(
+                "This cursor was not made by this server. Leave `after` out to start from a snapshot.", field="after"
+            ) from error
+        wanted = _digest(matching.normalised(), sorted(view.scopes))
+        return Position(Head(UUID(bytes=epoch), revision), digest == wanted)
+
+
+class PageCursors:
+    """The values that a row is ordered by, sealed: a cursor reveals nothing, and fits only the list it came from."""
+
+    def __init__(self, secret: str) -> None:
+        self._seal = Seal(secret, "page cursor")
+
+    def encode(self, key: Sequence[Any], listing: Any) -> str:
+        return self._seal.close_text(_digest(listing) + orjson.dumps(key))
+
+    def decode(self, cursor: str, listing: Any, field: str) -> tuple[Any, ...]:
+        """Raises UnknownCursor for what was not made here, or for a list with another filter or order."""
+        try:
+            content = self._seal.open_text(cursor)
+        except BrokenSeal as error:
+            raise UnknownCursor(f"`{field}` is not a cursor of this server; leave it out to start.", field=field) from error
+        if content[:8] != _digest(listing):
+            raise UnknownCursor(
+                f"`{field}` belongs to a list with another filter or order; leave it out to start.", field=field
+            )
+        return tuple(orjson.loads(content[8:]))

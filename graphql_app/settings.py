@@ -1,0 +1,123 @@
+"""What the operator decides: the environment, read once into one frozen object."""
+
+import os
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+PREFIX = "GRAPHQL_APP_"
+
+Seconds = Annotated[float, Field(gt=0)]
+Count = Annotated[int, Field(gt=0)]
+
+
+class SettingsError(Exception):
+    """A setting is missing or wrong; the message names the variable and says what it takes."""
+
+
+class Settings(BaseSettings):
+    """Every setting, with its default. Variables are GRAPHQL_APP_<NAME>, but for the five that tools expect bare."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, populate_by_name=True, extra="ignore")
+
+    database_url: str | None = Field(None, validation_alias="DATABASE_URL", description="PostgreSQL 16 or newer")
+    redis_url: str | None = Field(None, validation_alias="REDIS_URL", description="Redis 7 or Valkey 8, or newer")
+    host: str = Field("127.0.0.1", validation_alias="HOST", description="address to listen on")
+    port: int = Field(8080, ge=0, le=65535, validation_alias="PORT", description="port to listen on; 0 picks a free one")
+    workers: Count = Field(1, validation_alias="WORKERS", description="server processes")
+
+    mode: Literal["development", "production"] = Field("development", description="production asks for real keys")
+    data: Path = Field(Path(".data"), description="embedded servers and development keys live here")
+    metrics_directory: Path | None = Field(None, description="shared by the workers; made by serve")
+
+    secret: SecretStr | None = Field(None, description="seals cursors and all that enters Redis; 32 characters or more")
+    token_private_key: SecretStr | None = Field(None, description="PEM, Ed25519 or RSA; signs tokens")
+    token_public_key: str | None = Field(None, description="PEM; verifies tokens that another service signs")
+    token_issuer: str = Field("graphql_app", description="the `iss` of every token")
+    token_audience: str = Field("graphql_app", description="the `aud` of every token")
+    token_seconds: Seconds = Field(8 * 3600, description="how long a token of the `token` command is valid")
+    roles: dict[str, list[str]] = Field(default_factory=dict, description="JSON: role -> scopes; adds to the shipped ones")
+    origins: list[str] = Field(default_factory=list, description="JSON: web origins that may call from a browser")
+
+    database_pool: Count = Field(10, description="connections per process")
+    database_timeout_seconds: Seconds = Field(10, description="longest statement, and longest wait for a connection")
+    idempotency_hours: Seconds = Field(24, description="how long an idempotency key is remembered")
+
+    page_most: Count = Field(500, description="largest `first` or `last`")
+    snapshot_part: Count = Field(500, description="workstations in one part of a snapshot")
+    batch_window_ms: Annotated[int, Field(ge=0)] = Field(100, description="longest that a change waits for company")
+    batch_changes: Count = Field(50, description="workstations in one payload before it is sent early")
+    progress_seconds: Seconds = Field(20, description="how often an idle subscription's cursor moves on")
+    catch_up_most: Count = Field(5000, description="a larger catch-up becomes a RESYNC")
+    recent_changes: Count = Field(10_000, description="changes kept in memory for those who come back")
+    log_hours: Seconds = Field(24, description="how long the change log is kept, and so how old a cursor may be")
+
+    connection_init_seconds: Seconds = Field(10, description="a socket without connection_init is closed after this")
+    socket_message_bytes: Count = Field(128 * 1024, description="largest message that a client may send")
+    socket_operations: Count = Field(100, description="subscriptions open at once on one socket")
+    socket_stall_seconds: Seconds = Field(20, description="a client that reads nothing is cut after this")
+    request_bytes: Count = Field(1024 * 1024, description="largest HTTP body")
+    document_bytes: Count = Field(64 * 1024, description="largest GraphQL document")
+    document_tokens: Count = Field(5000, description="most tokens in a document")
+    document_depth: Count = Field(12, description="deepest selection; introspection is exempt")
+    documents_kept: Count = Field(500, description="parsed documents kept in memory")
+    operation_seconds: Seconds = Field(15, description="longest query or mutation")
+
+    @field_validator("secret")
+    @classmethod
+    def _long_enough(cls, secret: SecretStr | None) -> SecretStr | None:
+        if secret is not None and len(secret.get_secret_value()) < 32:
+            raise ValueError("takes 32 characters or more, e.g. the output of `openssl rand -base64 32`")
+        return secret
+
+    @model_validator(mode="after")
+    def _production_is_complete(self) -> Self:
+        if self.mode == "production":
+            needed = {
+                "DATABASE_URL": self.database_url,
+                "REDIS_URL": self.redis_url,
+                f"{PREFIX}SECRET": self.secret,
+                f"{PREFIX}TOKEN_PRIVATE_KEY or {PREFIX}TOKEN_PUBLIC_KEY": self.token_private_key or self.token_public_key,
+            }
+            for name, value in needed.items():
+                if value is None:
+                    raise ValueError(f"production mode needs {name}")
+        return self
+
+    @classmethod
+    def variable(cls, name: str) -> str:
+        """The environment variable of a field."""
+        alias = cls.model_fields[name].validation_alias
+        return str(alias) if alias else PREFIX + name.upper()
+
+    def source(self, name: str) -> str:
+        return "environment" if self.variable(name) in os.environ else "default"
+
+
+def read(**overrides: Any) -> Settings:
+    """The settings of this process. Raises SettingsError with one line for the first thing that is wrong."""
+    try:
+        return Settings(**overrides)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = str(first["loc"][0]) if first["loc"] else ""
+        if where in Settings.model_fields:
+            where = Settings.variable(where)
+        message = first["msg"].removeprefix("Value error, ")
+        raise SettingsError(f"{where}: {message}" if where else message) from error
+    except ValueError as error:  # pydantic-settings' own: JSON that does not parse
+        raise SettingsError(str(error)) from error
+
+
+def hand_down(settings: Settings) -> None:
+    """Puts what `serve` decided (embedded servers, keys, metrics) where its worker processes read it."""
+    for name in ("database_url", "redis_url", "metrics_directory", "secret", "token_private_key"):
+        value = getattr(settings, name)
+        if value is not None:
+            os.environ[Settings.variable(name)] = (
+                value.get_secret_value() if isinstance(value, SecretStr) else str(value)
+            )
+    if settings.metrics_directory is not None:
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(settings.metrics_directory)

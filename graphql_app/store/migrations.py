@@ -1,0 +1,74 @@
+"""Alembic's migrations, run and checked from code."""
+
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+PACKAGE = Path(__file__).resolve().parent.parent
+
+
+class MigrationError(Exception):
+    """The database is at a revision that this release does not know, or not at its own."""
+
+
+def scripts() -> Path:
+    """Where the migrations are: in the installed package, or beside it in a checkout."""
+    installed = PACKAGE / "alembic"
+    return installed if installed.is_dir() else PACKAGE.parent / "alembic"
+
+
+def config(connection: Connection | None = None) -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(scripts()).replace("%", "%%"))
+    config.attributes["connection"] = connection
+    return config
+
+
+def newest() -> str | None:
+    return ScriptDirectory.from_config(config()).get_current_head()
+
+
+def _known(revision: str) -> bool:
+    return any(script.revision == revision for script in ScriptDirectory.from_config(config()).walk_revisions())
+
+
+def _current(connection: Connection) -> str | None:
+    return MigrationContext.configure(connection).get_current_revision()
+
+
+def _upgrade(connection: Connection) -> tuple[str | None, str | None]:
+    before = _current(connection)
+    if before is not None and not _known(before):
+        raise MigrationError(
+            f"The database is at migration {before}, which this release does not know: it was made by a newer one. "
+            "Install that release, or point DATABASE_URL to another database."
+        )
+    command.upgrade(config(connection), "head")
+    connection.commit()
+    return before, _current(connection)
+
+
+async def upgrade(engine: AsyncEngine) -> tuple[str | None, str | None]:
+    """Brings the database to this release's migration. Returns where it was and where it is.
+
+    Raises MigrationError when it is at a migration that this release does not know.
+    """
+    async with engine.connect() as connection:
+        return await connection.run_sync(_upgrade)
+
+
+async def require_current(engine: AsyncEngine) -> None:
+    """Raises MigrationError unless the database is at this release's migration."""
+    async with engine.connect() as connection:
+        current = await connection.run_sync(_current)
+    wanted = newest()
+    if current == wanted:
+        return
+    if current is not None and not _known(current):
+        raise MigrationError(f"The database is at migration {current}, which this release does not know.")
+    raise MigrationError(f"The database is at migration {current or 'none'}, this release needs {wanted}: run `graphql-app migrate`.")

@@ -1,0 +1,184 @@
+"""The change log as an outbox: what changed since a revision, how it is numbered, and how its arrival is heard of."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+import orjson
+from sqlalchemy import Row, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from graphql_app.domain.change import Change, Head
+from graphql_app.store import rows
+from graphql_app.store.database import Database
+from graphql_app.store.tables import change_log, feed_head
+
+CHANNEL = "graphql_app_changes"
+# One lock a database: whoever holds it numbers. Any fixed number that no other program takes will do.
+LEADER_LOCK = 0x67726170686C6561
+
+_LOG = change_log.c
+_IMAGES = (_LOG.revision, _LOG.entity_id, _LOG.logged_at, _LOG.before, _LOG.after)
+
+
+def decoded(record: Any) -> Change:
+    """A change from a row of the log (or from its JSON on the relay)."""
+    before, after = record["before"], record["after"]
+    return Change(
+        revision=record["revision"] or 0,
+        workstation_id=int(record["entity_id"]),
+        logged_at=rows.moment(record["logged_at"]),
+        before=rows.workstation(before) if before else None,
+        after=rows.workstation(after) if after else None,
+    )
+
+
+def _changes(found: Sequence[Row[Any]]) -> list[Change]:
+    return [decoded(row._mapping) for row in found]
+
+
+async def head(connection: AsyncConnection) -> Head:
+    row = (await connection.execute(select(feed_head.c.epoch, feed_head.c.revision))).one()
+    return Head(row.epoch, row.revision)
+
+
+async def kept_from(connection: AsyncConnection) -> int:
+    """The oldest revision that a cursor may name: what came after it is all still in the log."""
+    return int(await connection.scalar(select(feed_head.c.kept_from)) or 0)
+
+
+async def changes_between(connection: AsyncConnection, after: int, last: int) -> list[Change]:
+    """The changes of workstations with after < revision <= last, in order."""
+    statement = (
+        select(*_IMAGES)
+        .where(_LOG.revision > after, _LOG.revision <= last, _LOG.entity == "workstation")
+        .order_by(_LOG.revision)
+    )
+    return _changes((await connection.execute(statement)).all())
+
+
+async def unnumbered(connection: AsyncConnection) -> list[Change]:
+    """Committed changes that the feed has not numbered yet, in the order of writing. Their revision reads 0."""
+    statement = select(*_IMAGES).where(_LOG.revision.is_(None), _LOG.entity == "workstation").order_by(_LOG.seq)
+    return _changes((await connection.execute(statement)).all())
+
+
+# --- leading ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Numbered:
+    """What the leader just numbered: the JSON of the changes with previous < revision <= head.revision."""
+
+    previous: int
+    head: Head
+    changes: list[orjson.Fragment]
+
+
+# All in one statement: a crash leaves either the old head and unnumbered rows, or the new head and numbered ones.
+_NUMBER = """
+WITH fresh AS (
+    SELECT seq, row_number() OVER (ORDER BY seq) AS place
+    FROM (SELECT seq FROM change_log WHERE revision IS NULL ORDER BY seq LIMIT $1) unnumbered
+), head AS (
+    UPDATE feed_head SET revision = revision + (SELECT count(*) FROM fresh)
+    WHERE EXISTS (SELECT FROM fresh)
+    RETURNING revision - (SELECT count(*) FROM fresh) AS previous
+), numbered AS (
+    UPDATE change_log SET revision = head.previous + fresh.place FROM fresh, head
+    WHERE change_log.seq = fresh.seq
+    RETURNING change_log.*
+)
+SELECT revision, json_build_object('revision', revision, 'entity', entity, 'entity_id', entity_id,
+    'logged_at', logged_at, 'before', before, 'after', after)::text AS content
+FROM numbered ORDER BY revision
+"""
+
+# What makes this history this one: the cluster, its timeline (turned by every promotion and point-in-time restore), and
+# the database in it (another one after a dump was restored).
+_HISTORY = """
+UPDATE feed_head SET
+    epoch = CASE WHEN history IN ('', now_is) THEN epoch ELSE gen_random_uuid() END, history = now_is
+FROM (SELECT (SELECT system_identifier FROM pg_control_system())::text || '/'
+    || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) || '/'
+    || (SELECT oid FROM pg_database WHERE datname = current_database())::text AS now_is) this
+RETURNING epoch, revision
+"""
+
+
+class Leader:
+    """The one session that numbers. It is the session that holds the lock: who loses the lock cannot number."""
+
+    def __init__(self, connection: "asyncpg.Connection[asyncpg.Record]", epoch: UUID, revision: int) -> None:
+        self._connection = connection
+        self._woken = asyncio.Event()
+        self.head = Head(epoch, revision)
+
+    def wake(self, *_: object) -> None:
+        self._woken.set()
+
+    async def wait(self, seconds: float) -> None:
+        """Until something is committed, or for so long."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self._woken.wait()
+        except TimeoutError:
+            pass
+        self._woken.clear()
+
+    async def number(self, most: int) -> Numbered:
+        """Gives the next revisions to what was committed. Also the heartbeat that keeps the session."""
+        records = await self._connection.fetch(_NUMBER, most, timeout=5)
+        previous = self.head.revision
+        if records:
+            self.head = Head(self.head.epoch, records[-1]["revision"])
+        return Numbered(previous, self.head, [orjson.Fragment(record["content"]) for record in records])
+
+    async def prune(self, hours: float, most: int) -> int:
+        """Forgets a small batch of changes older than so many hours, and moves kept_from in the same transaction."""
+        return int(await self._connection.fetchval(_PRUNE, hours, most, timeout=5) or 0)
+
+
+# Walks from the oldest and stops at the first that is young enough, so that what is kept has no hole.
+_PRUNE = """
+WITH oldest AS (
+    SELECT seq, revision, bool_or(logged_at >= now() - make_interval(secs => $1::float8 * 3600))
+        OVER (ORDER BY revision) AS is_kept
+    FROM (SELECT seq, revision, logged_at FROM change_log WHERE revision > (SELECT kept_from FROM feed_head)
+          ORDER BY revision LIMIT $2) candidates
+), gone AS (
+    DELETE FROM change_log WHERE seq IN (SELECT seq FROM oldest WHERE NOT is_kept) RETURNING revision
+), moved AS (
+    UPDATE feed_head SET kept_from = (SELECT max(revision) FROM gone) WHERE EXISTS (SELECT FROM gone)
+)
+SELECT count(*) FROM gone
+"""
+
+
+@asynccontextmanager
+async def leading(database: Database) -> AsyncIterator[Leader | None]:
+    """The leader's session, or None while another process leads. Raises what asyncpg raises when it breaks."""
+    # The server ends a session that went silent, so that a leader that hangs or is cut off loses the lock to another.
+    connection = await database.connect(
+        idle_session_timeout="2000",
+        idle_in_transaction_session_timeout="2000",
+        tcp_keepalives_idle="1",
+        tcp_keepalives_interval="1",
+        tcp_keepalives_count="2",
+    )
+    try:
+        if not await connection.fetchval("SELECT pg_try_advisory_lock($1)", LEADER_LOCK, timeout=5):
+            yield None
+            return
+        row = await connection.fetchrow(_HISTORY, timeout=5)
+        assert row is not None, "feed_head always has its one row"
+        leader = Leader(connection, row["epoch"], row["revision"])
+        await connection.add_listener(CHANNEL, leader.wake)
+        yield leader
+    finally:
+        # terminate, not close: nothing is in flight that is worth waiting for a peer that may be gone.
+        connection.terminate()

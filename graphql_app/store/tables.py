@@ -1,0 +1,164 @@
+"""The tables, as Alembic's migrations make them (a test compares the two)."""
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    DateTime,
+    ForeignKeyConstraint,
+    Identity,
+    Index,
+    Integer,
+    MetaData,
+    Numeric,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    Uuid,
+    func,
+    text,
+    true,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+
+metadata = MetaData()
+
+buildings = Table(
+    "buildings",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("name", String(50), nullable=False),
+    Column("time_zone", String(64), nullable=False, server_default="UTC"),
+    UniqueConstraint("name", name="buildings_name_key"),
+)
+
+floors = Table(
+    "floors",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("building", String(50), nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("name", String(100), nullable=False, server_default=""),
+    UniqueConstraint("building", "number", name="floors_building_number_key"),
+    ForeignKeyConstraint(
+        ["building"], ["buildings.name"], name="floors_building_fkey", deferrable=True, initially="IMMEDIATE"
+    ),
+)
+
+departments = Table(
+    "departments",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("name", String(100), nullable=False),
+    UniqueConstraint("name", name="departments_name_key"),
+)
+
+employees = Table(
+    "employees",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("public_key", Uuid, nullable=False, server_default=text("gen_random_uuid()")),
+    Column("employee_number", String(32), nullable=False),
+    Column("name", String(100), nullable=False),
+    Column("department_id", Integer),
+    UniqueConstraint("public_key", name="employees_public_key_key"),
+    UniqueConstraint("employee_number", name="employees_employee_number_key"),
+    ForeignKeyConstraint(["department_id"], ["departments.id"], name="employees_department_id_fkey"),
+    Index("employees_department_id_idx", "department_id"),
+    Index("employees_name_idx", "name", "id"),
+)
+
+workstations = Table(
+    "workstations",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("name", String(100), nullable=False),
+    Column("department_id", Integer),
+    Column("employee_id", Integer),
+    Column("x_position", Numeric(10, 2), nullable=False),
+    Column("y_position", Numeric(10, 2), nullable=False),
+    Column("width", Numeric(10, 2), nullable=False, server_default="120"),
+    Column("height", Numeric(10, 2), nullable=False, server_default="80"),
+    Column("status", String(20), nullable=False, server_default="available"),
+    Column("equipment", Text),
+    Column("notes", Text),
+    Column("floor_number", Integer),
+    Column("building", String(50)),
+    Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("updated_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("version", Integer, nullable=False, server_default="1"),
+    Column("labels", JSONB, nullable=False, server_default=text("'{}'::jsonb")),
+    CheckConstraint(
+        "status IN ('available', 'occupied', 'maintenance', 'reserved')", name="workstations_status_check"
+    ),
+    CheckConstraint("equipment IS JSON", name="workstations_equipment_check"),
+    CheckConstraint("width > 0 AND height > 0", name="workstations_size_check"),
+    UniqueConstraint("building", "floor_number", "name", name="workstations_place_name_key"),
+    ForeignKeyConstraint(["department_id"], ["departments.id"], name="workstations_department_id_fkey"),
+    ForeignKeyConstraint(["employee_id"], ["employees.id"], name="workstations_employee_id_fkey"),
+    ForeignKeyConstraint(
+        ["building", "floor_number"],
+        ["floors.building", "floors.number"],
+        name="workstations_floor_fkey",
+        match="FULL",
+        deferrable=True,
+        initially="IMMEDIATE",
+    ),
+    Index("workstations_place_idx", "building", "floor_number", "id"),
+    Index("workstations_department_id_idx", "department_id", "id"),
+    Index("workstations_employee_id_idx", "employee_id"),
+    Index("workstations_status_idx", "status", "id"),
+    Index("workstations_name_idx", "name", "id"),
+    Index("workstations_updated_at_idx", "updated_at", "id"),
+)
+for _column in ("name", "equipment"):
+    Index(
+        f"workstations_{_column}_text_idx",
+        text(f'lower({_column} COLLATE "C") gin_trgm_ops'),
+        postgresql_using="gin",
+        _table=workstations,
+    )
+
+change_log = Table(
+    "change_log",
+    metadata,
+    Column("seq", BigInteger, Identity(always=True), primary_key=True),
+    Column("revision", BigInteger),
+    Column(
+        "transaction_id", BigInteger, nullable=False, server_default=text("(pg_current_xact_id()::text)::bigint")
+    ),
+    Column("entity", String(40), nullable=False),
+    Column("entity_id", String(64), nullable=False),
+    Column("version", Integer),
+    Column("actor", Text, nullable=False),
+    Column("request_id", Text),
+    Column("logged_at", DateTime(timezone=True), nullable=False, server_default=text("clock_timestamp()")),
+    Column("before", JSONB),
+    Column("after", JSONB),
+    UniqueConstraint("revision", name="change_log_revision_key"),
+    Index("change_log_unnumbered_idx", "seq", postgresql_where=text("revision IS NULL")),
+)
+
+feed_head = Table(
+    "feed_head",
+    metadata,
+    Column("singleton", Boolean, primary_key=True, server_default=true()),
+    Column("epoch", Uuid, nullable=False, server_default=text("gen_random_uuid()")),
+    Column("history", Text, nullable=False, server_default=""),
+    Column("revision", BigInteger, nullable=False, server_default="0"),
+    Column("kept_from", BigInteger, nullable=False, server_default="0"),
+    CheckConstraint("singleton", name="feed_head_singleton_check"),
+)
+
+idempotency_keys = Table(
+    "idempotency_keys",
+    metadata,
+    Column("actor", Text, primary_key=True),
+    Column("key", String(255), primary_key=True),
+    Column("request", Text, nullable=False),
+    Column("answer", Text),
+    Column("used_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Index("idempotency_keys_used_at_idx", "used_at"),
+)

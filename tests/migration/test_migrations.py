@@ -1,0 +1,78 @@
+"""The migrations go up, down and up again, and make exactly the tables that store/tables.py describes."""
+
+import uuid
+from collections.abc import AsyncIterator
+
+import asyncpg
+import pytest
+from alembic import command
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import Connection, text
+
+from graphql_app.embedded import Servers
+from graphql_app.store import migrations
+from graphql_app.store.database import Database
+from graphql_app.store.tables import metadata
+from tests.conftest import with_database
+
+
+@pytest.fixture
+async def empty(servers: Servers) -> AsyncIterator[Database]:
+    name = f"empty_{uuid.uuid4().hex}"
+    admin = await asyncpg.connect(servers.database_url)
+    await admin.execute(f"CREATE DATABASE {name}")
+    database = Database(with_database(servers.database_url, name))
+    yield database
+    await database.close()
+    await admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    await admin.close()
+
+
+async def _objects(database: Database) -> list[str]:
+    async with database.engine.connect() as connection:
+        found = await connection.execute(
+            text(
+                "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace"
+                " AND relname NOT LIKE 'alembic%' UNION ALL SELECT proname FROM pg_proc p"
+                " WHERE pronamespace = 'public'::regnamespace"
+                " AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.objid = p.oid AND d.deptype = 'e')"
+            )
+        )
+        return sorted(found.scalars())
+
+
+async def test_up_down_and_up_again(empty: Database) -> None:
+    assert await migrations.upgrade(empty.engine) == (None, migrations.newest())
+    made = await _objects(empty)
+    async with empty.engine.connect() as connection:
+        await connection.run_sync(lambda c: command.downgrade(migrations.config(c), "base"))
+        await connection.commit()
+    assert await _objects(empty) == []
+    await migrations.upgrade(empty.engine)
+    assert await _objects(empty) == made
+
+
+async def test_the_tables_in_code_are_the_tables_in_the_database(database: Database) -> None:
+    def differences(connection: Connection) -> list[object]:
+        context = MigrationContext.configure(connection, opts={"compare_server_default": True})
+        return list(compare_metadata(context, metadata))
+
+    async with database.engine.connect() as connection:
+        assert await connection.run_sync(differences) == []
+
+
+async def test_a_database_of_a_newer_release_is_refused(database: Database) -> None:
+    async with database.engine.begin() as connection:
+        await connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    with pytest.raises(migrations.MigrationError, match="9999"):
+        await migrations.upgrade(database.engine)
+    with pytest.raises(migrations.MigrationError, match="9999"):
+        await migrations.require_current(database.engine)
+
+
+async def test_a_database_without_migrations_is_refused_until_it_is_migrated(empty: Database) -> None:
+    with pytest.raises(migrations.MigrationError, match="graphql-app migrate"):
+        await migrations.require_current(empty.engine)
+    await migrations.upgrade(empty.engine)
+    await migrations.require_current(empty.engine)
