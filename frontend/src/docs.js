@@ -9,12 +9,17 @@ import { currentToken, onTokenChange } from "./token.js";
 const place = document.getElementById("page");
 const bar = buildBar();
 
+const dark = matchMedia("(prefers-color-scheme: dark)");
+const followSystem = () => document.documentElement.classList.toggle("dark-mode", dark.matches);
+dark.addEventListener("change", followSystem);
+followSystem();
+
 const ui = SwaggerUI({
   domNode: place,
   url: new URL(place.dataset.openapi, location.href).href,
   validatorUrl: null, // else it would show somebody else's picture of what they think of the document
   requestInterceptor(request) {
-    request.headers.Authorization ??= currentToken() ? `Bearer ${currentToken()}` : undefined;
+    if (currentToken()) request.headers.Authorization ??= `Bearer ${currentToken()}`;
     return request;
   },
   responseInterceptor(response) {

@@ -1,6 +1,6 @@
 /** What GraphiQL's tabs hold at the first visit: a floor, and every change of it. */
 
-const FLOOR = `# One floor with its workstations. Press Ctrl-Enter to run it.
+const FLOOR = `# One floor with its workstations: Ctrl-Enter.
 query Floor($building: String!, $number: Int!) {
   floor(building: $building, number: $number) {
     building
@@ -17,8 +17,9 @@ query Floor($building: String!, $number: Int!) {
 }
 `;
 
-const CHANGES = `# A snapshot, then every change as it is committed. After a break, give the
-# last cursor back as \`after\`: nothing is lost and nothing comes twice.
+const CHANGES = `# A snapshot, then every change as it is committed.
+# To resume, give the last cursor back as $after:
+# nothing is lost and nothing comes twice.
 subscription WorkstationChanges($filter: WorkstationFilter, $after: Cursor) {
   workstationChanges(filter: $filter, after: $after) {
     kind

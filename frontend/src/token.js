@@ -26,7 +26,10 @@ export function useToken(text) {
   return true;
 }
 
-/** Moves the token of a `#token=…` link into the tab's storage, and out of the address bar and the history first. */
+/**
+ * Moves the token of a `#token=…` link into the tab's storage, once it is out of the address bar and the back button.
+ * The browser's own list of visited addresses may keep it: such links want tokens that end soon.
+ */
 export function takeTokenFromAddress() {
   const token = new URLSearchParams(location.hash.slice(1)).get("token");
   if (token === null) return;

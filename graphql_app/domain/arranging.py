@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from graphql_app.domain.errors import Conflict, InvalidInput, VersionConflict
@@ -11,6 +12,14 @@ NAME_MOST = 100
 NOTES_MOST = 10_000
 EQUIPMENT_MOST = 20_000
 COORDINATE_BELOW = 100_000_000  # numeric(10,2)
+
+
+@dataclass(frozen=True, slots=True)
+class Idempotency:
+    """A key that the client made up, unique per user, and what was asked with it."""
+
+    key: str
+    request: str
 
 
 def require_version(workstation: Workstation, expected: int | None) -> None:

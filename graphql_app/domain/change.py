@@ -52,6 +52,7 @@ class Batch:
     merged: bool = False
     complete: bool = True
     reason: str | None = None  # of a RESYNC
+    logged_at: datetime | None = None  # when the oldest change in it was made
 
 
 class Merged(NamedTuple):
@@ -77,7 +78,13 @@ def merge(changes: Iterable[Change]) -> dict[int, Merged]:
     return merged
 
 
-def tell(merged: dict[int, Merged], matching: WorkstationFilter, view: View, revision: int) -> Batch:
+def tell(
+    merged: dict[int, Merged],
+    matching: WorkstationFilter,
+    view: View,
+    revision: int,
+    logged_at: datetime | None = None,
+) -> Batch:
     """What a view that follows `matching` is told: new states, removals, and nothing of what it cannot notice."""
     states: list[Workstation] = []
     removed: list[int] = []
@@ -94,7 +101,7 @@ def tell(merged: dict[int, Merged], matching: WorkstationFilter, view: View, rev
         else:
             continue
         several = several or changes > 1
-    return Batch(Kind.CHANGES, revision, states, removed, merged=several)
+    return Batch(Kind.CHANGES, revision, states, removed, merged=several, logged_at=logged_at)
 
 
 def rewind(rows: Iterable[Workstation], unnumbered: Iterable[Change]) -> list[Workstation]:

@@ -3,6 +3,7 @@
 import asyncio
 from collections import deque
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from graphql_app.domain.change import Change, Merged, add
 
@@ -16,8 +17,9 @@ class Lost(Exception):
 
 @dataclass(slots=True)
 class Part:
-    """What goes out together: each workstation once, up to a revision."""
+    """What goes out together: each workstation once, up to a revision. `logged_at` is of the oldest change."""
 
+    logged_at: datetime
     merged: dict[int, Merged] = field(default_factory=dict)
     revision: int = 0
 
@@ -43,7 +45,7 @@ class Mailbox:
     def put(self, change: Change) -> None:
         apart = self._window == 0 and len(self._parts) < APART_MOST
         if not self._parts or (apart and change.workstation_id in self._parts[-1].merged):
-            self._parts.append(Part())
+            self._parts.append(Part(logged_at=change.logged_at))
         part = self._parts[-1]
         add(part.merged, change)
         part.revision = change.revision

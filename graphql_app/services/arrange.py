@@ -7,10 +7,11 @@ from uuid import UUID
 
 from graphql_app.domain import arranging
 from graphql_app.domain.access import Scope, Viewer, redact, require
+from graphql_app.domain.arranging import Idempotency
 from graphql_app.domain.errors import InvalidInput, NotFound, VersionConflict
 from graphql_app.domain.workstation import Status, Workstation
 from graphql_app.store import queries
-from graphql_app.store.database import Database, Idempotency, Transaction
+from graphql_app.store.database import Database, Transaction
 
 
 @dataclass(frozen=True, slots=True)

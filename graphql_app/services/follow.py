@@ -2,7 +2,7 @@
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Awaitable, Hashable
+from collections.abc import AsyncIterator, Awaitable, Collection, Hashable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 
@@ -40,6 +40,14 @@ class Start:
     resync: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class FloorSnapshot:
+    """The workstations of a floor as of `cursor`, redacted."""
+
+    cursor: str
+    workstations: list[Workstation]
+
+
 AFTER_LOSS = Start(resync="the history that was followed has ended")
 
 
@@ -62,6 +70,22 @@ class Follow:
         """A stream of the counts of one floor. Raises Forbidden."""
         require(viewer, Scope.READ)
         return FloorStatuses(self, place, viewer.view)
+
+    async def floors(self, viewer: Viewer, places: Collection[Place]) -> Mapping[Place, FloorSnapshot]:
+        """The workstations of each floor and the cursor to go on from, all as of one moment."""
+        require(viewer, Scope.READ)
+        async with self.database.snapshot() as connection:
+            head = await outbox.head(connection)
+            found = await queries.workstations_by_place(connection, places)
+            waiting = await outbox.unnumbered(connection)
+        snapshots = {}
+        for place, rows in found.items():
+            matching = WorkstationFilter(building=place.building, floor_number=place.number)
+            exact = [w for w in rewind(rows, waiting) if matching.matches(w)]
+            snapshots[place] = FloorSnapshot(
+                self.cursors.encode(head, matching, viewer.view), [redact(viewer.view, w) for w in exact]
+            )
+        return snapshots
 
     async def start(self, viewer: Viewer, matching: WorkstationFilter, after: str | None, snapshot: bool) -> Start:
         """What a subscriber's cursor means now. Raises UnknownCursor for one that was not made here."""
@@ -159,7 +183,7 @@ class Changes:
                 return self._progress()
             part = self._mailbox.take()
             revision = self._head.revision if self._mailbox.is_empty else part.revision
-            batch = tell(part.merged, self.matching, self.view, revision)
+            batch = tell(part.merged, self.matching, self.view, revision, part.logged_at)
             self._revision, self._busy = revision, True
             if batch.workstations or batch.removed:
                 self._mailbox.sent()
@@ -205,17 +229,9 @@ class Changes:
                     yield batch
             first = False
 
-    async def alone(self, start: Start) -> AsyncIterator[Batch]:
-        """Everything, for one subscriber that shares with nobody."""
-        while True:
-            async with self.opened():
-                async for batch in self.level(start, alone=True):
-                    yield batch
-                try:
-                    while True:
-                        yield await self.next()
-                except Lost:
-                    start = AFTER_LOSS
+    def after(self, batch: Batch) -> Start:
+        """Where a subscriber goes on whose last batch this was."""
+        return Start(revision=batch.revision)
 
     @property
     def _head(self) -> Head:
@@ -275,7 +291,10 @@ class FloorStatuses:
                 self._shown = counts
                 return counts
 
-    async def level(self, _: Start) -> AsyncIterator[Counts]:
+    def after(self, _: Counts) -> Start:
+        return Start()
+
+    async def level(self, _: Start, *, alone: bool = False) -> AsyncIterator[Counts]:
         """The counts as shown last: whoever joins knows at once what the others know."""
         assert self._shown is not None
         shown = None

@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from typing import Any
 
 import asyncpg
@@ -14,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from sqlalchemy.pool import Pool
 
 from graphql_app.domain.access import Viewer
+from graphql_app.domain.arranging import Idempotency
 from graphql_app.domain.errors import Conflict, InvalidInput, NameTaken, ReadOnly, Refusal, Unavailable
 from graphql_app.observe import PoolState, note
 
@@ -21,7 +21,7 @@ from graphql_app.observe import PoolState, note
 class Transaction:
     """One transaction of one viewer; `replayed` is the answer kept for its idempotency key, if that was used before."""
 
-    def __init__(self, connection: AsyncConnection, receipt: str, replayed: str | None, key: "Idempotency | None") -> None:
+    def __init__(self, connection: AsyncConnection, receipt: str, replayed: str | None, key: Idempotency | None) -> None:
         self.connection = connection
         self.receipt = receipt
         self.replayed = replayed
@@ -31,14 +31,6 @@ class Transaction:
         """Keeps the answer for a later request with the same idempotency key; does nothing without one."""
         if self._key is not None:
             await self.connection.execute(_REMEMBER, {"actor": viewer.subject, "key": self._key.key, "answer": answer})
-
-
-@dataclass(frozen=True, slots=True)
-class Idempotency:
-    """A key that the client made up, unique per user, and what was asked with it."""
-
-    key: str
-    request: str
 
 
 class Database:

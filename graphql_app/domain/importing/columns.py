@@ -1,0 +1,96 @@
+"""The documented columns of a file to import (docs/import.md), one table for both formats."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from graphql_app.domain.arranging import NAME_MOST
+from graphql_app.domain.importing import values
+
+
+class Kind(StrEnum):
+    """In the order of writing: each refers only to those before it."""
+
+    BUILDINGS = "buildings"
+    FLOORS = "floors"
+    DEPARTMENTS = "departments"
+    EMPLOYEES = "employees"
+    WORKSTATIONS = "workstations"
+
+
+SINGULAR = {kind: kind.value.removesuffix("s") for kind in Kind}
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """`key` tells which one a row is about. `needed` has no default: a new one must give it. The others may be left
+    out, or left empty for their default."""
+
+    name: str
+    read: Callable[[str], Any]
+    aliases: tuple[str, ...] = ()
+    key: bool = False
+    needed: bool = False
+    default: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """These columns name one that must exist: by its key, in the key's order."""
+
+    columns: tuple[str, ...]
+    to: Kind
+
+
+_building = values.text(50)
+_name = values.text(NAME_MOST)
+_number = values.text(32)
+
+COLUMNS: Mapping[Kind, tuple[Column, ...]] = {
+    Kind.BUILDINGS: (
+        Column("name", _building, ("楼栋", "楼栋名称", "名称"), key=True),
+        Column("time_zone", values.time_zone, ("时区",), default="UTC"),
+    ),
+    Kind.FLOORS: (
+        Column("building", _building, ("楼栋",), key=True),
+        Column("number", values.whole, ("楼层", "floor", "floor_number"), key=True),
+        Column("name", _name, ("楼层名称", "名称"), default=""),
+    ),
+    Kind.DEPARTMENTS: (Column("name", _name, ("部门", "部门名称", "名称"), key=True),),
+    Kind.EMPLOYEES: (
+        Column("employee_number", _number, ("工号",), key=True),
+        Column("name", _name, ("姓名",), needed=True),
+        Column("department", _name, ("部门",)),
+    ),
+    Kind.WORKSTATIONS: (
+        Column("building", _building, ("楼栋",), key=True),
+        Column("floor_number", values.whole, ("楼层", "floor"), key=True),
+        Column("name", _name, ("工位", "工位名称", "工位号"), key=True),
+        Column("department", _name, ("部门",)),
+        Column("employee_number", _number, ("工号",)),
+        Column("x_position", values.coordinate, ("横坐标", "x", "X坐标"), needed=True),
+        Column("y_position", values.coordinate, ("纵坐标", "y", "Y坐标"), needed=True),
+        Column("width", values.size, ("宽", "宽度"), default=120),
+        Column("height", values.size, ("高", "高度"), default=80),
+        Column("status", values.status, ("状态",), default="available"),
+        Column("equipment", values.equipment, ("设备",)),
+        Column("notes", values.notes, ("备注",)),
+    ),
+}
+
+KEYS: Mapping[Kind, tuple[str, ...]] = {
+    kind: tuple(column.name for column in columns if column.key) for kind, columns in COLUMNS.items()
+}
+
+REFERENCES: Mapping[Kind, tuple[Reference, ...]] = {
+    Kind.BUILDINGS: (),
+    Kind.FLOORS: (Reference(("building",), Kind.BUILDINGS),),
+    Kind.DEPARTMENTS: (),
+    Kind.EMPLOYEES: (Reference(("department",), Kind.DEPARTMENTS),),
+    Kind.WORKSTATIONS: (
+        Reference(("building", "floor_number"), Kind.FLOORS),
+        Reference(("department",), Kind.DEPARTMENTS),
+        Reference(("employee_number",), Kind.EMPLOYEES),
+    ),
+}

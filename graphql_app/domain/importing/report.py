@@ -1,0 +1,68 @@
+"""What came of an import: how many of each kind, and every problem with its file, line, column and reason."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import NamedTuple
+
+from graphql_app.domain.importing.columns import Kind
+
+
+class Fault(NamedTuple):
+    """One thing that is wrong; `column` is None when it is the row as a whole."""
+
+    column: str | None
+    reason: str
+
+
+class Unreadable(Exception):
+    """From this line on the file cannot be understood at all: nothing of it is written, not even with --skip-bad."""
+
+    def __init__(self, line: int, *faults: Fault) -> None:
+        super().__init__(line, *faults)
+        self.line = line
+        self.faults = faults
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """`line` is that of the file where the row starts; `index` its position in a JSON list, from 0."""
+
+    file: str
+    line: int
+    column: str | None
+    reason: str
+    kind: Kind | None = None
+    index: int | None = None
+
+    def __str__(self) -> str:
+        row = f"{self.kind}[{self.index}]" if self.kind is not None and self.index is not None else None
+        where = ".".join(part for part in (row, self.column) if part)
+        return f"{self.file}:{self.line}: {f'{where}: ' if where else ''}{self.reason}"
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """How many rows of one kind. `bad` rows were left out."""
+
+    added: int = 0
+    changed: int = 0
+    unchanged: int = 0
+    bad: int = 0
+
+
+class Outcome(StrEnum):
+    WRITTEN = "written"
+    DRY_RUN = "dry_run"  # it would have been written
+    REFUSED = "refused"  # there are problems, so nothing was written
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """`kinds` holds the kinds that the file has. When it was refused, `added` and `changed` are those found so far.
+    `problems` is bounded, `problem_count` is not."""
+
+    outcome: Outcome
+    kinds: Mapping[Kind, Tally]
+    problems: Sequence[Problem]
+    problem_count: int

@@ -1,0 +1,147 @@
+"""From the names of the columns to a plan, and by that plan from cells to the values of one row."""
+
+import re
+import unicodedata
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from graphql_app.domain.importing import values
+from graphql_app.domain.importing.columns import COLUMNS, Column, Kind
+from graphql_app.domain.importing.report import Fault
+from graphql_app.domain.workstation import Status
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What the file gives of one row; a column that it does not give is absent. `index` counts the rows of the kind."""
+
+    kind: Kind
+    index: int
+    line: int
+    values: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class BadRow:
+    kind: Kind
+    index: int
+    line: int
+    faults: tuple[Fault, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Which cell is which column, in the order of the file."""
+
+    kind: Kind
+    columns: tuple[Column, ...]
+    defaults: tuple[tuple[str, Any], ...]
+
+    def row(self, index: int, line: int, cells: Sequence[str]) -> Row | BadRow:
+        given: dict[str, Any] = {}
+        faults: list[Fault] = []
+        for column, cell in zip(self.columns, cells, strict=True):
+            try:
+                given[column.name] = _value(column, cell)
+            except values.Bad as bad:
+                faults.append(Fault(column.name, str(bad)))
+        if not faults and self.kind is Kind.WORKSTATIONS:
+            faults += _seat(given)
+        if faults:
+            return BadRow(self.kind, index, line, tuple(faults))
+        for name, default in self.defaults:
+            if given[name] is None:
+                given[name] = default
+        return Row(self.kind, index, line, given)
+
+
+def _value(column: Column, cell: str) -> Any:
+    if not values.is_blank(cell):
+        return column.read(cell)
+    if column.key or column.needed:
+        raise values.Bad("must not be empty")
+    return None
+
+
+def _seat(given: dict[str, Any]) -> list[Fault]:
+    """Keeps status and occupant in step, as assigning and freeing do: who sits there occupies it, who frees a desk
+    frees it of its occupant. A blank status follows the occupant."""
+    occupant = given.get("employee_number")
+    if given.get("status") is None and occupant is not None:
+        given["status"] = Status.OCCUPIED.value
+    elif given.get("status") == Status.AVAILABLE and occupant is not None:
+        return [Fault("status", "an available workstation has no occupant; empty one of status and employee_number")]
+    elif given.get("status", "") in (Status.AVAILABLE, None):
+        given["employee_number"] = None
+    return []
+
+
+# --- the header ------------------------------------------------------------------------------------------------------
+
+
+def folded(name: str) -> str:
+    """floor_number, floorNumber and "Floor Number" are one."""
+    return re.sub(r"[\s_-]", "", unicodedata.normalize("NFKC", name)).casefold()
+
+
+_BY_NAME: Mapping[Kind, Mapping[str, Column]] = {
+    kind: {folded(name): column for column in columns for name in (column.name, *column.aliases)}
+    for kind, columns in COLUMNS.items()
+}
+
+
+def plan(kind: Kind, names: Sequence[str]) -> Plan | tuple[Fault, ...]:
+    """How to read rows with these columns, or what is wrong with the columns."""
+    found = [_BY_NAME[kind].get(folded(name)) for name in names]
+    faults = [*_unknown(kind, names, found), *_twice(names, found), *_missing(kind, found)]
+    if faults:
+        return tuple(faults)
+    columns = tuple(column for column in found if column is not None)
+    return Plan(kind, columns, tuple((c.name, c.default) for c in columns if c.default is not None))
+
+
+def _unknown(kind: Kind, names: Sequence[str], found: Sequence[Column | None]) -> list[Fault]:
+    known = ", ".join(column.name for column in COLUMNS[kind])
+    return [
+        Fault(name.strip() or None, f"{_called(name, place)} is not a column of {kind}; the columns are {known}")
+        for place, (name, column) in enumerate(zip(names, found, strict=True), start=1)
+        if column is None
+    ]
+
+
+def _called(name: str, place: int) -> str:
+    return f"column {place}, which has no name," if values.is_blank(name) else values.shown(name.strip())
+
+
+def _twice(names: Sequence[str], found: Sequence[Column | None]) -> list[Fault]:
+    seen: dict[str, str] = {}
+    faults: list[Fault] = []
+    for name, column in zip(names, found, strict=True):
+        if column is not None and column.name in seen:
+            faults.append(
+                Fault(column.name, f"is there twice, as {values.shown(seen[column.name])} and {values.shown(name)}")
+            )
+        elif column is not None:
+            seen[column.name] = name
+    return faults
+
+
+def _missing(kind: Kind, found: Sequence[Column | None]) -> list[Fault]:
+    return [
+        Fault(column.name, f"is missing: {kind} are told apart by it")
+        for column in COLUMNS[kind]
+        if column.key and column not in found
+    ]
+
+
+def recognised(names: Sequence[str]) -> Kind | None:
+    """The one kind that these columns fit best: all that tells its rows apart is there, and the fewest are unknown.
+    None when no kind or several fit."""
+    unknown: dict[Kind, int] = {}
+    for kind in Kind:
+        found = [_BY_NAME[kind].get(folded(name)) for name in names]
+        if not _missing(kind, found):
+            unknown[kind] = found.count(None)
+    best = [kind for kind, count in unknown.items() if count == min(unknown.values())]
+    return best[0] if len(best) == 1 else None

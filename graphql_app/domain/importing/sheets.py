@@ -1,0 +1,78 @@
+"""CSV (RFC 4180): a header that names the columns, then one row after the other, each with the line where it starts."""
+
+import csv
+from collections.abc import Iterable, Iterator
+
+from graphql_app.domain.importing import rows
+from graphql_app.domain.importing.columns import KEYS, Kind
+from graphql_app.domain.importing.report import Fault, Unreadable
+from graphql_app.domain.importing.rows import BadRow, Plan, Row
+from graphql_app.domain.importing.values import is_blank, shown
+
+Record = tuple[int, list[str] | Fault]
+
+
+def read(lines: Iterable[str], kind: Kind | None) -> Iterator[Row | BadRow]:
+    """The rows in order. `kind` None is recognised from the header. Raises Unreadable."""
+    records = _records(lines)
+    plan = _plan(records, kind)
+    for index, (line, cells) in enumerate(records):
+        if isinstance(cells, Fault):
+            yield BadRow(plan.kind, index, line, (cells,))
+        elif len(cells) != len(plan.columns):
+            yield BadRow(plan.kind, index, line, (_miscounted(len(cells), len(plan.columns)),))
+        else:
+            yield plan.row(index, line, cells)
+
+
+def _records(lines: Iterable[str]) -> Iterator[Record]:
+    """The cells of each row that has any."""
+    reader = csv.reader(lines, strict=True)
+    while True:
+        line = reader.line_num + 1
+        try:
+            cells = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            yield line, _malformed(line, error)
+            continue
+        if not all(map(is_blank, cells)):
+            yield line, cells
+
+
+def _malformed(line: int, error: csv.Error) -> Fault:
+    """What the csv module found, in plain words. Raises Unreadable when it cannot be told where the next row starts."""
+    reason = str(error)
+    if "end of data" in reason or "field limit" in reason:
+        raise Unreadable(line, Fault(None, 'a quote (") in the row that starts here is never closed')) from error
+    return Fault(None, f'a quote (") within a cell must be doubled, and the cell quoted ({reason})')
+
+
+def _miscounted(count: int, expected: int) -> Fault:
+    hint = "; quote cells that hold a comma" if count > expected else ""
+    return Fault(None, f"has {count} cells where the header has {expected}{hint}")
+
+
+def _plan(records: Iterator[Record], kind: Kind | None) -> Plan:
+    line, names = next(records, (1, Fault(None, "the file is empty")))
+    if isinstance(names, Fault):
+        raise Unreadable(line, names)
+    found = kind or rows.recognised(names)
+    if found is None:
+        raise Unreadable(line, _unrecognised(names))
+    plan = rows.plan(found, names)
+    if not isinstance(plan, Plan):
+        raise Unreadable(line, *plan)
+    return plan
+
+
+def _unrecognised(names: list[str]) -> Fault:
+    if len(names) == 1 and any(mark in names[0] for mark in ";\t|"):
+        return Fault(None, f"{shown(names[0])} is not separated by commas: save it with commas")
+    needs = "; ".join(f"{kind} need {', '.join(keys)}" for kind, keys in KEYS.items())
+    return Fault(
+        None,
+        f"the first line must name the columns, and {shown(', '.join(names))} does not tell which kind this is: {needs}."
+        " Name the columns, or say which kind it is with --kind",
+    )

@@ -1,0 +1,68 @@
+"""Bytes to text: UTF-8 with or without its mark at the start, and a clear word when it is something else."""
+
+import codecs
+import io
+from collections.abc import Iterable, Iterator
+
+from graphql_app.domain.importing.report import Fault, Unreadable
+
+_ADVICE = 'save the file as UTF-8 (Excel: "CSV UTF-8") and import that'
+
+
+def lines(raw: Iterable[bytes]) -> Iterator[str]:
+    """The lines with their ends, whether those are of Linux, of Windows or of old Macs. `raw` is cut after each \\n."""
+    for line, one in enumerate(raw, start=1):
+        data = _unmarked(one) if line == 1 else one
+        try:
+            decoded = data.decode()
+        except UnicodeDecodeError as error:
+            raise _not_utf8(line, data, error) from error
+        if decoded.find("\r", 0, -2) < 0:
+            yield decoded
+        else:
+            yield from io.StringIO(decoded, newline="")
+
+
+def blocks(raw: Iterable[bytes]) -> Iterator[str]:
+    """The text in pieces of any size."""
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    line = 1
+    start = True
+    for one in _ended(raw):
+        data = _unmarked(one) if start else one
+        start = False
+        pending = decoder.getstate()[0]
+        try:
+            decoded = decoder.decode(data, final=not one)
+        except UnicodeDecodeError as error:
+            raise _not_utf8(line + (pending + data).count(b"\n", 0, error.start), pending + data, error) from error
+        line += decoded.count("\n")
+        yield decoded
+
+
+def _ended(raw: Iterable[bytes]) -> Iterator[bytes]:
+    """With an empty piece at the end, so that a character cut short there is noticed."""
+    for one in raw:
+        if one:
+            yield one
+    yield b""
+
+
+def _unmarked(data: bytes) -> bytes:
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise Unreadable(1, Fault(None, f"this is UTF-16, not UTF-8: {_ADVICE}"))
+    return data.removeprefix(codecs.BOM_UTF8)
+
+
+def _not_utf8(line: int, data: bytes, error: UnicodeDecodeError) -> Unreadable:
+    byte = f"byte 0x{data[error.start]:02x}"
+    guess = ", it may be GBK" if _may_be_gbk(data, error.start) else ""
+    return Unreadable(line, Fault(None, f"this is not UTF-8 ({byte}{guess}): {_ADVICE}"))
+
+
+def _may_be_gbk(data: bytes, start: int) -> bool:
+    """Whether the characters that are no UTF-8 would be Chinese ones of GBK."""
+    try:
+        return data[start : start + 2].decode("gbk").isalpha()
+    except UnicodeDecodeError:
+        return False

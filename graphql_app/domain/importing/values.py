@@ -1,0 +1,126 @@
+"""One cell, read: its value, or Bad with the reason why it has none. Nothing is rounded, nothing is cut."""
+
+import json
+import re
+from collections.abc import Callable
+from decimal import Decimal
+from functools import cache
+from typing import Any
+from zoneinfo import available_timezones
+
+from graphql_app.domain.arranging import COORDINATE_BELOW, EQUIPMENT_MOST, NOTES_MOST
+from graphql_app.domain.workstation import Status
+
+NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)(e[+-]?\d{1,3})?", re.ASCII | re.IGNORECASE)
+INTEGER_BELOW = 2**31
+HUNDREDTH = Decimal("0.01")
+
+STATUSES = {
+    **{status.value: status for status in Status},
+    "空闲": Status.AVAILABLE,
+    "使用中": Status.OCCUPIED,
+    "已占用": Status.OCCUPIED,
+    "维护中": Status.MAINTENANCE,
+    "已预订": Status.RESERVED,
+    "已预定": Status.RESERVED,
+}
+
+
+class Bad(ValueError):
+    """A value that cannot be right; the message says why, for whoever made the file."""
+
+
+def shown(cell: str) -> str:
+    """The cell as a problem quotes it."""
+    return repr(cell if len(cell) <= 40 else cell[:39] + "…")
+
+
+def is_blank(cell: str) -> bool:
+    return not cell or cell.isspace()
+
+
+def text(most: int, *, stripped: bool = True) -> Callable[[str], str]:
+    def read(cell: str) -> str:
+        value = cell.strip() if stripped else cell
+        if len(value) > most:
+            raise Bad(f"takes at most {most:,} characters, this has {len(value):,}")
+        if "\x00" in value:
+            raise Bad("holds a NUL character")
+        return value
+
+    return read
+
+
+def whole(cell: str) -> int:
+    value = _number(cell)
+    if abs(value) >= INTEGER_BELOW:
+        raise Bad(f"{shown(cell)} is too large")
+    if value != int(value):
+        raise Bad(f"{shown(cell)} is not a whole number")
+    return int(value)
+
+
+def coordinate(cell: str) -> Decimal:
+    """At most two decimals, as the column keeps no more: 1.005 is refused, 1.500 is 1.5."""
+    value = _number(cell)
+    if abs(value) >= COORDINATE_BELOW:
+        raise Bad(f"{shown(cell)} is too large: it must stay below {COORDINATE_BELOW:,}")
+    if value != value.quantize(HUNDREDTH):
+        raise Bad(f"{shown(cell)} has more than 2 decimals; round it yourself, nothing is rounded here")
+    return value.quantize(HUNDREDTH)
+
+
+def size(cell: str) -> Decimal:
+    value = coordinate(cell)
+    if value <= 0:
+        raise Bad(f"{shown(cell)} is not above 0")
+    return value
+
+
+def _number(cell: str) -> Decimal:
+    value = cell.strip()
+    if len(value) > 100 or not NUMBER.fullmatch(value):
+        raise Bad(f"{shown(cell)} is not a number; write it as 120 or 12.5")
+    return Decimal(value)
+
+
+def status(cell: str) -> str:
+    found = STATUSES.get(cell.strip().casefold())
+    if found is None:
+        raise Bad(f"{shown(cell)} is no status; it is one of {', '.join(STATUSES)}")
+    return found.value
+
+
+@cache
+def _time_zones() -> frozenset[str]:
+    return frozenset(available_timezones())
+
+
+def time_zone(cell: str) -> str:
+    value = cell.strip()
+    if value not in _time_zones():
+        raise Bad(f"{shown(cell)} is no IANA time zone; write it as Asia/Shanghai")
+    return value
+
+
+def _no_constant(name: str) -> Any:
+    raise Bad(f"is not JSON: {name} is no JSON number")
+
+
+# Only checks, so numbers need not be made: a number of 5,000 digits is JSON too.
+_JSON = json.JSONDecoder(parse_constant=_no_constant, parse_float=str, parse_int=str)
+_plain_text = text(EQUIPMENT_MOST, stripped=False)
+
+notes = text(NOTES_MOST, stripped=False)
+
+
+def equipment(cell: str) -> str:
+    """JSON, kept as it was written."""
+    value = _plain_text(cell)
+    try:
+        _JSON.decode(value)
+    except json.JSONDecodeError as error:
+        raise Bad(f"is not JSON: {error.msg} at character {error.pos + 1} of {shown(cell)}") from error
+    except RecursionError as error:
+        raise Bad("is JSON that is nested too deeply") from error
+    return value

@@ -1,0 +1,170 @@
+"""One execution per (document, variables, view), shared by all its subscribers."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Hashable, Mapping
+from typing import Any, Protocol
+
+from graphql_app.domain.change import Batch
+from graphql_app.graph.context import Context
+from graphql_app.graph.documents import Operation
+from graphql_app.graph.schema import Execution, shared_viewer
+from graphql_app.graph.sources import Source, Stream
+from graphql_app.live.mailbox import Lost
+from graphql_app.observe import ChangesDelivered, note
+from graphql_app.services.follow import AFTER_LOSS, Start
+
+
+class Subscriber(Protocol):
+    """One subscription of one client."""
+
+    def offer(self, payload: bytes) -> bool:
+        """Takes a payload to be sent; False when too much of what was sent before is still unread."""
+
+    async def drained(self) -> None:
+        """Waits until the client has read on."""
+
+    def failed(self, error: Exception) -> None:
+        """The subscription cannot go on."""
+
+
+class Cohort:
+    """Follows one stream, turns each event into bytes once, and offers these to all who are level with it.
+
+    Who is not level has a task of its own that sends what it is owed; who is level has none. For a subscriber that does
+    not read nothing is queued: it is level no more, and catches up from its place when it reads again.
+    """
+
+    def __init__(self, stream: Stream, render: Callable[[Any], Awaitable[bytes]]) -> None:
+        self._stream = stream
+        self._render = render
+        self._level: dict[Subscriber, Any] = {}  # with the event that each was offered last
+        self._joining: dict[Subscriber, asyncio.Task[None]] = {}
+        self._opened = asyncio.Event()
+        self._task = asyncio.create_task(self._follow(), name="cohort")
+        self._task.add_done_callback(self._ended)
+
+    @property
+    def is_empty(self) -> bool:
+        return not self._level and not self._joining
+
+    def join(self, subscriber: Subscriber, start: Start) -> None:
+        task = asyncio.create_task(self._bring_level(subscriber, start), name="joining a cohort")
+        self._joining[subscriber] = task
+
+        def ended(task: asyncio.Task[None]) -> None:
+            if self._joining.get(subscriber) is task:
+                del self._joining[subscriber]
+            if not task.cancelled() and (error := task.exception()) is not None:
+                _fail(subscriber, error)
+
+        task.add_done_callback(ended)
+
+    def leave(self, subscriber: Subscriber) -> None:
+        self._level.pop(subscriber, None)
+        if (task := self._joining.pop(subscriber, None)) is not None:
+            task.cancel()
+
+    def close(self) -> None:
+        self._task.cancel()
+
+    async def _follow(self) -> None:
+        while True:
+            async with self._stream.opened():
+                self._opened.set()
+                try:
+                    while True:
+                        event = await self._stream.next()
+                        self._hand_out(event, await self._render(event))
+                except Lost:
+                    self._opened.clear()
+                    self._start_over()
+
+    def _hand_out(self, event: Any, payload: bytes) -> None:
+        behind = []
+        for subscriber in self._level:
+            if subscriber.offer(payload):
+                self._level[subscriber] = event
+            else:
+                behind.append(subscriber)
+        for subscriber in behind:
+            self.join(subscriber, self._stream.after(self._level.pop(subscriber)))
+        if isinstance(event, Batch) and event.logged_at is not None:
+            late = time.time() - event.logged_at.timestamp()
+            note(ChangesDelivered(len(event.workstations) + len(event.removed), len(self._level), late))
+
+    def _start_over(self) -> None:
+        everybody = [*self._level, *self._joining]
+        for subscriber in everybody:
+            self.leave(subscriber)
+            self.join(subscriber, AFTER_LOSS)
+
+    async def _bring_level(self, subscriber: Subscriber, start: Start) -> None:
+        await self._opened.wait()
+        last: Any = None
+        async for event in self._stream.level(start):
+            payload = await self._render(event)
+            while not subscriber.offer(payload):
+                await subscriber.drained()
+            last = event
+        # Nothing was awaited since the stream said that this is level: no event can have slipped in between.
+        self._joining.pop(subscriber, None)
+        self._level[subscriber] = last
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        if task.cancelled() or (error := task.exception()) is None:
+            return
+        for subscriber in [*self._level, *self._joining]:
+            self.leave(subscriber)
+            _fail(subscriber, error)
+
+
+def _fail(subscriber: Subscriber, error: BaseException) -> None:
+    subscriber.failed(error if isinstance(error, Exception) else RuntimeError(repr(error)))
+
+
+class Cohorts:
+    """All cohorts of the process."""
+
+    def __init__(self, execution: Execution) -> None:
+        self._execution = execution
+        self._cohorts: dict[Hashable, Cohort] = {}
+
+    async def subscribe(
+        self, operation: Operation, variables: Mapping[str, Any], context: Context, subscriber: Subscriber
+    ) -> Callable[[], None]:
+        """Joins the cohort of all who asked the same and see the same. Returns what leaves it again.
+
+        Raises BadVariables, and GraphQLError for what the resolver refuses.
+        """
+        executor = self._execution.executor(operation, variables, context)
+        source = await self._execution.source(executor)
+        assert isinstance(source, Source), "every subscription of the schema returns one"
+        stream: Stream = source.stream
+        key = (operation.shared_key(variables), stream.key)
+        cohort = self._cohorts.get(key)
+        if cohort is None:
+            masked = operation.masked(stream.view)
+            viewer = shared_viewer(stream.view)
+
+            async def render(event: Any) -> bytes:
+                alone = Context(viewer, context.services)
+                return await self._execution.event(executor, source.show(stream, event), alone, masked)
+
+            cohort = self._cohorts[key] = Cohort(stream, render)
+        cohort.join(subscriber, source.start)
+        joined = cohort
+
+        def leave() -> None:
+            joined.leave(subscriber)
+            if joined.is_empty:
+                joined.close()
+                if self._cohorts.get(key) is joined:
+                    del self._cohorts[key]
+
+        return leave
+
+    def close(self) -> None:
+        for cohort in self._cohorts.values():
+            cohort.close()
+        self._cohorts.clear()

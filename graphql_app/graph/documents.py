@@ -1,0 +1,201 @@
+"""Documents, parsed and validated once each."""
+
+from collections import OrderedDict
+from collections.abc import Mapping
+from copy import copy
+from dataclasses import dataclass, field
+from typing import Any
+
+from graphql import (
+    DocumentNode,
+    FieldNode,
+    FragmentDefinitionNode,
+    FragmentSpreadNode,
+    GraphQLError,
+    GraphQLSchema,
+    OperationDefinitionNode,
+    OperationType,
+    Source,
+    VariableNode,
+    parse,
+    print_ast,
+    validate,
+    visit,
+    Visitor,
+)
+
+from graphql_app.domain.access import View
+from graphql_app.domain.errors import InvalidInput, Refusal, TooMany
+from graphql_app.graph.selection import Guarded, guarded_paths
+
+class InvalidDocument(Exception):
+    """The document does not parse, or does not fit the schema."""
+
+    def __init__(self, errors: list[GraphQLError]) -> None:
+        super().__init__(errors[0].message)
+        self.errors = errors
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One operation of a valid document."""
+
+    document: DocumentNode
+    node: OperationDefinitionNode
+    guarded: Guarded
+    shared_text: str  # of a subscription: what is shown of each event
+    shared_variables: frozenset[str]
+    _masked: dict[View, list[str]] = field(default_factory=dict)
+
+    @property
+    def kind(self) -> str:
+        return self.node.operation.value
+
+    @property
+    def name(self) -> str | None:
+        return self.node.name.value if self.node.name else None
+
+    def masked(self, view: View) -> list[str]:
+        """The response paths that the view finds null because it may not see them."""
+        masked = self._masked.get(view)
+        if masked is None:
+            masked = self._masked[view] = [path for path, scope in self.guarded if not view.has(scope)]
+        return masked
+
+    def shared_key(self, variables: Mapping[str, Any]) -> str:
+        """The same for all whose answers are the same text: what is asked, but not from where on."""
+        given = sorted((name, repr(variables[name])) for name in self.shared_variables if name in variables)
+        return f"{self.shared_text}\n{given}"
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    operations: Mapping[str | None, Operation]
+
+    def operation(self, name: str | None) -> Operation:
+        """The operation meant. Raises InvalidInput when the name does not say which."""
+        if name is not None:
+            found = self.operations.get(name)
+            if found is None:
+                raise InvalidInput(f"The document has no operation named {name!r}.", field="operationName")
+            return found
+        if len(self.operations) != 1:
+            raise InvalidInput("The document has several operations: say which with `operationName`.", field="operationName")
+        return next(iter(self.operations.values()))
+
+
+class Documents:
+    """The documents used last, valid ones and invalid ones alike, so that neither costs twice."""
+
+    def __init__(self, schema: GraphQLSchema, *, kept: int, bytes_most: int, tokens_most: int, depth_most: int) -> None:
+        self._schema = schema
+        self._kept = kept
+        self._bytes_most = bytes_most
+        self._tokens_most = tokens_most
+        self._depth_most = depth_most
+        self._known: OrderedDict[str, Document | InvalidDocument | Refusal] = OrderedDict()
+
+    def get(self, text: str) -> Document:
+        """Raises InvalidDocument, or a Refusal for one that is too large."""
+        known = self._known.get(text)
+        if known is None:
+            if len(text) > self._bytes_most or len(text.encode(errors="replace")) > self._bytes_most:
+                raise TooMany(f"The document is larger than {self._bytes_most} bytes.", limit=self._bytes_most)
+            known = self._known[text] = self._prepare(text)
+            if len(self._known) > self._kept:
+                self._known.popitem(last=False)
+        else:
+            self._known.move_to_end(text)
+        if isinstance(known, Exception):
+            # A copy: a raised exception gathers tracebacks, and this one is kept.
+            raise copy(known)
+        return known
+
+    def _prepare(self, text: str) -> Document | InvalidDocument | Refusal:
+        try:
+            document = parse(Source(text), max_tokens=self._tokens_most)
+        except GraphQLError as error:
+            return InvalidDocument([error])
+        except RecursionError:
+            return TooMany("The document is nested too deeply.")
+        errors = validate(self._schema, document, max_errors=20)
+        if errors:
+            return InvalidDocument(list(errors))
+        fragments = {d.name.value: d for d in document.definitions if isinstance(d, FragmentDefinitionNode)}
+        try:
+            operations = {
+                (node.name.value if node.name else None): self._operation(document, node, fragments)
+                for node in document.definitions
+                if isinstance(node, OperationDefinitionNode)
+            }
+        except Refusal as refusal:
+            return refusal
+        if not operations:
+            return InvalidDocument([GraphQLError("The document has no operation.")])
+        return Document(operations)
+
+    def _operation(
+        self, document: DocumentNode, node: OperationDefinitionNode, fragments: dict[str, FragmentDefinitionNode]
+    ) -> Operation:
+        deepest = depth(node, fragments, {})
+        if deepest > self._depth_most:
+            raise TooMany(
+                f"The operation is {deepest} levels deep, the limit is {self._depth_most}.",
+                limit=self._depth_most,
+                asked=deepest,
+            )
+        root = self._schema.get_root_type(node.operation)
+        assert root is not None, "validation has seen to it"
+        guarded = guarded_paths(self._schema, root, node.selection_set, fragments)
+        if node.operation is not OperationType.SUBSCRIPTION:
+            return Operation(document, node, guarded, "", frozenset())
+        text, variables = _shared(document, node)
+        return Operation(document, node, guarded, text, variables)
+
+
+def depth(node: Any, fragments: Mapping[str, FragmentDefinitionNode], known: dict[str, int]) -> int:
+    """How many levels of fields are below the node. Each fragment is measured once; introspection does not count."""
+    deepest = 0
+    for selection in node.selection_set.selections:
+        if isinstance(selection, FieldNode):
+            if selection.name.value.startswith("__"):
+                continue
+            below = depth(selection, fragments, known) if selection.selection_set else 0
+            deepest = max(deepest, 1 + below)
+        elif isinstance(selection, FragmentSpreadNode):
+            name = selection.name.value
+            if name not in known:
+                known[name] = depth(fragments[name], fragments, known)
+            deepest = max(deepest, known[name])
+        else:
+            deepest = max(deepest, depth(selection, fragments, known))
+    return deepest
+
+
+class _Variables(Visitor):
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: set[str] = set()
+
+    def enter_variable(self, node: VariableNode, *_: Any) -> None:
+        self.names.add(node.name.value)
+
+
+def _shared(document: DocumentNode, operation: OperationDefinitionNode) -> tuple[str, frozenset[str]]:
+    """What is shown of each event: the selection below the root field, as text, and the variables in it.
+
+    The arguments of the root field say which stream it is, and where to start; the stream has a key of its own.
+    """
+    (root, *_) = (node for node in operation.selection_set.selections)
+    shared = copy(operation)
+    shared.name, shared.variable_definitions = None, ()
+    if isinstance(root, FieldNode):
+        field_node = copy(root)
+        field_node.arguments = ()
+        shared.selection_set = copy(operation.selection_set)
+        shared.selection_set.selections = (field_node,)
+    fragments = [d for d in document.definitions if isinstance(d, FragmentDefinitionNode)]
+    variables = _Variables()
+    for part in (shared, *fragments):
+        visit(part, variables)
+    return "\n".join(print_ast(part) for part in (shared, *fragments)), frozenset(variables.names)

@@ -1,0 +1,43 @@
+"""The table of guarded fields as Strawberry permissions, and as a directive in the printed schema."""
+
+from typing import Any
+
+import strawberry
+from strawberry.permission import BasePermission, PermissionExtension
+from strawberry.schema_directive import Location
+from strawberry.types import Info
+
+from graphql_app.domain.access import Scope, guarding_scope
+from graphql_app.graph.context import Context
+
+
+@strawberry.schema_directive(
+    locations=[Location.FIELD_DEFINITION],
+    name="guarded",
+    description="The field is null unless the token has the scope; its path is then listed in `extensions.masked`.",
+)
+class Guarded:
+    scope: str = strawberry.directive_field(name="scope")
+
+
+class HasScope(BasePermission):
+    """May the view see this field? services/ has redacted the value already: this is the second lock on the same door."""
+
+    def __init__(self, scope: Scope) -> None:
+        super().__init__()
+        self.scope = scope
+
+    def has_permission(self, source: Any, info: Info[Context, Any], **_: Any) -> bool:
+        return info.context.viewer.view.has(self.scope)
+
+
+def guarded(type_name: str, field: str, description: str) -> Any:
+    """A field of the schema that GUARDED names. Raises KeyError at import for one that it does not."""
+    scope = guarding_scope(type_name, field)
+    if scope is None:
+        raise KeyError(f"{type_name}.{field} is not in domain/access.GUARDED")
+    return strawberry.field(
+        description=f"{description} Null without the scope `{scope}`.",
+        directives=[Guarded(scope=str(scope))],
+        extensions=[PermissionExtension([HasScope(scope)], fail_silently=True, use_directives=False)],
+    )

@@ -1,0 +1,270 @@
+"""graphql-transport-ws, the protocol of github.com/enisdenjo/graphql-ws (PROTOCOL.md), over any wire."""
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import orjson
+from graphql import GraphQLError
+
+from graphql_app.domain.access import Viewer
+from graphql_app.domain.errors import Refusal, TooMany, Unauthenticated
+from graphql_app.graph.cohorts import Cohorts
+from graphql_app.graph.context import Context, Services, viewer_from_init
+from graphql_app.graph.documents import Documents, InvalidDocument
+from graphql_app.graph.schema import BadVariables, Execution, formatted
+from graphql_app.observe import OperationEnded, Subscribed, Unsubscribed, note
+
+SUBPROTOCOL = "graphql-transport-ws"
+
+# Close codes of PROTOCOL.md, with the reasons that it gives.
+BAD_REQUEST = 4400
+UNAUTHORIZED = (4401, "Unauthorized")
+FORBIDDEN = 4403
+SUBPROTOCOL_NOT_ACCEPTABLE = (4406, "Subprotocol not acceptable")
+INIT_TIMEOUT = (4408, "Connection initialisation timeout")
+ALREADY_EXISTS = 4409
+TOO_MANY_INITS = (4429, "Too many initialisation requests")
+REASON_BYTES_MOST = 123  # RFC 6455, 5.5: a control frame carries 125 bytes, two of them the code
+
+
+class Wire(Protocol):
+    """What carries text frames to one client."""
+
+    def write(self, frame: bytes) -> None: ...
+
+    @property
+    def is_congested(self) -> bool: ...
+
+    async def drained(self) -> None: ...
+
+    def close(self, code: int, reason: str) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What one socket may do."""
+
+    init_seconds: float
+    operations_most: int
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """All that is needed to run an operation."""
+
+    services: Services
+    documents: Documents
+    execution: Execution
+    cohorts: Cohorts
+
+
+class Subscription:
+    """One subscription on one socket, as its cohort sees it."""
+
+    __slots__ = ("_connection", "_id", "_prefix", "leave")
+
+    def __init__(self, connection: "Connection", operation_id: str) -> None:
+        self._connection = connection
+        self._id = operation_id
+        # Only the id differs between the subscribers of a cohort: the payload is shared bytes.
+        self._prefix = b'{"id":' + orjson.dumps(operation_id) + b',"type":"next","payload":'
+        self.leave: Callable[[], None] = _nothing
+
+    def offer(self, payload: bytes) -> bool:
+        wire = self._connection.wire
+        if wire.is_congested:
+            return False
+        wire.write(self._prefix + payload + b"}")
+        return True
+
+    async def drained(self) -> None:
+        await self._connection.wire.drained()
+
+    def failed(self, error: Exception) -> None:
+        self._connection.fail(self._id, [formatted(error)])
+
+
+def _nothing() -> None:
+    pass
+
+
+class Connection:
+    """One client. `receive` is called with each message; answers go to the wire."""
+
+    def __init__(self, wire: Wire, engine: Engine, rules: Rules, header: str | None, tasks: asyncio.TaskGroup) -> None:
+        self.wire = wire
+        self._engine = engine
+        self._rules = rules
+        self._header = header  # Authorization of the upgrade request
+        self._tasks = tasks
+        self._viewer: Viewer | None = None
+        self._running: dict[str, asyncio.Task[None]] = {}
+        self._subscriptions: dict[str, Subscription] = {}
+        self._is_closed = False
+        self._timer = asyncio.get_running_loop().call_later(rules.init_seconds, self._close, *INIT_TIMEOUT)
+
+    def receive(self, message: str | bytes) -> None:
+        if self._is_closed:
+            return
+        if isinstance(message, bytes):
+            self._close(BAD_REQUEST, "Messages must be text, not binary")
+            return
+        try:
+            content = orjson.loads(message)
+        except orjson.JSONDecodeError:
+            content = None
+        if not isinstance(content, dict) or not isinstance(content.get("type"), str):
+            self._close(BAD_REQUEST, "A message must be a JSON object with a `type`")
+            return
+        handler = _HANDLERS.get(content["type"])
+        if handler is None:
+            self._close(BAD_REQUEST, f"Unknown message type {content['type'][:40]!r}")
+            return
+        handler(self, content)
+
+    def closed(self) -> None:
+        """The socket is gone: everything that ran for it ends."""
+        self._is_closed = True
+        self._timer.cancel()
+        for task in self._running.values():
+            task.cancel()
+        for operation_id in list(self._subscriptions):
+            self._forget(operation_id)
+
+    def fail(self, operation_id: str, errors: list[dict[str, Any]]) -> None:
+        """Ends one operation with an error; the others go on."""
+        self._forget(operation_id)
+        self._send({"id": operation_id, "type": "error", "payload": errors})
+
+    def _init(self, message: Mapping[str, Any]) -> None:
+        if self._viewer is not None:
+            self._close(*TOO_MANY_INITS)
+            return
+        try:
+            self._viewer = viewer_from_init(self._engine.services.identify, message.get("payload"), self._header)
+        except Unauthenticated as refusal:
+            self._close(FORBIDDEN, refusal.message)
+            return
+        self._timer.cancel()
+        left = self._viewer.expires_at - time.time()
+        self._timer = asyncio.get_running_loop().call_later(left, self._close, UNAUTHORIZED[0], "The token has expired")
+        self._send({"type": "connection_ack"})
+
+    def _ping(self, message: Mapping[str, Any]) -> None:
+        self._send({"type": "pong", **({"payload": message["payload"]} if "payload" in message else {})})
+
+    def _pong(self, _: Mapping[str, Any]) -> None:
+        pass
+
+    def _subscribe(self, message: Mapping[str, Any]) -> None:
+        if self._viewer is None:
+            self._close(*UNAUTHORIZED)
+            return
+        operation_id, payload = message.get("id"), message.get("payload")
+        problem = _problem(operation_id, payload)
+        if problem is not None:
+            self._close(BAD_REQUEST, problem)
+            return
+        assert isinstance(operation_id, str)
+        assert isinstance(payload, dict)
+        if operation_id in self._running or operation_id in self._subscriptions:
+            self._close(ALREADY_EXISTS, f"Subscriber for {operation_id} already exists")
+            return
+        most = self._rules.operations_most
+        if len(self._running) + len(self._subscriptions) >= most:
+            full = TooMany(f"A socket carries at most {most} operations; complete one first.", limit=most)
+            self.fail(operation_id, [formatted(full)])
+            return
+        task = self._tasks.create_task(self._run(operation_id, payload, self._viewer), name="socket operation")
+        self._running[operation_id] = task
+        task.add_done_callback(lambda task: self._ended(operation_id, task))
+
+    def _complete(self, message: Mapping[str, Any]) -> None:
+        operation_id = message.get("id")
+        if not isinstance(operation_id, str):
+            self._close(BAD_REQUEST, "`complete` needs an `id`")
+            return
+        task = self._running.pop(operation_id, None)
+        if task is not None:
+            task.cancel()
+        self._forget(operation_id)
+
+    async def _run(self, operation_id: str, payload: Mapping[str, Any], viewer: Viewer) -> None:
+        """One operation, until it is answered or has joined its cohort. Its failure is its own."""
+        began = time.perf_counter()
+        kind, failed = "invalid", True
+        try:
+            operation = self._engine.documents.get(payload["query"]).operation(payload.get("operationName"))
+            kind = operation.kind
+            variables = payload.get("variables") or {}
+            context = Context(viewer, self._engine.services)
+            if kind == "subscription":
+                subscription = Subscription(self, operation_id)
+                leave = await self._engine.cohorts.subscribe(operation, variables, context, subscription)
+                subscription.leave = leave
+                self._subscriptions[operation_id] = subscription
+                note(Subscribed())
+                failed = False
+                return
+            answer = await self._engine.execution.run(operation, variables, context)
+            failed = "errors" in answer
+            self._send({"id": operation_id, "type": "next", "payload": answer})
+            self._send({"id": operation_id, "type": "complete"})
+        except (InvalidDocument, BadVariables) as error:
+            self.fail(operation_id, [formatted(one) for one in error.errors])
+        except (Refusal, GraphQLError) as error:
+            self.fail(operation_id, [formatted(error)])
+        except Exception as error:  # noqa: BLE001  # the supervisor of one operation: masked, noted, told to the client
+            self.fail(operation_id, [formatted(error)])
+        finally:
+            note(OperationEnded(kind, time.perf_counter() - began, failed))
+
+    def _ended(self, operation_id: str, task: asyncio.Task[None]) -> None:
+        if self._running.get(operation_id) is task:  # the client may have used the id anew by now
+            del self._running[operation_id]
+
+    def _forget(self, operation_id: str) -> None:
+        subscription = self._subscriptions.pop(operation_id, None)
+        if subscription is not None:
+            subscription.leave()
+            note(Unsubscribed())
+
+    def _send(self, message: Mapping[str, Any]) -> None:
+        if not self._is_closed:
+            self.wire.write(orjson.dumps(message))
+
+    def _close(self, code: int, reason: str) -> None:
+        if not self._is_closed:
+            self.closed()
+            self.wire.close(code, fitting(reason))
+
+
+_HANDLERS: Mapping[str, Callable[[Connection, Mapping[str, Any]], None]] = {
+    "connection_init": Connection._init,
+    "ping": Connection._ping,
+    "pong": Connection._pong,
+    "subscribe": Connection._subscribe,
+    "complete": Connection._complete,
+}
+
+
+def _problem(operation_id: object, payload: object) -> str | None:
+    """What is wrong with the shape of a `subscribe` message."""
+    if not isinstance(operation_id, str) or not operation_id:
+        return "`subscribe` needs an `id`, a text that is not empty"
+    if not isinstance(payload, dict) or not isinstance(payload.get("query"), str):
+        return "`subscribe` needs a `payload` with a `query`"
+    if not isinstance(payload.get("operationName"), (str, type(None))):
+        return "`operationName` must be a text"
+    for name in ("variables", "extensions"):
+        if not isinstance(payload.get(name), (dict, type(None))):
+            return f"`{name}` must be an object"
+    return None
+
+
+def fitting(reason: str) -> str:
+    """The reason, cut to what a close frame can carry."""
+    return reason.encode()[:REASON_BYTES_MOST].decode(errors="ignore")

@@ -1,0 +1,185 @@
+"""What can be asked."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Annotated
+from uuid import UUID
+
+import strawberry
+from strawberry import argument
+
+from graphql_app.domain import workstation as domain
+from graphql_app.domain.access import Viewer
+from graphql_app.domain.errors import TooMany
+from graphql_app.domain.workstation import Counts, Place
+from graphql_app.graph import identifiers
+from graphql_app.graph.context import AppInfo
+from graphql_app.graph.inputs import FilterInput, OrderInput, StatsGroup, filter_of, orders_of
+from graphql_app.graph.selection import selected
+from graphql_app.graph.types import (
+    Department,
+    EmployeeConnection,
+    EmployeeEdge,
+    Floor,
+    Me,
+    Node,
+    Workstation,
+    WorkstationConnection,
+    WorkstationEdge,
+    WorkstationStats,
+    page_info,
+)
+from graphql_app.services.browse import Paging
+
+NODES_MOST = 100
+
+First = Annotated[int | None, argument(description="How many from the front; 50 unless told, at most 500.")]
+After = Annotated[str | None, argument(description="A cursor: what comes after it.")]
+Last = Annotated[int | None, argument(description="How many from the end, instead of `first`.")]
+Before = Annotated[str | None, argument(description="A cursor: what comes before it.")]
+Filter = Annotated[FilterInput | None, argument(description="Which workstations are meant; all, unless told.")]
+BuildingName = Annotated[str, argument(description="Name of the building.")]
+
+
+@strawberry.type(description="What can be asked.")
+class Query:
+    @strawberry.field(graphql_type=Floor | None, description="One floor; null when there is none.")
+    async def floor(
+        self, info: AppInfo, building: BuildingName, number: Annotated[int, argument(description="Number of the floor.")]
+    ) -> domain.Floor | None:
+        context = info.context
+        _look_for_cursor(info)
+        place = Place(building, number)
+        floor: domain.Floor | None = await context.load(
+            "floor", place, lambda places: context.services.browse.floors_by_place(context.viewer, places)
+        )
+        return floor
+
+    @strawberry.field(graphql_type=list[Floor], description="The floors of one building, or of all.")
+    async def floors(
+        self, info: AppInfo, building: Annotated[str | None, argument(description="Name of the building.")] = None
+    ) -> Sequence[domain.Floor]:
+        _look_for_cursor(info)
+        return await info.context.services.browse.floors(info.context.viewer, building)
+
+    @strawberry.field(graphql_type=Workstation | None, description="One workstation; null when there is none.")
+    async def workstation(
+        self, info: AppInfo, id: Annotated[strawberry.ID, argument(description="Its global ID.")]
+    ) -> domain.Workstation | None:
+        return await _workstation(info, identifiers.row(id, "Workstation"))
+
+    @strawberry.field(
+        graphql_type=WorkstationConnection,
+        description="A page of workstations. Paging on neither skips nor repeats one, even while the list changes.",
+    )
+    async def workstations(
+        self,
+        info: AppInfo,
+        filter: Filter = None,
+        order_by: Annotated[list[OrderInput] | None, argument(description="By id, unless told.")] = None,
+        first: First = None,
+        after: After = None,
+        last: Last = None,
+        before: Before = None,
+    ) -> WorkstationConnection:
+        viewer, browse = info.context.viewer, info.context.services.browse
+        matching = filter_of(filter)
+        fields = selected(info, "edges", "node") | selected(info, "nodes")
+        paging = Paging(first, after, last, before)
+        listing = await browse.workstations(viewer, matching, orders_of(order_by), paging, fields)
+        return WorkstationConnection(
+            edges=[WorkstationEdge(cursor=cursor, node=row) for cursor, row in listing.edges],  # type: ignore[arg-type]
+            nodes=[row for _, row in listing.edges],  # type: ignore[misc]  # domain objects stand for their types
+            page_info=page_info(listing),
+            count=lambda: browse.workstation_count(viewer, matching),
+        )
+
+    @strawberry.field(graphql_type=list[WorkstationStats], description="How many workstations are in each status.")
+    async def workstation_stats(
+        self,
+        info: AppInfo,
+        filter: Filter = None,
+        group_by: Annotated[StatsGroup | None, argument(description="One row in all, unless told.")] = None,
+    ) -> Sequence[Counts]:
+        group = group_by.value if group_by else None
+        return await info.context.services.browse.workstation_counts(info.context.viewer, filter_of(filter), group)
+
+    @strawberry.field(graphql_type=list[Department], description="All departments, by name.")
+    async def departments(self, info: AppInfo) -> Sequence[domain.Department]:
+        return await info.context.services.browse.departments(info.context.viewer)
+
+    @strawberry.field(graphql_type=EmployeeConnection, description="A page of employees, by name.")
+    async def employees(
+        self,
+        info: AppInfo,
+        department_id: Annotated[strawberry.ID | None, argument(description="Of this department only.")] = None,
+        name_contains: Annotated[str | None, argument(description="Part of the name.")] = None,
+        first: First = None,
+        after: After = None,
+        last: Last = None,
+        before: Before = None,
+    ) -> EmployeeConnection:
+        listing = await info.context.services.browse.employees(
+            info.context.viewer,
+            Paging(first, after, last, before),
+            None if department_id is None else identifiers.row(department_id, "Department", "departmentId"),
+            name_contains,
+        )
+        return EmployeeConnection(
+            edges=[EmployeeEdge(cursor=cursor, node=row) for cursor, row in listing.edges],  # type: ignore[arg-type]
+            nodes=[row for _, row in listing.edges],  # type: ignore[misc]  # domain objects stand for their types
+            page_info=page_info(listing),
+        )
+
+    @strawberry.field(graphql_type=Me, description="Whom the server takes you for.")
+    def me(self, info: AppInfo) -> Viewer:
+        return info.context.viewer
+
+    @strawberry.field(graphql_type=Node | None, description="Anything with a global ID; null when there is none.")
+    async def node(
+        self, info: AppInfo, id: Annotated[strawberry.ID, argument(description="A global ID.")]
+    ) -> object | None:
+        _look_for_cursor(info)
+        return await _node(info, id)
+
+    @strawberry.field(graphql_type=list[Node | None], description="Several of them, in the order asked for; at most 100.")
+    async def nodes(
+        self, info: AppInfo, ids: Annotated[list[strawberry.ID], argument(description="Global IDs.")]
+    ) -> Sequence[object | None]:
+        if len(ids) > NODES_MOST:
+            raise TooMany(f"`ids` takes at most {NODES_MOST}, {len(ids)} were given.", limit=NODES_MOST, asked=len(ids))
+        _look_for_cursor(info)
+        # All at once, so that the loaders fetch each type with one statement.
+        return await asyncio.gather(*(_node(info, id) for id in ids))
+
+
+def _look_for_cursor(info: AppInfo) -> None:
+    if "cursor" in selected(info):
+        info.context.exact_floors = True
+
+
+async def _workstation(info: AppInfo, key: int) -> domain.Workstation | None:
+    context, fields = info.context, selected(info)
+    browse = context.services.browse
+    found: domain.Workstation | None = await context.load(
+        ("workstation", fields), key, lambda keys: browse.workstations_by_id(context.viewer, keys, fields)
+    )
+    return found
+
+
+async def _node(info: AppInfo, identifier: str) -> object | None:
+    """Whatever has the ID. Raises InvalidInput for an ID of no known type."""
+    context = info.context
+    viewer, browse = context.viewer, context.services.browse
+    match identifiers.parse(identifier)[0]:
+        case "Workstation":
+            return await _workstation(info, identifiers.row(identifier, "Workstation"))
+        case "Floor":
+            number = identifiers.row(identifier, "Floor")
+            return await context.load("floor by id", number, lambda keys: browse.floors_by_id(viewer, keys))
+        case "Department":
+            number = identifiers.row(identifier, "Department")
+            return await context.load("department", number, lambda keys: browse.departments_by_id(viewer, keys))
+        case _:
+            key: UUID = identifiers.public_key(identifier, "Employee")
+            return await context.load("employee", key, lambda keys: browse.employees_by_key(viewer, keys))

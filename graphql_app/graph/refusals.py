@@ -1,0 +1,150 @@
+"""The named refusals in the answers of mutations, and the unions that say which can happen where."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import strawberry
+from strawberry import Parent
+
+from graphql_app.domain import errors
+from graphql_app.domain import workstation as domain
+from graphql_app.graph.types import Workstation
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A refusal as a value: graphql-core would raise an exception that it finds in a result."""
+
+    refusal: errors.Refusal
+
+    @property
+    def code(self) -> str:
+        return self.refusal.code
+
+    @property
+    def message(self) -> str:
+        return self.refusal.message
+
+
+@strawberry.interface(description="Why something was not done.")
+class Refusal:
+    code: str = strawberry.field(description="Stable; made for programs.")
+    message: str = strawberry.field(description="What to do about it; made for people.")
+
+
+@strawberry.type(description="There is no such thing.")
+class NotFound(Refusal):
+    @classmethod
+    def is_type_of(cls, value: object, _: object) -> bool:
+        return named(value) is cls
+
+
+@strawberry.type(description="It changed meanwhile, or its state does not allow this.")
+class Conflict(Refusal):
+    @strawberry.field(graphql_type=Workstation | None, description="The present state, where somebody else was faster.")
+    def current(self: Parent[Refused]) -> domain.Workstation | None:
+        return getattr(self.refusal, "current", None)
+
+    @strawberry.field(description="Which statuses it may get instead, where its status was the reason.")
+    def allowed(self: Parent[Refused]) -> list[str] | None:
+        return self.refusal.data.get("allowed")
+
+    @classmethod
+    def is_type_of(cls, value: object, _: object) -> bool:
+        return named(value) is cls
+
+
+@strawberry.type(description="Another workstation of that floor has the name.")
+class NameTaken(Refusal):
+    @classmethod
+    def is_type_of(cls, value: object, _: object) -> bool:
+        return named(value) is cls
+
+
+@strawberry.type(description="A value that cannot be right.")
+class InvalidInput(Refusal):
+    @strawberry.field(description="The argument or input field, if it is one alone.")
+    def field(self: Parent[Refused]) -> str | None:
+        return getattr(self.refusal, "field", None)
+
+    @classmethod
+    def is_type_of(cls, value: object, _: object) -> bool:
+        return named(value) is cls
+
+
+@strawberry.type(description="Your token lacks the scope that this needs.")
+class Forbidden(Refusal):
+    @strawberry.field(description="The scope that is missing.")
+    def scope(self: Parent[Refused]) -> str | None:
+        return self.refusal.data.get("scope")
+
+    @classmethod
+    def is_type_of(cls, value: object, _: object) -> bool:
+        return named(value) is cls
+
+
+@strawberry.type(description="The database takes no writes at present; reading goes on.")
+class ReadOnly(Refusal):
+    @classmethod
+    def is_type_of(cls, value: object, _: object) -> bool:
+        return named(value) is cls
+
+
+_TYPES: Mapping[type[errors.Refusal], type[Refusal]] = {
+    errors.NotFound: NotFound,
+    errors.NameTaken: NameTaken,
+    errors.Conflict: Conflict,
+    errors.InvalidInput: InvalidInput,
+    errors.Forbidden: Forbidden,
+    errors.ReadOnly: ReadOnly,
+}
+
+
+def named(value: object) -> type[Refusal] | None:
+    """The type in the schema of a refused thing: that of its class, or of the nearest class above it."""
+    if not isinstance(value, Refused):
+        return None
+    return next((_TYPES[base] for base in type(value.refusal).__mro__ if base in _TYPES), None)
+
+
+@strawberry.type(description="The workstation as it is now.")
+class WorkstationChanged:
+    workstation: Workstation = strawberry.field(description="Its new state.")
+    receipt: str = strawberry.field(description="Names the transaction that wrote it.")
+
+
+@strawberry.type(description="The workstation is gone.")
+class WorkstationDeleted:
+    id: strawberry.ID = strawberry.field(description="The global ID that it had.")
+    receipt: str = strawberry.field(description="Names the transaction that deleted it.")
+
+
+def _union(name: str, what: str) -> Any:
+    return strawberry.union(name, description=f"The answer of {what}.")
+
+
+CreateResult = Annotated[
+    WorkstationChanged | InvalidInput | NameTaken | Conflict | Forbidden | ReadOnly,
+    _union("CreateWorkstationResult", "createWorkstation"),
+]
+UpdateResult = Annotated[
+    WorkstationChanged | NotFound | InvalidInput | NameTaken | Conflict | Forbidden | ReadOnly,
+    _union("UpdateWorkstationResult", "updateWorkstation"),
+]
+DeleteResult = Annotated[
+    WorkstationDeleted | NotFound | InvalidInput | Conflict | Forbidden | ReadOnly,
+    _union("DeleteWorkstationResult", "deleteWorkstation"),
+]
+SetStatusResult = Annotated[
+    WorkstationChanged | NotFound | InvalidInput | Conflict | Forbidden | ReadOnly,
+    _union("SetWorkstationStatusResult", "setWorkstationStatus"),
+]
+AssignResult = Annotated[
+    WorkstationChanged | NotFound | InvalidInput | Conflict | Forbidden | ReadOnly,
+    _union("AssignWorkstationResult", "assignWorkstation"),
+]
+ReleaseResult = Annotated[
+    WorkstationChanged | NotFound | InvalidInput | Conflict | Forbidden | ReadOnly,
+    _union("ReleaseWorkstationResult", "releaseWorkstation"),
+]

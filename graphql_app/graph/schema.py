@@ -1,0 +1,133 @@
+"""The schema, assembled; its operations, executed; its errors, made fit to leave the house."""
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterable, Mapping
+from typing import Any
+
+import orjson
+import strawberry
+from graphql import ExecutionResult, Executor, GraphQLError, GraphQLSchema, create_source_event_stream
+from graphql.execution import execute_root_selection_set, execute_subscription_event
+from strawberry.schema.config import StrawberryConfig
+
+from graphql_app.domain.access import View, Viewer
+from graphql_app.domain.errors import Refusal, Unavailable
+from graphql_app.graph.context import Context
+from graphql_app.graph.documents import Operation
+from graphql_app.graph.mutations import Mutation
+from graphql_app.graph.queries import Query
+from graphql_app.graph.refusals import Refusal as RefusalType
+from graphql_app.graph.subscriptions import Subscription
+from graphql_app.graph.types import CURSOR, Cursor, Department, Employee, Floor, Workstation
+from graphql_app.observe import Unexpected, note
+
+
+def build() -> strawberry.Schema:
+    return strawberry.Schema(
+        query=Query,
+        mutation=Mutation,
+        subscription=Subscription,
+        types=[Department, Employee, Floor, Workstation, RefusalType],
+        config=StrawberryConfig(scalar_map={Cursor: CURSOR}),
+    )
+
+
+def printed(schema: strawberry.Schema) -> str:
+    """The schema in its own language, sorted, so that a difference is a change of the API."""
+    return schema.as_str() + "\n"
+
+
+class Execution:
+    """Runs operations of the schema."""
+
+    def __init__(self, schema: strawberry.Schema, *, seconds: float) -> None:
+        # graphql-core's own schema: parsing, validating and executing go past Strawberry's per-request layers.
+        self.schema: GraphQLSchema = schema._schema
+        self._seconds = seconds
+
+    async def run(self, operation: Operation, variables: Mapping[str, Any], context: Context) -> dict[str, Any]:
+        """The answer to a query or mutation, ready to be serialised. Raises BadVariables."""
+        executor = self.executor(operation, variables, context)
+        try:
+            async with asyncio.timeout(self._seconds):
+                result = execute_root_selection_set(executor)
+                if not isinstance(result, ExecutionResult):
+                    result = await result
+        except TimeoutError:
+            slow = Unavailable(f"The operation took longer than {self._seconds:g} s and was ended; ask for less.")
+            return {"data": None, "errors": [formatted(slow)]}
+        return answer(result, operation.masked(context.viewer.view))
+
+    def executor(self, operation: Operation, variables: Mapping[str, Any], context: Context) -> Executor:
+        """What executes the operation. Raises BadVariables."""
+        built = Executor.build(
+            self.schema,
+            operation.document,
+            context_value=context,
+            raw_variable_values=dict(variables),
+            operation_name=operation.name,
+        )
+        if isinstance(built, list):
+            raise BadVariables(built)
+        return built
+
+    async def source(self, executor: Executor) -> AsyncIterable[Any]:
+        """What the subscription's resolver returned. Raises GraphQLError."""
+        source = create_source_event_stream(executor)
+        if not isinstance(source, (ExecutionResult, AsyncIterable)):
+            source = await source
+        if isinstance(source, ExecutionResult):
+            assert source.errors
+            raise source.errors[0]
+        return source
+
+    async def event(self, executor: Executor, event: object, context: Context, masked: list[str]) -> bytes:
+        """The payload for one event of a subscription, serialised."""
+        of_event = executor.build_per_event_executor(event)
+        of_event.context_value = context
+        result = execute_subscription_event(of_event)
+        if not isinstance(result, ExecutionResult):
+            result = await result
+        return orjson.dumps(answer(result, masked))
+
+
+class BadVariables(Exception):
+    """The variables do not fit their types."""
+
+    def __init__(self, errors: list[GraphQLError]) -> None:
+        super().__init__(errors[0].message)
+        self.errors = errors
+
+
+def shared_viewer(view: View) -> Viewer:
+    """Nobody in particular: what a cohort's execution is given, so that it cannot tell anybody's own."""
+    return Viewer("", (), view, None, None, 0)
+
+
+def answer(result: ExecutionResult, masked: list[str]) -> dict[str, Any]:
+    body: dict[str, Any] = {"data": result.data}
+    if result.errors:
+        body["errors"] = [formatted(error) for error in result.errors]
+    if masked:
+        body["extensions"] = {"masked": masked}
+    return body
+
+
+def formatted(error: Exception) -> dict[str, Any]:
+    """An error as the client may see it: a refusal with its code, the client's own mistake as it is, the rest masked."""
+    original = error.original_error if isinstance(error, GraphQLError) else error
+    while isinstance(original, GraphQLError):
+        original = original.original_error
+    shown: dict[str, Any] = dict(error.formatted) if isinstance(error, GraphQLError) else {}
+    if isinstance(original, Refusal):
+        shown["message"] = original.message
+        shown["extensions"] = {"code": original.code, **original.data}
+    elif original is None:
+        shown["extensions"] = {"code": "BAD_REQUEST", **(shown.get("extensions") or {})}
+    else:
+        incident = uuid.uuid4().hex[:12]
+        note(Unexpected(incident, ".".join(map(str, shown.get("path") or ())), original))
+        shown["message"] = f"Something went wrong on our side; tell the operators the id {incident}."
+        shown["extensions"] = {"code": "INTERNAL", "id": incident}
+    return shown

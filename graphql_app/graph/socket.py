@@ -1,0 +1,135 @@
+"""The WebSocket door of /graphql, over any ASGI server."""
+
+import asyncio
+from collections import deque
+from collections.abc import Collection
+from contextlib import suppress
+from urllib.parse import urlsplit
+
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from graphql_app.graph.protocol import SUBPROTOCOL, SUBPROTOCOL_NOT_ACCEPTABLE, Connection, Engine, Rules
+from graphql_app.observe import SocketClosed, SocketOpened, note
+
+CONGESTED_BYTES = 256 * 1024
+TOO_SLOW = (1013, "Reads too slowly; come back with your last cursor")
+NORMAL = 1000
+
+
+class AsgiWire:
+    """What is written goes out in order; a client that does not read makes it congested, and in the end is cut."""
+
+    def __init__(self, websocket: WebSocket, stall_seconds: float) -> None:
+        self._websocket = websocket
+        self._stall_seconds = stall_seconds
+        self._frames: deque[bytes] = deque()
+        self._bytes = 0
+        self._written = asyncio.Event()
+        self._read_on = asyncio.Event()
+        self._closing: tuple[int, str] | None = None
+
+    def write(self, frame: bytes) -> None:
+        self._frames.append(frame)
+        self._bytes += len(frame)
+        self._written.set()
+
+    @property
+    def is_congested(self) -> bool:
+        return self._bytes > CONGESTED_BYTES
+
+    async def drained(self) -> None:
+        while self._bytes:
+            self._read_on.clear()
+            await self._read_on.wait()
+
+    def close(self, code: int, reason: str) -> None:
+        self._closing = (code, reason)
+        self._written.set()
+
+    async def send_all(self) -> int:
+        """Sends what is written, until it is closed from this side. Returns the close code."""
+        while True:
+            await self._written.wait()
+            self._written.clear()
+            try:
+                async with asyncio.timeout(None) as deadline:
+                    while self._frames:
+                        deadline.reschedule(asyncio.get_running_loop().time() + self._stall_seconds)
+                        frame = self._frames[0]
+                        await self._websocket.send_text(frame.decode())
+                        self._frames.popleft()
+                        self._bytes -= len(frame)
+                    deadline.reschedule(None)
+            except TimeoutError:
+                self._closing = TOO_SLOW
+            self._read_on.set()
+            if self._closing is not None:
+                await self._say_goodbye(*self._closing)
+                return self._closing[0]
+
+    async def _say_goodbye(self, code: int, reason: str) -> None:
+        # The peer may not read this either.
+        with suppress(TimeoutError, RuntimeError):
+            async with asyncio.timeout(1):
+                await self._websocket.close(code, reason)
+
+
+class SocketDoor:
+    """Takes WebSockets on /graphql, those that speak graphql-transport-ws."""
+
+    def __init__(self, engine: Engine, rules: Rules, *, origins: Collection[str], stall_seconds: float) -> None:
+        self._engine = engine
+        self._rules = rules
+        self._origins = frozenset(origins)
+        self._stall_seconds = stall_seconds
+
+    async def handle(self, websocket: WebSocket) -> None:
+        if not self._may_come_from(websocket):
+            await websocket.close(1008)  # before accept: the server answers 403
+            return
+        if SUBPROTOCOL not in websocket.scope["subprotocols"]:
+            await websocket.accept()
+            await websocket.close(*SUBPROTOCOL_NOT_ACCEPTABLE)
+            return
+        await websocket.accept(SUBPROTOCOL)
+        note(SocketOpened())
+        code = 1006
+        try:
+            code = await self._converse(websocket)
+        finally:
+            note(SocketClosed(code))
+
+    async def _converse(self, websocket: WebSocket) -> int:
+        wire = AsgiWire(websocket, self._stall_seconds)
+        header = websocket.headers.get("authorization")
+        async with asyncio.TaskGroup() as tasks:
+            connection = Connection(wire, self._engine, self._rules, header, tasks)
+            writing = tasks.create_task(wire.send_all(), name="socket writer")
+            reading = tasks.create_task(_receive(websocket, connection), name="socket reader")
+            try:
+                done, _ = await asyncio.wait((writing, reading), return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                connection.closed()
+                writing.cancel()
+                reading.cancel()
+            return next(iter(done)).result()
+
+    def _may_come_from(self, websocket: WebSocket) -> bool:
+        """Browsers name their origin, and must come from this host or a listed one; programs name none."""
+        origin = websocket.headers.get("origin")
+        if origin is None or origin in self._origins:
+            return True
+        return bool(origin != "null" and urlsplit(origin).netloc == websocket.headers.get("host"))
+
+
+async def _receive(websocket: WebSocket, connection: Connection) -> int:
+    """Hands over what arrives, until the other side closes. Returns the close code."""
+    while True:
+        try:
+            message = await websocket.receive()
+        except (WebSocketDisconnect, RuntimeError):
+            return NORMAL
+        if message["type"] == "websocket.disconnect":
+            return int(message.get("code") or NORMAL)
+        text = message.get("text")
+        connection.receive(text if text is not None else message["bytes"])

@@ -1,0 +1,52 @@
+"""What can be followed."""
+
+from collections.abc import AsyncGenerator
+from typing import Annotated
+
+import strawberry
+from strawberry import argument
+
+from graphql_app.domain.change import Batch
+from graphql_app.domain.workstation import Counts, Place
+from graphql_app.graph.context import AppInfo
+from graphql_app.graph.inputs import FilterInput, filter_of
+from graphql_app.graph.sources import Source
+from graphql_app.graph.types import Cursor, FloorStatus, WorkstationFeed
+from graphql_app.services.follow import Changes, FloorStatuses, Start
+
+
+@strawberry.type(description="What can be followed.")
+class Subscription:
+    @strawberry.subscription(
+        description="The workstations of a filter: a snapshot, then every later change. `cursor` resumes it on any"
+        " connection, with nothing lost and nothing twice."
+    )
+    async def workstation_changes(
+        self,
+        info: AppInfo,
+        filter: Annotated[FilterInput | None, argument(description="Which workstations are meant.")] = None,
+        after: Annotated[Cursor | None, argument(description="Resume after this cursor.")] = None,
+        snapshot: Annotated[bool, argument(description="Without a cursor: start with all that is there.")] = True,
+    ) -> AsyncGenerator[WorkstationFeed, None]:
+        follow, viewer = info.context.services.follow, info.context.viewer
+        matching = filter_of(filter)
+        stream = follow.changes(viewer, matching)
+        return Source(stream, await follow.start(viewer, matching, after, snapshot), feed_of)  # type: ignore[return-value]
+
+    @strawberry.subscription(description="How many workstations of a floor are in each status, now and on every change.")
+    async def floor_status(
+        self,
+        info: AppInfo,
+        building: Annotated[str, argument(description="Name of the building.")],
+        number: Annotated[int, argument(description="Number of the floor.")],
+    ) -> AsyncGenerator[FloorStatus, None]:
+        stream = info.context.services.follow.floor_status(info.context.viewer, Place(building, number))
+        return Source(stream, Start(), status_of)  # type: ignore[return-value]  # an async iterable is all it takes
+
+
+def feed_of(stream: Changes, batch: Batch) -> WorkstationFeed:
+    return WorkstationFeed(batch=batch, cursor=Cursor(stream.cursor(batch)))
+
+
+def status_of(stream: FloorStatuses, counts: Counts) -> FloorStatus:
+    return FloorStatus(counts=counts, place=stream.place)

@@ -1,0 +1,294 @@
+"""The types of the schema. Resolvers hand out domain objects, already redacted; the fields read their attributes."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, NewType
+
+import orjson
+import strawberry
+from strawberry import Parent
+from strawberry.scalars import JSON
+
+from graphql_app.domain import workstation as domain
+from graphql_app.domain.access import Viewer
+from graphql_app.domain.change import Batch, Kind
+from graphql_app.domain.workstation import Counts, Place
+from graphql_app.graph.context import AppInfo
+from graphql_app.graph.identifiers import global_id
+from graphql_app.graph.permissions import guarded
+from graphql_app.graph.selection import selected
+from graphql_app.services.browse import Listing
+from graphql_app.services.follow import FloorSnapshot
+
+Cursor = NewType("Cursor", str)
+CURSOR = strawberry.scalar(
+    name="Cursor",
+    description="A place in the history of changes. Opaque: give it back as `after` to resume with nothing lost.",
+    serialize=str,
+    parse_value=str,
+)
+
+WorkstationStatus = strawberry.enum(domain.Status, name="WorkstationStatus", description="What a workstation is used for now.")
+FeedKind = strawberry.enum(Kind, name="FeedKind", description="What a payload of a feed means.")
+
+
+@strawberry.interface(description="Anything that `node(id:)` can fetch again.")
+class Node:
+    @strawberry.field(description="Opaque and global: unique over all types.")
+    def id(self) -> strawberry.ID:
+        raise TypeError("every type that implements Node resolves its own id")
+
+
+@strawberry.type(description="A department of the company.")
+class Department(Node):
+    name: str = strawberry.field(description="Unique.")
+
+    @strawberry.field(description="Opaque and global: unique over all types.")
+    def id(self: Parent[domain.Department]) -> strawberry.ID:
+        return strawberry.ID(global_id("Department", self.id))
+
+    @classmethod
+    def is_type_of(cls, value: object, _: object) -> bool:
+        return isinstance(value, domain.Department)
+
+
+@strawberry.type(description="Somebody who may sit at a workstation.")
+class Employee(Node):
+    name: str = strawberry.field(description="Full name.")
+    department: Department | None = strawberry.field(description="Where they belong, if anywhere.")
+    employee_number: str | None = guarded("Employee", "employee_number", "The employee number (工号).")
+
+    @strawberry.field(description="Opaque and global; made from a random key, never from the employee number.")
+    def id(self: Parent[domain.Employee]) -> strawberry.ID:
+        return strawberry.ID(global_id("Employee", self.key))
+
+    @classmethod
+    def is_type_of(cls, value: object, _: object) -> bool:
+        return isinstance(value, domain.Employee)
+
+
+@strawberry.type(description="A desk on a floor plan (工位).")
+class Workstation(Node):
+    name: str = strawberry.field(description="Unique on its floor.")
+    status: WorkstationStatus = strawberry.field(description="What it is used for now.")
+    building: str | None = strawberry.field(description="Name of the building; null when it stands nowhere.")
+    floor_number: int | None = strawberry.field(description="Number of the floor; null when it stands nowhere.")
+    floor_name: str | None = strawberry.field(description="Name of the floor.")
+    department: Department | None = strawberry.field(description="The department that it belongs to.")
+    employee: Employee | None = strawberry.field(description="Who sits there.")
+    notes: str | None = strawberry.field(description="Free text.")
+    created_at: datetime = strawberry.field(description="When it was created.")
+    x_position: float | None = guarded("Workstation", "x_position", "Left edge, in units of the floor plan.")
+    y_position: float | None = guarded("Workstation", "y_position", "Top edge, in units of the floor plan.")
+    width: float | None = guarded("Workstation", "width", "Width, in units of the floor plan.")
+    height: float | None = guarded("Workstation", "height", "Height, in units of the floor plan.")
+    employee_id: str | None = guarded("Workstation", "employee_id", "The occupant's employee number (工号).")
+    version: int | None = guarded("Workstation", "version", "Grows with every change; give it back as `expectedVersion`.")
+    updated_at: datetime | None = guarded("Workstation", "updated_at", "When it last changed.")
+
+    @strawberry.field(description="Opaque and global: unique over all types.")
+    def id(self: Parent[domain.Workstation]) -> strawberry.ID:
+        return strawberry.ID(global_id("Workstation", self.id))
+
+    @strawberry.field(description="What stands on it, as JSON.")
+    def equipment(self: Parent[domain.Workstation]) -> JSON | None:
+        return None if self.equipment is None else orjson.loads(self.equipment)
+
+    @classmethod
+    def is_type_of(cls, value: object, _: object) -> bool:
+        return isinstance(value, domain.Workstation)
+
+
+@strawberry.type(description="How many workstations of a group are in each status.")
+class WorkstationStats:
+    key: str | None = strawberry.field(description="Names the group; null for those without one, and for the whole.")
+    total: int = strawberry.field(description="All of them.")
+
+    @strawberry.field(description="Free to be taken.")
+    def available(self: Parent[Counts]) -> int:
+        return self.by_status[domain.Status.AVAILABLE]
+
+    @strawberry.field(description="Somebody sits there.")
+    def occupied(self: Parent[Counts]) -> int:
+        return self.by_status[domain.Status.OCCUPIED]
+
+    @strawberry.field(description="Out of use.")
+    def maintenance(self: Parent[Counts]) -> int:
+        return self.by_status[domain.Status.MAINTENANCE]
+
+    @strawberry.field(description="Kept for somebody.")
+    def reserved(self: Parent[Counts]) -> int:
+        return self.by_status[domain.Status.RESERVED]
+
+
+@strawberry.type(description="A floor of a building.")
+class Floor(Node):
+    building: str = strawberry.field(description="Name of the building.")
+    number: int = strawberry.field(description="Number of the floor; below ground it is negative.")
+    name: str = strawberry.field(description="What people call it; may be empty.")
+
+    @strawberry.field(description="Opaque and global: unique over all types.")
+    def id(self: Parent[domain.Floor]) -> strawberry.ID:
+        return strawberry.ID(global_id("Floor", self.id))
+
+    @strawberry.field(
+        description="Where the history stood when these workstations were read: give it as `after` to"
+        " `workstationChanges(filter: {building, floorNumber})` to hear of every later change."
+    )
+    async def cursor(self: Parent[domain.Floor], info: AppInfo) -> Cursor:
+        return Cursor((await _exactly(info, self.place)).cursor)
+
+    @strawberry.field(graphql_type=list[Workstation], description="Every workstation of the floor, by id.")
+    async def workstations(self: Parent[domain.Floor], info: AppInfo) -> Sequence[domain.Workstation]:
+        context = info.context
+        if context.exact_floors:
+            return (await _exactly(info, self.place)).workstations
+        fields = selected(info)
+        browse = context.services.browse
+        found: list[domain.Workstation] = await context.load(
+            ("floor workstations", fields),
+            self.place,
+            lambda places: browse.workstations_by_place(context.viewer, places, fields),
+        )
+        return found
+
+    @strawberry.field(graphql_type=WorkstationStats, description="How many of its workstations are in each status.")
+    async def stats(self: Parent[domain.Floor], info: AppInfo) -> Counts:
+        context = info.context
+        counts: Counts = await context.load(
+            "floor stats", self.place, lambda places: context.services.browse.counts_by_place(context.viewer, places)
+        )
+        return counts
+
+    @classmethod
+    def is_type_of(cls, value: object, _: object) -> bool:
+        return isinstance(value, domain.Floor)
+
+
+@strawberry.type(description="Where a page stands in its list (Relay).")
+class PageInfo:
+    has_next_page: bool = strawberry.field(description="Whether there is more after it.")
+    has_previous_page: bool = strawberry.field(description="Whether there is more before it.")
+    start_cursor: str | None = strawberry.field(description="Of the first edge; null on an empty page.")
+    end_cursor: str | None = strawberry.field(description="Of the last edge; null on an empty page.")
+
+
+def page_info(listing: Listing[Any]) -> PageInfo:
+    cursors = [cursor for cursor, _ in listing.edges]
+    return PageInfo(
+        has_next_page=listing.has_next,
+        has_previous_page=listing.has_previous,
+        start_cursor=cursors[0] if cursors else None,
+        end_cursor=cursors[-1] if cursors else None,
+    )
+
+
+@strawberry.type(description="A workstation and its place in the list.")
+class WorkstationEdge:
+    cursor: str = strawberry.field(description="Give it as `after` or `before`.")
+    node: Workstation = strawberry.field(description="The workstation.")
+
+
+@strawberry.type(description="A page of workstations.")
+class WorkstationConnection:
+    edges: list[WorkstationEdge] = strawberry.field(description="The workstations with their cursors.")
+    nodes: list[Workstation] = strawberry.field(description="The workstations alone.")
+    page_info: PageInfo = strawberry.field(description="Where this page stands.")
+    count: strawberry.Private[Any]
+
+    @strawberry.field(description="How many match the filter, on all pages. Costs a count: ask for it when you show it.")
+    async def total_count(self) -> int:
+        total: int = await self.count()
+        return total
+
+
+@strawberry.type(description="An employee and their place in the list.")
+class EmployeeEdge:
+    cursor: str = strawberry.field(description="Give it as `after` or `before`.")
+    node: Employee = strawberry.field(description="The employee.")
+
+
+@strawberry.type(description="A page of employees.")
+class EmployeeConnection:
+    edges: list[EmployeeEdge] = strawberry.field(description="The employees with their cursors.")
+    nodes: list[Employee] = strawberry.field(description="The employees alone.")
+    page_info: PageInfo = strawberry.field(description="Where this page stands.")
+
+
+@strawberry.type(name="Viewer", description="Whom the server takes you for.")
+class Me:
+    subject: str = strawberry.field(description="The `sub` of your token.")
+
+    @strawberry.field(description="The roles in your token.")
+    def roles(self: Parent[Viewer]) -> list[str]:
+        return list(self.roles)
+
+    @strawberry.field(description="What these roles allow.")
+    def scopes(self: Parent[Viewer]) -> list[str]:
+        return sorted(self.view.scopes)
+
+    @strawberry.field(graphql_type=Employee | None, description="Your own record as an employee, if your token names one.")
+    async def employee(self: Parent[Viewer], info: AppInfo) -> domain.Employee | None:
+        return await info.context.services.browse.own_employee(info.context.viewer)
+
+    @strawberry.field(description="Your own employee number (工号), if your token names one.")
+    def employee_number(self: Parent[Viewer]) -> str | None:
+        return self.employee_number
+
+
+@strawberry.type(description="All that is new since the payload before, for one filter.")
+class WorkstationFeed:
+    batch: strawberry.Private[Batch]
+    cursor: Cursor = strawberry.field(description="Give it back as `after` to resume with nothing lost and nothing twice.")
+
+    @strawberry.field(graphql_type=FeedKind, description="What this payload means.")
+    def kind(self) -> Kind:
+        return self.batch.kind
+
+    @strawberry.field(graphql_type=list[Workstation], description="The newest state of each that is new or changed.")
+    def workstations(self) -> Sequence[domain.Workstation]:
+        return self.batch.workstations
+
+    @strawberry.field(description="Those that were deleted, or are no longer in the filter.")
+    def removed(self) -> list[strawberry.ID]:
+        return [strawberry.ID(global_id("Workstation", key)) for key in self.batch.removed]
+
+    @strawberry.field(description="Whether several states of one workstation became one.")
+    def merged(self) -> bool:
+        return self.batch.merged
+
+    @strawberry.field(description="Large snapshots come in parts; only the last part's cursor resumes.")
+    def complete(self) -> bool:
+        return self.batch.complete
+
+    @strawberry.field(description="Why a RESYNC was needed; null on everything else.")
+    def reason(self) -> str | None:
+        return self.batch.reason
+
+
+@strawberry.type(description="The present figures of one floor.")
+class FloorStatus:
+    counts: strawberry.Private[Counts]
+    place: strawberry.Private[Place]
+
+    @strawberry.field(description="Name of the building.")
+    def building(self) -> str:
+        return self.place.building
+
+    @strawberry.field(description="Number of the floor.")
+    def number(self) -> int:
+        return self.place.number
+
+    @strawberry.field(graphql_type=WorkstationStats, description="How many workstations are in each status.")
+    def stats(self) -> Counts:
+        return self.counts
+
+
+async def _exactly(info: AppInfo, place: Place) -> FloorSnapshot:
+    """The floor's workstations and its cursor as of one moment, for all floors of the operation at once."""
+    context = info.context
+    follow = context.services.follow
+    snapshot: FloorSnapshot = await context.load(
+        "floor snapshot", place, lambda places: follow.floors(context.viewer, places)
+    )
+    return snapshot

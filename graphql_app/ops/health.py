@@ -1,0 +1,76 @@
+"""Is this process able to serve? Each part by itself, and all together."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from graphql_app.domain.errors import Refusal
+from graphql_app.live.hub import Hub
+from graphql_app.store import outbox
+from graphql_app.store.broadcast import RedisBackend
+from graphql_app.store.database import Database
+from graphql_app.store.migrations import MigrationError, require_current
+
+CHECK_SECONDS = 2.0
+LAG_MOST = 5000  # revisions that this process has not delivered yet
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """`ok` is what readiness asks for; what is degraded still serves."""
+
+    ok: bool
+    detail: str
+    degraded: bool = False
+
+
+class Health:
+    def __init__(self, database: Database, backend: RedisBackend, hub: Hub) -> None:
+        self._database = database
+        self._backend = backend
+        self._hub = hub
+
+    async def findings(self) -> dict[str, Finding]:
+        """Every part, asked at the same time, each within its time."""
+        checks: dict[str, Callable[[], Awaitable[Finding]]] = {
+            "database": self._database_answers,
+            "migrations": self._migrations_are_current,
+            "broadcast": self._broadcast_is_connected,
+            "feed": self._feed_is_near,
+        }
+        found = await asyncio.gather(*(_in_time(check) for check in checks.values()))
+        return dict(zip(checks, found, strict=True))
+
+    async def _database_answers(self) -> Finding:
+        async with self._database.reading() as connection:
+            await connection.exec_driver_sql("SELECT 1")
+        return Finding(True, "answers")
+
+    async def _migrations_are_current(self) -> Finding:
+        await require_current(self._database.engine)
+        return Finding(True, "current")
+
+    async def _broadcast_is_connected(self) -> Finding:
+        if self._backend.connected:
+            return Finding(True, "connected")
+        return Finding(True, "away; every process reads the log itself", degraded=True)
+
+    async def _feed_is_near(self) -> Finding:
+        here = self._hub.head
+        if here is None:
+            return Finding(False, "not started")
+        async with self._database.reading() as connection:
+            head = await outbox.head(connection)
+        lag = head.revision - here.revision
+        near = head.epoch == here.epoch and lag <= LAG_MOST
+        return Finding(near, f"at revision {here.revision}, {max(lag, 0)} behind")
+
+
+async def _in_time(check: Callable[[], Awaitable[Finding]]) -> Finding:
+    try:
+        async with asyncio.timeout(CHECK_SECONDS):
+            return await check()
+    except TimeoutError:
+        return Finding(False, f"no answer within {CHECK_SECONDS:g} s")
+    except (Refusal, MigrationError) as problem:
+        return Finding(False, str(problem))

@@ -1,0 +1,29 @@
+"""News as lines of a log: what went wrong, and what changed hands."""
+
+import logging
+
+from graphql_app import observe
+
+logger = logging.getLogger("graphql_app")
+
+
+def log(news: observe.News) -> None:
+    match news:
+        case observe.Unexpected(id, where, error):
+            logger.error("incident %s at %s", id, where or "-", exc_info=error)
+        case observe.FeedFailed(error):
+            logger.warning("the feed was interrupted and goes on: %s: %s", type(error).__name__, error)
+        case observe.LeadershipChanged(leading, why):
+            logger.info("this process %s the feed: %s", "leads" if leading else "no longer leads", why)
+        case observe.BroadcastConnected():
+            logger.info("broadcast connected")
+        case observe.BroadcastLost(why):
+            logger.warning("broadcast lost, reading the log instead: %s", why)
+        case observe.Resynced(why):
+            logger.info("resync: %s", why)
+        case observe.GapFilled(first, last):
+            logger.debug("filled revisions %d to %d from the log", first, last)
+        case observe.RowsPruned(table, count):
+            logger.debug("forgot %d old rows of %s", count, table)
+        case _:
+            pass

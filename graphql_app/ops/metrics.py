@@ -1,0 +1,105 @@
+"""News as Prometheus metrics, summed over all worker processes."""
+
+import os
+from contextlib import suppress
+from pathlib import Path
+
+from prometheus_client import (
+    CONTENT_TYPE_LATEST,
+    REGISTRY,
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    generate_latest,
+    multiprocess,
+)
+
+from graphql_app import observe
+
+LATENCY_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+
+OPERATIONS = Counter("graphql_app_operations_total", "GraphQL operations", ["kind", "result"])
+OPERATION_SECONDS = Histogram("graphql_app_operation_seconds", "Time to answer", ["kind"], buckets=LATENCY_BUCKETS)
+INCIDENTS = Counter("graphql_app_incidents_total", "Unexpected errors, masked to the client")
+SOCKETS = Gauge("graphql_app_sockets_open", "Open WebSockets", multiprocess_mode="livesum")
+SUBSCRIPTIONS = Gauge("graphql_app_subscriptions_open", "Running subscriptions", multiprocess_mode="livesum")
+CLOSES = Counter("graphql_app_socket_closes_total", "Closed WebSockets", ["code"])
+CHANGES = Counter("graphql_app_changes_total", "Changes numbered by the feed")
+REVISION = Gauge("graphql_app_revision", "Newest revision", multiprocess_mode="max")
+DELIVERIES = Counter("graphql_app_deliveries_total", "Payloads handed to subscribers")
+COMMIT_TO_SEND = Histogram(
+    "graphql_app_commit_to_send_seconds", "From the oldest change in a payload to its sending", buckets=LATENCY_BUCKETS
+)
+LEADING = Gauge("graphql_app_feed_leading", "Processes that lead the feed", multiprocess_mode="livesum")
+FEED_FAILURES = Counter("graphql_app_feed_failures_total", "Interruptions of the feed")
+BROADCAST = Gauge("graphql_app_broadcast_connected", "Processes connected to broadcast", multiprocess_mode="livesum")
+GAPS = Counter("graphql_app_gaps_filled_total", "Gaps of the relay, filled from the log")
+RESYNCS = Counter("graphql_app_resyncs_total", "Subscribers sent a new snapshot")
+PRUNED = Counter("graphql_app_rows_pruned_total", "Old rows forgotten", ["table"])
+POOL_IN_USE = Gauge("graphql_app_database_pool_in_use", "Database connections in use", multiprocess_mode="livesum")
+POOL_SIZE = Gauge("graphql_app_database_pool_size", "Database connections at most", multiprocess_mode="livesum")
+
+
+def count(news: observe.News) -> None:  # noqa: PLR0912  # one arm for each kind of news is what it is
+    match news:
+        case observe.OperationEnded(kind, seconds, failed):
+            OPERATIONS.labels(kind, "error" if failed else "ok").inc()
+            OPERATION_SECONDS.labels(kind).observe(seconds)
+        case observe.Unexpected():
+            INCIDENTS.inc()
+        case observe.SocketOpened():
+            SOCKETS.inc()
+        case observe.SocketClosed(code):
+            SOCKETS.dec()
+            CLOSES.labels(str(code)).inc()
+        case observe.Subscribed():
+            SUBSCRIPTIONS.inc()
+        case observe.Unsubscribed():
+            SUBSCRIPTIONS.dec()
+        case observe.ChangesNumbered(number, revision):
+            CHANGES.inc(number)
+            REVISION.set(revision)
+        case observe.ChangesDelivered(_, subscribers, oldest_seconds):
+            DELIVERIES.inc(subscribers)
+            COMMIT_TO_SEND.observe(max(0.0, oldest_seconds))
+        case observe.LeadershipChanged(leading, _):
+            LEADING.set(int(leading))
+        case observe.FeedFailed():
+            FEED_FAILURES.inc()
+        case observe.BroadcastConnected():
+            BROADCAST.set(1)
+        case observe.BroadcastLost():
+            BROADCAST.set(0)
+        case observe.GapFilled():
+            GAPS.inc()
+        case observe.Resynced():
+            RESYNCS.inc()
+        case observe.RowsPruned(table, number):
+            PRUNED.labels(table).inc(number)
+        case observe.PoolState(in_use, size):
+            POOL_IN_USE.set(in_use)
+            POOL_SIZE.set(size)
+
+
+def exposition(directory: Path | None) -> tuple[bytes, str]:
+    """All metrics as text, and its media type. `directory` is shared by the workers; without it, this process alone."""
+    if directory is None:
+        return generate_latest(REGISTRY), CONTENT_TYPE_LATEST
+    _forget_the_dead(directory)
+    registry = CollectorRegistry()
+    multiprocess.MultiProcessCollector(registry, path=str(directory))
+    return generate_latest(registry), CONTENT_TYPE_LATEST
+
+
+def _forget_the_dead(directory: Path) -> None:
+    """Removes the gauges of workers that were killed: they would be counted as open for ever."""
+    for file in directory.glob("gauge_live*_*.db"):
+        pid = int(file.stem.rsplit("_", 1)[1])
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            with suppress(FileNotFoundError):
+                file.unlink()
+        except PermissionError:
+            pass  # alive, and somebody else's

@@ -1,0 +1,48 @@
+"""Health, readiness, metrics."""
+
+from pathlib import Path
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import JSONResponse
+
+from graphql_app.domain.access import Scope, require
+from graphql_app.domain.errors import Refusal
+from graphql_app.ops.health import Health
+from graphql_app.ops.metrics import exposition
+from graphql_app.services.identify import Identify
+from graphql_app.web.replies import problem
+
+
+def routes(health: Health, identify: Identify, metrics_directory: Path | None) -> APIRouter:
+    router = APIRouter(tags=["operations"])
+
+    @router.get("/healthz", summary="Is the process alive?")
+    async def healthz() -> dict[str, str]:
+        return {"status": "alive"}
+
+    @router.get(
+        "/readyz",
+        summary="Can it serve?",
+        responses={503: {"description": "It cannot; `checks` says which part and why."}},
+    )
+    async def readyz() -> JSONResponse:
+        findings = await health.findings()
+        ready = all(finding.ok for finding in findings.values())
+        degraded = any(finding.degraded for finding in findings.values())
+        body: dict[str, Any] = {
+            "status": "not ready" if not ready else "degraded" if degraded else "ready",
+            "checks": {name: {"ok": f.ok and not f.degraded, "detail": f.detail} for name, f in findings.items()},
+        }
+        return JSONResponse(body, 200 if ready else 503)
+
+    @router.get("/metrics", summary="Prometheus metrics, summed over all workers; needs the scope server:read.")
+    async def metrics(request: Request) -> Response:
+        try:
+            require(identify.from_header(request.headers.get("authorization")), Scope.SERVER)
+        except Refusal as refusal:
+            return problem(refusal)
+        text, media_type = exposition(metrics_directory)
+        return Response(text, media_type=media_type)
+
+    return router
