@@ -96,6 +96,12 @@ class RowsPruned:
 
 
 @dataclass(frozen=True, slots=True)
+class DutyFailed:
+    name: str
+    error: BaseException
+
+
+@dataclass(frozen=True, slots=True)
 class PoolState:
     in_use: int
     size: int
@@ -117,6 +123,7 @@ News = (
     | GapFilled
     | Resynced
     | RowsPruned
+    | DutyFailed
     | PoolState
 )
 

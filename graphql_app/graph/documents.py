@@ -3,7 +3,7 @@
 from collections import OrderedDict
 from collections.abc import Mapping
 from copy import copy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from graphql import (
@@ -186,14 +186,12 @@ def _shared(document: DocumentNode, operation: OperationDefinitionNode) -> tuple
 
     The arguments of the root field say which stream it is, and where to start; the stream has a key of its own.
     """
-    (root, *_) = (node for node in operation.selection_set.selections)
-    shared = copy(operation)
-    shared.name, shared.variable_definitions = None, ()
-    if isinstance(root, FieldNode):
-        field_node = copy(root)
-        field_node.arguments = ()
-        shared.selection_set = copy(operation.selection_set)
-        shared.selection_set.selections = (field_node,)
+    selections = tuple(
+        replace(node, arguments=()) if isinstance(node, FieldNode) else node
+        for node in operation.selection_set.selections
+    )
+    shown = replace(operation.selection_set, selections=selections)
+    shared = replace(operation, name=None, variable_definitions=(), selection_set=shown)
     fragments = [d for d in document.definitions if isinstance(d, FragmentDefinitionNode)]
     variables = _Variables()
     for part in (shared, *fragments):

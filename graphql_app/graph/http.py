@@ -149,6 +149,13 @@ def _request_id(request: Request) -> str:
     return given if given.isascii() and given.isprintable() and 0 < len(given) <= 64 else uuid.uuid4().hex
 
 
+def wants_page(request: Request) -> bool:
+    """Whether this is a person's browser, which is shown GraphiQL, rather than a program with a query."""
+    if request.method != "GET" or "query" in request.query_params:
+        return False
+    return "text/html" in request.headers.get("accept", "")
+
+
 def accepted(header: str | None) -> str | None:
     """The media type to answer with, or None when neither of ours is acceptable (RFC 9110, 12.5.1)."""
     if not header or not header.strip():

@@ -43,12 +43,14 @@ class NotFound(Refusal):
 @strawberry.type(description="It changed meanwhile, or its state does not allow this.")
 class Conflict(Refusal):
     @strawberry.field(graphql_type=Workstation | None, description="The present state, where somebody else was faster.")
-    def current(self: Parent[Refused]) -> domain.Workstation | None:
-        return getattr(self.refusal, "current", None)
+    @staticmethod
+    def current(root: Parent[Refused]) -> domain.Workstation | None:
+        return getattr(root.refusal, "current", None)
 
     @strawberry.field(description="Which statuses it may get instead, where its status was the reason.")
-    def allowed(self: Parent[Refused]) -> list[str] | None:
-        return self.refusal.data.get("allowed")
+    @staticmethod
+    def allowed(root: Parent[Refused]) -> list[str] | None:
+        return root.refusal.data.get("allowed")
 
     @classmethod
     def is_type_of(cls, value: object, _: object) -> bool:
@@ -65,8 +67,9 @@ class NameTaken(Refusal):
 @strawberry.type(description="A value that cannot be right.")
 class InvalidInput(Refusal):
     @strawberry.field(description="The argument or input field, if it is one alone.")
-    def field(self: Parent[Refused]) -> str | None:
-        return getattr(self.refusal, "field", None)
+    @staticmethod
+    def field(root: Parent[Refused]) -> str | None:
+        return getattr(root.refusal, "field", None)
 
     @classmethod
     def is_type_of(cls, value: object, _: object) -> bool:
@@ -76,8 +79,9 @@ class InvalidInput(Refusal):
 @strawberry.type(description="Your token lacks the scope that this needs.")
 class Forbidden(Refusal):
     @strawberry.field(description="The scope that is missing.")
-    def scope(self: Parent[Refused]) -> str | None:
-        return self.refusal.data.get("scope")
+    @staticmethod
+    def scope(root: Parent[Refused]) -> str | None:
+        return root.refusal.data.get("scope")
 
     @classmethod
     def is_type_of(cls, value: object, _: object) -> bool:

@@ -44,8 +44,9 @@ class Department(Node):
     name: str = strawberry.field(description="Unique.")
 
     @strawberry.field(description="Opaque and global: unique over all types.")
-    def id(self: Parent[domain.Department]) -> strawberry.ID:
-        return strawberry.ID(global_id("Department", self.id))
+    @staticmethod
+    def id(root: Parent[domain.Department]) -> strawberry.ID:
+        return strawberry.ID(global_id("Department", root.id))
 
     @classmethod
     def is_type_of(cls, value: object, _: object) -> bool:
@@ -59,8 +60,9 @@ class Employee(Node):
     employee_number: str | None = guarded("Employee", "employee_number", "The employee number (工号).")
 
     @strawberry.field(description="Opaque and global; made from a random key, never from the employee number.")
-    def id(self: Parent[domain.Employee]) -> strawberry.ID:
-        return strawberry.ID(global_id("Employee", self.key))
+    @staticmethod
+    def id(root: Parent[domain.Employee]) -> strawberry.ID:
+        return strawberry.ID(global_id("Employee", root.key))
 
     @classmethod
     def is_type_of(cls, value: object, _: object) -> bool:
@@ -87,12 +89,14 @@ class Workstation(Node):
     updated_at: datetime | None = guarded("Workstation", "updated_at", "When it last changed.")
 
     @strawberry.field(description="Opaque and global: unique over all types.")
-    def id(self: Parent[domain.Workstation]) -> strawberry.ID:
-        return strawberry.ID(global_id("Workstation", self.id))
+    @staticmethod
+    def id(root: Parent[domain.Workstation]) -> strawberry.ID:
+        return strawberry.ID(global_id("Workstation", root.id))
 
     @strawberry.field(description="What stands on it, as JSON.")
-    def equipment(self: Parent[domain.Workstation]) -> JSON | None:
-        return None if self.equipment is None else orjson.loads(self.equipment)
+    @staticmethod
+    def equipment(root: Parent[domain.Workstation]) -> JSON | None:
+        return None if root.equipment is None else orjson.loads(root.equipment)
 
     @classmethod
     def is_type_of(cls, value: object, _: object) -> bool:
@@ -105,20 +109,24 @@ class WorkstationStats:
     total: int = strawberry.field(description="All of them.")
 
     @strawberry.field(description="Free to be taken.")
-    def available(self: Parent[Counts]) -> int:
-        return self.by_status[domain.Status.AVAILABLE]
+    @staticmethod
+    def available(root: Parent[Counts]) -> int:
+        return root.by_status[domain.Status.AVAILABLE]
 
     @strawberry.field(description="Somebody sits there.")
-    def occupied(self: Parent[Counts]) -> int:
-        return self.by_status[domain.Status.OCCUPIED]
+    @staticmethod
+    def occupied(root: Parent[Counts]) -> int:
+        return root.by_status[domain.Status.OCCUPIED]
 
     @strawberry.field(description="Out of use.")
-    def maintenance(self: Parent[Counts]) -> int:
-        return self.by_status[domain.Status.MAINTENANCE]
+    @staticmethod
+    def maintenance(root: Parent[Counts]) -> int:
+        return root.by_status[domain.Status.MAINTENANCE]
 
     @strawberry.field(description="Kept for somebody.")
-    def reserved(self: Parent[Counts]) -> int:
-        return self.by_status[domain.Status.RESERVED]
+    @staticmethod
+    def reserved(root: Parent[Counts]) -> int:
+        return root.by_status[domain.Status.RESERVED]
 
 
 @strawberry.type(description="A floor of a building.")
@@ -128,35 +136,39 @@ class Floor(Node):
     name: str = strawberry.field(description="What people call it; may be empty.")
 
     @strawberry.field(description="Opaque and global: unique over all types.")
-    def id(self: Parent[domain.Floor]) -> strawberry.ID:
-        return strawberry.ID(global_id("Floor", self.id))
+    @staticmethod
+    def id(root: Parent[domain.Floor]) -> strawberry.ID:
+        return strawberry.ID(global_id("Floor", root.id))
 
     @strawberry.field(
         description="Where the history stood when these workstations were read: give it as `after` to"
         " `workstationChanges(filter: {building, floorNumber})` to hear of every later change."
     )
-    async def cursor(self: Parent[domain.Floor], info: AppInfo) -> Cursor:
-        return Cursor((await _exactly(info, self.place)).cursor)
+    @staticmethod
+    async def cursor(root: Parent[domain.Floor], info: AppInfo) -> Cursor:
+        return Cursor((await _exactly(info, root.place)).cursor)
 
     @strawberry.field(graphql_type=list[Workstation], description="Every workstation of the floor, by id.")
-    async def workstations(self: Parent[domain.Floor], info: AppInfo) -> Sequence[domain.Workstation]:
+    @staticmethod
+    async def workstations(root: Parent[domain.Floor], info: AppInfo) -> Sequence[domain.Workstation]:
         context = info.context
         if context.exact_floors:
-            return (await _exactly(info, self.place)).workstations
+            return (await _exactly(info, root.place)).workstations
         fields = selected(info)
         browse = context.services.browse
         found: list[domain.Workstation] = await context.load(
             ("floor workstations", fields),
-            self.place,
+            root.place,
             lambda places: browse.workstations_by_place(context.viewer, places, fields),
         )
         return found
 
     @strawberry.field(graphql_type=WorkstationStats, description="How many of its workstations are in each status.")
-    async def stats(self: Parent[domain.Floor], info: AppInfo) -> Counts:
+    @staticmethod
+    async def stats(root: Parent[domain.Floor], info: AppInfo) -> Counts:
         context = info.context
         counts: Counts = await context.load(
-            "floor stats", self.place, lambda places: context.services.browse.counts_by_place(context.viewer, places)
+            "floor stats", root.place, lambda places: context.services.browse.counts_by_place(context.viewer, places)
         )
         return counts
 
@@ -220,20 +232,24 @@ class Me:
     subject: str = strawberry.field(description="The `sub` of your token.")
 
     @strawberry.field(description="The roles in your token.")
-    def roles(self: Parent[Viewer]) -> list[str]:
-        return list(self.roles)
+    @staticmethod
+    def roles(root: Parent[Viewer]) -> list[str]:
+        return list(root.roles)
 
     @strawberry.field(description="What these roles allow.")
-    def scopes(self: Parent[Viewer]) -> list[str]:
-        return sorted(self.view.scopes)
+    @staticmethod
+    def scopes(root: Parent[Viewer]) -> list[str]:
+        return sorted(root.view.scopes)
 
     @strawberry.field(graphql_type=Employee | None, description="Your own record as an employee, if your token names one.")
-    async def employee(self: Parent[Viewer], info: AppInfo) -> domain.Employee | None:
+    @staticmethod
+    async def employee(root: Parent[Viewer], info: AppInfo) -> domain.Employee | None:
         return await info.context.services.browse.own_employee(info.context.viewer)
 
     @strawberry.field(description="Your own employee number (工号), if your token names one.")
-    def employee_number(self: Parent[Viewer]) -> str | None:
-        return self.employee_number
+    @staticmethod
+    def employee_number(root: Parent[Viewer]) -> str | None:
+        return root.employee_number
 
 
 @strawberry.type(description="All that is new since the payload before, for one filter.")

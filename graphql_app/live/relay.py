@@ -1,23 +1,18 @@
 """From process to process, through broadcaster; whoever misses a message reads the log."""
 
 import asyncio
-from contextlib import suppress
 from dataclasses import dataclass
 from uuid import UUID
 
 import orjson
-from broadcaster import Broadcast
-from redis.exceptions import RedisError
 
 from graphql_app.domain.change import Change, Head
-from graphql_app.domain.errors import Unavailable
 from graphql_app.live.hub import Hub
 from graphql_app.observe import FeedFailed, GapFilled, Resynced, note
 from graphql_app.store import outbox
-from graphql_app.store.broadcast import MAYBE_MISSED, RedisBackend
+from graphql_app.store.broadcast import MAYBE_MISSED, Channel
 from graphql_app.store.database import Database
 
-CHANNEL = "graphql_app:changes"
 SILENT_SECONDS = 1.0  # the leader is heard every 0.5 s; who hears nothing reads the head itself
 ALONE_SECONDS = 0.1  # the same while Redis is away: the log is all there is
 INBOX_MOST = 1000
@@ -62,10 +57,9 @@ def _put(queue: asyncio.Queue[bytes], content: bytes) -> None:
 class Relay:
     """Sends what this process numbers, if it leads, and hands every change to the hub: in order, each once."""
 
-    def __init__(self, database: Database, broadcast: Broadcast, backend: RedisBackend, hub: Hub) -> None:
+    def __init__(self, database: Database, channel: Channel, hub: Hub) -> None:
         self._database = database
-        self._broadcast = broadcast
-        self._backend = backend
+        self._channel = channel
         self._hub = hub
         self._inbox: asyncio.Queue[bytes] = asyncio.Queue(INBOX_MOST)
         self._unsent: asyncio.Queue[bytes] = asyncio.Queue(UNSENT_MOST)
@@ -86,21 +80,15 @@ class Relay:
 
     async def _publish(self) -> None:
         while True:
-            content = await self._unsent.get()
-            if self._backend.connected:
-                with suppress(RedisError, OSError, TimeoutError):  # noted by the backend; the log has it all
-                    await self._broadcast.publish(CHANNEL, content)
+            await self._channel.publish(await self._unsent.get())
 
     async def _listen(self) -> None:
-        async with self._broadcast.subscribe(CHANNEL) as subscriber:
-            while True:
-                event = await subscriber.get()
-                content: bytes = event.message  # type: ignore[assignment]  # our backend hands bytes through
-                _put(self._inbox, content)
+        async for content in self._channel.messages():
+            _put(self._inbox, content)
 
     async def _once(self) -> None:
         try:
-            async with asyncio.timeout(SILENT_SECONDS if self._backend.connected else ALONE_SECONDS):
+            async with asyncio.timeout(SILENT_SECONDS if self._channel.is_connected else ALONE_SECONDS):
                 content = await self._inbox.get()
         except TimeoutError:
             content = MAYBE_MISSED
@@ -109,9 +97,10 @@ class Relay:
                 await self._read_log()
             else:
                 await self._accept(decoded(content))
-        except Unavailable as error:
+        except Exception as error:  # noqa: BLE001  # the supervisor of the relay: noted, and the log is read again
             note(FeedFailed(error))
             await asyncio.sleep(ALONE_SECONDS)
+            _put(self._inbox, MAYBE_MISSED)
 
     async def _accept(self, message: Message) -> None:
         head = self._hub.head

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from graphql_app.domain.errors import Refusal
 from graphql_app.live.hub import Hub
 from graphql_app.store import outbox
-from graphql_app.store.broadcast import RedisBackend
+from graphql_app.store.broadcast import Channel
 from graphql_app.store.database import Database
 from graphql_app.store.migrations import MigrationError, require_current
 
@@ -25,9 +25,9 @@ class Finding:
 
 
 class Health:
-    def __init__(self, database: Database, backend: RedisBackend, hub: Hub) -> None:
+    def __init__(self, database: Database, channel: Channel, hub: Hub) -> None:
         self._database = database
-        self._backend = backend
+        self._channel = channel
         self._hub = hub
 
     async def findings(self) -> dict[str, Finding]:
@@ -51,7 +51,7 @@ class Health:
         return Finding(True, "current")
 
     async def _broadcast_is_connected(self) -> Finding:
-        if self._backend.connected:
+        if self._channel.is_connected:
             return Finding(True, "connected")
         return Finding(True, "away; every process reads the log itself", degraded=True)
 

@@ -23,7 +23,9 @@ def log(news: observe.News) -> None:
             logger.info("resync: %s", why)
         case observe.GapFilled(first, last):
             logger.debug("filled revisions %d to %d from the log", first, last)
-        case observe.RowsPruned(table, count):
+        case observe.DutyFailed(name, error):
+            logger.warning("could not %s, tries again: %s: %s", name, type(error).__name__, error)
+        case observe.RowsPruned(table, count) if count:
             logger.debug("forgot %d old rows of %s", count, table)
         case _:
             pass

@@ -37,6 +37,7 @@ BROADCAST = Gauge("graphql_app_broadcast_connected", "Processes connected to bro
 GAPS = Counter("graphql_app_gaps_filled_total", "Gaps of the relay, filled from the log")
 RESYNCS = Counter("graphql_app_resyncs_total", "Subscribers sent a new snapshot")
 PRUNED = Counter("graphql_app_rows_pruned_total", "Old rows forgotten", ["table"])
+DUTY_FAILURES = Counter("graphql_app_duty_failures_total", "Failures of time-driven duties", ["duty"])
 POOL_IN_USE = Gauge("graphql_app_database_pool_in_use", "Database connections in use", multiprocess_mode="livesum")
 POOL_SIZE = Gauge("graphql_app_database_pool_size", "Database connections at most", multiprocess_mode="livesum")
 
@@ -77,6 +78,8 @@ def count(news: observe.News) -> None:  # noqa: PLR0912  # one arm for each kind
             RESYNCS.inc()
         case observe.RowsPruned(table, number):
             PRUNED.labels(table).inc(number)
+        case observe.DutyFailed(name):
+            DUTY_FAILURES.labels(name).inc()
         case observe.PoolState(in_use, size):
             POOL_IN_USE.set(in_use)
             POOL_SIZE.set(size)

@@ -6,10 +6,11 @@ and with older ones it stops for good at the first restart of Redis. Its facade 
 
 import asyncio
 import random
-from contextlib import suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 
 import redis.asyncio as redis
-from broadcaster import Event
+from broadcaster import Broadcast, Event
 from redis.exceptions import RedisError
 
 from graphql_app.domain.seal import BrokenSeal, Seal
@@ -119,3 +120,37 @@ class RedisBackend:
             # The reader of the log fills what is dropped here: a gap is noticed, and memory stays bounded.
             self._received.get_nowait()
         self._received.put_nowait(Event(channel, content))  # type: ignore[arg-type]  # the facade passes bytes through
+
+
+class Channel:
+    """One channel of the broadcast, for one consumer."""
+
+    def __init__(self, name: str, broadcast: Broadcast, backend: RedisBackend) -> None:
+        self._name = name
+        self._broadcast = broadcast
+        self._backend = backend
+
+    @property
+    def is_connected(self) -> bool:
+        return self._backend.connected
+
+    async def publish(self, message: bytes) -> None:
+        """Sends it, if Redis is there. What does not arrive is missed by the others, who notice and read the log."""
+        if self._backend.connected:
+            with suppress(RedisError, OSError, TimeoutError):
+                await self._broadcast.publish(self._name, message)
+
+    async def messages(self) -> AsyncIterator[bytes]:
+        """What arrives, and MAYBE_MISSED after every connect."""
+        async with self._broadcast.subscribe(self._name) as subscriber:
+            while True:
+                content: bytes = (await subscriber.get()).message  # type: ignore[assignment]  # bytes, from our backend
+                yield content
+
+
+@asynccontextmanager
+async def opened(url: str, seal: Seal, name: str) -> AsyncIterator[Channel]:
+    """A channel over Redis. Opening never fails and never waits: Redis may come later."""
+    backend = RedisBackend(url, seal)
+    async with Broadcast(backend=backend) as broadcast:  # type: ignore[arg-type]  # duck-typed: its base class connects
+        yield Channel(name, broadcast, backend)

@@ -138,26 +138,6 @@ class Leader:
             self.head = Head(self.head.epoch, records[-1]["revision"])
         return Numbered(previous, self.head, [orjson.Fragment(record["content"]) for record in records])
 
-    async def prune(self, hours: float, most: int) -> int:
-        """Forgets a small batch of changes older than so many hours, and moves kept_from in the same transaction."""
-        return int(await self._connection.fetchval(_PRUNE, hours, most, timeout=5) or 0)
-
-
-# Walks from the oldest and stops at the first that is young enough, so that what is kept has no hole.
-_PRUNE = """
-WITH oldest AS (
-    SELECT seq, revision, bool_or(logged_at >= now() - make_interval(secs => $1::float8 * 3600))
-        OVER (ORDER BY revision) AS is_kept
-    FROM (SELECT seq, revision, logged_at FROM change_log WHERE revision > (SELECT kept_from FROM feed_head)
-          ORDER BY revision LIMIT $2) candidates
-), gone AS (
-    DELETE FROM change_log WHERE seq IN (SELECT seq FROM oldest WHERE NOT is_kept) RETURNING revision
-), moved AS (
-    UPDATE feed_head SET kept_from = (SELECT max(revision) FROM gone) WHERE EXISTS (SELECT FROM gone)
-)
-SELECT count(*) FROM gone
-"""
-
 
 @asynccontextmanager
 async def leading(database: Database) -> AsyncIterator[Leader | None]:

@@ -1,6 +1,6 @@
 """Statements about the office: filters in, domain objects out. One statement each."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -39,32 +39,31 @@ def _like(part: str) -> str:
     return f"%{''.join(c.lower() if c.isascii() else c for c in escaped)}%"
 
 
+def _employee_where(column: ColumnElement[Any], value: Any) -> ColumnElement[bool]:
+    return _C.employee_id == select(employees.c.id).where(column == value).scalar_subquery()
+
+
+_CONDITIONS: Mapping[str, Callable[[Any], ColumnElement[bool]]] = {
+    "ids": _C.id.in_,
+    "building": lambda value: _C.building == value,
+    "floor_number": lambda value: _C.floor_number == value,
+    "department_ids": _C.department_id.in_,
+    "statuses": lambda value: _C.status.in_(sorted(value)),
+    "employee_key": lambda value: _employee_where(employees.c.public_key, value),
+    "employee_number": lambda value: _employee_where(employees.c.employee_number, value),
+    "name_contains": lambda value: _folded("name").like(_like(value)),
+    "equipment_contains": lambda value: _folded("equipment").like(_like(value)),
+    "x_min": lambda value: cast(_C.x_position, Float) >= value,
+    "x_max": lambda value: cast(_C.x_position, Float) <= value,
+    "y_min": lambda value: cast(_C.y_position, Float) >= value,
+    "y_max": lambda value: cast(_C.y_position, Float) <= value,
+}
+
+
 def where(matching: WorkstationFilter) -> list[ColumnElement[bool]]:
     """The filter in SQL; WorkstationFilter.matches says the same of one workstation."""
-    f = matching
-    conditions: list[tuple[Any, ColumnElement[bool]]] = [
-        (f.ids, _C.id.in_(f.ids or ())),
-        (f.building, _C.building == f.building),
-        (f.floor_number, _C.floor_number == f.floor_number),
-        (f.department_ids, _C.department_id.in_(f.department_ids or ())),
-        (f.statuses, _C.status.in_(sorted(f.statuses or ()))),
-        (
-            f.employee_key,
-            _C.employee_id == select(employees.c.id).where(employees.c.public_key == f.employee_key).scalar_subquery(),
-        ),
-        (
-            f.employee_number,
-            _C.employee_id
-            == select(employees.c.id).where(employees.c.employee_number == f.employee_number).scalar_subquery(),
-        ),
-        (f.name_contains, _folded("name").like(_like(f.name_contains or ""))),
-        (f.equipment_contains, _folded("equipment").like(_like(f.equipment_contains or ""))),
-        (f.x_min, cast(_C.x_position, Float) >= f.x_min),
-        (f.x_max, cast(_C.x_position, Float) <= f.x_max),
-        (f.y_min, cast(_C.y_position, Float) >= f.y_min),
-        (f.y_max, cast(_C.y_position, Float) <= f.y_max),
-    ]
-    return [condition for asked, condition in conditions if asked is not None]
+    asked = ((name, getattr(matching, name)) for name in _CONDITIONS)
+    return [_CONDITIONS[name](value) for name, value in asked if value is not None]
 
 
 async def _workstations(connection: AsyncConnection, statement: Select[Any]) -> list[Workstation]:

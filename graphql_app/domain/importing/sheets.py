@@ -73,6 +73,6 @@ def _unrecognised(names: list[str]) -> Fault:
     needs = "; ".join(f"{kind} need {', '.join(keys)}" for kind, keys in KEYS.items())
     return Fault(
         None,
-        f"the first line must name the columns, and {shown(', '.join(names))} does not tell which kind this is: {needs}."
+        f"the first line must name the columns, and {shown(', '.join(names))} does not tell which kind it is: {needs}."
         " Name the columns, or say which kind it is with --kind",
     )

@@ -1,0 +1,165 @@
+"""The composition root: every part built once, by hand, and ended in the reverse order."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+from fastapi import FastAPI, Request, Response
+from starlette.middleware.cors import CORSMiddleware
+from starlette.routing import Route, WebSocketRoute
+
+from graphql_app import observe
+from graphql_app.domain.access import ROLES, Scope
+from graphql_app.domain.seal import Seal
+from graphql_app.graph.cohorts import Cohorts
+from graphql_app.graph.context import Services
+from graphql_app.graph.documents import Documents
+from graphql_app.graph.http import HttpDoor, wants_page
+from graphql_app.graph.protocol import Engine, Rules
+from graphql_app.graph.schema import Execution, build
+from graphql_app.graph.socket import SocketDoor
+from graphql_app.live.feed import Feed
+from graphql_app.live.hub import Hub
+from graphql_app.live.relay import Relay
+from graphql_app.live.ticker import Ticker, housekeeping_duties
+from graphql_app.ops import logs, metrics
+from graphql_app.ops.health import Health
+from graphql_app.services.arrange import Arrange
+from graphql_app.services.browse import Browse
+from graphql_app.services.cursors import FeedCursors, PageCursors
+from graphql_app.services.follow import Follow, Limits
+from graphql_app.services.identify import Identify
+from graphql_app.settings import Settings, SettingsError, read
+from graphql_app.store import broadcast
+from graphql_app.store.database import Database
+from graphql_app.web import admin
+from graphql_app.web.pages import graphiql_page, pages
+
+
+def role_table(settings: Settings) -> Mapping[str, frozenset[Scope]]:
+    """The shipped roles and the operator's. Raises SettingsError for a scope that does not exist."""
+    try:
+        own = {role: frozenset(Scope(scope) for scope in scopes) for role, scopes in settings.roles.items()}
+    except ValueError as error:
+        raise SettingsError(f"GRAPHQL_APP_ROLES: {error}; there are {', '.join(Scope)}") from error
+    return {**ROLES, **own}
+
+
+def identify(settings: Settings) -> Identify:
+    private = settings.token_private_key
+    return Identify(
+        private_key=private.get_secret_value() if private else None,
+        public_key=settings.token_public_key,
+        issuer=settings.token_issuer,
+        audience=settings.token_audience,
+        roles=role_table(settings),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What the doors stand on."""
+
+    engine: Engine
+    health: Health
+
+
+@asynccontextmanager
+async def running(settings: Settings) -> AsyncIterator[Parts]:
+    """All parts, built and running. Needs DATABASE_URL, REDIS_URL and a secret (`serve` sees to it in development)."""
+    assert settings.database_url is not None
+    assert settings.redis_url is not None
+    assert settings.secret is not None
+    secret = settings.secret.get_secret_value()
+    async with AsyncExitStack() as stack:
+        for listener in (logs.log, metrics.count):
+            stack.callback(observe.listen(listener))
+        database = Database(
+            settings.database_url, pool=settings.database_pool, timeout_seconds=settings.database_timeout_seconds
+        )
+        stack.push_async_callback(database.close)
+        channel = await stack.enter_async_context(
+            broadcast.opened(settings.redis_url, Seal(secret, "broadcast"), "graphql_app:changes")
+        )
+        hub = Hub(settings.recent_changes)
+        relay = Relay(database, channel, hub)
+        feed = Feed(database, relay)
+        duties = housekeeping_duties(
+            database, log_hours=settings.log_hours, idempotency_hours=settings.idempotency_hours
+        )
+        ticker = Ticker(feed, duties)
+        for name, loop in (("relay", relay.run()), ("feed", feed.run()), ("ticker", ticker.run())):
+            task = asyncio.create_task(loop, name=name)
+            stack.push_async_callback(_end, task)
+
+        limits = Limits(
+            batch_window_seconds=settings.batch_window_ms / 1000,
+            batch_changes=settings.batch_changes,
+            progress_seconds=settings.progress_seconds,
+            snapshot_part=settings.snapshot_part,
+            catch_up_most=settings.catch_up_most,
+        )
+        services = Services(
+            identify=identify(settings),
+            browse=Browse(database, PageCursors(secret), page_most=settings.page_most),
+            arrange=Arrange(database),
+            follow=Follow(database, hub, FeedCursors(secret), limits),
+        )
+        execution = Execution(build(), seconds=settings.operation_seconds)
+        documents = Documents(
+            execution.schema,
+            kept=settings.documents_kept,
+            bytes_most=settings.document_bytes,
+            tokens_most=settings.document_tokens,
+            depth_most=settings.document_depth,
+        )
+        cohorts = Cohorts(execution)
+        stack.callback(cohorts.close)
+        yield Parts(Engine(services, documents, execution, cohorts), Health(database, channel, hub))
+
+
+async def _end(task: "asyncio.Task[None]") -> None:
+    task.cancel()
+    await asyncio.wait([task])
+
+
+def create(settings: Settings | None = None) -> FastAPI:
+    """The ASGI application: what uvicorn is given. The parts start and end with its lifespan."""
+    settings = settings or read()
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with running(settings) as parts:
+            http = HttpDoor(parts.engine, body_most=settings.request_bytes)
+            rules = Rules(settings.connection_init_seconds, settings.socket_operations)
+            socket = SocketDoor(
+                parts.engine, rules, origins=settings.origins, stall_seconds=settings.socket_stall_seconds
+            )
+
+            async def graphql(request: Request) -> Response:
+                return await (graphiql_page(request) if wants_page(request) else http.handle(request))
+
+            app.router.routes.append(Route("/graphql", graphql, methods=["GET", "POST"]))
+            app.router.routes.append(WebSocketRoute("/graphql", socket.handle))
+            app.include_router(admin.routes(parts.health, parts.engine.services.identify, settings.metrics_directory))
+            yield
+
+    app = FastAPI(
+        title="graphql_app",
+        description="The HTTP doors beside GraphQL. The schema of `/graphql` is in GraphiQL, on that same address.",
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url="/api/openapi.json",
+    )
+    app.router.routes.extend(pages())
+    if settings.origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=settings.origins,
+            allow_methods=["GET", "POST"],
+            allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "X-Request-ID"],
+            expose_headers=["X-Request-ID"],
+        )
+    return app

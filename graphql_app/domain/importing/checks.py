@@ -1,0 +1,47 @@
+"""What only all rows and the office together show to be wrong: looked for in store/loading, put into words here."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from graphql_app.domain.importing.columns import SINGULAR, Kind
+from graphql_app.domain.importing.report import Fault
+from graphql_app.domain.importing.values import shown
+
+
+class Check(StrEnum):
+    REPEATED = "repeated"  # detail: line and index of the first row about the same one
+    UNKNOWN = "unknown"  # detail: the kind that is referred to, then the values of its key
+    NEEDED = "needed"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What a check found in one row."""
+
+    index: int
+    line: int
+    column: str | None
+    check: Check
+    detail: Sequence[str]
+
+
+def worded(kind: Kind, finding: Finding) -> Fault:
+    return Fault(finding.column, _REASONS[finding.check](kind, finding.detail))
+
+
+def _repeated(kind: Kind, detail: Sequence[str]) -> str:
+    line, index = detail
+    return f"this {SINGULAR[kind]} is in the file already: line {line}, row {int(index) + 1} of {kind}"
+
+
+def _unknown(_: Kind, detail: Sequence[str]) -> str:
+    kind, *key = detail
+    return f"there is no {SINGULAR[Kind(kind)]} {', '.join(map(shown, key))}, neither in the office nor in this file"
+
+
+def _needed(kind: Kind, _: Sequence[str]) -> str:
+    return f"is missing, and there is no such {SINGULAR[kind]} yet: a new one needs it"
+
+
+_REASONS = {Check.REPEATED: _repeated, Check.UNKNOWN: _unknown, Check.NEEDED: _needed}
