@@ -25,11 +25,14 @@ class Settings(BaseSettings):
     database_url: str | None = Field(None, validation_alias="DATABASE_URL", description="PostgreSQL 16 or newer")
     redis_url: str | None = Field(None, validation_alias="REDIS_URL", description="Redis 7 or Valkey 8, or newer")
     host: str = Field("127.0.0.1", validation_alias="HOST", description="address to listen on")
-    port: int = Field(8080, ge=0, le=65535, validation_alias="PORT", description="port to listen on; 0 picks a free one")
+    port: int = Field(
+        8080, ge=0, le=65535, validation_alias="PORT", description="port to listen on; 0 picks a free one"
+    )
     workers: Count = Field(1, validation_alias="WORKERS", description="server processes")
 
     mode: Literal["development", "production"] = Field("development", description="production asks for real keys")
     data: Path = Field(Path(".data"), description="embedded servers and development keys live here")
+    seed: bool = Field(True, description="development: fill an empty database with a demo office")
     metrics_directory: Path | None = Field(None, description="shared by the workers; made by serve")
 
     secret: SecretStr | None = Field(None, description="seals cursors and all that enters Redis; 32 characters or more")
@@ -38,7 +41,9 @@ class Settings(BaseSettings):
     token_issuer: str = Field("graphql_app", description="the `iss` of every token")
     token_audience: str = Field("graphql_app", description="the `aud` of every token")
     token_seconds: Seconds = Field(8 * 3600, description="how long a token of the `token` command is valid")
-    roles: dict[str, list[str]] = Field(default_factory=dict, description="JSON: role -> scopes; adds to the shipped ones")
+    roles: dict[str, list[str]] = Field(
+        default_factory=dict, description="JSON: role -> scopes; adds to the shipped ones"
+    )
     origins: list[str] = Field(default_factory=list, description="JSON: web origins that may call from a browser")
 
     database_pool: Count = Field(10, description="connections per process")
@@ -79,7 +84,8 @@ class Settings(BaseSettings):
                 "DATABASE_URL": self.database_url,
                 "REDIS_URL": self.redis_url,
                 f"{PREFIX}SECRET": self.secret,
-                f"{PREFIX}TOKEN_PRIVATE_KEY or {PREFIX}TOKEN_PUBLIC_KEY": self.token_private_key or self.token_public_key,
+                f"{PREFIX}TOKEN_PRIVATE_KEY or {PREFIX}TOKEN_PUBLIC_KEY": self.token_private_key
+                or self.token_public_key,
             }
             for name, value in needed.items():
                 if value is None:

@@ -1,7 +1,6 @@
 """The office: buildings, floors, departments, employees, workstations."""
 
 import sqlalchemy as sa
-
 from alembic import op
 
 revision = "0001"

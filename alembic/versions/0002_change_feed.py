@@ -5,7 +5,6 @@ the old one a release later, so that processes of both releases can run at once.
 """
 
 import sqlalchemy as sa
-
 from alembic import op
 
 revision = "0002"
@@ -13,8 +12,9 @@ down_revision = "0001"
 branch_labels = None
 depends_on = None
 
-# A row is stamped before it is written: its labels from the tables that hold the names, its version and updated_at when
-# anything that is shown changes. FOR SHARE: a rename in flight either waits for this row, and then sees it, or is waited for.
+# A row is stamped before it is written: its labels from the tables that hold the names, its version and updated_at
+# when anything that is shown changes. FOR SHARE: a rename in flight waits for this row and then sees it, or is waited
+# for.
 STAMP = """
 CREATE FUNCTION workstation_labels_v1(of_building text, of_floor integer, of_department integer, of_employee integer)
 RETURNS jsonb LANGUAGE plpgsql AS $$
@@ -75,8 +75,8 @@ CREATE TRIGGER workstations_stamp_v1 BEFORE INSERT OR UPDATE ON workstations
     FOR EACH ROW EXECUTE FUNCTION workstation_stamp_v1();
 """
 
-# Once per statement, not once per row: an import of 100,000 rows writes its log in one INSERT. Sequence numbers are taken
-# while the row locks are held, so that per workstation `seq` follows the order of commits.
+# Once per statement, not once per row: an import of 100,000 rows writes its log in one INSERT. Sequence numbers are
+# taken while the row locks are held, so that per workstation `seq` follows the order of commits.
 LOG = """
 CREATE FUNCTION workstations_changed_v1() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
@@ -204,7 +204,8 @@ CREATE FUNCTION floor_renamed_v1() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     PERFORM count(*) FROM (
         SELECT w.id FROM workstations w JOIN old_rows o ON w.building = o.building AND w.floor_number = o.number
-        JOIN new_rows n ON n.id = o.id AND (n.building, n.number, n.name) IS DISTINCT FROM (o.building, o.number, o.name)
+        JOIN new_rows n ON n.id = o.id
+            AND (n.building, n.number, n.name) IS DISTINCT FROM (o.building, o.number, o.name)
         ORDER BY w.id FOR NO KEY UPDATE OF w) locked;
     UPDATE workstations w SET building = n.building, floor_number = n.number, labels = '{}'::jsonb
     FROM new_rows n JOIN old_rows o USING (id)
@@ -275,9 +276,7 @@ def upgrade() -> None:
         sa.Column("after", sa.dialects.postgresql.JSONB),
         sa.UniqueConstraint("revision", name="change_log_revision_key"),
     )
-    op.create_index(
-        "change_log_unnumbered_idx", "change_log", ["seq"], postgresql_where=sa.text("revision IS NULL")
-    )
+    op.create_index("change_log_unnumbered_idx", "change_log", ["seq"], postgresql_where=sa.text("revision IS NULL"))
     op.create_table(
         "feed_head",
         sa.Column("singleton", sa.Boolean, primary_key=True, server_default=sa.true()),

@@ -1,8 +1,9 @@
-"""Who may see and do what: scopes, the one table of guarded fields, and the redaction that every answer goes through."""
+"""Who may see and do what: scopes, the one table of guarded fields, and the redaction of every answer."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import Any
 from uuid import UUID
 
 from graphql_app.domain.errors import Forbidden
@@ -87,14 +88,14 @@ def may_see(view: View, type_name: str, field: str) -> bool:
 
 
 def require_fields(view: View, type_name: str, fields: Iterable[str]) -> None:
-    """Raises Forbidden when one of the fields is hidden from the view: filtering or sorting by it would tell its value."""
+    """Raises Forbidden when a field is hidden from the view: filtering or sorting by it would tell its value."""
     for field in fields:
         if not may_see(view, type_name, field):
             scope = guarding_scope(type_name, field)
             raise Forbidden(f"Filtering or ordering by {field} needs the scope {scope}.", field=field, scope=str(scope))
 
 
-def hidden_fields(view: View, type_name: str) -> dict[str, None]:
+def hidden_fields(view: View, type_name: str) -> dict[str, Any]:
     """The fields of the type that the view may not see, as the replacement that hides them."""
     return {field: None for field, scope in GUARDED.get(type_name, {}).items() if not view.has(scope)}
 

@@ -30,7 +30,7 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """A part of an ordered list: `size` rows after one key or before another. Keys are the values ordered by, id last."""
+    """A part of an ordered list: `size` rows after one key or before another; a key is the values ordered by."""
 
     size: int
     after: tuple[Any, ...] | None = None
@@ -55,5 +55,7 @@ def sized(first: int | None, last: int | None, *, default: int, most: int) -> tu
     if size < 0:
         raise InvalidInput(f"`{name}` must not be negative.", field=name)
     if size > most:
-        raise TooMany(f"`{name}` is at most {most}, {size} were asked for; page on with `after`.", limit=most, asked=size)
+        raise TooMany(
+            f"`{name}` is at most {most}, {size} were asked for; page on with `after`.", limit=most, asked=size
+        )
     return size, last is not None

@@ -1,4 +1,4 @@
-"""What leaves the server and comes back, or passes through another server, is sealed: it can be neither read nor made up."""
+"""Seals what leaves the server and comes back, or passes through another: nobody can read it or make it up."""
 
 import os
 from base64 import urlsafe_b64decode, urlsafe_b64encode

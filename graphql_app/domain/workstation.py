@@ -67,7 +67,7 @@ class Floor:
 class Workstation:
     """One desk. Coordinates and sizes share one unit, the floor plan's.
 
-    Two are equal when they show the same: `version` and `updated_at` take no part, as they change with hidden fields too.
+    Two are equal when they show the same: `version` and `updated_at` take no part, they change with hidden fields too.
     """
 
     id: int

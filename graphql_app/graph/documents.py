@@ -17,16 +17,17 @@ from graphql import (
     OperationType,
     Source,
     VariableNode,
+    Visitor,
     parse,
     print_ast,
     validate,
     visit,
-    Visitor,
 )
 
 from graphql_app.domain.access import View
 from graphql_app.domain.errors import InvalidInput, Refusal, TooMany
 from graphql_app.graph.selection import Guarded, guarded_paths
+
 
 class InvalidDocument(Exception):
     """The document does not parse, or does not fit the schema."""
@@ -80,7 +81,9 @@ class Document:
                 raise InvalidInput(f"The document has no operation named {name!r}.", field="operationName")
             return found
         if len(self.operations) != 1:
-            raise InvalidInput("The document has several operations: say which with `operationName`.", field="operationName")
+            raise InvalidInput(
+                "The document has several operations: say which with `operationName`.", field="operationName"
+            )
         return next(iter(self.operations.values()))
 
 

@@ -45,4 +45,6 @@ def public_key(identifier: str, type_name: str, field: str = "id") -> UUID:
 
 def _unknown(identifier: str, field: str = "id", type_name: str | None = None) -> InvalidInput:
     shown = identifier if len(identifier) <= 60 else f"{identifier[:60]}…"
-    return InvalidInput(f"{shown!r} is not the id of {f'a {type_name}' if type_name else 'anything'} here.", field=field)
+    return InvalidInput(
+        f"{shown!r} is not the id of {f'a {type_name}' if type_name else 'anything'} here.", field=field
+    )

@@ -11,25 +11,34 @@ from strawberry.scalars import JSON
 from graphql_app.domain.errors import InvalidInput
 from graphql_app.domain.filters import WorkstationFilter
 from graphql_app.domain.paging import Order, OrderField
+from graphql_app.domain.workstation import Status
 from graphql_app.graph import identifiers
-from graphql_app.graph.types import WorkstationStatus
 
 
-@strawberry.input(name="WorkstationFilter", description="All that is given must hold. Texts match as a part, whatever the case (of A to Z).")
+@strawberry.input(
+    name="WorkstationFilter",
+    description="All that is given must hold. Texts match as a part, whatever the case (of A to Z).",
+)
 class FilterInput:
     ids: list[strawberry.ID] | None = strawberry.field(default=None, description="One of these; at most 500.")
     building: str | None = strawberry.field(default=None, description="In this building.")
     floor_number: int | None = strawberry.field(default=None, description="On floors of this number.")
-    department_ids: list[strawberry.ID] | None = strawberry.field(default=None, description="Of one of these departments.")
-    statuses: list[WorkstationStatus] | None = strawberry.field(default=None, description="In one of these statuses.")
-    employee_id: strawberry.ID | None = strawberry.field(default=None, description="Where this employee sits (a global ID).")
+    department_ids: list[strawberry.ID] | None = strawberry.field(
+        default=None, description="Of one of these departments."
+    )
+    statuses: list[Status] | None = strawberry.field(default=None, description="In one of these statuses.")
+    employee_id: strawberry.ID | None = strawberry.field(
+        default=None, description="Where this employee sits (a global ID)."
+    )
     name_contains: str | None = strawberry.field(default=None, description="Part of the name.")
     equipment_contains: str | None = strawberry.field(default=None, description="Part of the equipment's JSON text.")
     x_min: float | None = strawberry.field(default=None, description="xPosition at least. Needs `coordinates:read`.")
     x_max: float | None = strawberry.field(default=None, description="xPosition at most. Needs `coordinates:read`.")
     y_min: float | None = strawberry.field(default=None, description="yPosition at least. Needs `coordinates:read`.")
     y_max: float | None = strawberry.field(default=None, description="yPosition at most. Needs `coordinates:read`.")
-    employee_number: str | None = strawberry.field(default=None, description="The occupant's number. Needs `employees:read`.")
+    employee_number: str | None = strawberry.field(
+        default=None, description="The occupant's number. Needs `employees:read`."
+    )
 
 
 def filter_of(given: FilterInput | None) -> WorkstationFilter:
@@ -57,8 +66,10 @@ def filter_of(given: FilterInput | None) -> WorkstationFilter:
     )
 
 
-WorkstationOrderField = strawberry.enum(
-    OrderField, name="WorkstationOrderField", description="What a list can be ordered by. Guarded fields need their scope."
+strawberry.enum(
+    OrderField,
+    name="WorkstationOrderField",
+    description="What a list can be ordered by. Guarded fields need their scope.",
 )
 
 
@@ -77,7 +88,7 @@ class StatsGroup(Enum):
 
 @strawberry.input(name="WorkstationOrder", description="One criterion; later ones decide between equals.")
 class OrderInput:
-    field: WorkstationOrderField = strawberry.field(description="What to order by.")
+    field: OrderField = strawberry.field(description="What to order by.")
     direction: OrderDirection = strawberry.field(default=OrderDirection.ASC, description="Which end comes first.")
 
 
@@ -94,7 +105,9 @@ class CreateWorkstationInput:
     height: float = strawberry.field(default=80.0, description="Height, in units of the floor plan.")
     building: str | None = strawberry.field(default=None, description="Goes together with floorNumber.")
     floor_number: int | None = strawberry.field(default=None, description="Goes together with building.")
-    department_id: strawberry.ID | None = strawberry.field(default=None, description="The department that it belongs to.")
+    department_id: strawberry.ID | None = strawberry.field(
+        default=None, description="The department that it belongs to."
+    )
     equipment: JSON | None = strawberry.field(default=None, description="What stands on it, any JSON.")
     notes: str | None = strawberry.field(default=None, description="Free text; at most 10,000 characters.")
 
@@ -108,7 +121,9 @@ class UpdateWorkstationInput:
     height: float | None = strawberry.field(default=UNSET, description="Height, in units of the floor plan.")
     building: str | None = strawberry.field(default=UNSET, description="Moves it; goes together with floorNumber.")
     floor_number: int | None = strawberry.field(default=UNSET, description="Moves it; goes together with building.")
-    department_id: strawberry.ID | None = strawberry.field(default=UNSET, description="The department that it belongs to.")
+    department_id: strawberry.ID | None = strawberry.field(
+        default=UNSET, description="The department that it belongs to."
+    )
     equipment: JSON | None = strawberry.field(default=UNSET, description="What stands on it, any JSON.")
     notes: str | None = strawberry.field(default=UNSET, description="Free text; at most 10,000 characters.")
 

@@ -11,6 +11,7 @@ from strawberry import argument
 
 from graphql_app.domain.arranging import Idempotency
 from graphql_app.domain.errors import Refusal
+from graphql_app.domain.workstation import Status
 from graphql_app.graph import identifiers
 from graphql_app.graph.context import AppInfo
 from graphql_app.graph.inputs import CreateWorkstationInput, UpdateWorkstationInput, values_of
@@ -26,7 +27,6 @@ from graphql_app.graph.refusals import (
     WorkstationDeleted,
     named,
 )
-from graphql_app.graph.types import WorkstationStatus
 from graphql_app.services.arrange import Arranged
 
 Id = Annotated[strawberry.ID, argument(description="The workstation's global ID.")]
@@ -36,8 +36,8 @@ ExpectedVersion = Annotated[
 
 
 @strawberry.type(
-    description="What can be changed. Each field is one transaction. The header Idempotency-Key makes a repeated request"
-    " do nothing twice."
+    description="What can be changed. Each field is one transaction. With the header Idempotency-Key a repeated request"
+    " does nothing twice."
 )
 class Mutation:
     @strawberry.mutation(graphql_type=CreateResult, description="Puts up a new workstation.")
@@ -61,7 +61,10 @@ class Mutation:
     @strawberry.mutation(graphql_type=DeleteResult, description="Takes a workstation away.")
     async def delete_workstation(self, info: AppInfo, id: Id, expected_version: ExpectedVersion = None) -> Any:
         arrange, viewer, key = info.context.services.arrange, info.context.viewer, _key(info)
-        return await _answer(lambda: arrange.delete(viewer, _row(id), expected_version, key), lambda done: WorkstationDeleted(id=id, receipt=done.receipt))
+        return await _answer(
+            lambda: arrange.delete(viewer, _row(id), expected_version, key),
+            lambda done: WorkstationDeleted(id=id, receipt=done.receipt),
+        )
 
     @strawberry.mutation(
         graphql_type=SetStatusResult,
@@ -72,7 +75,7 @@ class Mutation:
         self,
         info: AppInfo,
         id: Id,
-        status: Annotated[WorkstationStatus, argument(description="The new status.")],
+        status: Annotated[Status, argument(description="The new status.")],
         expected_version: ExpectedVersion = None,
     ) -> Any:
         arrange, viewer, key = info.context.services.arrange, info.context.viewer, _key(info)
@@ -87,9 +90,7 @@ class Mutation:
         expected_version: ExpectedVersion = None,
     ) -> Any:
         arrange, viewer, key = info.context.services.arrange, info.context.viewer, _key(info)
-        return await _answer(
-            lambda: arrange.assign(viewer, _row(id), _employee(employee_id), expected_version, key)
-        )
+        return await _answer(lambda: arrange.assign(viewer, _row(id), _employee(employee_id), expected_version, key))
 
     @strawberry.mutation(graphql_type=ReleaseResult, description="Frees the workstation; it becomes AVAILABLE.")
     async def release_workstation(self, info: AppInfo, id: Id, expected_version: ExpectedVersion = None) -> Any:
@@ -127,5 +128,11 @@ def _key(info: AppInfo) -> Idempotency | None:
         return None
     raw = info._raw_info
     path = ".".join(map(str, raw.path.as_list()))
-    asked = orjson.dumps([[str(node.loc and node.loc.source.body[node.loc.start : node.loc.end]) for node in raw.field_nodes], raw.variable_values.coerced], default=str)
+    asked = orjson.dumps(
+        [
+            [str(node.loc and node.loc.source.body[node.loc.start : node.loc.end]) for node in raw.field_nodes],
+            raw.variable_values.coerced,
+        ],
+        default=str,
+    )
     return Idempotency(f"{key}:{path}", sha256(asked).hexdigest())

@@ -21,7 +21,7 @@ class Guarded:
 
 
 class HasScope(BasePermission):
-    """May the view see this field? services/ has redacted the value already: this is the second lock on the same door."""
+    """May the view see this field? services/ has redacted the value already: a second lock on the same door."""
 
     def __init__(self, scope: Scope) -> None:
         super().__init__()

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Any
 from uuid import UUID
 
 import strawberry
@@ -45,7 +45,10 @@ BuildingName = Annotated[str, argument(description="Name of the building.")]
 class Query:
     @strawberry.field(graphql_type=Floor | None, description="One floor; null when there is none.")
     async def floor(
-        self, info: AppInfo, building: BuildingName, number: Annotated[int, argument(description="Number of the floor.")]
+        self,
+        info: AppInfo,
+        building: BuildingName,
+        number: Annotated[int, argument(description="Number of the floor.")],
     ) -> domain.Floor | None:
         context = info.context
         _look_for_cursor(info)
@@ -136,16 +139,16 @@ class Query:
         return info.context.viewer
 
     @strawberry.field(graphql_type=Node | None, description="Anything with a global ID; null when there is none.")
-    async def node(
-        self, info: AppInfo, id: Annotated[strawberry.ID, argument(description="A global ID.")]
-    ) -> object | None:
+    async def node(self, info: AppInfo, id: Annotated[strawberry.ID, argument(description="A global ID.")]) -> Any:
         _look_for_cursor(info)
         return await _node(info, id)
 
-    @strawberry.field(graphql_type=list[Node | None], description="Several of them, in the order asked for; at most 100.")
+    @strawberry.field(
+        graphql_type=list[Node | None], description="Several of them, in the order asked for; at most 100."
+    )
     async def nodes(
         self, info: AppInfo, ids: Annotated[list[strawberry.ID], argument(description="Global IDs.")]
-    ) -> Sequence[object | None]:
+    ) -> Sequence[Any]:
         if len(ids) > NODES_MOST:
             raise TooMany(f"`ids` takes at most {NODES_MOST}, {len(ids)} were given.", limit=NODES_MOST, asked=len(ids))
         _look_for_cursor(info)
@@ -167,7 +170,7 @@ async def _workstation(info: AppInfo, key: int) -> domain.Workstation | None:
     return found
 
 
-async def _node(info: AppInfo, identifier: str) -> object | None:
+async def _node(info: AppInfo, identifier: str) -> Any:
     """Whatever has the ID. Raises InvalidInput for an ID of no known type."""
     context = info.context
     viewer, browse = context.viewer, context.services.browse

@@ -59,7 +59,7 @@ class Execution:
             return {"data": None, "errors": [formatted(slow)]}
         return answer(result, operation.masked(context.viewer.view))
 
-    def executor(self, operation: Operation, variables: Mapping[str, Any], context: Context) -> Executor:
+    def executor(self, operation: Operation, variables: Mapping[str, Any], context: Context) -> Executor[Any]:
         """What executes the operation. Raises BadVariables."""
         built = Executor.build(
             self.schema,
@@ -72,7 +72,7 @@ class Execution:
             raise BadVariables(built)
         return built
 
-    async def source(self, executor: Executor) -> AsyncIterable[Any]:
+    async def source(self, executor: Executor[Any]) -> AsyncIterable[Any]:
         """What the subscription's resolver returned. Raises GraphQLError."""
         source = create_source_event_stream(executor)
         if not isinstance(source, (ExecutionResult, AsyncIterable)):
@@ -82,7 +82,7 @@ class Execution:
             raise source.errors[0]
         return source
 
-    async def event(self, executor: Executor, event: object, context: Context, masked: list[str]) -> bytes:
+    async def event(self, executor: Executor[Any], event: object, context: Context, masked: list[str]) -> bytes:
         """The payload for one event of a subscription, serialised."""
         of_event = executor.build_per_event_executor(event)
         of_event.context_value = context
@@ -115,7 +115,7 @@ def answer(result: ExecutionResult, masked: list[str]) -> dict[str, Any]:
 
 
 def formatted(error: Exception) -> dict[str, Any]:
-    """An error as the client may see it: a refusal with its code, the client's own mistake as it is, the rest masked."""
+    """An error as the client may see it: a refusal with its code, the client's own mistake as it is, else masked."""
     original = error.original_error if isinstance(error, GraphQLError) else error
     while isinstance(original, GraphQLError):
         original = original.original_error

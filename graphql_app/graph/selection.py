@@ -1,6 +1,7 @@
 """What an operation asks for: the fields below a resolver, and the guarded ones that its view will find masked."""
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 from graphql import (
     FieldNode,
@@ -17,6 +18,7 @@ from strawberry.utils.str_converters import to_camel_case
 
 from graphql_app.domain.access import GUARDED, Scope
 from graphql_app.domain.errors import TooMany
+from graphql_app.domain.workstation import Workstation
 from graphql_app.graph.context import AppInfo
 
 Fragments = dict[str, FragmentDefinitionNode]
@@ -26,8 +28,8 @@ SELECTIONS_MOST = 5000
 
 def selected(info: AppInfo, *path: str) -> frozenset[str]:
     """The Python names of the fields asked for at the path below this resolver, whatever fragments they are in."""
-    raw: GraphQLResolveInfo = info._raw_info
-    names = set(_below([node for node in raw.field_nodes], path, raw.fragments))
+    raw: GraphQLResolveInfo[Any] = info._raw_info
+    names = set(_below(list(raw.field_nodes), path, raw.fragments))
     return frozenset(_SNAKE.get(name, name) for name in names)
 
 
@@ -50,11 +52,7 @@ def _fields(selections: SelectionSetNode, fragments: Fragments, seen: set[str]) 
             yield from _fields(fragments[node.name.value].selection_set, fragments, seen)
 
 
-_WORKSTATION_FIELDS = (
-    "id name status building floor_number floor_name department employee equipment notes created_at x_position"
-    " y_position width height employee_id version updated_at"
-).split()
-_SNAKE = {to_camel_case(name): name for name in _WORKSTATION_FIELDS}
+_SNAKE = {to_camel_case(name): name for name in Workstation.__dataclass_fields__}
 
 # The guarded fields by their names in the schema.
 _GUARDED: dict[str, dict[str, Scope]] = {
@@ -64,7 +62,9 @@ _GUARDED: dict[str, dict[str, Scope]] = {
 Guarded = list[tuple[str, Scope]]
 
 
-def guarded_paths(schema: GraphQLSchema, root: GraphQLObjectType, selections: SelectionSetNode, fragments: Fragments) -> Guarded:
+def guarded_paths(
+    schema: GraphQLSchema, root: GraphQLObjectType, selections: SelectionSetNode, fragments: Fragments
+) -> Guarded:
     """The response paths (no list indexes) of the guarded fields that an operation asks for, each with its scope.
 
     Raises TooMany for an operation that its fragments unfold beyond all measure.
@@ -96,9 +96,9 @@ def guarded_paths(schema: GraphQLSchema, root: GraphQLObjectType, selections: Se
     return sorted(found.items())
 
 
-def _composite(schema: GraphQLSchema, name: str | None) -> GraphQLCompositeType | None:
+def _composite(schema: GraphQLSchema, name: Any) -> GraphQLCompositeType | None:
     found = schema.get_type(name) if name else None
-    return found if is_composite_type(found) else None  # type: ignore[return-value]  # TypeGuard lost in a conditional
+    return found if is_composite_type(found) else None
 
 
 def _type_of(schema: GraphQLSchema, parent: GraphQLCompositeType, name: str) -> GraphQLCompositeType | None:
@@ -106,4 +106,4 @@ def _type_of(schema: GraphQLSchema, parent: GraphQLCompositeType, name: str) -> 
     if field is None:
         return None
     found = get_named_type(field.type)
-    return found if is_composite_type(found) else None  # type: ignore[return-value]  # likewise
+    return found if is_composite_type(found) else None

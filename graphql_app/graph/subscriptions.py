@@ -33,7 +33,9 @@ class Subscription:
         stream = follow.changes(viewer, matching)
         return Source(stream, await follow.start(viewer, matching, after, snapshot), feed_of)  # type: ignore[return-value]
 
-    @strawberry.subscription(description="How many workstations of a floor are in each status, now and on every change.")
+    @strawberry.subscription(
+        description="How many workstations of a floor are in each status, now and on every change."
+    )
     async def floor_status(
         self,
         info: AppInfo,

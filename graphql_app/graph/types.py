@@ -28,8 +28,8 @@ CURSOR = strawberry.scalar(
     parse_value=str,
 )
 
-WorkstationStatus = strawberry.enum(domain.Status, name="WorkstationStatus", description="What a workstation is used for now.")
-FeedKind = strawberry.enum(Kind, name="FeedKind", description="What a payload of a feed means.")
+strawberry.enum(domain.Status, name="WorkstationStatus", description="What a workstation is used for now.")
+strawberry.enum(Kind, name="FeedKind", description="What a payload of a feed means.")
 
 
 @strawberry.interface(description="Anything that `node(id:)` can fetch again.")
@@ -72,7 +72,7 @@ class Employee(Node):
 @strawberry.type(description="A desk on a floor plan (工位).")
 class Workstation(Node):
     name: str = strawberry.field(description="Unique on its floor.")
-    status: WorkstationStatus = strawberry.field(description="What it is used for now.")
+    status: domain.Status = strawberry.field(description="What it is used for now.")
     building: str | None = strawberry.field(description="Name of the building; null when it stands nowhere.")
     floor_number: int | None = strawberry.field(description="Number of the floor; null when it stands nowhere.")
     floor_name: str | None = strawberry.field(description="Name of the floor.")
@@ -85,7 +85,9 @@ class Workstation(Node):
     width: float | None = guarded("Workstation", "width", "Width, in units of the floor plan.")
     height: float | None = guarded("Workstation", "height", "Height, in units of the floor plan.")
     employee_id: str | None = guarded("Workstation", "employee_id", "The occupant's employee number (工号).")
-    version: int | None = guarded("Workstation", "version", "Grows with every change; give it back as `expectedVersion`.")
+    version: int | None = guarded(
+        "Workstation", "version", "Grows with every change; give it back as `expectedVersion`."
+    )
     updated_at: datetime | None = guarded("Workstation", "updated_at", "When it last changed.")
 
     @strawberry.field(description="Opaque and global: unique over all types.")
@@ -208,7 +210,9 @@ class WorkstationConnection:
     page_info: PageInfo = strawberry.field(description="Where this page stands.")
     count: strawberry.Private[Any]
 
-    @strawberry.field(description="How many match the filter, on all pages. Costs a count: ask for it when you show it.")
+    @strawberry.field(
+        description="How many match the filter, on all pages. Costs a count: ask for it when you show it."
+    )
     async def total_count(self) -> int:
         total: int = await self.count()
         return total
@@ -241,7 +245,9 @@ class Me:
     def scopes(root: Parent[Viewer]) -> list[str]:
         return sorted(root.view.scopes)
 
-    @strawberry.field(graphql_type=Employee | None, description="Your own record as an employee, if your token names one.")
+    @strawberry.field(
+        graphql_type=Employee | None, description="Your own record as an employee, if your token names one."
+    )
     @staticmethod
     async def employee(root: Parent[Viewer], info: AppInfo) -> domain.Employee | None:
         return await info.context.services.browse.own_employee(info.context.viewer)
@@ -255,9 +261,11 @@ class Me:
 @strawberry.type(description="All that is new since the payload before, for one filter.")
 class WorkstationFeed:
     batch: strawberry.Private[Batch]
-    cursor: Cursor = strawberry.field(description="Give it back as `after` to resume with nothing lost and nothing twice.")
+    cursor: Cursor = strawberry.field(
+        description="Give it back as `after` to resume with nothing lost and nothing twice."
+    )
 
-    @strawberry.field(graphql_type=FeedKind, description="What this payload means.")
+    @strawberry.field(graphql_type=Kind, description="What this payload means.")
     def kind(self) -> Kind:
         return self.batch.kind
 

@@ -121,7 +121,11 @@ class Relay:
                 self._hub.restart(target)
                 return
             if here.epoch != target.epoch or here.revision < await outbox.kept_from(connection):
-                note(Resynced("another history" if here.epoch != target.epoch else "away for longer than the log is kept"))
+                note(
+                    Resynced(
+                        "another history" if here.epoch != target.epoch else "away for longer than the log is kept"
+                    )
+                )
                 self._hub.restart(target)
                 return
             if target.revision > here.revision:

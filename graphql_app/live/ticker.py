@@ -22,7 +22,7 @@ class Duty:
 
 
 class Ticker:
-    """Runs in every process, and acts in the one that leads: what it changes goes through the database like any change."""
+    """Runs in every process and acts in the one that leads; what it changes goes through the database."""
 
     def __init__(self, feed: Feed, duties: Sequence[Duty]) -> None:
         self._feed = feed

@@ -67,7 +67,9 @@ class PageCursors:
         try:
             content = self._seal.open_text(cursor)
         except BrokenSeal as error:
-            raise UnknownCursor(f"`{field}` is not a cursor of this server; leave it out to start.", field=field) from error
+            raise UnknownCursor(
+                f"`{field}` is not a cursor of this server; leave it out to start.", field=field
+            ) from error
         if content[:8] != _digest(listing):
             raise UnknownCursor(
                 f"`{field}` belongs to a list with another filter or order; leave it out to start.", field=field

@@ -12,7 +12,7 @@ from graphql_app.domain.errors import Unavailable
 from graphql_app.domain.filters import WorkstationFilter, checked
 from graphql_app.domain.workstation import Counts, Place, Status, Workstation
 from graphql_app.live.hub import Hub
-from graphql_app.live.mailbox import Lost, Mailbox
+from graphql_app.live.mailbox import Mailbox
 from graphql_app.observe import Resynced, note
 from graphql_app.services.cursors import FeedCursors
 from graphql_app.store import outbox, queries
@@ -129,7 +129,7 @@ class Follow:
 
 
 class Changes:
-    """The live stream of one filter and view. Open it, bring each subscriber level with it, then share what it yields."""
+    """The live stream of one filter and view. Open it, bring each subscriber level, then share what it yields."""
 
     def __init__(self, follow: Follow, matching: WorkstationFilter, view: View, limits: Limits) -> None:
         self._follow = follow
@@ -256,7 +256,11 @@ class Changes:
         size = self._limits.snapshot_part
         for begin in range(0, max(len(shown), 1), size):
             yield Batch(
-                kind, head.revision, shown[begin : begin + size], complete=begin + size >= len(shown), reason=start.resync
+                kind,
+                head.revision,
+                shown[begin : begin + size],
+                complete=begin + size >= len(shown),
+                reason=start.resync,
             )
 
 

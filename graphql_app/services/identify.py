@@ -35,8 +35,11 @@ class Identify:
         roles: Mapping[str, frozenset[Scope]],
     ) -> None:
         self._private = _private(private_key) if private_key else None
-        self._public = _public(public_key) if public_key else self._private and self._private.public_key()
-        if self._public is None:
+        if public_key:
+            self._public = _public(public_key)
+        elif self._private is not None:
+            self._public = self._private.public_key()
+        else:
             raise BadKey("a private or a public key is needed to check tokens")
         self._algorithm = "EdDSA" if isinstance(self._public, Ed25519PublicKey) else "RS256"
         self._issuer = issuer
@@ -59,7 +62,9 @@ class Identify:
         """The viewer of an Authorization header. Raises Unauthenticated."""
         scheme, _, token = (header or "").partition(" ")
         if scheme.lower() != "bearer" or not token.strip():
-            raise Unauthenticated("Send a token: `Authorization: Bearer …` (make one with `graphql-app token --role ROLE`).")
+            raise Unauthenticated(
+                "Send a token: `Authorization: Bearer …` (make one with `graphql-app token --role ROLE`)."
+            )
         return self.viewer(token.strip())
 
     def issue(
@@ -91,7 +96,6 @@ class Identify:
         return jwt.encode(claims, self._private, algorithm=self._algorithm)
 
     def _claims(self, token: str) -> dict[str, Any]:
-        assert self._public is not None
         try:
             return jwt.decode(
                 token,

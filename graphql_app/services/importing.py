@@ -32,7 +32,7 @@ BATCH_ROWS = 2000
 SLICE_ROWS = 5000
 BLOCK_BYTES = 64 * 1024
 # Of the whole time: what it takes to read a file and copy it to the database, when all of its rows are new.
-READING_SHARE = 0.25
+READING_SHARE = 0.2
 
 Progress = Callable[[int, int], None]
 
@@ -92,7 +92,7 @@ class Importing:
         return one.report(Outcome.REFUSED if one.refused else Outcome.DRY_RUN if dry_run else Outcome.WRITTEN)
 
 
-class _Undone(Exception):  # noqa: N818  # no error: the one way out of a transaction that undoes it
+class _Undone(Exception):  # no error: the one way out of a transaction that undoes it
     pass
 
 
@@ -215,8 +215,7 @@ class _Import:
         self._problem_count += len(faults)
         place = index if self._source.form == "json" else None  # in a CSV the line says it
         for column, reason in faults:
-            if len(self._problems) < 2 * PROBLEMS_MOST:
-                self._problems.append(Problem(self._source.name, line, column, reason, kind, place))
+            self._problems.append(Problem(self._source.name, line, column, reason, kind, place))
 
 
 def _batches(rows: Iterator[Row | BadRow]) -> Iterator[list[Row | BadRow]]:

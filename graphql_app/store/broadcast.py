@@ -1,7 +1,7 @@
 """A backend for `broadcaster` over Redis that reconnects, resubscribes, and says when something may have been missed.
 
-Broadcaster's own Redis backend delivers nothing with redis-py 8 (it sets its ready flag before the subscription exists),
-and with older ones it stops for good at the first restart of Redis. Its facade is sound and stays.
+Broadcaster's own Redis backend delivers nothing with redis-py 8 (it sets its ready flag before the subscription
+exists), and with older ones it stops for good at the first restart of Redis. Its facade is sound and stays.
 """
 
 import asyncio
@@ -65,10 +65,6 @@ class RedisBackend:
 
     async def next_published(self) -> Event:
         return await self._received.get()
-
-    async def ping(self) -> None:
-        """Raises RedisError or OSError unless Redis answers."""
-        await self._publisher.execute_command("PING")
 
     async def _read_forever(self) -> None:
         attempt = 0
@@ -154,3 +150,18 @@ async def opened(url: str, seal: Seal, name: str) -> AsyncIterator[Channel]:
     backend = RedisBackend(url, seal)
     async with Broadcast(backend=backend) as broadcast:  # type: ignore[arg-type]  # duck-typed: its base class connects
         yield Channel(name, broadcast, backend)
+
+
+async def problem(url: str) -> str | None:
+    """Why Redis cannot be used, in one line; None when it can."""
+    try:
+        client = redis.Redis.from_url(url, socket_timeout=2, socket_connect_timeout=2)
+    except ValueError as error:
+        return str(error)
+    try:
+        await client.execute_command("PING")  # type: ignore[no-untyped-call]  # redis-py types only some of it
+    except (RedisError, OSError, TimeoutError) as error:
+        return f"no answer: {error}"
+    finally:
+        await client.aclose()
+    return None

@@ -17,11 +17,15 @@ from graphql_app.domain.arranging import Idempotency
 from graphql_app.domain.errors import Conflict, InvalidInput, NameTaken, ReadOnly, Refusal, Unavailable
 from graphql_app.observe import PoolState, note
 
+OLDEST_VERSION = 16  # `IS JSON` in a constraint
+
 
 class Transaction:
     """One transaction of one viewer; `replayed` is the answer kept for its idempotency key, if that was used before."""
 
-    def __init__(self, connection: AsyncConnection, receipt: str, replayed: str | None, key: Idempotency | None) -> None:
+    def __init__(
+        self, connection: AsyncConnection, receipt: str, replayed: str | None, key: Idempotency | None
+    ) -> None:
         self.connection = connection
         self.receipt = receipt
         self.replayed = replayed
@@ -36,7 +40,9 @@ class Transaction:
 class Database:
     """The pool of one process."""
 
-    def __init__(self, url: str, *, pool: int = 10, timeout_seconds: float = 10, application: str = "graphql_app") -> None:
+    def __init__(
+        self, url: str, *, pool: int = 10, timeout_seconds: float = 10, application: str = "graphql_app"
+    ) -> None:
         self.url = url
         self.timeout_seconds = timeout_seconds
         self._application = application
@@ -49,9 +55,7 @@ class Database:
             json_deserializer=orjson.loads,
         )
         self._autocommit = self.engine.execution_options(isolation_level="AUTOCOMMIT")
-        self._snapshot = self.engine.execution_options(
-            isolation_level="REPEATABLE READ", postgresql_readonly=True
-        )
+        self._snapshot = self.engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
 
     async def connect(self, **settings: str) -> "asyncpg.Connection[asyncpg.Record]":
         """A connection outside the pool; asyncpg reads the URL as libpq does, several hosts and sslmode included."""
@@ -101,12 +105,33 @@ class Database:
                 replayed = await _claim(connection, viewer, key) if key else None
                 yield Transaction(connection, str(receipt), replayed, key)
 
+    async def problem(self) -> str | None:
+        """Why the database cannot be used, in one line; None when it can."""
+        try:
+            connection = await self.connect()
+        except (OSError, TimeoutError) as error:
+            return f"cannot connect to {_where(self.url)}: {error or 'no answer in time'}"
+        except (asyncpg.PostgresError, asyncpg.InterfaceError, ValueError) as error:
+            return f"{_where(self.url)}: {str(error).splitlines()[0]}"
+        try:
+            if connection.get_server_version().major < OLDEST_VERSION:
+                return f"PostgreSQL {OLDEST_VERSION} or newer is needed"
+        finally:
+            await connection.close()
+        return None
+
     async def close(self) -> None:
         await self.engine.dispose()
 
     def _note_pool(self) -> None:
         pool: Pool = self.engine.pool
         note(PoolState(pool.checkedout(), pool.size()))  # type: ignore[attr-defined]  # QueuePool's own
+
+
+def _where(url: str) -> str:
+    """The URL without its password."""
+    head, at, tail = url.rpartition("@")
+    return f"{head.split('://')[0]}://…@{tail}" if at else url
 
 
 _OPEN = text(
@@ -122,9 +147,7 @@ _REMEMBER = text("UPDATE idempotency_keys SET answer = :answer WHERE actor = :ac
 
 async def _claim(connection: AsyncConnection, viewer: Viewer, key: Idempotency) -> str | None:
     """Takes the key, or returns the answer that it stands for. A rival with the same key is waited for."""
-    claimed = await connection.execute(
-        _CLAIM, {"actor": viewer.subject, "key": key.key, "request": key.request}
-    )
+    claimed = await connection.execute(_CLAIM, {"actor": viewer.subject, "key": key.key, "request": key.request})
     if claimed.rowcount == 1:
         return None
     used = (await connection.execute(_USED, {"actor": viewer.subject, "key": key.key})).one()

@@ -71,4 +71,6 @@ async def require_current(engine: AsyncEngine) -> None:
         return
     if current is not None and not _known(current):
         raise MigrationError(f"The database is at migration {current}, which this release does not know.")
-    raise MigrationError(f"The database is at migration {current or 'none'}, this release needs {wanted}: run `graphql-app migrate`.")
+    raise MigrationError(
+        f"The database is at migration {current or 'none'}, this release needs {wanted}: run `graphql-app migrate`."
+    )

@@ -37,7 +37,7 @@ def decoded(record: Any) -> Change:
     )
 
 
-def _changes(found: Sequence[Row[Any]]) -> list[Change]:
+def _changes(found: Sequence[Row[*tuple[Any, ...]]]) -> list[Change]:
     return [decoded(row._mapping) for row in found]
 
 

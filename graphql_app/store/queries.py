@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Float, Select, and_, cast, func, literal_column, or_, select, tuple_
+from sqlalchemy import ColumnElement, Float, RowMapping, Select, and_, cast, func, literal_column, or_, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from graphql_app.domain.filters import WorkstationFilter
@@ -112,9 +112,11 @@ _DECIMAL = {OrderField.X_POSITION, OrderField.Y_POSITION}
 
 
 def complete(orders: Sequence[Order]) -> tuple[Order, ...]:
-    """The orders, made unambiguous by the id at the end."""
-    kept = tuple(dict((order.field, order) for order in reversed(orders)).values())[::-1]
-    return kept if any(order.field is OrderField.ID for order in kept) else (*kept, Order(OrderField.ID))
+    """The orders, each field once, made unambiguous by the id at the end."""
+    kept: dict[OrderField, Order] = {}
+    for order in (*orders, Order(OrderField.ID)):
+        kept.setdefault(order.field, order)
+    return tuple(kept.values())
 
 
 def key_of(workstation: Workstation, orders: Sequence[Order]) -> list[Any]:
@@ -215,7 +217,7 @@ async def counts_by_place(connection: AsyncConnection, places: Collection[Place]
     return {place: found.get(place, Counts(None, dict.fromkeys(Status, 0))) for place in places}
 
 
-def _counts(key: str | None, row: Mapping[str, Any]) -> Counts:
+def _counts(key: str | None, row: RowMapping) -> Counts:
     return Counts(key, {status: row[status.value] for status in Status})
 
 
@@ -256,7 +258,7 @@ _EMPLOYEE = select(employees, departments.c.name.label("department_name")).outer
 )
 
 
-def _employee(row: Mapping[str, Any]) -> Employee:
+def _employee(row: RowMapping) -> Employee:
     known = row["department_id"] is not None
     return Employee(
         row["public_key"],
@@ -274,7 +276,7 @@ async def page_of_employees(
     if department_id is not None:
         statement = statement.where(employees.c.department_id == department_id)
     if name_contains is not None:
-        folded = literal_column('lower(employees.name COLLATE "C")')
+        folded: ColumnElement[str] = literal_column('lower(employees.name COLLATE "C")')
         statement = statement.where(folded.like(_like(name_contains)))
     order = tuple_(employees.c.name, employees.c.public_key)
     for key, after in ((window.after, True), (window.before, False)):
@@ -327,9 +329,7 @@ async def insert_workstation(connection: AsyncConnection, values: Mapping[str, A
 async def update_workstation(
     connection: AsyncConnection, workstation_id: int, changes: Mapping[str, Any]
 ) -> Workstation:
-    statement = (
-        workstations.update().where(_C.id == workstation_id).values(_values(changes)).returning(workstations)
-    )
+    statement = workstations.update().where(_C.id == workstation_id).values(_values(changes)).returning(workstations)
     return rows.workstation((await connection.execute(statement)).mappings().one())
 
 

@@ -40,7 +40,7 @@ def workstation(row: Mapping[str, Any]) -> Workstation:
         employee_id=label["number"] if label else None,
         equipment=get("equipment"),
         notes=get("notes"),
-        created_at=moment(get("created_at")),  # type: ignore[arg-type]  # likewise
+        created_at=moment(get("created_at")),
         updated_at=moment(get("updated_at")),
         version=get("version"),
     )
@@ -50,5 +50,6 @@ def _number(value: Any) -> float | None:
     return None if value is None else float(value)
 
 
-def moment(value: Any) -> datetime | None:
+def moment(value: Any) -> Any:
+    """A datetime, from a column or from JSON; None stays None."""
     return datetime.fromisoformat(value) if isinstance(value, str) else value

@@ -90,9 +90,7 @@ workstations = Table(
     Column("updated_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     Column("version", Integer, nullable=False, server_default="1"),
     Column("labels", JSONB, nullable=False, server_default=text("'{}'::jsonb")),
-    CheckConstraint(
-        "status IN ('available', 'occupied', 'maintenance', 'reserved')", name="workstations_status_check"
-    ),
+    CheckConstraint("status IN ('available', 'occupied', 'maintenance', 'reserved')", name="workstations_status_check"),
     CheckConstraint("equipment IS JSON", name="workstations_equipment_check"),
     CheckConstraint("width > 0 AND height > 0", name="workstations_size_check"),
     UniqueConstraint("building", "floor_number", "name", name="workstations_place_name_key"),
@@ -126,9 +124,7 @@ change_log = Table(
     metadata,
     Column("seq", BigInteger, Identity(always=True), primary_key=True),
     Column("revision", BigInteger),
-    Column(
-        "transaction_id", BigInteger, nullable=False, server_default=text("(pg_current_xact_id()::text)::bigint")
-    ),
+    Column("transaction_id", BigInteger, nullable=False, server_default=text("(pg_current_xact_id()::text)::bigint")),
     Column("entity", String(40), nullable=False),
     Column("entity_id", String(64), nullable=False),
     Column("version", Integer),

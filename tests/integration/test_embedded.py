@@ -47,7 +47,7 @@ class Owner:
     def __init__(self, data: Path, uid: int = 0) -> None:
         command = [sys.executable, "-W", "error", "-c", OWNER, str(data), str(uid)]
         # A session of its own, as a terminal would give it a group of its own.
-        self.process = subprocess.Popen(  # noqa: S603 - this interpreter runs the script above
+        self.process = subprocess.Popen(
             command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True
         )
         assert self.process.stdout is not None
@@ -138,7 +138,7 @@ def test_another_process_joins_and_stops_nothing(data: Path) -> None:
 
 
 def test_whoever_comes_while_the_owner_still_starts_waits_and_joins(data: Path) -> None:
-    first = subprocess.Popen(  # noqa: S603 - this interpreter runs the script above
+    first = subprocess.Popen(
         [sys.executable, "-c", OWNER, str(data), "0"], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL
     )
     while not (data / "lock").exists():

@@ -37,7 +37,7 @@ def _repeated(kind: Kind, detail: Sequence[str]) -> str:
 
 def _unknown(_: Kind, detail: Sequence[str]) -> str:
     kind, *key = detail
-    return f"there is no {SINGULAR[Kind(kind)]} {', '.join(map(shown, key))}, neither in the office nor in this file"
+    return f"there is no {SINGULAR[Kind(kind)]} {', '.join(map(shown, key))}, neither in the office nor among the good rows of this file"
 
 
 def _needed(kind: Kind, _: Sequence[str]) -> str:

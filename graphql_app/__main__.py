@@ -1,0 +1,5 @@
+"""python -m graphql_app"""
+
+from graphql_app.cli import main
+
+main()

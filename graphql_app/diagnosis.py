@@ -1,0 +1,71 @@
+"""`graphql-app doctor`: every setting with its source, and each server reachable or why not."""
+
+from urllib.parse import urlsplit
+
+from pydantic import SecretStr
+
+from graphql_app.settings import Settings
+from graphql_app.store import broadcast
+from graphql_app.store.database import Database
+from graphql_app.store.migrations import MigrationError, require_current
+
+
+async def report(settings: Settings) -> tuple[list[str], bool]:
+    """The lines to print, and whether everything is well."""
+    lines = ["Settings:"]
+    for name, field in Settings.model_fields.items():
+        variable = Settings.variable(name)
+        lines.append(
+            f"  {variable:<36} {shown(getattr(settings, name)):<28} {settings.source(name):<12} {field.description}"
+        )
+    lines += ["", "Servers:"]
+    healthy = True
+    for name, problem in (
+        ("PostgreSQL", await database_problem(settings)),
+        ("Redis", await redis_problem(settings)),
+    ):
+        healthy = healthy and (problem is None or problem.startswith("embedded"))
+        lines.append(f"  {name:<12} {problem or 'reachable'}")
+    return lines, healthy
+
+
+async def database_problem(settings: Settings) -> str | None:
+    if settings.database_url is None:
+        return EMBEDDED
+    database = Database(settings.database_url, pool=1, timeout_seconds=settings.database_timeout_seconds)
+    try:
+        problem = await database.problem()
+        if problem is None:
+            await require_current(database.engine)
+        return problem
+    except MigrationError as error:
+        return str(error)
+    finally:
+        await database.close()
+
+
+async def redis_problem(settings: Settings) -> str | None:
+    return EMBEDDED if settings.redis_url is None else await broadcast.problem(settings.redis_url)
+
+
+EMBEDDED = "embedded: started by `serve` under GRAPHQL_APP_DATA, as no URL is set"
+
+
+def shown(value: object) -> str:
+    """A setting without what is secret in it: keys, and the passwords in URLs."""
+    if value is None:
+        return "-"
+    if isinstance(value, SecretStr):
+        return "(set)"
+    if isinstance(value, str) and "://" in value:
+        return without_password(value)
+    return str(value)
+
+
+def without_password(url: str) -> str:
+    try:
+        parts = urlsplit(url)
+        hidden = parts.password
+    except ValueError:
+        return "(not a URL)"
+    return url.replace(f":{hidden}@", ":…@", 1) if hidden else url

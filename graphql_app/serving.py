@@ -1,0 +1,118 @@
+"""`graphql-app serve`: everything checked first, then uvicorn."""
+
+import asyncio
+import logging
+import socket
+import tempfile
+from pathlib import Path
+
+import click
+import uvicorn
+from uvicorn.supervisors import Multiprocess
+
+from graphql_app.app import identify, role_table
+from graphql_app.domain.access import Scope, View, Viewer
+from graphql_app.services.seeding import seed
+from graphql_app.settings import Settings, hand_down
+from graphql_app.store import broadcast
+from graphql_app.store.database import Database
+from graphql_app.store.migrations import require_current, upgrade
+
+GRACE_SECONDS = 10
+
+
+class CannotServe(Exception):
+    """Something that serving needs is not there; the message says what, in one line."""
+
+
+def run(settings: Settings) -> None:
+    """Serves until it is told to stop. Raises CannotServe, MigrationError, SettingsError."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    listening = bound(settings)
+    with listening, tempfile.TemporaryDirectory(prefix="graphql-app-metrics-") as metrics:
+        settings = settings.model_copy(update={"metrics_directory": Path(metrics)})
+        seeded = asyncio.run(prepared(settings))
+        hand_down(settings)
+        click.echo(banner(settings, listening.getsockname()[1], seeded))
+        config = uvicorn.Config(
+            "graphql_app.app:create",
+            factory=True,
+            workers=settings.workers,
+            ws_max_size=settings.socket_message_bytes,
+            # Compressing every message doubles the cost of a delivery; the front proxy can compress HTTP.
+            ws_per_message_deflate=False,
+            timeout_graceful_shutdown=GRACE_SECONDS,
+            access_log=False,
+            log_config=None,
+            server_header=False,
+            lifespan="on",
+        )
+        server = uvicorn.Server(config)
+        if settings.workers == 1:
+            server.run(sockets=[listening])
+        else:
+            Multiprocess(config, sockets=[listening]).run()
+
+
+def bound(settings: Settings) -> socket.socket:
+    """The listening socket. Raises CannotServe when somebody else has the port."""
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((settings.host, settings.port))
+    except OSError as error:
+        listening.close()
+        raise CannotServe(
+            f"cannot listen on {settings.host}:{settings.port}: {error.strerror}; set PORT or HOST to another"
+        ) from error
+    listening.set_inheritable(True)
+    return listening
+
+
+async def prepared(settings: Settings) -> str | None:
+    """Checks the servers and the tables; in development brings the tables up to date and fills an empty office.
+
+    Returns what was seeded, if anything was. Raises CannotServe, MigrationError.
+    """
+    assert settings.database_url is not None
+    assert settings.redis_url is not None
+    database = Database(settings.database_url, pool=2, timeout_seconds=settings.database_timeout_seconds)
+    try:
+        if (problem := await database.problem()) is not None:
+            raise CannotServe(f"DATABASE_URL: {problem}")
+        if (problem := await broadcast.problem(settings.redis_url)) is not None:
+            raise CannotServe(f"REDIS_URL: {problem}")
+        role_table(settings)
+        if settings.mode == "production":
+            await require_current(database.engine)
+            return None
+        await upgrade(database.engine)
+        if not settings.seed:
+            return None
+        viewer = Viewer("command:serve", ("admin",), View(frozenset(Scope)), None, None, float("inf"))
+        return await seed(database, viewer)
+    finally:
+        await database.close()
+
+
+def banner(settings: Settings, port: int, seeded: str | None) -> str:
+    """What somebody who just started the server wants to know."""
+    host = "127.0.0.1" if settings.host in ("0.0.0.0", "::") else settings.host  # noqa: S104  # only shown
+    address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+    lines = [
+        "",
+        f"  graphql_app {settings.mode}, {settings.workers} worker{'s' if settings.workers > 1 else ''}",
+        f"  GraphiQL  {address}/graphql",
+        f"  API docs  {address}/api/docs",
+        f"  health    {address}/healthz and {address}/readyz",
+    ]
+    if seeded:
+        lines.append(f"  office    {seeded}")
+    if settings.mode == "development" and settings.token_private_key is not None:
+        issuer = identify(settings)
+        lines += ["", f"  A token for each role, valid for {settings.token_seconds / 3600:g} h:"]
+        for role in role_table(settings):
+            lines.append(f"  {role:<10} {issuer.issue(role, [role], seconds=settings.token_seconds)}")
+    return "\n".join([*lines, "", "  Ctrl-C stops it.", ""])

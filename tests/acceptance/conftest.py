@@ -1,0 +1,151 @@
+"""Real server processes: `graphql-app serve` on a free port, over a fresh database and the test's Valkey."""
+
+import os
+import secrets
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import asyncpg
+import httpx
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+from graphql_app.domain.access import ROLES
+from graphql_app.embedded import Servers
+from graphql_app.services.identify import Identify
+
+START_SECONDS = 30
+
+
+@dataclass
+class Server:
+    """One `graphql-app serve`, its own leader of a process group."""
+
+    process: "subprocess.Popen[bytes]"
+    url: str
+    log: Path
+    identify: Identify
+
+    @property
+    def ws_url(self) -> str:
+        return self.url.replace("http", "ws", 1) + "/graphql"
+
+    def token(self, role: str, seconds: float = 600) -> str:
+        return self.identify.issue(role, [role], seconds=seconds)
+
+    def headers(self, role: str = "admin") -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.token(role)}"}
+
+    def kill(self) -> None:
+        """SIGKILL to all its processes."""
+        os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+
+    def stop(self) -> int:
+        """SIGTERM; returns the exit code."""
+        if self.process.poll() is None:
+            self.process.terminate()
+            try:
+                self.process.wait(20)
+            except subprocess.TimeoutExpired:
+                self.kill()
+        return self.process.returncode
+
+
+StartServer = Callable[..., Server]
+
+
+@pytest.fixture
+def environment(servers: Servers, database_url: str) -> dict[str, str]:
+    """What a server process is given; two processes with the same one are one installation."""
+    key = Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    return {
+        "DATABASE_URL": database_url,
+        "REDIS_URL": servers.redis_url,
+        "PORT": "0",
+        "GRAPHQL_APP_SECRET": secrets.token_urlsafe(32),
+        "GRAPHQL_APP_TOKEN_PRIVATE_KEY": key.decode(),
+        "GRAPHQL_APP_SEED": "false",
+    }
+
+
+@pytest.fixture
+def start_server(environment: dict[str, str], tmp_path: Path) -> Iterator[StartServer]:
+    """Starts server processes; all that still run are stopped at the end."""
+    started: list[Server] = []
+
+    def start(**settings: str) -> Server:
+        env = {**{k: v for k, v in os.environ.items() if not k.startswith("GRAPHQL_APP_")}, **environment, **settings}
+        log = tmp_path / f"server-{len(started)}.log"
+        with log.open("wb") as output:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "graphql_app", "serve"],
+                env=env,
+                cwd=tmp_path,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        identify = Identify(
+            private_key=env["GRAPHQL_APP_TOKEN_PRIVATE_KEY"],
+            public_key=None,
+            issuer="graphql_app",
+            audience="graphql_app",
+            roles=ROLES,
+        )
+        server = Server(process, "", log, identify)
+        started.append(server)
+        server.url = _address(server)
+        return server
+
+    yield start
+    for server in started:
+        server.stop()
+
+
+def _address(server: Server) -> str:
+    """Waits until the server says where it is and answers there."""
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline and server.process.poll() is None:
+        for line in server.log.read_text().splitlines():
+            if line.strip().startswith("GraphiQL"):
+                url = line.split()[-1].removesuffix("/graphql")
+                try:
+                    if httpx.get(f"{url}/readyz", timeout=5).status_code == 200:
+                        return url
+                except httpx.TransportError:
+                    break
+        time.sleep(0.05)
+    raise AssertionError(f"the server did not start:\n{server.log.read_text()}")
+
+
+@pytest.fixture
+def server(start_server: StartServer) -> Server:
+    return start_server()
+
+
+OFFICE = """
+INSERT INTO buildings (name, time_zone) VALUES ('总部A座', 'Asia/Shanghai'), ('Riverside', 'Europe/London');
+INSERT INTO floors (building, number, name) VALUES ('总部A座', 3, '三楼'), ('总部A座', 4, '四楼'), ('Riverside', 1, '');
+INSERT INTO departments (name) VALUES ('研发'), ('Sales');
+INSERT INTO employees (employee_number, name, department_id)
+    SELECT 'E' || lpad(i::text, 4, '0'), '员工' || i, 1 + i % 2 FROM generate_series(1, 20) i;
+INSERT INTO workstations (name, x_position, y_position, building, floor_number, department_id)
+    SELECT 'A3-' || i, i * 130, 40, '总部A座', 3, 1 FROM generate_series(1, 100) i;
+INSERT INTO workstations (name, x_position, y_position, building, floor_number, department_id)
+    SELECT 'R1-' || i, i * 130, 40, 'Riverside', 1, 2 FROM generate_series(1, 20) i;
+"""
+
+
+@pytest.fixture
+async def office(database_url: str) -> None:
+    """A small office: 总部A座 floor 3 has 100 workstations, floor 4 none, Riverside floor 1 has 20."""
+    connection = await asyncpg.connect(database_url)
+    await connection.execute(OFFICE)
+    await connection.close()
