@@ -9,6 +9,8 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+MIGRATION_LOCK = 0x6D69677261746531  # any fixed number that no other program takes
+
 PACKAGE = Path(__file__).resolve().parent.parent
 
 
@@ -42,6 +44,20 @@ def _current(connection: Connection) -> str | None:
 
 
 def _upgrade(connection: Connection) -> tuple[str | None, str | None]:
+    # Two processes that start at once: the second one waits, and finds everything done. An index may take its time.
+    connection.exec_driver_sql("SET statement_timeout = 0")
+    connection.exec_driver_sql(f"SELECT pg_advisory_lock({MIGRATION_LOCK})")
+    connection.commit()
+    try:
+        return _upgrade_alone(connection)
+    finally:
+        connection.rollback()
+        connection.exec_driver_sql(f"SELECT pg_advisory_unlock({MIGRATION_LOCK})")
+        connection.exec_driver_sql("RESET statement_timeout")
+        connection.commit()
+
+
+def _upgrade_alone(connection: Connection) -> tuple[str | None, str | None]:
     before = _current(connection)
     if before is not None and not _known(before):
         raise MigrationError(
