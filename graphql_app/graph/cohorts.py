@@ -48,6 +48,10 @@ class Cohort:
     def is_empty(self) -> bool:
         return not self._level and not self._joining
 
+    @property
+    def has_ended(self) -> bool:
+        return self._task.done()
+
     def join(self, subscriber: Subscriber, start: Start) -> None:
         task = asyncio.create_task(self._bring_level(subscriber, start), name="joining a cohort")
         self._joining[subscriber] = task
@@ -143,7 +147,7 @@ class Cohorts:
         stream: Stream = source.stream
         key = (operation.shared_key(variables), stream.key)
         cohort = self._cohorts.get(key)
-        if cohort is None:
+        if cohort is None or cohort.has_ended:
             masked = operation.masked(stream.view)
             viewer = shared_viewer(stream.view)
 

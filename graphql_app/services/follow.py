@@ -245,7 +245,10 @@ class Changes:
 
     def _progress(self) -> Batch:
         self._progress_at += self._limits.progress_seconds
-        return Batch(Kind.PROGRESS, self.revision)
+        revision = self.revision
+        # Whoever joins meanwhile must not be level beyond what this is about to say.
+        self._busy = True
+        return Batch(Kind.PROGRESS, revision)
 
     async def _snapshot(self, start: Start) -> AsyncIterator[Batch]:
         if start.resync:

@@ -111,12 +111,12 @@ workstations = Table(
     Index("workstations_name_idx", "name", "id"),
     Index("workstations_updated_at_idx", "updated_at", "id"),
 )
-for _column in ("name", "equipment"):
+for _name in ("name", "equipment"):
     Index(
-        f"workstations_{_column}_text_idx",
-        text(f'lower({_column} COLLATE "C") gin_trgm_ops'),
+        f"workstations_{_name}_text_idx",
+        func.lower(workstations.c[_name].collate("C")).label("folded"),
         postgresql_using="gin",
-        _table=workstations,
+        postgresql_ops={"folded": "gin_trgm_ops"},
     )
 
 change_log = Table(
