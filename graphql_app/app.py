@@ -11,6 +11,7 @@ from starlette.routing import Route, WebSocketRoute
 
 from graphql_app import observe
 from graphql_app.domain.access import ROLES, Scope
+from graphql_app.domain.errors import Refusal
 from graphql_app.domain.seal import Seal
 from graphql_app.graph.cohorts import Cohorts
 from graphql_app.graph.context import Services
@@ -33,8 +34,9 @@ from graphql_app.services.identify import Identify
 from graphql_app.settings import Settings, SettingsError, read
 from graphql_app.store import broadcast
 from graphql_app.store.database import Database
-from graphql_app.web import admin
+from graphql_app.web import admin, stream
 from graphql_app.web.pages import graphiql_page, pages
+from graphql_app.web.replies import refused
 
 
 def role_table(settings: Settings) -> Mapping[str, frozenset[Scope]]:
@@ -142,7 +144,9 @@ def create(settings: Settings | None = None) -> FastAPI:
 
             app.router.routes.append(Route("/graphql", graphql, methods=["GET", "POST"]))
             app.router.routes.append(WebSocketRoute("/graphql", socket.handle))
-            app.include_router(admin.routes(parts.health, parts.engine.services.identify, settings.metrics_directory))
+            services = parts.engine.services
+            app.include_router(stream.routes(services.follow, services.identify))
+            app.include_router(admin.routes(parts.health, services.identify, settings.metrics_directory))
             yield
 
     app = FastAPI(
@@ -153,6 +157,7 @@ def create(settings: Settings | None = None) -> FastAPI:
         redoc_url=None,
         openapi_url="/api/openapi.json",
     )
+    app.add_exception_handler(Refusal, refused)
     app.router.routes.extend(pages())
     if settings.origins:
         app.add_middleware(

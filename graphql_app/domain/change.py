@@ -104,6 +104,24 @@ def tell(
     return Batch(Kind.CHANGES, revision, states, removed, merged=several, logged_at=logged_at)
 
 
+def joined(parts: Sequence[Batch]) -> Batch:
+    """The batches as one: the first one's kind, each workstation once with its newest state."""
+    states: dict[int, Workstation] = {}
+    removed: dict[int, None] = {}
+    for part in parts:
+        for workstation in part.workstations:
+            states[workstation.id] = workstation
+            removed.pop(workstation.id, None)
+        for workstation_id in part.removed:
+            states.pop(workstation_id, None)
+            removed[workstation_id] = None
+    first, last = parts[0], parts[-1]
+    # A snapshot is all there is: what was removed since it began is simply not in it.
+    gone = list(removed) if first.kind is Kind.CHANGES else []
+    merged = any(part.merged for part in parts)
+    return Batch(first.kind, last.revision, list(states.values()), gone, merged=merged, reason=first.reason)
+
+
 def rewind(rows: Iterable[Workstation], unnumbered: Iterable[Change]) -> list[Workstation]:
     """The rows as they were before the changes that have no revision yet: exactly the state at the head."""
     state = {row.id: row for row in rows}

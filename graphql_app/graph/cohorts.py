@@ -9,10 +9,10 @@ from graphql_app.domain.change import Batch
 from graphql_app.graph.context import Context
 from graphql_app.graph.documents import Operation
 from graphql_app.graph.schema import Execution, shared_viewer
-from graphql_app.graph.sources import Source, Stream
+from graphql_app.graph.sources import Source
 from graphql_app.live.mailbox import Lost
 from graphql_app.observe import ChangesDelivered, note
-from graphql_app.services.follow import AFTER_LOSS, Start
+from graphql_app.services.follow import AFTER_LOSS, Start, Stream
 
 
 class Subscriber(Protocol):

@@ -109,8 +109,10 @@ class Documents:
                 self._known.popitem(last=False)
         else:
             self._known.move_to_end(text)
-        if isinstance(known, Exception):
-            # A copy: a raised exception gathers tracebacks, and this one is kept.
+        # A new one each time: a raised exception gathers tracebacks, and this one is kept.
+        if isinstance(known, InvalidDocument):
+            raise InvalidDocument(known.errors)
+        if isinstance(known, Refusal):
             raise copy(known)
         return known
 

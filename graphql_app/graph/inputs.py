@@ -8,11 +8,11 @@ import strawberry
 from strawberry import UNSET
 from strawberry.scalars import JSON
 
+from graphql_app.domain import identifiers
 from graphql_app.domain.errors import InvalidInput
 from graphql_app.domain.filters import WorkstationFilter
 from graphql_app.domain.paging import Order, OrderField
 from graphql_app.domain.workstation import Status
-from graphql_app.graph import identifiers
 
 
 @strawberry.input(

@@ -9,10 +9,10 @@ import orjson
 import strawberry
 from strawberry import argument
 
+from graphql_app.domain import identifiers
 from graphql_app.domain.arranging import Idempotency
 from graphql_app.domain.errors import Refusal
 from graphql_app.domain.workstation import Status
-from graphql_app.graph import identifiers
 from graphql_app.graph.context import AppInfo
 from graphql_app.graph.inputs import CreateWorkstationInput, UpdateWorkstationInput, values_of
 from graphql_app.graph.refusals import (

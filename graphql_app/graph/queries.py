@@ -8,11 +8,11 @@ from uuid import UUID
 import strawberry
 from strawberry import argument
 
+from graphql_app.domain import identifiers
 from graphql_app.domain import workstation as domain
 from graphql_app.domain.access import Viewer
 from graphql_app.domain.errors import TooMany
 from graphql_app.domain.workstation import Counts, Place
-from graphql_app.graph import identifiers
 from graphql_app.graph.context import AppInfo
 from graphql_app.graph.inputs import FilterInput, OrderInput, StatsGroup, filter_of, orders_of
 from graphql_app.graph.selection import selected

@@ -12,9 +12,9 @@ from strawberry.scalars import JSON
 from graphql_app.domain import workstation as domain
 from graphql_app.domain.access import Viewer
 from graphql_app.domain.change import Batch, Kind
+from graphql_app.domain.identifiers import global_id
 from graphql_app.domain.workstation import Counts, Place
 from graphql_app.graph.context import AppInfo
-from graphql_app.graph.identifiers import global_id
 from graphql_app.graph.permissions import guarded
 from graphql_app.graph.selection import selected
 from graphql_app.services.browse import Listing

@@ -18,6 +18,9 @@ from graphql_app.domain.seal import BrokenSeal, Seal
 _LAYOUT = Struct("!16sQ8s")  # epoch, revision, digest of filter and view
 
 
+_NOTHING = bytes(8)  # the digest of no filter
+
+
 def _digest(*parts: Any) -> bytes:
     return blake2b(orjson.dumps(parts), digest_size=8).digest()
 
@@ -37,8 +40,9 @@ class FeedCursors:
     def __init__(self, secret: str) -> None:
         self._seal = Seal(secret, "feed cursor")
 
-    def encode(self, head: Head, matching: WorkstationFilter, view: View) -> str:
-        digest = _digest(matching.normalised(), sorted(view.scopes))
+    def encode(self, head: Head, matching: WorkstationFilter, view: View, *, complete: bool = True) -> str:
+        """`complete=False`: in the middle of a snapshot, where nobody can go on: coming back means starting anew."""
+        digest = _digest(matching.normalised(), sorted(view.scopes)) if complete else _NOTHING
         return self._seal.close_text(_LAYOUT.pack(head.epoch.bytes, head.revision, digest))
 
     def decode(self, cursor: str, matching: WorkstationFilter, view: View) -> Position:

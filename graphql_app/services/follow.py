@@ -3,16 +3,17 @@
 import asyncio
 import sys
 from collections.abc import AsyncIterator, Awaitable, Collection, Hashable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, replace
+from typing import Any, Protocol
 
 from graphql_app.domain.access import Scope, View, Viewer, redact, require, require_fields
-from graphql_app.domain.change import Batch, Change, Head, Kind, merge, rewind, tell
+from graphql_app.domain.change import Batch, Change, Head, Kind, joined, merge, rewind, tell
 from graphql_app.domain.errors import Unavailable
 from graphql_app.domain.filters import WorkstationFilter, checked
 from graphql_app.domain.workstation import Counts, Place, Status, Workstation
 from graphql_app.live.hub import Hub
-from graphql_app.live.mailbox import Mailbox
+from graphql_app.live.mailbox import Lost, Mailbox
 from graphql_app.observe import Resynced, note
 from graphql_app.services.cursors import FeedCursors
 from graphql_app.store import outbox, queries
@@ -46,6 +47,21 @@ class FloorSnapshot:
 
     cursor: str
     workstations: list[Workstation]
+
+
+class Stream(Protocol):
+    """What a cohort follows: services/follow.Changes and its like."""
+
+    key: Hashable
+    view: View
+
+    def opened(self) -> AbstractAsyncContextManager[Any]: ...
+
+    async def next(self) -> Any: ...
+
+    def level(self, start: Start, *, alone: bool = False) -> AsyncIterator[Any]: ...
+
+    def after(self, event: Any) -> Start: ...
 
 
 AFTER_LOSS = Start(resync="the history that was followed has ended")
@@ -96,6 +112,35 @@ class Follow:
             return Start(resync="the cursor belongs to another filter or view")
         return await self.resume(position.head)
 
+    async def stream(
+        self, viewer: Viewer, matching: WorkstationFilter, after: str | None
+    ) -> AsyncIterator[tuple[str, Batch]]:
+        """Every batch with its cursor, for one follower. Raises Forbidden, InvalidInput, UnknownCursor, Unavailable."""
+        changes = self.changes(viewer, matching)
+        async for batch in alone(changes, await self.start(viewer, matching, after, snapshot=True)):
+            yield changes.cursor(batch), batch
+
+    async def poll(
+        self, viewer: Viewer, matching: WorkstationFilter, after: str | None, wait_seconds: float
+    ) -> tuple[str, Batch]:
+        """What is new since the cursor, as one batch: at once when there is something, else the first that comes.
+
+        Empty with an advanced cursor when nothing came in time. Raises what stream() raises.
+        """
+        changes = self.changes(viewer, matching)
+        start = await self.start(viewer, matching, after, snapshot=True)
+        async with changes.opened():
+            batch = joined([part async for part in changes.level(start, alone=True)])
+            if batch.kind is Kind.CHANGES and not (batch.workstations or batch.removed):
+                try:
+                    async with asyncio.timeout(wait_seconds):
+                        batch = await changes.news()
+                except TimeoutError:
+                    batch = replace(batch, revision=changes.revision)
+                except Lost:
+                    batch = joined([part async for part in changes.level(AFTER_LOSS, alone=True)])
+            return changes.cursor(batch), batch
+
     async def resume(self, head: Head) -> Start:
         async with self.database.reading() as connection:
             now = await outbox.head(connection)
@@ -126,6 +171,19 @@ class Follow:
             if after < await outbox.kept_from(connection):
                 return None
             return await outbox.changes_between(connection, after, last)
+
+
+async def alone(stream: Stream, start: Start) -> AsyncIterator[Any]:
+    """Everything that a stream has for one subscriber that shares it with nobody."""
+    while True:
+        async with stream.opened():
+            async for event in stream.level(start, alone=True):
+                yield event
+            try:
+                while True:
+                    yield await stream.next()
+            except Lost:
+                start = AFTER_LOSS
 
 
 class Changes:
@@ -166,7 +224,8 @@ class Changes:
         return self._revision
 
     def cursor(self, batch: Batch) -> str:
-        return self._follow.cursors.encode(Head(self._head.epoch, batch.revision), self.matching, self.view)
+        head = Head(self._head.epoch, batch.revision)
+        return self._follow.cursors.encode(head, self.matching, self.view, complete=batch.complete)
 
     async def next(self) -> Batch:
         """The next batch for all who are level. Raises Lost when the history ended.
@@ -228,6 +287,13 @@ class Changes:
                 if first or batch.workstations or batch.removed:
                     yield batch
             first = False
+
+    async def news(self) -> Batch:
+        """The next batch that tells something. Raises Lost."""
+        while True:
+            batch = await self.next()
+            if batch.kind is not Kind.PROGRESS:
+                return batch
 
     def after(self, batch: Batch) -> Start:
         """Where a subscriber goes on whose last batch this was."""

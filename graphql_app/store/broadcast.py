@@ -83,8 +83,11 @@ class RedisBackend:
     async def _read_one_connection(self) -> None:
         async with self._listener.pubsub() as pubsub:
             # A channel of its own too, so that there is always one to confirm and to ping on.
-            await pubsub.subscribe("graphql_app:alive", *self._channels)
+            await pubsub.subscribe("graphql_app:alive")
+            # From here on subscribe() reaches it by itself; before, it only noted the channel.
             self._pubsub = pubsub
+            if self._channels:
+                await pubsub.subscribe(*self._channels)
             heard = asked = asyncio.get_running_loop().time()
             while True:
                 message = await pubsub.get_message(timeout=PING_SECONDS)

@@ -1,17 +1,16 @@
 """Health, readiness, metrics."""
 
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Depends, Response
 from fastapi.responses import JSONResponse
 
-from graphql_app.domain.access import Scope, require
-from graphql_app.domain.errors import Refusal
+from graphql_app.domain.access import Scope, Viewer, require
 from graphql_app.ops.health import Health
 from graphql_app.ops.metrics import exposition
 from graphql_app.services.identify import Identify
-from graphql_app.web.replies import problem
+from graphql_app.web.replies import signed_in
 
 
 def routes(health: Health, identify: Identify, metrics_directory: Path | None) -> APIRouter:
@@ -37,11 +36,8 @@ def routes(health: Health, identify: Identify, metrics_directory: Path | None) -
         return JSONResponse(body, 200 if ready else 503)
 
     @router.get("/metrics", summary="Prometheus metrics, summed over all workers; needs the scope server:read.")
-    async def metrics(request: Request) -> Response:
-        try:
-            require(identify.from_header(request.headers.get("authorization")), Scope.SERVER)
-        except Refusal as refusal:
-            return problem(refusal)
+    async def metrics(viewer: Annotated[Viewer, Depends(signed_in(identify))]) -> Response:
+        require(viewer, Scope.SERVER)
         text, media_type = exposition(metrics_directory)
         return Response(text, media_type=media_type)
 

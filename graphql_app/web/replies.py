@@ -1,10 +1,16 @@
-"""Refusal -> HTTP status, once."""
+"""Refusal -> HTTP status, once; who is asking; and JSON."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Annotated, Any
 
+import orjson
+from fastapi import Header, Request, Response
 from fastapi.responses import JSONResponse
 
 from graphql_app.domain import errors
+from graphql_app.domain.access import Viewer
+from graphql_app.services.identify import Identify
 
 STATUS: Mapping[type[errors.Refusal], int] = {
     errors.InvalidInput: 400,
@@ -29,3 +35,27 @@ def problem(refusal: errors.Refusal) -> JSONResponse:
     headers = {"WWW-Authenticate": "Bearer"} if status == 401 else {}
     body = {"type": "about:blank", "status": status, "title": refusal.code, "detail": refusal.message, **refusal.data}
     return JSONResponse(body, status, headers, media_type="application/problem+json")
+
+
+async def refused(_: Request, error: Exception) -> Response:
+    """What FastAPI calls when a door raises a Refusal."""
+    assert isinstance(error, errors.Refusal)
+    return problem(error)
+
+
+def json_reply(body: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    """JSON that no cache keeps: what it shows depends on the token."""
+    kept = {"Cache-Control": "no-store", **(headers or {})}
+    return Response(orjson.dumps(body), status, kept, media_type="application/json")
+
+
+def signed_in(identify: Identify) -> Callable[..., Viewer]:
+    """A dependency that gives the viewer, and raises Unauthenticated where there is none."""
+
+    def viewer(
+        authorization: Annotated[str | None, Header(description="`Bearer` and a token.")] = None,
+        x_request_id: Annotated[str | None, Header(max_length=64)] = None,
+    ) -> Viewer:
+        return replace(identify.from_header(authorization), request_id=x_request_id)
+
+    return viewer

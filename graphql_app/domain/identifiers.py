@@ -1,0 +1,50 @@
+"""Global IDs: base64 of type and key, opaque to clients, the same on every door."""
+
+from base64 import b64decode, b64encode
+from binascii import Error as NotBase64
+from uuid import UUID
+
+from graphql_app.domain.errors import InvalidInput
+
+ROW_MOST = 2**31 - 1  # the keys are of PostgreSQL's integer
+
+
+def global_id(type_name: str, key: int | UUID) -> str:
+    return b64encode(f"{type_name}:{key}".encode()).decode()
+
+
+def parse(identifier: str) -> tuple[str, str]:
+    """Type name and key. Raises InvalidInput for what is not an ID of this server."""
+    try:
+        type_name, _, key = b64decode(identifier, validate=True).decode().partition(":")
+    except (NotBase64, UnicodeError, ValueError) as error:
+        raise _unknown(identifier) from error
+    if not key:
+        raise _unknown(identifier)
+    return type_name, key
+
+
+def row(identifier: str, type_name: str, field: str = "id") -> int:
+    """The row number in an ID of the type. Raises InvalidInput."""
+    found, key = parse(identifier)
+    if found != type_name or not key.isascii() or not key.isdigit() or int(key[:11]) > ROW_MOST:
+        raise _unknown(identifier, field, type_name)
+    return int(key)
+
+
+def public_key(identifier: str, type_name: str, field: str = "id") -> UUID:
+    """The random key in an ID of the type. Raises InvalidInput."""
+    found, key = parse(identifier)
+    try:
+        if found == type_name:
+            return UUID(key)
+    except ValueError:
+        pass
+    raise _unknown(identifier, field, type_name)
+
+
+def _unknown(identifier: str, field: str = "id", type_name: str | None = None) -> InvalidInput:
+    shown = identifier if len(identifier) <= 60 else f"{identifier[:60]}…"
+    return InvalidInput(
+        f"{shown!r} is not the id of {f'a {type_name}' if type_name else 'anything'} here.", field=field
+    )

@@ -1,0 +1,64 @@
+"""Workstations and batches as JSON: the same names and values as in GraphQL."""
+
+from typing import Any
+
+import orjson
+
+from graphql_app.domain.change import Batch
+from graphql_app.domain.identifiers import global_id
+from graphql_app.domain.workstation import Counts, Department, Employee, Status, Workstation
+
+
+def department(shown: Department | None) -> dict[str, Any] | None:
+    return None if shown is None else {"id": global_id("Department", shown.id), "name": shown.name}
+
+
+def employee(shown: Employee | None) -> dict[str, Any] | None:
+    if shown is None:
+        return None
+    return {
+        "id": global_id("Employee", shown.key),
+        "name": shown.name,
+        "department": department(shown.department),
+        "employeeNumber": shown.employee_number,
+    }
+
+
+def workstation(shown: Workstation) -> dict[str, Any]:
+    return {
+        "id": global_id("Workstation", shown.id),
+        "name": shown.name,
+        "status": shown.status.name,
+        "building": shown.building,
+        "floorNumber": shown.floor_number,
+        "floorName": shown.floor_name,
+        "department": department(shown.department),
+        "employee": employee(shown.employee),
+        "employeeId": shown.employee_id,
+        "xPosition": shown.x_position,
+        "yPosition": shown.y_position,
+        "width": shown.width,
+        "height": shown.height,
+        "equipment": None if shown.equipment is None else orjson.loads(shown.equipment),
+        "notes": shown.notes,
+        "createdAt": shown.created_at,
+        "updatedAt": shown.updated_at,
+        "version": shown.version,
+    }
+
+
+def counts(shown: Counts) -> dict[str, Any]:
+    by_status = {status.value: shown.by_status[status] for status in Status}
+    return {"key": shown.key, "total": shown.total, **by_status}
+
+
+def feed(cursor: str, batch: Batch) -> dict[str, Any]:
+    return {
+        "cursor": cursor,
+        "kind": batch.kind.name,
+        "workstations": [workstation(state) for state in batch.workstations],
+        "removed": [global_id("Workstation", key) for key in batch.removed],
+        "merged": batch.merged,
+        "complete": batch.complete,
+        "reason": batch.reason,
+    }

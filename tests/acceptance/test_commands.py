@@ -1,0 +1,205 @@
+"""The commands, as somebody types them."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import asyncpg
+import httpx
+import psutil
+import pytest
+
+from tests.acceptance.conftest import StartServer
+
+
+def run(*arguments: str, cwd: Path, **settings: str) -> "subprocess.CompletedProcess[str]":
+    env = {k: v for k, v in os.environ.items() if not k.startswith(("GRAPHQL_APP_", "DATABASE_", "REDIS_"))} | settings
+    command = [sys.executable, "-m", "graphql_app", *arguments]
+    return subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, timeout=60, check=False)
+
+
+def assert_one_line(result: "subprocess.CompletedProcess[str]", *parts: str) -> None:
+    """Exit code 1, and one line on standard error that holds the parts."""
+    assert result.returncode == 1, result.stderr
+    assert "Traceback" not in result.stderr
+    last = result.stderr.strip().splitlines()[-1]
+    assert last.startswith("graphql-app: ")
+    for part in parts:
+        assert part in last
+
+
+@pytest.fixture
+def outside() -> Iterator[Path]:
+    """A directory that the embedded servers can enter, also when they run as another user."""
+    with tempfile.TemporaryDirectory(prefix="graphql-app-") as directory:
+        yield Path(directory)
+
+
+def test_a_port_in_use_is_one_line(environment: dict[str, str], tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        assert_one_line(run("serve", cwd=tmp_path, **{**environment, "PORT": port}), port, "PORT")
+
+
+def test_a_database_that_is_not_there_is_one_line(environment: dict[str, str], tmp_path: Path) -> None:
+    env = {**environment, "DATABASE_URL": "postgresql://nobody:hush@127.0.0.1:1/none"}
+    result = run("serve", cwd=tmp_path, **env)
+    assert_one_line(result, "DATABASE_URL")
+    assert "hush" not in result.stderr
+
+
+@pytest.mark.parametrize("url", ["mysql://127.0.0.1/x", "nonsense"])
+def test_a_wrong_database_url_is_one_line(environment: dict[str, str], tmp_path: Path, url: str) -> None:
+    assert_one_line(run("serve", cwd=tmp_path, **{**environment, "DATABASE_URL": url}), "DATABASE_URL")
+
+
+@pytest.mark.parametrize("url", ["redis://127.0.0.1:1/0", "nonsense"])
+def test_a_redis_that_is_not_there_is_one_line(environment: dict[str, str], tmp_path: Path, url: str) -> None:
+    assert_one_line(run("serve", cwd=tmp_path, **{**environment, "REDIS_URL": url}), "REDIS_URL")
+
+
+@pytest.mark.parametrize(
+    "missing", ["GRAPHQL_APP_SECRET", "GRAPHQL_APP_TOKEN_PRIVATE_KEY", "DATABASE_URL", "REDIS_URL"]
+)
+def test_production_without_a_key_is_one_line(environment: dict[str, str], tmp_path: Path, missing: str) -> None:
+    env = {**environment, "GRAPHQL_APP_MODE": "production"}
+    del env[missing]
+    assert_one_line(run("serve", cwd=tmp_path, **env), missing)
+
+
+def test_a_setting_of_the_wrong_kind_is_one_line(environment: dict[str, str], tmp_path: Path) -> None:
+    assert_one_line(run("serve", cwd=tmp_path, **{**environment, "PORT": "eighty"}), "PORT")
+    assert_one_line(run("serve", cwd=tmp_path, **{**environment, "GRAPHQL_APP_ROLES": "{"}), "roles")
+
+
+async def test_unknown_migrations_are_one_line(environment: dict[str, str], tmp_path: Path) -> None:
+    connection = await asyncpg.connect(environment["DATABASE_URL"])
+    await connection.execute("UPDATE alembic_version SET version_num = '9999'")
+    await connection.close()
+    assert_one_line(run("serve", cwd=tmp_path, **environment), "9999")
+    assert_one_line(run("migrate", cwd=tmp_path, **environment), "9999")
+
+
+async def test_production_does_not_migrate_by_itself(environment: dict[str, str], tmp_path: Path) -> None:
+    connection = await asyncpg.connect(environment["DATABASE_URL"])
+    await connection.execute("DROP TABLE alembic_version")
+    await connection.close()
+    env = {**environment, "GRAPHQL_APP_MODE": "production"}
+    assert_one_line(run("serve", cwd=tmp_path, **env), "graphql-app migrate")
+
+
+def test_migrate_says_where_the_database_is(environment: dict[str, str], tmp_path: Path) -> None:
+    result = run("migrate", cwd=tmp_path, **environment)
+    assert result.returncode == 0
+    assert "0002" in result.stdout
+
+
+def test_a_token_opens_the_door(start_server: StartServer, environment: dict[str, str], tmp_path: Path) -> None:
+    token = run("token", "--role", "visitor", cwd=tmp_path, **environment).stdout.strip()
+    server = start_server()
+    answer = httpx.post(
+        f"{server.url}/graphql", json={"query": "{ me { roles } }"}, headers={"Authorization": f"Bearer {token}"}
+    )
+    assert answer.json() == {"data": {"me": {"roles": ["visitor"]}}}
+
+
+def test_a_token_for_a_role_that_does_not_exist_is_one_line(environment: dict[str, str], tmp_path: Path) -> None:
+    assert_one_line(run("token", "--role", "king", cwd=tmp_path, **environment), "king", "visitor")
+
+
+def test_a_token_for_an_employee_that_does_not_exist_is_one_line(environment: dict[str, str], tmp_path: Path) -> None:
+    result = run("token", "--role", "employee", "--employee", "E9999", cwd=tmp_path, **environment)
+    assert_one_line(result, "E9999")
+
+
+def test_doctor_shows_each_setting_with_its_source_and_no_secret(environment: dict[str, str], tmp_path: Path) -> None:
+    result = run("doctor", cwd=tmp_path, **environment)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert environment["GRAPHQL_APP_SECRET"] not in result.stdout
+    assert str(urlsplit(environment["DATABASE_URL"]).password) not in result.stdout
+    lines = {line.split()[0]: line for line in result.stdout.splitlines() if line.startswith("  ")}
+    assert "environment" in lines["PORT"]
+    assert "default" in lines["HOST"]
+    assert "reachable" in lines["PostgreSQL"]
+    assert "reachable" in lines["Redis"]
+
+
+def test_doctor_says_what_is_not_reachable(environment: dict[str, str], tmp_path: Path) -> None:
+    result = run("doctor", cwd=tmp_path, **{**environment, "REDIS_URL": "redis://127.0.0.1:1/0"})
+    assert result.returncode == 1
+    assert "127.0.0.1:1" in next(line for line in result.stdout.splitlines() if line.startswith("  Redis"))
+
+
+def test_export_schema_notices_a_difference(tmp_path: Path) -> None:
+    file = tmp_path / "schema.graphql"
+    assert run("export-schema", str(file), cwd=tmp_path).returncode == 0
+    assert run("export-schema", "--check", str(file), cwd=tmp_path).returncode == 0
+    file.write_text(file.read_text().replace("floorNumber", "floor"))
+    assert_one_line(run("export-schema", "--check", str(file), cwd=tmp_path), "export-schema")
+
+
+def test_serve_starts_what_is_missing_and_ctrl_c_ends_all_of_it(outside: Path) -> None:
+    env = {k: v for k, v in os.environ.items() if not k.startswith(("GRAPHQL_APP_", "DATABASE_", "REDIS_"))}
+    env |= {"PORT": "0", "GRAPHQL_APP_DATA": str(outside / "data")}
+    durations = []
+    for _ in range(2):
+        began = time.monotonic()
+        with (outside / "log").open("wb") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "graphql_app", "serve"],
+                env=env, cwd=outside, stdout=log, stderr=subprocess.STDOUT, start_new_session=True,
+            )  # fmt: skip
+        url, tokens = _told(process, outside / "log")
+        durations.append(time.monotonic() - began)
+        query = {"query": '{ floor(building: "总部A座", number: 3) { stats { total } workstations { xPosition } } }'}
+        answers = {
+            role: httpx.post(f"{url}/graphql", json=query, headers={"Authorization": f"Bearer {tokens[role]}"}).json()
+            for role in ("admin", "visitor")
+        }
+        assert answers["admin"]["data"]["floor"]["stats"]["total"] > 0
+        assert answers["admin"]["data"]["floor"]["workstations"][0]["xPosition"] is not None
+        assert answers["visitor"]["data"]["floor"]["workstations"][0]["xPosition"] is None
+        assert answers["visitor"]["extensions"] == {"masked": ["floor.workstations.xPosition"]}
+        os.killpg(process.pid, signal.SIGINT)
+        assert process.wait(20) in {0, 130, -signal.SIGINT}, (outside / "log").read_text()
+        assert "Traceback" not in (outside / "log").read_text()
+        assert _processes_of(outside) == []
+    assert durations[1] < 5, durations
+
+
+def _told(process: "subprocess.Popen[bytes]", log: Path) -> tuple[str, dict[str, str]]:
+    """The address and the tokens that the server prints, once it answers."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and process.poll() is None:
+        lines = [line.split() for line in log.read_text().splitlines() if line.startswith("  ")]
+        words = {line[0]: line[-1] for line in lines}
+        if "GraphiQL" in words and "Ctrl-C" in words:
+            url = words["GraphiQL"].removesuffix("/graphql")
+            try:
+                if httpx.get(f"{url}/readyz", timeout=5).status_code == 200:
+                    return url, words
+            except httpx.TransportError:
+                pass
+        time.sleep(0.05)
+    raise AssertionError(log.read_text())
+
+
+def _processes_of(directory: Path) -> list[str]:
+    found = []
+    for process in psutil.process_iter():
+        try:
+            line = " ".join(process.cmdline())
+        except psutil.Error:
+            continue
+        if str(directory) in line:
+            found.append(line)
+    return found

@@ -1,0 +1,120 @@
+"""Other people's packages from npm: Node and what package-lock.json pins, installed once, and a client to drive."""
+
+import asyncio
+import importlib.util
+import json
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+HERE = Path(__file__).resolve().parent
+INSTALLED_FROM = HERE / "node_modules" / "installed-from"
+BUILD = HERE.parents[1] / "frontend" / "build.py"
+
+INSTALL_SECONDS = 600
+EVENT_SECONDS = 10
+LINE_BYTES = 16 * 1024 * 1024  # a snapshot is one line
+
+
+@cache
+def node() -> str:
+    """The path of a Node, with `node_modules` as package-lock.json says."""
+    build = _frontend_build()
+    found = build.find_node()
+    wanted = build.digest([HERE / "package.json", HERE / "package-lock.json"])
+    if build.recorded(INSTALLED_FROM) != wanted:
+        run(*found.npm, "ci", "--no-audit", "--no-fund", seconds=INSTALL_SECONDS)
+        INSTALLED_FROM.write_text(wanted)
+    return str(found.node)
+
+
+def run(*command: str, seconds: float = 120) -> str:
+    """What the command says, run in this folder. Fails, with what it said, unless it succeeds."""
+    done = subprocess.run(
+        command, cwd=HERE, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=seconds, check=False
+    )
+    assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout}{done.stderr}"
+    return done.stdout
+
+
+def _frontend_build() -> ModuleType:
+    """frontend/build.py, which is no package, as a module: it knows how to find a Node."""
+    spec = importlib.util.spec_from_file_location("frontend_build", BUILD)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # its dataclasses look themselves up there
+    spec.loader.exec_module(module)
+    return module
+
+
+Event = dict[str, Any]
+
+
+class GraphqlWs:
+    """A Node process with a client of the package graphql-ws. `driver.js` says what it can do and tell."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self._process = process
+        self._waiting: list[Event] = []
+
+    def do(self, command: str, **options: Any) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps({"do": command, **options}).encode() + b"\n")
+
+    async def connect(self, url: str, payload: object, **options: Any) -> None:
+        """Returns when the server has acknowledged the connection."""
+        self.do("connect", url=url, payload=payload, **options)
+        await self.event("connected")
+
+    async def event(self, *kinds: str, id: str | None = None) -> Event:
+        """The next event of one of the kinds (and of that operation); those before it are kept for others to ask for."""
+        async with asyncio.timeout(EVENT_SECONDS):
+            seen = 0
+            while True:
+                for index in range(seen, len(self._waiting)):
+                    event = self._waiting[index]
+                    if event["event"] in kinds and id in (None, event.get("id")):
+                        return self._waiting.pop(index)
+                seen = len(self._waiting)
+                self._waiting.append(await self._read())
+
+    async def data(self, id: str) -> Any:
+        """The data of the operation's next result. Fails for anything else that it may be told."""
+        event = await self.event("next", "error", "complete", id=id)
+        assert event["event"] == "next", event
+        assert "errors" not in event["payload"], event
+        return event["payload"]["data"]
+
+    async def _read(self) -> Event:
+        assert self._process.stdout is not None
+        line = await self._process.stdout.readline()
+        assert line.startswith(b"{"), f"node said: {line.decode()}{(await self._process.stdout.read()).decode()}"
+        event: Event = json.loads(line)
+        return event
+
+
+@asynccontextmanager
+async def graphql_ws(node: str) -> AsyncIterator[GraphqlWs]:
+    """A client, whose process ends with the block."""
+    process = await asyncio.create_subprocess_exec(
+        node,
+        str(HERE / "driver.js"),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+        limit=LINE_BYTES,
+    )
+    try:
+        yield GraphqlWs(process)
+    finally:
+        try:
+            await asyncio.wait_for(process.communicate(), timeout=5)
+        except TimeoutError:
+            process.kill()
+            await process.communicate()

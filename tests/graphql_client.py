@@ -1,0 +1,220 @@
+"""The whole application in one process, and clients that speak to it as the network would: HTTP and WebSocket."""
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+from uuid import UUID
+
+import orjson
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from fastapi import FastAPI
+from httpx import ASGITransport, AsyncClient, Response
+from pydantic import SecretStr
+from sqlalchemy import text
+
+from graphql_app import app as composition
+from graphql_app.embedded import Servers
+from graphql_app.graph.identifiers import global_id
+from graphql_app.graph.protocol import SUBPROTOCOL
+from graphql_app.settings import Settings, read
+from graphql_app.store.database import Database
+
+ANSWER_SECONDS = 10
+
+
+def new_key() -> str:
+    key = Ed25519PrivateKey.generate()
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+
+
+def settings_for(database_url: str, servers: Servers, **overrides: Any) -> Settings:
+    """Settings of a server of its own over this database; nothing is taken from the environment's keys."""
+    given: dict[str, Any] = {
+        "database_url": database_url,
+        "redis_url": servers.redis_url,
+        "secret": SecretStr(secrets.token_urlsafe(32)),
+        "token_private_key": SecretStr(new_key()),
+        "batch_window_ms": 0,
+        **overrides,
+    }
+    return read(**given)
+
+
+class Socket:
+    """A client of `WS /graphql`, in the same process: what it sends and receives are ASGI messages."""
+
+    def __init__(self, app: FastAPI, headers: Mapping[str, str]) -> None:
+        self._to_server: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+        self._from_server: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+        scope = {
+            "type": "websocket",
+            "asgi": {"version": "3.0"},
+            "http_version": "1.1",
+            "scheme": "ws",
+            "path": "/graphql",
+            "raw_path": b"/graphql",
+            "query_string": b"",
+            "root_path": "",
+            "headers": [(name.lower().encode(), value.encode()) for name, value in headers.items()],
+            "client": ("127.0.0.1", 1),
+            "server": ("office.test", 80),
+            "subprotocols": [SUBPROTOCOL],
+            "state": {},
+        }
+        self._to_server.put_nowait({"type": "websocket.connect"})
+        self._task = asyncio.create_task(self._serve(app, scope))
+
+    async def _serve(self, app: FastAPI, scope: dict[str, Any]) -> None:
+        await app(scope, self._to_server.get, self._from_server.put)
+
+    def send(self, message: object) -> None:
+        self._to_server.put_nowait({"type": "websocket.receive", "text": orjson.dumps(message).decode()})
+
+    async def receive(self) -> Any:
+        """The next message of the server, parsed; (code, reason) when it closes."""
+        async with asyncio.timeout(ANSWER_SECONDS):
+            message = await self._from_server.get()
+        if message["type"] == "websocket.close":
+            return message["code"], message.get("reason")
+        return orjson.loads(message["text"])
+
+    async def open(self) -> None:
+        async with asyncio.timeout(ANSWER_SECONDS):
+            assert (await self._from_server.get())["type"] == "websocket.accept"
+        self.send({"type": "connection_init"})
+        assert await self.receive() == {"type": "connection_ack"}
+
+    def subscribe(self, query: str, variables: Mapping[str, Any] | None = None, id: str = "1") -> None:
+        self.send({"id": id, "type": "subscribe", "payload": {"query": query, "variables": variables or {}}})
+
+    async def payload(self) -> Any:
+        """The payload of the next `next`."""
+        message = await self.receive()
+        assert message["type"] == "next", message
+        return message["payload"]
+
+    async def close(self) -> None:
+        self._to_server.put_nowait({"type": "websocket.disconnect", "code": 1000})
+        async with asyncio.timeout(ANSWER_SECONDS):
+            await self._task
+
+
+class Office:
+    """A running application, and what a test wants of it."""
+
+    def __init__(self, app: FastAPI, client: AsyncClient, settings: Settings, database: Database) -> None:
+        self.app = app
+        self.client = client
+        self.settings = settings
+        self.database = database
+        self.identify = composition.identify(settings)
+
+    def token(self, role: str, *, subject: str | None = None, employee: UUID | None = None, number: str = "") -> str:
+        return self.identify.issue(
+            subject or role, [role], seconds=600, employee_key=employee, employee_number=number or None
+        )
+
+    def headers(self, role: str) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.token(role)}"}
+
+    async def post(
+        self, role: str, query: str, variables: Mapping[str, Any] | None = None, **headers: str
+    ) -> Response:
+        """POST /graphql; a keyword such as idempotency_key="…" is a header."""
+        return await self.client.post(
+            "/graphql",
+            json={"query": query, "variables": dict(variables or {})},
+            headers={**self.headers(role), **{name.replace("_", "-"): value for name, value in headers.items()}},
+        )
+
+    async def ask(self, role: str, query: str, variables: Mapping[str, Any] | None = None, **headers: str) -> Any:
+        """The whole answer of an operation."""
+        response = await self.post(role, query, variables, **headers)
+        return orjson.loads(response.content)
+
+    async def data(self, role: str, query: str, variables: Mapping[str, Any] | None = None, **headers: str) -> Any:
+        """The data of an operation that has no errors."""
+        answer = await self.ask(role, query, variables, **headers)
+        assert "errors" not in answer, answer
+        return answer["data"]
+
+    async def refusal(self, role: str, query: str, variables: Mapping[str, Any] | None = None) -> Any:
+        """The one error of an operation that is refused."""
+        answer = await self.ask(role, query, variables)
+        assert len(answer.get("errors", [])) == 1, answer
+        return answer["errors"][0]
+
+    @asynccontextmanager
+    async def socket(self, role: str) -> AsyncIterator[Socket]:
+        """A socket of this role, with connection_init behind it."""
+        socket = Socket(self.app, {"host": "office.test", **self.headers(role)})
+        try:
+            await socket.open()
+            yield socket
+        finally:
+            await socket.close()
+
+    async def sql(self, statement: str, **parameters: Any) -> Any:
+        """Runs one statement as another program would, and commits it. Returns the first value of the first row."""
+        async with self.database.engine.begin() as connection:
+            result = await connection.execute(text(statement), parameters)
+            return result.scalar() if result.returns_rows else None
+
+
+@asynccontextmanager
+async def running_office(settings: Settings) -> AsyncIterator[Office]:
+    """The application as uvicorn would run it, and a client that talks to it without a socket."""
+    assert settings.database_url is not None
+    app = composition.create(settings)
+    database = Database(settings.database_url, pool=2)
+    transport = ASGITransport(app, raise_app_exceptions=False)
+    try:
+        async with (
+            app.router.lifespan_context(app),
+            AsyncClient(transport=transport, base_url="http://office.test") as client,
+        ):
+            yield Office(app, client, settings, database)
+    finally:
+        await database.close()
+
+
+# Serial ids of a fresh database: department 1 is Research, employee 1 is 张伟, workstations are 1 to 5 in this order.
+SEED = """
+INSERT INTO buildings (name) VALUES ('总部大楼'), ('Annex');
+INSERT INTO floors (building, number, name) VALUES
+    ('总部大楼', 1, '大堂'), ('总部大楼', 2, '研发'), ('Annex', -1, 'Basement');
+INSERT INTO departments (name) VALUES ('Research'), ('人事部');
+INSERT INTO employees (employee_number, name, department_id) VALUES ('E-1001', '张伟', 1), ('E-1002', 'Ada Lovelace', 2);
+INSERT INTO workstations
+    (name, building, floor_number, x_position, y_position, status, department_id, employee_id, equipment, notes)
+VALUES
+    ('A-01', '总部大楼', 1, 10.5, 20.25, 'occupied', 1, 1, '{"monitors": 2}', 'by the window'),
+    ('A-02', '总部大楼', 1, 30, 20.25, 'available', 1, NULL, NULL, NULL),
+    ('B-01', '总部大楼', 2, 50, 60, 'reserved', NULL, NULL, '["dock"]', NULL),
+    ('C-01', 'Annex', -1, 70, 80, 'maintenance', 2, NULL, NULL, NULL),
+    ('Spare', NULL, NULL, 0, 0, 'available', NULL, NULL, NULL, NULL);
+"""
+
+
+async def seed(database: Database, script: str = SEED) -> None:
+    """A small office: three floors, five workstations, one of them taken by 张伟, one standing nowhere."""
+    async with database.engine.begin() as connection:
+        for statement in filter(str.strip, script.split(";\n")):
+            await connection.exec_driver_sql(statement)
+
+
+async def workstation_ids(database: Database) -> dict[str, str]:
+    """Name -> global ID."""
+    async with database.engine.connect() as connection:
+        found = await connection.execute(text("SELECT name, id FROM workstations"))
+        return {name: global_id("Workstation", key) for name, key in found.all()}
+
+
+async def employee_ids(database: Database) -> dict[str, str]:
+    """Name -> global ID."""
+    async with database.engine.connect() as connection:
+        found = await connection.execute(text("SELECT name, public_key FROM employees"))
+        return {name: global_id("Employee", key) for name, key in found.all()}
