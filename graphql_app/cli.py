@@ -6,7 +6,7 @@ import sys
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -18,6 +18,9 @@ from graphql_app.services.identify import BadKey
 from graphql_app.settings import Settings, SettingsError
 from graphql_app.store.database import Database
 from graphql_app.store.migrations import MigrationError, require_current, upgrade
+
+if TYPE_CHECKING:
+    from graphql_app.domain.importing import Report
 
 T = TypeVar("T")
 
@@ -75,7 +78,17 @@ async def seeded(database: Database) -> str:
     from graphql_app.services.seeding import seed
 
     await require_current(database.engine)
-    return await seed(database, system_viewer("seed"))
+    report = await seed(database, system_viewer("seed"))
+    return tallied(report) if report is not None else "There are workstations already: nothing was changed."
+
+
+def tallied(report: "Report") -> str:
+    """How many of each kind, in one line."""
+    parts = []
+    for kind, tally in report.kinds.items():
+        figures = {"added": tally.added, "changed": tally.changed, "unchanged": tally.unchanged, "bad": tally.bad}
+        parts.append(f"{kind}: {', '.join(f'{n:,} {what}' for what, n in figures.items() if n) or 'none'}")
+    return "; ".join(parts)
 
 
 @commands.command(
@@ -86,11 +99,12 @@ async def seeded(database: Database) -> str:
 @click.option("--dry-run", is_flag=True, help="Check everything, change nothing.")
 @click.option("--skip-bad", is_flag=True, help="Import the good rows even if there are bad ones.")
 def import_(file: Path, kind: str | None, dry_run: bool, skip_bad: bool) -> None:
+    from graphql_app.domain.importing import Outcome
     from graphql_app.services.importing import Importing
 
     size = file.stat().st_size
 
-    async def work(database: Database) -> Any:
+    async def work(database: Database) -> "Report":
         await require_current(database.engine)
         with click.progressbar(length=size, label=file.name, file=sys.stderr) as bar:
             return await Importing(database).run(
@@ -104,10 +118,15 @@ def import_(file: Path, kind: str | None, dry_run: bool, skip_bad: bool) -> None
 
     with settled() as settings:
         report = run_with_database(settings, work)
-    for line in report.lines():
-        click.echo(line)
-    if report.failed:
-        raise Stop("nothing was imported; correct the rows above, or give --skip-bad")
+    for problem in report.problems:
+        click.echo(problem, err=True)
+    if (unsaid := report.problem_count - len(report.problems)) > 0:
+        click.echo(f"… and {unsaid:,} more", err=True)
+    click.echo(tallied(report))
+    if report.outcome is Outcome.REFUSED:
+        raise Stop("nothing was imported: correct the rows above, or give --skip-bad to leave them out")
+    if report.outcome is Outcome.DRY_RUN:
+        click.echo("Nothing was written: this was a dry run.")
 
 
 @commands.command(name="export-schema", help="Write the GraphQL schema, or check that the file is up to date.")

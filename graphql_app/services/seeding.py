@@ -70,9 +70,9 @@ _EQUIPMENT: tuple[dict[str, Any] | None, ...] = (
 _NOTES = {0: "靠窗", 11: "Next to the printer", 23: "临近会议室"}
 
 _SURNAMES = "王李张刘陈杨黄赵周吴徐孙马朱胡林郭何高罗"
-_GIVEN = "伟 芳 娜 敏 静 丽 强 磊 军 洋 勇 艳 杰 涛 明 超 秀英 建华 晓东 雨桐 子涵 思远 梓萱 浩然 欣怡".split()
-_FIRST = "Oliver Amelia George Isla Arthur Ava Noah Ivy Leo Freya Harry Grace Oscar Sophie Henry Emily".split()
-_LAST = "Smith Jones Taylor Brown Davies Evans Thomas Wilson Roberts Walker Wright Hughes Green".split()
+_GIVEN = "伟 芳 娜 敏 静 丽 强 磊 军 洋 勇 艳 杰 涛 明 超 秀英 建华 晓东 雨桐 子涵 思远 梓萱 浩然 欣怡"
+_FIRST = "Oliver Amelia George Isla Arthur Ava Noah Ivy Leo Freya Harry Grace Oscar Sophie Henry Emily"
+_LAST = "Smith Jones Taylor Brown Davies Evans Thomas Wilson Roberts Walker Wright Hughes Green"
 
 
 def demo_office() -> dict[str, list[dict[str, Any]]]:
@@ -110,8 +110,10 @@ class _Employees:
 
 def _name(place: int, chinese: bool) -> str:
     if chinese:
-        return _SURNAMES[place % len(_SURNAMES)] + _GIVEN[place * 7 % len(_GIVEN)]
-    return f"{_FIRST[place % len(_FIRST)]} {_LAST[place * 5 % len(_LAST)]}"
+        given = _GIVEN.split()
+        return _SURNAMES[place % len(_SURNAMES)] + given[place * 7 % len(given)]
+    first, last = _FIRST.split(), _LAST.split()
+    return f"{first[place % len(first)]} {last[place * 5 % len(last)]}"
 
 
 def _desks(floor: _Floor, employees: _Employees) -> Iterator[dict[str, Any]]:

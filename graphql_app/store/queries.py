@@ -23,9 +23,11 @@ _ALWAYS = ("id", "building", "floor_number", "status")
 
 
 def _columns(fields: Collection[str]) -> list[ColumnElement[Any]]:
+    """What is no field of Workstation is passed over: `__typename`, or a field of another type in the same selection."""
     names = dict.fromkeys(_ALWAYS)
     for field in fields:
-        names["labels" if field in _LABELS else field] = None
+        if field in FIELDS:
+            names["labels" if field in _LABELS else field] = None
     return [_C[name] for name in names]
 
 

@@ -203,3 +203,33 @@ def _processes_of(directory: Path) -> list[str]:
         if str(directory) in line:
             found.append(line)
     return found
+
+
+CSV = "building,floor_number,name,x_position,y_position\n总部A座,3,新工位,10.5,20\n总部A座,9,nowhere,1,2\n"
+
+
+@pytest.mark.usefixtures("office")
+def test_import_reports_each_bad_row_and_writes_nothing(environment: dict[str, str], tmp_path: Path) -> None:
+    (tmp_path / "desks.csv").write_text(CSV, encoding="utf-8-sig")
+    result = run("import", "desks.csv", cwd=tmp_path, **environment)
+    assert_one_line(result, "nothing was imported", "--skip-bad")
+    assert "desks.csv:3: " in result.stderr
+    assert "floor_number" in result.stderr
+
+
+@pytest.mark.usefixtures("office")
+def test_import_twice_changes_nothing(environment: dict[str, str], tmp_path: Path) -> None:
+    (tmp_path / "desks.csv").write_text(CSV, encoding="utf-8-sig")
+    tried = run("import", "desks.csv", "--skip-bad", "--dry-run", cwd=tmp_path, **environment)
+    first = run("import", "desks.csv", "--skip-bad", cwd=tmp_path, **environment)
+    second = run("import", "desks.csv", "--skip-bad", cwd=tmp_path, **environment)
+    assert [r.returncode for r in (tried, first, second)] == [0, 0, 0], first.stderr
+    assert "1 added, 1 bad" in first.stdout
+    assert "1 unchanged, 1 bad" in second.stdout
+
+
+def test_seed_fills_an_empty_database_once(environment: dict[str, str], tmp_path: Path) -> None:
+    first = run("seed", cwd=tmp_path, **environment)
+    second = run("seed", cwd=tmp_path, **environment)
+    assert "workstations: " in first.stdout, first.stderr
+    assert "nothing was changed" in second.stdout

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, TypeAlias
 
 import asyncpg
 import pytest
@@ -14,7 +14,7 @@ from tests.clients.npm import GraphqlWs, graphql_ws
 
 pytestmark = pytest.mark.conformance
 
-Sql = asyncpg.Connection[asyncpg.Record]
+Sql: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
 FLOOR = {"building": "总部A座", "floorNumber": 3}
 RIVERSIDE = {"building": "Riverside", "floorNumber": 1}

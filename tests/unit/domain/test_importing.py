@@ -1,0 +1,563 @@
+"""Files to import, read without a disk and without a database: values, headers, rows, lines, and what is wrong with them."""
+
+import json
+import re
+from collections.abc import Iterable, Iterator
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from graphql_app.domain.importing import (
+    COLUMNS,
+    BadRow,
+    Check,
+    Fault,
+    Finding,
+    Kind,
+    Problem,
+    Row,
+    Unreadable,
+    documents,
+    rows,
+    sheets,
+    text,
+    values,
+    worded,
+)
+from graphql_app.store.tables import metadata
+
+PAGE = Path(__file__).parents[3] / "docs" / "import.md"
+
+
+def csv(content: str | bytes, kind: Kind | None = None) -> list[Row | BadRow]:
+    raw = content.encode() if isinstance(content, str) else content
+    return list(sheets.read(text.lines(raw.splitlines(keepends=True)), kind))
+
+
+def jsons(content: str, kind: Kind | None = None) -> list[Row | BadRow]:
+    return list(documents.read([content], kind))
+
+
+def desk(**cells: str) -> Row | BadRow:
+    """One row of a CSV of workstations."""
+    given = {"building": "A", "floor_number": "3", "name": "A-01", **cells}
+    plan = rows.plan(Kind.WORKSTATIONS, list(given))
+    assert isinstance(plan, rows.Plan)
+    return plan.row(0, 2, list(given.values()))
+
+
+def faults(row: Row | BadRow) -> list[Fault]:
+    assert isinstance(row, BadRow), row
+    return list(row.faults)
+
+
+def refusal(read: Any) -> Unreadable:
+    with pytest.raises(Unreadable) as caught:
+        read()
+    return caught.value
+
+
+# --- values ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("cell", "value"),
+    [
+        ("12.5", "12.50"),
+        ("-3", "-3.00"),
+        (" 7 ", "7.00"),
+        ("1.500", "1.50"),
+        (".5", "0.50"),
+        ("1e3", "1000.00"),
+        ("-0", "0.00"),
+    ],
+)
+def test_a_coordinate_is_kept_exactly(cell: str, value: str) -> None:
+    assert values.coordinate(cell) == Decimal(value)
+
+
+@pytest.mark.parametrize(
+    ("cell", "reason"),
+    [
+        ("1.005", "more than 2 decimals"),
+        ("1e-400", "more than 2 decimals"),
+        ("99999999.999", "more than 2 decimals"),
+        ("100000000", "too large"),
+        ("1e400", "too large"),
+        ("-1e99", "too large"),
+        ("NaN", "not a number"),
+        ("inf", "not a number"),
+        ("-Infinity", "not a number"),
+        ("1,200", "not a number"),
+        ("1_000", "not a number"),
+        ("１２", "not a number"),
+        ("12 m", "not a number"),
+        ("9" * 5000, "not a number"),
+        ("1e9999", "not a number"),
+    ],
+)
+def test_a_coordinate_that_cannot_be_stored_is_refused_with_the_reason(cell: str, reason: str) -> None:
+    with pytest.raises(values.Bad, match=reason):
+        values.coordinate(cell)
+
+
+@pytest.mark.parametrize("cell", ["0", "-1", "0.00"])
+def test_a_size_is_above_nothing(cell: str) -> None:
+    with pytest.raises(values.Bad, match="not above 0"):
+        values.size(cell)
+
+
+@pytest.mark.parametrize(
+    ("cell", "reason"), [("2147483648", "too large"), ("3.5", "whole number"), ("3F", "not a number")]
+)
+def test_a_floor_is_a_whole_number(cell: str, reason: str) -> None:
+    with pytest.raises(values.Bad, match=reason):
+        values.whole(cell)
+
+
+@pytest.mark.parametrize(("cell", "value"), [("-1", -1), ("3.0", 3), ("+2", 2)])
+def test_a_whole_number_may_be_written_in_several_ways(cell: str, value: int) -> None:
+    assert values.whole(cell) == value
+
+
+@pytest.mark.parametrize(
+    ("cell", "value"),
+    [("available", "available"), ("OCCUPIED", "occupied"), ("空闲", "available"), ("使用中", "occupied"),
+     ("维护中", "maintenance"), (" 已预订 ", "reserved"), ("已预定", "reserved")],
+)  # fmt: skip
+def test_a_status_may_be_english_or_chinese(cell: str, value: str) -> None:
+    assert values.status(cell) == value
+
+
+def test_an_unknown_status_is_refused_with_those_that_there_are() -> None:
+    with pytest.raises(values.Bad, match=r"'busy' is no status; it is one of available, .*空闲"):
+        values.status("busy")
+
+
+@pytest.mark.parametrize("cell", ['{"monitors": 2}', '["雷电"]', "null", '"\\ud83d"', "9" * 5000])
+def test_equipment_is_kept_as_it_was_written(cell: str) -> None:
+    assert values.equipment(cell) == cell
+
+
+@pytest.mark.parametrize(
+    ("cell", "reason"),
+    [
+        ("{monitors: 2}", "is not JSON: Expecting property name enclosed in double quotes at character 2"),
+        ("two monitors", "is not JSON"),
+        ('{"a": NaN}', "NaN is no JSON number"),
+        ("[" * 9999 + "]" * 9999, "nested too deeply"),
+        ('"' + "x" * 20_000 + '"', "at most 20,000 characters, this has 20,002"),
+        ('{"a": "\x00"}', "NUL"),
+    ],
+)
+def test_equipment_that_is_not_json_is_refused(cell: str, reason: str) -> None:
+    with pytest.raises(values.Bad, match=reason):
+        values.equipment(cell)
+
+
+def test_a_text_is_neither_cut_nor_stored_with_a_nul() -> None:
+    read = values.text(5)
+    assert read(" 工位一二三 ") == "工位一二三"
+    with pytest.raises(values.Bad, match="at most 5 characters, this has 6"):
+        read("工位一二三四")
+    with pytest.raises(values.Bad, match="NUL"):
+        read("a\x00b")
+
+
+@pytest.mark.parametrize("cell", ["Asia", "../etc/passwd", "CEST", "Asia/Peking", "asia/shanghai"])
+def test_a_time_zone_is_one_of_iana(cell: str) -> None:
+    assert values.time_zone("Asia/Shanghai") == "Asia/Shanghai"
+    with pytest.raises(values.Bad, match="IANA"):
+        values.time_zone(cell)
+
+
+# --- columns ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("header", "kind"),
+    [
+        ("name,time_zone", Kind.BUILDINGS),
+        ("building,number", Kind.FLOORS),
+        ("楼栋,楼层", Kind.FLOORS),
+        ("部门", Kind.DEPARTMENTS),
+        ("工号,姓名,部门", Kind.EMPLOYEES),
+        ("employee_number,department", Kind.EMPLOYEES),
+        ("building,floor_number,name,x_position,y_position", Kind.WORKSTATIONS),
+        ("Building,Floor Number,Name,xPosition,yPosition,employeeNumber", Kind.WORKSTATIONS),
+        ("楼栋,楼层,工位,部门,工号,横坐标,纵坐标,宽度,高度,状态,设备,备注", Kind.WORKSTATIONS),
+        ("building,floor_number,name,colour", Kind.WORKSTATIONS),
+        ("name", None),
+        ("colour", None),
+    ],
+)
+def test_the_kind_is_recognised_from_the_header(header: str, kind: Kind | None) -> None:
+    assert rows.recognised(header.split(",")) is kind
+
+
+@pytest.mark.parametrize(
+    ("names", "fault"),
+    [
+        (["name", "colour"], ("colour", r"'colour' is not a column of departments; the columns are name")),
+        (["name", ""], (None, r"column 2, which has no name, is not a column")),
+        (["name", "部门"], ("name", r"is there twice, as 'name' and '部门'")),
+        (["colour"], ("name", r"is missing: departments are told apart by it")),
+    ],
+)
+def test_wrong_columns_are_named(names: list[str], fault: tuple[str | None, str]) -> None:
+    found = rows.plan(Kind.DEPARTMENTS, names)
+    assert not isinstance(found, rows.Plan)
+    assert any(column == fault[0] and re.search(fault[1], reason) for column, reason in found), found
+
+
+def test_no_two_columns_of_a_kind_have_the_same_name() -> None:
+    for kind, columns in COLUMNS.items():
+        names = [rows.folded(name) for column in columns for name in (column.name, *column.aliases)]
+        assert sorted(set(names)) == sorted(names), kind
+
+
+def test_defaults_are_those_of_the_tables() -> None:
+    for kind, columns in COLUMNS.items():
+        table = metadata.tables[kind.value].c
+        for column in columns:
+            if column.name in table:
+                server = table[column.name].server_default
+                assert (server is None) == (column.default is None), column
+                assert server is None or str(server.arg) == str(column.default)  # type: ignore[attr-defined]
+
+
+def test_the_page_documents_every_column_and_every_name_of_it() -> None:
+    page = PAGE.read_text()
+    sections = {
+        heading.strip(): body for heading, body in re.findall(r"^### (.+)\n((?:(?!^#).*\n)*)", page, re.MULTILINE)
+    }
+    for kind, columns in COLUMNS.items():
+        documented = dict(re.findall(r"^\| `(\w+)`.*? \| (.*?) \|", sections[kind.value], re.MULTILINE))
+        assert list(documented) == [column.name for column in columns]
+        for column in columns:
+            assert set(re.findall(r"`(.+?)`", documented[column.name])) == set(column.aliases)
+    assert all(f"`{word}`" in page for word in values.STATUSES)
+
+
+# --- rows ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_row_holds_what_the_file_gives_and_nothing_else() -> None:
+    row = desk(x_position="1.5", notes="靠窗")
+    assert isinstance(row, Row)
+    assert row.values == {
+        "building": "A", "floor_number": 3, "name": "A-01", "x_position": Decimal("1.50"), "notes": "靠窗",
+    }  # fmt: skip
+
+
+def test_an_empty_cell_clears_or_takes_the_default() -> None:
+    row = desk(width="", status=" ", notes="", department="", equipment="  ")
+    assert isinstance(row, Row)
+    assert row.values["width"] == 120
+    assert row.values["status"] == "available"
+    assert [row.values[name] for name in ("notes", "department", "equipment")] == [None, None, None]
+
+
+def test_an_empty_cell_where_a_value_is_needed_is_bad() -> None:
+    assert faults(desk(name=" ", x_position="")) == [
+        Fault("name", "must not be empty"),
+        Fault("x_position", "must not be empty"),
+    ]
+
+
+def test_all_that_is_wrong_with_a_row_is_told_at_once() -> None:
+    wrong = faults(desk(floor_number="B1", status="busy", x_position="nan", name="x" * 101))
+    assert [fault.column for fault in wrong] == ["floor_number", "name", "status", "x_position"]
+
+
+@pytest.mark.parametrize(
+    ("cells", "status", "occupant"),
+    [
+        ({"employee_number": "E1"}, "occupied", "E1"),
+        ({"employee_number": "E1", "status": ""}, "occupied", "E1"),
+        ({"employee_number": "E1", "status": "reserved"}, "reserved", "E1"),
+        ({"employee_number": "", "status": ""}, "available", None),
+        ({"status": "available"}, "available", None),
+        ({"status": "occupied"}, "occupied", "absent"),
+        ({"employee_number": ""}, "absent", None),
+    ],
+)
+def test_status_and_occupant_stay_in_step(cells: dict[str, str], status: str, occupant: str | None) -> None:
+    row = desk(**cells)
+    assert isinstance(row, Row)
+    assert row.values.get("status", "absent") == status
+    assert row.values.get("employee_number", "absent") == occupant
+
+
+def test_an_available_workstation_with_an_occupant_is_bad() -> None:
+    assert "has no occupant" in faults(desk(employee_number="E1", status="空闲"))[0].reason
+
+
+# --- CSV -------------------------------------------------------------------------------------------------------------
+
+
+def test_lines_are_those_of_the_file_even_when_cells_span_several() -> None:
+    content = (
+        'building,floor_number,name,notes\r\nA,1,a,"one\r\ntwo"\r\n\r\nA,1,b,\r\n,,,\r\nA,x,c,"1\n2\n3"\r\nA,y,d,\r\n'
+    )
+    found = csv(content)
+    assert [(row.line, row.index) for row in found] == [(2, 0), (5, 1), (7, 2), (10, 3)]
+    assert isinstance(found[0], Row)
+    assert found[0].values["notes"] == "one\r\ntwo"
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_lines_may_end_as_on_any_system(end: str) -> None:
+    found = csv(end.join(["name,time_zone", "A,UTC", "B,Mars", ""]))
+    assert [(type(row), row.line) for row in found] == [(Row, 2), (BadRow, 3)]
+
+
+def test_the_mark_of_utf8_is_no_part_of_the_first_name() -> None:
+    assert len(csv(b"\xef\xbb\xbf" + "部门\n研发部\n".encode())) == 1
+
+
+def test_a_wrong_number_of_cells_is_bad_and_the_next_row_is_not() -> None:
+    short, long, good = csv("name,time_zone\nA\nB,UTC,x\nC,UTC\n")
+    assert faults(short) == [Fault(None, "has 1 cells where the header has 2")]
+    assert faults(long) == [Fault(None, "has 3 cells where the header has 2; quote cells that hold a comma")]
+    assert isinstance(good, Row)
+
+
+def test_a_misplaced_quote_is_bad_and_the_next_row_is_not() -> None:
+    bad, good = csv('name,time_zone\n"A"B,UTC\nC,UTC\n')
+    assert "must be doubled" in faults(bad)[0].reason
+    assert (bad.line, good.line) == (2, 3)
+    assert isinstance(good, Row)
+
+
+@pytest.mark.parametrize("rest", ["", "x" * 200_000])
+def test_a_quote_that_is_never_closed_makes_the_file_unreadable(rest: str) -> None:
+    refused = refusal(lambda: csv('name,time_zone\nA,UTC\n"B,UTC\nC,UTC\n' + rest))
+    assert refused.line == 3
+    assert "never closed" in refused.faults[0].reason
+
+
+@pytest.mark.parametrize(
+    ("content", "line", "reason"),
+    [
+        ("", 1, "empty"),
+        ("\n\n", 1, "empty"),
+        (
+            "总部A座,3,A-01,10,20\n",
+            1,
+            "the first line must name the columns.*workstations need building, floor_number, name",
+        ),
+        ("name\nA\n", 1, "--kind"),
+        ("building;floor_number;name\n", 1, "not separated by commas"),
+        (
+            "\nbuilding,floor_number,name,colour\n",
+            2,
+            "'colour' is not a column of workstations; the columns are building, ",
+        ),
+    ],
+)
+def test_a_file_without_a_usable_header_is_unreadable(content: str, line: int, reason: str) -> None:
+    refused = refusal(lambda: csv(content))
+    assert refused.line == line
+    assert re.search(reason, refused.faults[0].reason)
+
+
+def test_a_given_kind_is_not_guessed() -> None:
+    assert [row.kind for row in csv("name\nA\n", Kind.BUILDINGS)] == [Kind.BUILDINGS]
+
+
+@pytest.mark.parametrize(
+    ("raw", "line", "reason"),
+    [
+        ("部门\n研发部\n".encode("gbk"), 1, r"not UTF-8 \(byte 0xb2, it may be GBK\).*save the file as UTF-8"),
+        ("name\nA\n研发部\n".encode("gbk"), 3, "may be GBK"),
+        ("name\nA\n".encode("utf-16"), 1, "this is UTF-16"),
+        (b"name\nA\xff\xfe\n", 2, r"not UTF-8 \(byte 0xff\)"),
+        ("name\n研".encode()[:-1], 2, "not UTF-8"),
+    ],
+)
+def test_another_encoding_is_refused_with_the_line_and_what_to_do(raw: bytes, line: int, reason: str) -> None:
+    refused = refusal(lambda: csv(raw, Kind.DEPARTMENTS))
+    assert refused.line == line
+    assert re.search(reason, refused.faults[0].reason)
+
+
+# --- JSON ------------------------------------------------------------------------------------------------------------
+
+
+def test_an_object_may_hold_any_kinds_in_any_order() -> None:
+    found = jsons(
+        '{"workstations": [\n{"building": "A", "floor_number": 1, "name": "a"}],\n"buildings": [{"name": "A"}]}'
+    )
+    assert [(row.kind, row.line, row.index) for row in found] == [(Kind.WORKSTATIONS, 2, 0), (Kind.BUILDINGS, 3, 0)]
+
+
+def test_rows_may_differ_in_what_they_give() -> None:
+    first, second = jsons('[{"name": "A"},\n {"time_zone": null, "name": "B"}]', Kind.BUILDINGS)
+    assert isinstance(first, Row)
+    assert isinstance(second, Row)
+    assert first.values == {"name": "A"}
+    assert second.values == {"name": "B", "time_zone": "UTC"}
+
+
+def test_numbers_keep_every_digit() -> None:
+    row = jsons('[{"building": "A", "floor_number": 1, "name": 101, "x_position": 0.1, "equipment": {"kg": 1.50, "n": 1e2}}]',
+                Kind.WORKSTATIONS)[0]  # fmt: skip
+    assert isinstance(row, Row)
+    assert row.values["name"] == "101"
+    assert row.values["x_position"] == Decimal("0.10")
+    assert row.values["equipment"] == '{"kg": 1.50, "n": 1e2}'
+    over = jsons(
+        '[{"building": "A", "floor_number": 1, "name": "a", "x_position": 0.1000000000000000055}]', Kind.WORKSTATIONS
+    )
+    assert "more than 2 decimals" in faults(over[0])[0].reason
+
+
+@pytest.mark.parametrize(
+    ("row", "column", "reason"),
+    [
+        ('"A"', None, "must be an object"),
+        ('{"name": "A", "colour": 1}', "colour", "is not a column of buildings"),
+        ('{"name": "A", "name": "B"}', None, "names a column twice"),
+        ('{"name": ["A"]}', "name", "must be a text or a number, not a list"),
+        ('{"name": true}', "name", "not true"),
+        ('{"name": NaN}', "name", "not NaN"),
+        ('{"name": "\\ud800"}', "name", "half a character"),
+        ('{"name": "a\\u0000b"}', "name", "NUL"),
+        ('{"time_zone": "UTC"}', "name", "is missing"),
+    ],
+)
+def test_a_bad_row_of_json_is_told_with_its_column_and_the_next_is_read(
+    row: str, column: str | None, reason: str
+) -> None:
+    bad, good = jsons(f'[\n{row},\n{{"name": "C"}}]', Kind.BUILDINGS)
+    assert (bad.line, bad.index, good.line, good.index) == (2, 0, 3, 1)
+    assert faults(bad)[0].column == column
+    assert reason in faults(bad)[0].reason
+    assert isinstance(good, Row)
+
+
+@pytest.mark.parametrize("equipment", ['{"a": NaN}', '{"a": {"b": 1, "b": 2}}', "[" * 600 + "]" * 600, '"not json"'])
+def test_equipment_in_json_is_checked_too(equipment: str) -> None:
+    row = jsons(f'[{{"building": "A", "floor_number": 1, "name": "a", "equipment": {equipment}}}]', Kind.WORKSTATIONS)[
+        0
+    ]
+    assert faults(row)[0].column == "equipment"
+
+
+@pytest.mark.parametrize(
+    ("content", "line", "reason"),
+    [
+        ("", 1, "empty"),
+        ("\n 5", 2, "an object or a list"),
+        ('[{"name": "A"}]', 1, "say so with --kind"),
+        ('{"desks": []}', 1, "'desks' is none of buildings, floors"),
+        ('{"buildings": {}}', 1, r"here must be \["),
+        ('{"buildings": [],\n"buildings": []}', 2, "twice"),
+        ('{"buildings": [{"name": "A"}\n{"name": "B"}]}', 2, "a comma or ]"),
+        ('{"buildings": [{"name": "A"},\n]}', 2, "a comma stands before ]"),
+        ('{"buildings": [],}', 1, "a comma stands before }"),
+        (
+            '{"buildings": [\n{"name": "A",\n"time_zone" "UTC"}]}',
+            3,
+            r"Expecting ':' delimiter \(character 13 of the line\)",
+        ),
+        ('{"buildings": [\n{"name": "A}]}', 2, "Unterminated string"),
+        ('{"buildings": [', 1, "this is not JSON"),
+        ('{"buildings": []} x', 1, "after the end"),
+        ('{"buildings": [' + "[" * 100_000, 1, "nested too deeply"),
+    ],
+)
+def test_what_is_not_json_makes_the_file_unreadable_with_the_line(content: str, line: int, reason: str) -> None:
+    refused = refusal(lambda: jsons(content))
+    assert refused.line == line
+    assert re.search(reason, refused.faults[0].reason)
+
+
+def test_a_kind_that_contradicts_the_file_is_refused() -> None:
+    assert "--kind says floors" in refusal(lambda: jsons('{"buildings": []}', Kind.FLOORS)).faults[0].reason
+
+
+def test_a_quote_that_is_never_closed_does_not_fill_the_memory() -> None:
+    read: list[int] = []
+
+    def endless() -> Iterator[str]:
+        yield '[{"name": "'
+        for number in range(1000):
+            read.append(number)
+            yield "x" * 65536
+
+    assert "longer than" in refusal(lambda: list(documents.read(endless(), Kind.BUILDINGS))).faults[0].reason
+    assert len(read) < 20
+
+
+def pieces(content: str, cuts: Iterable[int]) -> list[str]:
+    places = [0, *sorted(cut % (len(content) + 1) for cut in cuts), len(content)]
+    return [content[start:end] for start, end in zip(places, places[1:], strict=False)]
+
+
+_plain = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=8) | st.floats(allow_nan=False, allow_infinity=False),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+@given(st.lists(_plain, max_size=6), st.lists(st.integers(0, 10_000), max_size=8), st.sampled_from([None, 1]))
+def test_json_is_read_the_same_however_it_is_cut(equipment: list[Any], cuts: list[int], indent: int | None) -> None:
+    content = json.dumps(
+        [{"building": "A", "floor_number": 1, "name": "a", "equipment": json.dumps(one)} for one in equipment],
+        indent=indent,
+    )
+    assert list(documents.read(pieces(content, cuts), Kind.WORKSTATIONS)) == jsons(content, Kind.WORKSTATIONS)
+    mixed = json.dumps(equipment, indent=indent)
+    assert list(documents.read(pieces(mixed, cuts), Kind.BUILDINGS)) == jsons(mixed, Kind.BUILDINGS)
+
+
+@given(_plain)
+def test_equipment_that_is_no_text_is_written_as_the_json_that_it_was(value: Any) -> None:
+    read, _ = documents._DECODER.raw_decode(json.dumps(value))
+    assert json.loads(documents.written(read)) == value
+
+
+@given(st.text(max_size=60), st.lists(st.integers(0, 200), max_size=5))
+def test_bytes_are_decoded_the_same_however_they_are_cut(content: str, cuts: list[int]) -> None:
+    raw = content.encode()
+    places = [0, *sorted(cut % (len(raw) + 1) for cut in cuts), len(raw)]
+    cut = [raw[start:end] for start, end in zip(places, places[1:], strict=False)]
+    assert "".join(text.blocks(cut)) == content.removeprefix("\ufeff")
+
+
+def test_json_in_another_encoding_is_refused_with_its_line() -> None:
+    raw = '[\n{"name": "研发部"}]'.encode("gbk")
+    for size in (1, 7, 100):
+        cut = (raw[at : at + size] for at in range(0, len(raw), size))
+        refused = refusal(lambda cut=cut: list(text.blocks(cut)))
+        assert refused.line == 2
+        assert "not UTF-8" in refused.faults[0].reason
+
+
+# --- words -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_problem_reads_as_a_place_and_a_reason() -> None:
+    assert str(Problem("a.csv", 3, "status", "is odd", Kind.WORKSTATIONS)) == "a.csv:3: status: is odd"
+    assert str(Problem("a.json", 1, "status", "is odd", Kind.FLOORS, 4)) == "a.json:1: floors[4].status: is odd"
+    assert str(Problem("a.csv", 1, None, "is empty")) == "a.csv:1: is empty"
+
+
+def test_what_the_database_finds_is_put_into_words() -> None:
+    found = [
+        Finding(4, 6, "name", Check.REPEATED, ["2", "0"]),
+        Finding(4, 6, "floor_number", Check.UNKNOWN, ["floors", "总部A座", "9"]),
+        Finding(4, 6, "x_position", Check.NEEDED, []),
+    ]
+    assert [worded(Kind.WORKSTATIONS, one).reason for one in found] == [
+        "this workstation is in the file already: line 2, row 1 of workstations",
+        "there is no floor '总部A座', '9', neither in the office nor among the good rows of this file",
+        "is missing, and there is no such workstation yet: a new one needs it",
+    ]
