@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
 from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
 from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import Route, WebSocketRoute
 
@@ -34,9 +35,9 @@ from graphql_app.services.identify import Identify
 from graphql_app.settings import Settings, SettingsError, read
 from graphql_app.store import broadcast
 from graphql_app.store.database import Database
-from graphql_app.web import admin, stream
+from graphql_app.web import admin, rest, stream
 from graphql_app.web.pages import graphiql_page, pages
-from graphql_app.web.replies import refused
+from graphql_app.web.replies import misshapen, refused
 
 
 def role_table(settings: Settings) -> Mapping[str, frozenset[Scope]]:
@@ -145,6 +146,7 @@ def create(settings: Settings | None = None) -> FastAPI:
             app.router.routes.append(Route("/graphql", graphql, methods=["GET", "POST"]))
             app.router.routes.append(WebSocketRoute("/graphql", socket.handle))
             services = parts.engine.services
+            app.include_router(rest.routes(services.browse, services.arrange, services.identify))
             app.include_router(stream.routes(services.follow, services.identify))
             app.include_router(admin.routes(parts.health, services.identify, settings.metrics_directory))
             yield
@@ -158,6 +160,7 @@ def create(settings: Settings | None = None) -> FastAPI:
         openapi_url="/api/openapi.json",
     )
     app.add_exception_handler(Refusal, refused)
+    app.add_exception_handler(RequestValidationError, misshapen)
     app.router.routes.extend(pages())
     if settings.origins:
         app.add_middleware(

@@ -2,7 +2,7 @@
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, MutableMapping
 from contextlib import asynccontextmanager
 from typing import Any
 from uuid import UUID
@@ -47,8 +47,8 @@ class Socket:
     """A client of `WS /graphql`, in the same process: what it sends and receives are ASGI messages."""
 
     def __init__(self, app: FastAPI, headers: Mapping[str, str]) -> None:
-        self._to_server: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
-        self._from_server: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+        self._to_server: asyncio.Queue[MutableMapping[str, Any]] = asyncio.Queue()
+        self._from_server: asyncio.Queue[MutableMapping[str, Any]] = asyncio.Queue()
         scope = {
             "type": "websocket",
             "asgi": {"version": "3.0"},
@@ -120,9 +120,7 @@ class Office:
     def headers(self, role: str) -> dict[str, str]:
         return {"Authorization": f"Bearer {self.token(role)}"}
 
-    async def post(
-        self, role: str, query: str, variables: Mapping[str, Any] | None = None, **headers: str
-    ) -> Response:
+    async def post(self, role: str, query: str, variables: Mapping[str, Any] | None = None, **headers: str) -> Response:
         """POST /graphql; a keyword such as idempotency_key="…" is a header."""
         return await self.client.post(
             "/graphql",
@@ -187,7 +185,8 @@ INSERT INTO buildings (name) VALUES ('总部大楼'), ('Annex');
 INSERT INTO floors (building, number, name) VALUES
     ('总部大楼', 1, '大堂'), ('总部大楼', 2, '研发'), ('Annex', -1, 'Basement');
 INSERT INTO departments (name) VALUES ('Research'), ('人事部');
-INSERT INTO employees (employee_number, name, department_id) VALUES ('E-1001', '张伟', 1), ('E-1002', 'Ada Lovelace', 2);
+INSERT INTO employees (employee_number, name, department_id) VALUES
+    ('E-1001', '张伟', 1), ('E-1002', 'Ada Lovelace', 2);
 INSERT INTO workstations
     (name, building, floor_number, x_position, y_position, status, department_id, employee_id, equipment, notes)
 VALUES

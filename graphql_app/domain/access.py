@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from graphql_app.domain.errors import Forbidden
+from graphql_app.domain.errors import Forbidden, public_name
 from graphql_app.domain.workstation import Employee, Workstation
 
 
@@ -92,7 +92,8 @@ def require_fields(view: View, type_name: str, fields: Iterable[str]) -> None:
     for field in fields:
         if not may_see(view, type_name, field):
             scope = guarding_scope(type_name, field)
-            raise Forbidden(f"Filtering or ordering by {field} needs the scope {scope}.", field=field, scope=str(scope))
+            shown = public_name(field)
+            raise Forbidden(f"Filtering or ordering by {shown} needs the scope {scope}.", field=shown, scope=str(scope))
 
 
 def hidden_fields(view: View, type_name: str) -> dict[str, Any]:

@@ -5,21 +5,29 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from graphql_app.domain.errors import Conflict, InvalidInput, VersionConflict
+from graphql_app.domain.errors import Conflict, InvalidInput, VersionConflict, public_name
 from graphql_app.domain.workstation import MAY_FOLLOW, Employee, Status, Workstation, may_become
 
 NAME_MOST = 100
+BUILDING_MOST = 50
 NOTES_MOST = 10_000
 EQUIPMENT_MOST = 20_000
 COORDINATE_BELOW = 100_000_000  # numeric(10,2)
 
 
+KEY_MOST = 255
+
+
 @dataclass(frozen=True, slots=True)
 class Idempotency:
-    """A key that the client made up, unique per user, and what was asked with it."""
+    """A key that the client made up, unique per user, and what was asked with it. Raises InvalidInput."""
 
     key: str
     request: str
+
+    def __post_init__(self) -> None:
+        if not self.key or len(self.key) > KEY_MOST:
+            raise InvalidInput(f"An idempotency key takes 1 to {KEY_MOST} characters, with the name of the field.")
 
 
 def require_version(workstation: Workstation, expected: int | None) -> None:
@@ -47,6 +55,15 @@ def change_status(workstation: Workstation, status: Status) -> dict[str, Any]:
     return changes
 
 
+def edit(workstation: Workstation, changes: Mapping[str, Any]) -> dict[str, Any]:
+    """The changes, a status among them by the rules of statuses. Raises Conflict, InvalidInput."""
+    if "status" not in changes:
+        return dict(changes)
+    if changes["status"] is None:
+        raise InvalidInput("`status` must not be empty.", field="status")
+    return {**changes, **change_status(workstation, changes["status"])}
+
+
 def assign(workstation: Workstation, employee: Employee) -> dict[str, Any]:
     """Raises Conflict when somebody else sits there, or when the desk cannot be occupied now."""
     occupant = workstation.employee
@@ -64,7 +81,7 @@ def checked(values: Mapping[str, Any]) -> dict[str, Any]:
     """The values to write, each within its bounds. Raises InvalidInput naming the field."""
     for field, check in _CHECKS.items():
         if field in values:
-            check(field, values[field])
+            check(public_name(field), values[field])
     if ("building" in values) != ("floor_number" in values):
         raise InvalidInput("`building` and `floorNumber` go together.", field="floorNumber")
     kept = dict(values)
@@ -98,6 +115,7 @@ def _size(field: str, value: float | None) -> None:
 
 _CHECKS = {
     "name": _text(NAME_MOST, required=True),
+    "building": _text(BUILDING_MOST),
     "notes": _text(NOTES_MOST),
     "equipment": _text(EQUIPMENT_MOST),
     "x_position": _number,

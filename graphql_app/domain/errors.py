@@ -8,6 +8,7 @@ Refusal
 ├── NotFound            no such thing, or none that you may know of
 ├── Conflict            it changed meanwhile, or its state does not allow this
 │   ├── VersionConflict carries the current state
+│   ├── PreconditionFailed  it is not what an ETag says
 │   └── NameTaken       another workstation of that floor has the name
 ├── TooMany             a limit; says which, and what was asked
 ├── ReadOnly            the database takes no writes at present
@@ -18,6 +19,12 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from graphql_app.domain.workstation import Workstation
+
+
+def public_name(field: str) -> str:
+    """A field of the domain as clients write it, on every door: `x_position` is `xPosition`."""
+    first, *others = field.split("_")
+    return first + "".join(other.capitalize() for other in others)
 
 
 class Refusal(Exception):
@@ -69,6 +76,12 @@ class VersionConflict(Conflict):
 
 class NameTaken(Conflict):
     code = "NAME_TAKEN"
+
+
+class PreconditionFailed(Conflict):
+    """What the client saw, by its ETag, is not what is there now."""
+
+    code = "PRECONDITION_FAILED"
 
 
 class TooMany(Refusal):

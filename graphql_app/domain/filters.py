@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 from uuid import UUID
 
-from graphql_app.domain.errors import InvalidInput
+from graphql_app.domain.errors import InvalidInput, public_name
 from graphql_app.domain.workstation import Place, Status, Workstation
 
 TEXT_MOST = 100
@@ -59,11 +59,13 @@ def checked(matching: WorkstationFilter) -> WorkstationFilter:
     for name in ("name_contains", "equipment_contains"):
         text = getattr(matching, name)
         if text is not None and (len(text) > TEXT_MOST or "\x00" in text):
-            raise InvalidInput(f"{name} takes at most {TEXT_MOST} characters, none of them NUL.", field=name)
+            shown = public_name(name)
+            raise InvalidInput(f"`{shown}` takes at most {TEXT_MOST} characters, none of them NUL.", field=shown)
     for name in ("ids", "department_ids"):
         values = getattr(matching, name)
         if values is not None and len(values) > IDS_MOST:
-            raise InvalidInput(f"{name} takes at most {IDS_MOST} ids, {len(values)} were given.", field=name)
+            shown = public_name(name)
+            raise InvalidInput(f"`{shown}` takes at most {IDS_MOST} ids, {len(values)} were given.", field=shown)
     return matching
 
 

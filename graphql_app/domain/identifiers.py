@@ -1,5 +1,6 @@
 """Global IDs: base64 of type and key, opaque to clients, the same on every door."""
 
+import re
 from base64 import b64decode, b64encode
 from binascii import Error as NotBase64
 from uuid import UUID
@@ -7,6 +8,7 @@ from uuid import UUID
 from graphql_app.domain.errors import InvalidInput
 
 ROW_MOST = 2**31 - 1  # the keys are of PostgreSQL's integer
+_ROW = re.compile("[0-9]{1,10}")
 
 
 def global_id(type_name: str, key: int | UUID) -> str:
@@ -27,7 +29,7 @@ def parse(identifier: str) -> tuple[str, str]:
 def row(identifier: str, type_name: str, field: str = "id") -> int:
     """The row number in an ID of the type. Raises InvalidInput."""
     found, key = parse(identifier)
-    if found != type_name or not key.isascii() or not key.isdigit() or int(key[:11]) > ROW_MOST:
+    if found != type_name or not _ROW.fullmatch(key) or int(key) > ROW_MOST:
         raise _unknown(identifier, field, type_name)
     return int(key)
 
@@ -46,5 +48,5 @@ def public_key(identifier: str, type_name: str, field: str = "id") -> UUID:
 def _unknown(identifier: str, field: str = "id", type_name: str | None = None) -> InvalidInput:
     shown = identifier if len(identifier) <= 60 else f"{identifier[:60]}…"
     return InvalidInput(
-        f"{shown!r} is not the id of {f'a {type_name}' if type_name else 'anything'} here.", field=field
+        f"{shown!r} is not the id of {f'the type {type_name}' if type_name else 'anything'} here.", field=field
     )

@@ -51,7 +51,7 @@ def sized(first: int | None, last: int | None, *, default: int, most: int) -> tu
         raise InvalidInput("Give `first` or `last`, not both.", field="last")
     name, size = ("last", last) if last is not None else ("first", first)
     if size is None:
-        return default, False
+        return min(default, most), False
     if size < 0:
         raise InvalidInput(f"`{name}` must not be negative.", field=name)
     if size > most:

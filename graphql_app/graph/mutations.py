@@ -5,7 +5,6 @@ from hashlib import sha256
 from typing import Annotated, Any
 from uuid import UUID
 
-import orjson
 import strawberry
 from strawberry import argument
 
@@ -122,17 +121,15 @@ async def _answer(do: Callable[[], Awaitable[Any]], show: Callable[[Any], object
 
 
 def _key(info: AppInfo) -> Idempotency | None:
-    """The request's key, made unique for each field of it; what is asked is told apart by the field's own text."""
+    """The request's key, made unique for each field of it; what is asked is told apart by the field's own text.
+
+    Raises InvalidInput for a key that is empty or too long.
+    """
     key = info.context.idempotency_key
     if key is None:
         return None
     raw = info._raw_info
     path = ".".join(map(str, raw.path.as_list()))
-    asked = orjson.dumps(
-        [
-            [str(node.loc and node.loc.source.body[node.loc.start : node.loc.end]) for node in raw.field_nodes],
-            raw.variable_values.coerced,
-        ],
-        default=str,
-    )
-    return Idempotency(f"{key}:{path}", sha256(asked).hexdigest())
+    fields = [node.loc and node.loc.source.body[node.loc.start : node.loc.end] for node in raw.field_nodes]
+    asked = repr((fields, raw.variable_values.coerced))
+    return Idempotency(key and f"{key}:{path}", sha256(asked.encode()).hexdigest())

@@ -28,6 +28,7 @@ CURSOR = strawberry.scalar(
     parse_value=str,
 )
 
+# Before any annotation that uses it is met: Strawberry would name it by its class, and the schema would have both.
 strawberry.enum(domain.Status, name="WorkstationStatus", description="What a workstation is used for now.")
 strawberry.enum(Kind, name="FeedKind", description="What a payload of a feed means.")
 

@@ -59,8 +59,8 @@ class Arrange:
         """Raises Forbidden, NotFound, VersionConflict, InvalidInput, NameTaken, ReadOnly."""
         changes = arranging.checked(values)
 
-        async def rule(_: Workstation, __: Transaction) -> Mapping[str, Any]:
-            return changes
+        async def rule(current: Workstation, _: Transaction) -> Mapping[str, Any]:
+            return arranging.edit(current, changes)
 
         return await self._change(viewer, workstation_id, rule, expected_version, key)
 

@@ -118,8 +118,8 @@ class Identify:
         employee = claims.get("employee") or {}
         try:
             key = UUID(employee["key"]) if employee else None
-            number = str(employee["number"]) if employee else None
-        except (KeyError, TypeError, ValueError) as error:
+            number = None if not employee or employee["number"] is None else str(employee["number"])
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise Unauthenticated("The token names its employee wrongly.") from error
         return Viewer(
             subject=claims["sub"],

@@ -1,36 +1,20 @@
 """Importing the office from a file: read, checked and written in one transaction, or not at all."""
 
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
-from typing import BinaryIO, Literal
 
 from graphql_app.domain.access import Scope, Viewer, require
 from graphql_app.domain.errors import InvalidInput
-from graphql_app.domain.importing import (
-    BadRow,
-    Fault,
-    Kind,
-    Outcome,
-    Problem,
-    Report,
-    Row,
-    Tally,
-    Unreadable,
-    documents,
-    sheets,
-    text,
-    worded,
-)
+from graphql_app.domain.importing import BadRow, Fault, Kind, Outcome, Problem, Report, Row, Tally, Unreadable, worded
+from graphql_app.services.sources import Source, opened
 from graphql_app.store.database import Database
 from graphql_app.store.loading import Loading
 
 PROBLEMS_MOST = 1000
 BATCH_ROWS = 2000
 SLICE_ROWS = 5000
-BLOCK_BYTES = 64 * 1024
 # Of the whole time: what it takes to read a file and copy it to the database, when all of its rows are new.
 READING_SHARE = 0.2
 
@@ -39,16 +23,6 @@ Progress = Callable[[int, int], None]
 
 def _silent(done: int, total: int) -> None:
     pass
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """A file to import; `name` is what problems call it."""
-
-    name: str
-    form: Literal["csv", "json"]
-    file: BinaryIO
-    size: int
 
 
 class Importing:
@@ -88,32 +62,18 @@ class Importing:
                 if dry_run or one.refused:
                     raise _Undone
         except _Undone:
-            pass
-        return one.report(Outcome.REFUSED if one.refused else Outcome.DRY_RUN if dry_run else Outcome.WRITTEN)
+            return one.report(Outcome.REFUSED if one.refused else Outcome.DRY_RUN)
+        return one.report(Outcome.WRITTEN)
 
 
-class _Undone(Exception):  # no error: the one way out of a transaction that undoes it
-    pass
+class _Undone(Exception):
+    """No error: the one way out of a transaction that undoes it."""
 
 
 def _known(kind: str | None) -> Kind | None:
     if kind is not None and kind not in set(Kind):
         raise InvalidInput(f"There is no kind {kind!r}; it is one of {', '.join(Kind)}.", field="kind")
     return Kind(kind) if kind is not None else None
-
-
-@contextmanager
-def opened(path: Path) -> Iterator[Source]:
-    """Raises InvalidInput."""
-    form = path.suffix.lower()
-    if form not in (".csv", ".json"):
-        raise InvalidInput(f"{path} must end in .csv or .json, which tells how to read it.", field="source")
-    try:
-        file = path.open("rb")
-    except OSError as error:
-        raise InvalidInput(f"{path} cannot be read: {error.strerror}.", field="source") from error
-    with file:
-        yield Source(path.name, "csv" if form == ".csv" else "json", file, path.stat().st_size)
 
 
 class _Import:
@@ -137,7 +97,7 @@ class _Import:
     def report(self, outcome: Outcome) -> Report:
         problems = sorted(self._problems, key=lambda problem: (problem.line, problem.index or 0))
         kinds = {kind: self._tallies[kind] for kind in Kind if kind in self._tallies}
-        return Report(outcome, kinds, problems[:PROBLEMS_MOST], self._problem_count)
+        return Report(outcome, kinds, problems[:PROBLEMS_MOST], self._problem_count, self._unreadable)
 
     async def work(self, loading: Loading) -> None:
         try:
@@ -146,24 +106,18 @@ class _Import:
             self._unreadable = True
             self._note(unreadable.line, None, None, unreadable.faults)
             return
-        written = 0
+        before = 0
         for kind in Kind:
             if kind in self._rows:
                 await self._check(loading, kind)
-                await self._write(loading, kind, written)
-                written += self._rows[kind]
+                await self._write(loading, kind, before)
+                before += self._rows[kind]
         self._progress(self._source.size, self._source.size)
 
     # --- reading -----------------------------------------------------------------------------------------------------
 
-    def _read(self) -> Iterator[Row | BadRow]:
-        file = self._source.file
-        if self._source.form == "csv":
-            return sheets.read(text.lines(_readable(file)), self._kind)
-        return documents.read(text.blocks(_readable(iter(lambda: file.read(BLOCK_BYTES), b""))), self._kind)
-
     async def _stage(self, loading: Loading) -> None:
-        for batch in _batches(self._read()):
+        for batch in _batches(self._source.rows(self._kind)):
             for kind, rows in groupby(batch, key=lambda row: row.kind):
                 await loading.stage(kind, list(self._good(rows)))
             self._progress(int(self._source.file.tell() * READING_SHARE), self._source.size)
@@ -173,9 +127,12 @@ class _Import:
             self._rows[row.kind] = row.index + 1
             if isinstance(row, Row):
                 yield row
-            else:
-                self._count(row.kind, bad=1)
+                continue
+            self._count(row.kind, bad=1)
+            if len(self._problems) < PROBLEMS_MOST:
                 self._note(row.line, row.kind, row.index, row.faults)
+            else:
+                self._problem_count += len(row.faults)
 
     # --- writing -----------------------------------------------------------------------------------------------------
 
@@ -187,11 +144,11 @@ class _Import:
         self._problem_count += checked.finding_count - len(checked.findings)
 
     async def _write(self, loading: Loading, kind: Kind, before: int) -> None:
-        """Slice by slice, so that the progress is seen. Nothing refers to workstations: when the file is refused
-        already, nobody needs them."""
-        self._count(kind, unchanged=await loading.compare(kind))
+        """Slice by slice, so that the progress is seen. Of a file that is refused already only what other rows refer
+        to is written, so that no more than the truth is said about those; in the end it is all undone."""
         if kind is Kind.WORKSTATIONS and self.refused:
             return
+        self._count(kind, unchanged=await loading.compare(kind))
         for first in range(0, self._rows[kind], SLICE_ROWS):
             last = min(first + SLICE_ROWS, self._rows[kind]) - 1
             added, changed = await loading.write(kind, first, last)
@@ -226,15 +183,3 @@ def _batches(rows: Iterator[Row | BadRow]) -> Iterator[list[Row | BadRow]]:
             yield batch
             batch = []
     yield batch
-
-
-def _readable(raw: Iterable[bytes]) -> Iterator[bytes]:
-    """The same. An error of the disk becomes one of the file: the transaction around it would take it for one of the
-    database."""
-    line = 1
-    try:
-        for one in raw:
-            yield one
-            line += one.count(b"\n")
-    except OSError as error:
-        raise Unreadable(line, Fault(None, f"the file cannot be read: {error.strerror}")) from error

@@ -9,7 +9,8 @@ from typing import Any
 
 from graphql_app.domain.access import Scope, Viewer, require
 from graphql_app.domain.importing import Report
-from graphql_app.services.importing import Importing, Source
+from graphql_app.services.importing import Importing
+from graphql_app.services.sources import Source
 from graphql_app.store.database import Database
 from graphql_app.store.loading import has_workstations
 

@@ -69,6 +69,7 @@ class RedisBackend:
     async def _read_forever(self) -> None:
         attempt = 0
         while True:
+            heed_cancellation()
             try:
                 await self._read_one_connection()
             except (RedisError, OSError, TimeoutError) as error:
@@ -90,6 +91,7 @@ class RedisBackend:
                 await pubsub.subscribe(*self._channels)
             heard = asked = asyncio.get_running_loop().time()
             while True:
+                heed_cancellation()
                 message = await pubsub.get_message(timeout=PING_SECONDS)
                 now = asyncio.get_running_loop().time()
                 if message is not None:
@@ -121,6 +123,14 @@ class RedisBackend:
         self._received.put_nowait(Event(channel, content))  # type: ignore[arg-type]  # the facade passes bytes through
 
 
+def heed_cancellation() -> None:
+    """Raises the cancellation that redis-py may have swallowed: it uses asyncio.wait_for, and that of Python 3.11
+    returns a result that comes in the same moment as the cancellation (github.com/python/cpython/issues/86296)."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
+
+
 class Channel:
     """One channel of the broadcast, for one consumer."""
 
@@ -138,6 +148,7 @@ class Channel:
         if self._backend.connected:
             with suppress(RedisError, OSError, TimeoutError):
                 await self._broadcast.publish(self._name, message)
+            heed_cancellation()
 
     async def messages(self) -> AsyncIterator[bytes]:
         """What arrives, and MAYBE_MISSED after every connect."""

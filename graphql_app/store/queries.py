@@ -23,7 +23,7 @@ _ALWAYS = ("id", "building", "floor_number", "status")
 
 
 def _columns(fields: Collection[str]) -> list[ColumnElement[Any]]:
-    """What is no field of Workstation is passed over: `__typename`, or a field of another type in the same selection."""
+    """Passes over what is no field of Workstation: `__typename`, or a field of another type in the same selection."""
     names = dict.fromkeys(_ALWAYS)
     for field in fields:
         if field in FIELDS:

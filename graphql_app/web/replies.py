@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import orjson
 from fastapi import Header, Request, Response
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 
 from graphql_app.domain import errors
@@ -18,6 +19,7 @@ STATUS: Mapping[type[errors.Refusal], int] = {
     errors.Forbidden: 403,
     errors.NotFound: 404,
     errors.Conflict: 409,
+    errors.PreconditionFailed: 412,
     errors.TooMany: 429,
     errors.ReadOnly: 503,
     errors.Unavailable: 503,
@@ -41,6 +43,14 @@ async def refused(_: Request, error: Exception) -> Response:
     """What FastAPI calls when a door raises a Refusal."""
     assert isinstance(error, errors.Refusal)
     return problem(error)
+
+
+async def misshapen(_: Request, error: Exception) -> Response:
+    """What FastAPI calls for a body or a parameter of the wrong shape; its first fault is the one that is named."""
+    assert isinstance(error, RequestValidationError)
+    fault = error.errors()[0]
+    where = ".".join(str(part) for part in fault["loc"][1:])
+    return problem(errors.InvalidInput(f"{where or 'the body'}: {fault['msg']}", field=where or None))
 
 
 def json_reply(body: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:

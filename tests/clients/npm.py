@@ -73,7 +73,7 @@ class GraphqlWs:
         await self.event("connected")
 
     async def event(self, *kinds: str, id: str | None = None) -> Event:
-        """The next event of one of the kinds (and of that operation); those before it are kept for others to ask for."""
+        """The next event of one of the kinds (and of that operation); those before it are kept for later."""
         async with asyncio.timeout(EVENT_SECONDS):
             seen = 0
             while True:
@@ -110,9 +110,11 @@ async def graphql_ws(node: str) -> AsyncIterator[GraphqlWs]:
         stderr=asyncio.subprocess.STDOUT,
         limit=LINE_BYTES,
     )
+    assert process.stdin is not None
     try:
         yield GraphqlWs(process)
     finally:
+        process.stdin.close()  # which it takes as its end
         try:
             await asyncio.wait_for(process.communicate(), timeout=5)
         except TimeoutError:

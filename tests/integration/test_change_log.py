@@ -24,7 +24,8 @@ INSERT INTO employees (employee_number, name, department_id) VALUES
     ('E1', '张三', 2), ('E2', '李四', 1), ('E3', 'Ann', 3);
 INSERT INTO workstations (name, x_position, y_position, building, floor_number, department_id, employee_id) VALUES
     ('A3-1', 130, 40, '总部A座', 3, 1, 1), ('A3-2', 260, 40, '总部A座', 3, 1, NULL),
-    ('A3-3', 390, 40, '总部A座', 3, 2, 2), ('R1-1', 130, 40, 'Riverside', 1, 2, NULL), ('R2-1', 130, 40, 'Riverside', 2, NULL, 3),
+    ('A3-3', 390, 40, '总部A座', 3, 2, 2), ('R1-1', 130, 40, 'Riverside', 1, 2, NULL),
+    ('R2-1', 130, 40, 'Riverside', 2, NULL, 3),
     ('store', 0, 0, NULL, NULL, NULL, NULL);
 """
 # What the labels must be: the names as they are now.
@@ -142,7 +143,7 @@ async def test_an_upsert_logs_an_insert_or_an_update(psql: Connection) -> None:
 
 async def test_what_changes_nothing_is_not_logged_and_keeps_the_version(psql: Connection) -> None:
     before = await row(psql, 1)
-    await psql.execute("UPDATE workstations SET status = status, x_position = 130.00, version = 99, labels = '[]'")
+    await psql.execute("UPDATE workstations SET status = status, x_position = x_position, version = 99, labels = '[]'")
     await psql.execute("UPDATE departments SET name = name")
     await psql.execute("UPDATE buildings SET time_zone = 'Asia/Shanghai'")
     assert await logged(psql) == []
@@ -331,11 +332,8 @@ async def test_two_buildings_renamed_in_one_statement(psql: Connection) -> None:
     entries = await logged(psql)
     assert [int(entry["entity_id"]) for entry in entries] == [1, 2, 3, 4, 5]
     assert [entry["after"]["building"] for entry in entries] == ["总部A座 2"] * 3 + ["Riverside 2"] * 2
-    assert await psql.fetch("SELECT DISTINCT building FROM floors ORDER BY 1") == [
-        ("Annex",),
-        ("Riverside 2",),
-        ("总部A座 2",),
-    ]
+    buildings = await psql.fetch("SELECT DISTINCT building FROM floors")
+    assert {building for (building,) in buildings} == {"Annex", "Riverside 2", "总部A座 2"}
     assert await labels_differ(psql) == []
 
 
@@ -343,8 +341,8 @@ async def test_a_building_takes_the_name_that_another_gives_up(psql: Connection)
     async with psql.transaction():
         await psql.execute("UPDATE buildings SET name = 'Old Riverside' WHERE name = 'Riverside'")
         await psql.execute("UPDATE buildings SET name = 'Riverside' WHERE name = '总部A座'")
-    places = await psql.fetch("SELECT building, count(*) FROM workstations GROUP BY 1 ORDER BY 1")
-    assert places == [("Old Riverside", 2), ("Riverside", 3), (None, 1)]
+    places = await psql.fetch("SELECT building, count(*) FROM workstations GROUP BY 1")
+    assert dict(map(tuple, places)) == {"Old Riverside": 2, "Riverside": 3, None: 1}
     assert await labels_differ(psql) == []
 
 
@@ -423,19 +421,39 @@ async def test_a_rename_that_looks_at_an_older_snapshot_misses_nobody(
     try:
         await renaming.execute(NAMES[rename])
         await transaction.commit()
-    except asyncpg.SerializationError:
+    except (asyncpg.SerializationError, asyncpg.FeatureNotSupportedError):
         pass
     except asyncpg.ForeignKeyViolationError:
         assert rename == "building"
     assert await labels_differ(psql) == []
 
 
-async def stressed(connect: Connect, *statements: str, times: int = 60) -> list[asyncpg.PostgresError]:
+@pytest.mark.parametrize("isolation", ["repeatable_read", "serializable"])
+@pytest.mark.parametrize("move", MOVES)
+async def test_who_looks_at_an_older_snapshot_shows_no_name_that_is_gone(
+    psql: Connection, connect: Connect, move: str, isolation: str
+) -> None:
+    moving = await connect()
+    transaction = moving.transaction(isolation=isolation)  # type: ignore[arg-type]  # one of its literals
+    await transaction.start()
+    await moving.fetchval("SELECT count(*) FROM workstations")
+    for rename in NAMES.values():
+        await psql.execute(rename)
+    try:
+        await moving.execute(MOVES[move])
+        await transaction.commit()
+    except (asyncpg.SerializationError, asyncpg.ForeignKeyViolationError):
+        pass
+    assert await labels_differ(psql) == []
+
+
+async def stressed(connect: Connect, *statements: str, times: int = 40) -> list[asyncpg.PostgresError]:
     """Runs each statement so often ($1 counts up) on a connection of its own, all at the same time; what failed."""
     failures: list[asyncpg.PostgresError] = []
 
     async def repeat(statement: str) -> None:
         connection = await connect()
+        await connection.execute("SET deadlock_timeout = '20ms'")
         for number in range(times):
             try:
                 await connection.execute(statement, str(number))
@@ -496,8 +514,10 @@ async def test_renames_and_writes_at_the_same_time_leave_no_stale_name(psql: Con
         "UPDATE departments SET name = 'A' || $1 WHERE id = 1",
         "UPDATE employees SET name = 'B' || $1 WHERE id = 2",
         "UPDATE floors SET name = 'C' || $1 WHERE id = 1",
-        "UPDATE workstations SET notes = $1, department_id = 1 + (id + $1::int) % 3 WHERE id % 20 = $1::int % 20",
-        "UPDATE workstations SET notes = $1, employee_id = 1 + (id + $1::int) % 3 WHERE id % 20 = $1::int % 20",
+        "UPDATE workstations SET notes = $1, department_id = 1 + (id + $1::text::int) % 3"
+        " WHERE id % 20 = $1::text::int % 20",
+        "UPDATE workstations SET notes = $1, employee_id = 1 + (id + $1::text::int) % 3"
+        " WHERE id % 20 = $1::text::int % 20",
     )
     assert [failure for failure in failures if not isinstance(failure, asyncpg.DeadlockDetectedError)] == []
     assert await labels_differ(psql) == []

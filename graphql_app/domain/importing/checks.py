@@ -37,7 +37,8 @@ def _repeated(kind: Kind, detail: Sequence[str]) -> str:
 
 def _unknown(_: Kind, detail: Sequence[str]) -> str:
     kind, *key = detail
-    return f"there is no {SINGULAR[Kind(kind)]} {', '.join(map(shown, key))}, neither in the office nor among the good rows of this file"
+    named = ", ".join(map(shown, key))
+    return f"there is no {SINGULAR[Kind(kind)]} {named}, neither in the office nor among the good rows of this file"
 
 
 def _needed(kind: Kind, _: Sequence[str]) -> str:

@@ -54,7 +54,7 @@ COLUMNS: Mapping[Kind, tuple[Column, ...]] = {
     ),
     Kind.FLOORS: (
         Column("building", _building, ("楼栋",), key=True),
-        Column("number", values.whole, ("楼层", "floor", "floor_number"), key=True),
+        Column("number", values.whole, ("楼层", "floor"), key=True),
         Column("name", _name, ("楼层名称", "名称"), default=""),
     ),
     Kind.DEPARTMENTS: (Column("name", _name, ("部门", "部门名称", "名称"), key=True),),

@@ -60,9 +60,10 @@ class Outcome(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Report:
     """`kinds` holds the kinds that the file has. When it was refused, `added` and `changed` are those found so far.
-    `problems` is bounded, `problem_count` is not."""
+    `problems` is bounded, `problem_count` is not. `unreadable`: the file must be mended, --skip-bad would not help."""
 
     outcome: Outcome
     kinds: Mapping[Kind, Tally]
     problems: Sequence[Problem]
     problem_count: int
+    unreadable: bool = False

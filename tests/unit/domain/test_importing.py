@@ -1,9 +1,10 @@
-"""Files to import, read without a disk and without a database: values, headers, rows, lines, and what is wrong with them."""
+"""Files to import, without a disk and without a database: values, columns, rows, lines, and what is wrong with them."""
 
 import json
 import re
 from collections.abc import Iterable, Iterator
 from decimal import Decimal
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from graphql_app.domain.importing import (
     sheets,
     text,
     values,
+    window,
     worded,
 )
 from graphql_app.store.tables import metadata
@@ -405,15 +407,15 @@ def test_rows_may_differ_in_what_they_give() -> None:
 
 
 def test_numbers_keep_every_digit() -> None:
-    row = jsons('[{"building": "A", "floor_number": 1, "name": 101, "x_position": 0.1, "equipment": {"kg": 1.50, "n": 1e2}}]',
-                Kind.WORKSTATIONS)[0]  # fmt: skip
+    content = (
+        '[{"building": "A", "floor_number": 1, "name": 101, "x_position": 0.1, "equipment": {"kg": 1.50, "n": 1e2}}]'
+    )
+    row = jsons(content, Kind.WORKSTATIONS)[0]
     assert isinstance(row, Row)
     assert row.values["name"] == "101"
     assert row.values["x_position"] == Decimal("0.10")
     assert row.values["equipment"] == '{"kg": 1.50, "n": 1e2}'
-    over = jsons(
-        '[{"building": "A", "floor_number": 1, "name": "a", "x_position": 0.1000000000000000055}]', Kind.WORKSTATIONS
-    )
+    over = jsons(content.replace("0.1,", "0.1000000000000000055,"), Kind.WORKSTATIONS)
     assert "more than 2 decimals" in faults(over[0])[0].reason
 
 
@@ -453,7 +455,7 @@ def test_equipment_in_json_is_checked_too(equipment: str) -> None:
     ("content", "line", "reason"),
     [
         ("", 1, "empty"),
-        ("\n 5", 2, "an object or a list"),
+        ("\n 5", 2, "a JSON object or a list"),
         ('[{"name": "A"}]', 1, "say so with --kind"),
         ('{"desks": []}', 1, "'desks' is none of buildings, floors"),
         ('{"buildings": {}}', 1, r"here must be \["),
@@ -497,7 +499,7 @@ def test_a_quote_that_is_never_closed_does_not_fill_the_memory() -> None:
 
 def pieces(content: str, cuts: Iterable[int]) -> list[str]:
     places = [0, *sorted(cut % (len(content) + 1) for cut in cuts), len(content)]
-    return [content[start:end] for start, end in zip(places, places[1:], strict=False)]
+    return [content[start:end] for start, end in pairwise(places)]
 
 
 _plain = st.recursive(
@@ -520,15 +522,15 @@ def test_json_is_read_the_same_however_it_is_cut(equipment: list[Any], cuts: lis
 
 @given(_plain)
 def test_equipment_that_is_no_text_is_written_as_the_json_that_it_was(value: Any) -> None:
-    read, _ = documents._DECODER.raw_decode(json.dumps(value))
-    assert json.loads(documents.written(read)) == value
+    read, _ = window.DECODER.raw_decode(json.dumps(value))
+    assert json.loads(window.written(read)) == value
 
 
 @given(st.text(max_size=60), st.lists(st.integers(0, 200), max_size=5))
 def test_bytes_are_decoded_the_same_however_they_are_cut(content: str, cuts: list[int]) -> None:
     raw = content.encode()
     places = [0, *sorted(cut % (len(raw) + 1) for cut in cuts), len(raw)]
-    cut = [raw[start:end] for start, end in zip(places, places[1:], strict=False)]
+    cut = [raw[start:end] for start, end in pairwise(places)]
     assert "".join(text.blocks(cut)) == content.removeprefix("\ufeff")
 
 

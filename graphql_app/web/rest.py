@@ -1,0 +1,157 @@
+"""/api/workstations: the same use cases as GraphQL, for those who speak REST."""
+
+from hashlib import blake2b
+from typing import Annotated, Any
+
+import orjson
+from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
+
+from graphql_app.domain import identifiers
+from graphql_app.domain.access import Viewer
+from graphql_app.domain.arranging import Idempotency
+from graphql_app.domain.errors import InvalidInput, NotFound, PreconditionFailed, VersionConflict
+from graphql_app.domain.filters import WorkstationFilter
+from graphql_app.domain.workstation import Status, Workstation
+from graphql_app.services.arrange import Arrange
+from graphql_app.services.browse import Browse, Paging
+from graphql_app.services.identify import Identify
+from graphql_app.web import shapes
+from graphql_app.web.models import Counted, Listed, NewWorkstation, Shown, WorkstationChanges, values_of
+from graphql_app.web.replies import json_reply, signed_in
+
+PATH = "/api/workstations"
+Id = Annotated[str, Path(description="The global id.")]
+IfMatch = Annotated[
+    str | None, Header(description="The ETag that you saw; when it is another by now, nothing is done (412).")
+]
+
+
+def matching(
+    building: Annotated[str | None, Query(description="In this building.")] = None,
+    floor: Annotated[int | None, Query(description="On floors of this number.")] = None,
+    department: Annotated[list[str] | None, Query(description="Of one of these departments (ids).")] = None,
+    status: Annotated[list[str] | None, Query(description="AVAILABLE, OCCUPIED, MAINTENANCE, RESERVED.")] = None,
+    name: Annotated[str | None, Query(description="Part of the name.")] = None,
+) -> WorkstationFilter:
+    """The filter in a query string. Raises InvalidInput."""
+    if unknown := set(status or ()) - set(Status.__members__):
+        raise InvalidInput(f"There is no status {', '.join(sorted(unknown))}.", field="status")
+    return WorkstationFilter(
+        building=building,
+        floor_number=floor,
+        department_ids=frozenset(identifiers.row(i, "Department", "department") for i in department)
+        if department
+        else None,
+        statuses=frozenset(Status[one] for one in status) if status else None,
+        name_contains=name,
+    )
+
+
+def etag(shown: Workstation) -> str:
+    """Of what this viewer is shown, so that it tells nothing of what is hidden."""
+    return f'"{blake2b(orjson.dumps(shapes.workstation(shown)), digest_size=12).hexdigest()}"'
+
+
+def routes(browse: Browse, arrange: Arrange, identify: Identify) -> APIRouter:
+    router = APIRouter(prefix=PATH, tags=["workstations"])
+    Viewing = Annotated[Viewer, Depends(signed_in(identify))]  # noqa: N806  # a type, as its name says
+    Matching = Annotated[WorkstationFilter, Depends(matching)]  # noqa: N806
+
+    async def one(viewer: Viewer, identifier: str) -> Workstation:
+        row = identifiers.row(identifier, "Workstation")
+        found = (await browse.workstations_by_id(viewer, [row])).get(row)
+        if found is None:
+            raise NotFound("There is no such workstation; it may have been deleted.")
+        return found
+
+    async def seen_version(viewer: Viewer, identifier: str, if_match: str | None) -> int | None:
+        """The version behind the ETag that the client saw. Raises PreconditionFailed when it is not the present one."""
+        if if_match is None or if_match.strip() == "*":
+            return None
+        current = await one(viewer, identifier)
+        if etag(current) not in [tag.strip() for tag in if_match.split(",")]:
+            raise PreconditionFailed("The workstation is not what you saw; read it again and decide anew.")
+        return current.version
+
+    @router.get("", summary="A page of workstations", response_model=Listed)
+    async def list_workstations(
+        request: Request,
+        viewer: Viewing,
+        matching: Matching,
+        first: Annotated[int | None, Query(description="How many; 50 unless told, at most 500.")] = None,
+        after: Annotated[str | None, Query(description="A cursor; `next` and `Link` carry it.")] = None,
+    ) -> Response:
+        listing = await browse.workstations(viewer, matching, [], Paging(first=first, after=after))
+        following = None
+        if listing.has_next and listing.edges:
+            url = request.url.include_query_params(after=listing.edges[-1][0])
+            following = f"{url.path}?{url.query}"
+        body = {"items": [shapes.workstation(row) for _, row in listing.edges], "next": following}
+        return json_reply(body, headers={"Link": f'<{following}>; rel="next"'} if following else {})
+
+    @router.get("/stats", summary="How many workstations are in each status", response_model=list[Counted])
+    async def count_workstations(
+        viewer: Viewing,
+        matching: Matching,
+        group: Annotated[
+            str | None, Query(pattern="^(building|floor|department)$", description="Count by this.")
+        ] = None,
+    ) -> Response:
+        found = await browse.workstation_counts(viewer, matching, group)
+        return json_reply([shapes.counts(counts) for counts in found])
+
+    @router.get("/{id}", summary="One workstation", response_model=Shown)
+    async def get_workstation(
+        id: Id,
+        viewer: Viewing,
+        if_none_match: Annotated[str | None, Header(description="An ETag; answers 304 while it is still that.")] = None,
+    ) -> Response:
+        found = await one(viewer, id)
+        tag = etag(found)
+        headers = {"ETag": tag, "Cache-Control": "private, no-cache", "Vary": "Authorization"}
+        if if_none_match is not None and tag in [each.strip() for each in if_none_match.split(",")]:
+            return Response(status_code=304, headers=headers)
+        return json_reply(shapes.workstation(found), headers=headers)
+
+    @router.post("", status_code=201, summary="Put up a workstation", response_model=Shown)
+    async def create_workstation(
+        given: NewWorkstation,
+        viewer: Viewing,
+        idempotency_key: Annotated[str | None, Header(description="A repeated request does nothing twice.")] = None,
+    ) -> Response:
+        done = await arrange.create(viewer, values_of(given), _key(idempotency_key, "POST", given.model_dump()))
+        headers = {"Location": f"{PATH}/{identifiers.global_id('Workstation', done.workstation.id)}"}
+        return changed(done.workstation, done.receipt, 201, headers)
+
+    @router.put("/{id}", summary="Change a workstation: what is left out stays", response_model=Shown)
+    async def update_workstation(
+        id: Id, given: WorkstationChanges, viewer: Viewing, if_match: IfMatch = None
+    ) -> Response:
+        expected = await seen_version(viewer, id, if_match)
+        try:
+            done = await arrange.edit(viewer, identifiers.row(id, "Workstation"), values_of(given), expected)
+        except VersionConflict as conflict:
+            raise PreconditionFailed("Somebody else changed it at the same moment; read it again.") from conflict
+        return changed(done.workstation, done.receipt, 200, {})
+
+    @router.delete("/{id}", status_code=204, summary="Take a workstation away")
+    async def delete_workstation(id: Id, viewer: Viewing, if_match: IfMatch = None) -> Response:
+        expected = await seen_version(viewer, id, if_match)
+        try:
+            done = await arrange.delete(viewer, identifiers.row(id, "Workstation"), expected)
+        except VersionConflict as conflict:
+            raise PreconditionFailed("Somebody else changed it at the same moment; read it again.") from conflict
+        return Response(status_code=204, headers={"X-Receipt": done.receipt})
+
+    return router
+
+
+def changed(workstation: Workstation, receipt: str, status: int, headers: dict[str, str]) -> Response:
+    own = {"ETag": etag(workstation), "X-Receipt": receipt}
+    return json_reply(shapes.workstation(workstation), status, {**own, **headers})
+
+
+def _key(given: str | None, method: str, asked: dict[str, Any]) -> Idempotency | None:
+    if given is None:
+        return None
+    return Idempotency(f"{given}:{method}", blake2b(orjson.dumps([method, asked]), digest_size=32).hexdigest())

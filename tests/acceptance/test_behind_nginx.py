@@ -1,0 +1,466 @@
+"""Behind a real nginx with the shipped configuration: two processes that look like one, even when one dies."""
+
+import asyncio
+import os
+import re
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import asyncpg
+import httpx
+import orjson
+import pytest
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.typing import Origin, Subprotocol
+
+from tests.acceptance.conftest import Server, StartServer
+
+pytestmark = pytest.mark.conformance
+
+SHIPPED = Path(__file__).parents[2] / "docker" / "nginx.conf"
+
+FLOOR = '{ floor(building: "总部A座", number: 3) { cursor workstations { id name status notes } } }'
+FOLLOW = """subscription ($after: Cursor) {
+    workstationChanges(filter: {building: "总部A座", floorNumber: 3}, after: $after) {
+        kind cursor workstations { id name status }
+    }
+}"""
+SET_STATUS = """mutation ($id: ID!) {
+    setWorkstationStatus(id: $id, status: MAINTENANCE) { __typename ... on Refusal { code message } }
+}"""
+
+
+@dataclass(frozen=True)
+class Front:
+    """A running nginx."""
+
+    url: str
+    log: Path
+
+    @property
+    def ws_url(self) -> str:
+        return self.url.replace("http", "ws", 1) + "/graphql"
+
+
+StartNginx = Callable[[str, str], Front]
+
+
+def rewritten(first: str, second: str, port: int, folder: Path) -> str:
+    """docker/nginx.conf with the addresses, the port and the folder of this test; all else as shipped."""
+    text = SHIPPED.read_text()
+    for shipped, here in {
+        "app1:8080 resolve": urlsplit(first).netloc,
+        "app2:8080 resolve": urlsplit(second).netloc,
+        "listen 8080": f"listen 127.0.0.1:{port}",
+        "/tmp/": f"{folder}/",
+        "/dev/stdout": f"{folder}/access.log",  # after /tmp/, as the folder is in there
+    }.items():
+        assert shipped in text, f"docker/nginx.conf has no `{shipped}` to replace"
+        text = text.replace(shipped, here)
+    return text
+
+
+@pytest.fixture
+def start_nginx() -> Iterator[StartNginx]:
+    """Starts nginx in front of two addresses, without root's rights also when the tests have them."""
+    program = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+    assert program, "nginx is missing. On Debian: apt-get install nginx (for CI: in .ci/run)"
+    started: list[subprocess.Popen[bytes]] = []
+    # Not below pytest's own temporary folder: another user could not enter it.
+    with tempfile.TemporaryDirectory(prefix="graphql-app-nginx-") as name:
+        folder = Path(name)
+        account: dict[str, Any] = {}
+        if os.geteuid() == 0:
+            account = {"user": "nobody", "group": "nogroup", "extra_groups": []}
+            shutil.chown(folder, "nobody", "nogroup")
+
+        def start(first: str, second: str) -> Front:
+            port = free_port()
+            front = Front(f"http://127.0.0.1:{port}", folder / "error.log")
+            (folder / "nginx.conf").write_text(rewritten(first, second, port, folder))
+            with front.log.open("wb") as log:
+                command = [program, "-p", name, "-c", "nginx.conf", "-e", "stderr", "-g", "daemon off;"]
+                process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, **account)
+            started.append(process)
+            listens(process, port, front.log)
+            return front
+
+        yield start
+        for process in started:
+            process.terminate()
+            try:
+                process.wait(10)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+                raise
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as found:
+        return int(found.getsockname()[1])
+
+
+def listens(process: "subprocess.Popen[bytes]", port: int, log: Path) -> None:
+    """Waits until somebody takes connections on the port."""
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+            return
+        except ConnectionRefusedError:
+            time.sleep(0.02)
+    raise AssertionError(f"nginx did not start:\n{log.read_text()}")
+
+
+# --- the two processes -----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Installation:
+    front: Front
+    first: Server
+    second: Server
+
+    def http(self, role: str = "admin") -> httpx.AsyncClient:
+        return httpx.AsyncClient(base_url=self.front.url, headers=self.first.headers(role), trust_env=False, timeout=20)
+
+
+@pytest.fixture
+def installation(office: None, start_server: StartServer, start_nginx: StartNginx) -> Installation:
+    first, second = start_server(), start_server()
+    return Installation(start_nginx(first.url, second.url), first, second)
+
+
+async def asked(client: httpx.AsyncClient, query: str, **variables: Any) -> Any:
+    """The data of an answer without errors."""
+    answer = await client.post("/graphql", json={"query": query, "variables": variables})
+    assert answer.status_code == 200, answer.text
+    body = answer.json()
+    assert "errors" not in body, body
+    return body["data"]
+
+
+class Subscriber:
+    """Follows floor 3; `states` is what it believes, `cursor` what it would come back with."""
+
+    def __init__(self, socket: ClientConnection, states: dict[str, str], cursor: str | None) -> None:
+        self.kinds: list[str] = []
+        self.states = states
+        self.cursor = cursor
+        self._socket = socket
+
+    async def begin(self, token: str) -> None:
+        await self._send({"type": "connection_init", "payload": {"authorization": f"Bearer {token}"}})
+        assert (await self._receive())["type"] == "connection_ack"
+        payload = {"query": FOLLOW, "variables": {"after": self.cursor}}
+        await self._send({"id": "1", "type": "subscribe", "payload": payload})
+        await self.take()
+
+    async def take(self) -> None:
+        """The next payload."""
+        message = await self._receive()
+        assert message["type"] == "next", message
+        feed = message["payload"]["data"]["workstationChanges"]
+        self.kinds.append(feed["kind"])
+        self.states |= {workstation["name"]: workstation["status"] for workstation in feed["workstations"]}
+        self.cursor = feed["cursor"]
+
+    async def until(self, *names: str) -> None:
+        """Takes payloads until all of these are known to be in maintenance."""
+        while any(self.states[name] != "MAINTENANCE" for name in names):
+            await self.take()
+
+    async def is_cut_off(self) -> bool:
+        """Whether the socket ends within a second; what arrives meanwhile is taken."""
+        try:
+            async with asyncio.timeout(1):
+                while True:
+                    await self.take()
+        except ConnectionClosed:
+            return True
+        except TimeoutError:
+            return False
+
+    async def _send(self, message: dict[str, Any]) -> None:
+        await self._socket.send(orjson.dumps(message).decode())
+
+    async def _receive(self) -> Any:
+        async with asyncio.timeout(15):
+            return orjson.loads(await self._socket.recv())
+
+
+@asynccontextmanager
+async def subscriber(installation: Installation, before: Subscriber | None = None) -> AsyncIterator[Subscriber]:
+    """One that starts with a snapshot, or goes on where another one was."""
+    async with connect(
+        installation.front.ws_url, subprotocols=[Subprotocol("graphql-transport-ws")], proxy=None
+    ) as socket:
+        following = Subscriber(socket, dict(before.states), before.cursor) if before else Subscriber(socket, {}, None)
+        await following.begin(installation.first.token("admin"))
+        yield following
+
+
+async def test_a_query_is_answered_by_post_and_by_get_and_compressed(installation: Installation) -> None:
+    async with installation.http() as client:
+        posted = await asked(client, FLOOR)
+        got = await client.get("/graphql", params={"query": FLOOR}, headers={"Accept": "application/json"})
+
+    assert len(posted["floor"]["workstations"]) == 100
+    assert got.json()["data"]["floor"]["workstations"] == posted["floor"]["workstations"]
+    assert got.headers["content-encoding"] == "gzip"
+    assert "x-request-id" in got.headers
+
+
+async def test_a_subscriber_sees_the_snapshot_a_mutation_and_an_update_in_sql(
+    installation: Installation, database_url: str
+) -> None:
+    async with subscriber(installation) as follower, installation.http() as client:
+        assert follower.kinds == ["SNAPSHOT"]
+        assert len(follower.states) == 100
+
+        found = (await asked(client, FLOOR))["floor"]["workstations"]
+        changed = await asked(client, SET_STATUS, id=found[0]["id"])
+        assert changed["setWorkstationStatus"]["__typename"] == "WorkstationChanged"
+        await follower.until(found[0]["name"])
+
+        connection = await asyncpg.connect(database_url)
+        await connection.execute("UPDATE workstations SET status = 'maintenance' WHERE name = $1", found[1]["name"])
+        await connection.close()
+        await follower.until(found[1]["name"])
+        assert set(follower.kinds[1:]) == {"CHANGES"}
+
+
+async def test_an_event_stream_and_a_long_poll_are_told_of_a_mutation(installation: Installation) -> None:
+    floor = {"building": "总部A座", "floor": 3}
+    async with installation.http() as client, installation.http() as changing:
+        found = (await asked(client, FLOOR))["floor"]["workstations"]
+        headers = {"Accept": "text/event-stream"}
+        async with client.stream("GET", "/api/changes", params=floor, headers=headers) as stream:
+            events = data_of(stream)
+            snapshot = await anext(events)
+            await asked(changing, SET_STATUS, id=found[0]["id"])
+            assert named(await anext(events)) == [found[0]["name"]]
+
+        polled = await client.get("/api/changes", params={**floor, "after": snapshot["cursor"]})
+        assert named(polled.json()) == [found[0]["name"]]
+
+
+async def data_of(stream: httpx.Response) -> AsyncIterator[Any]:
+    """What the events of a stream carry."""
+    async for line in stream.aiter_lines():
+        if line.startswith("data: "):
+            yield orjson.loads(line.removeprefix("data: "))
+
+
+def named(feed: Any) -> list[str]:
+    return [workstation["name"] for workstation in feed["workstations"]]
+
+
+async def test_a_browser_page_of_this_address_may_open_a_socket_and_a_foreign_one_may_not(
+    installation: Installation,
+) -> None:
+    protocols = [Subprotocol("graphql-transport-ws")]
+    url = installation.front.ws_url
+    async with connect(url, origin=Origin(installation.front.url), subprotocols=protocols, proxy=None) as socket:
+        assert socket.subprotocol == "graphql-transport-ws"
+    with pytest.raises(InvalidStatus) as refused:
+        await connect(url, origin=Origin("http://elsewhere.example"), subprotocols=protocols, proxy=None)
+    assert refused.value.response.status_code == 403
+
+
+async def test_when_a_process_dies_queries_are_answered_and_its_subscriber_resumes_with_nothing_lost(
+    installation: Installation,
+) -> None:
+    async with (
+        subscriber(installation) as one,
+        subscriber(installation) as other,  # nginx sends it where fewer are: to the other process
+        installation.http() as client,
+    ):
+        found = (await asked(client, FLOOR))["floor"]["workstations"][:10]
+        names = [workstation["name"] for workstation in found]
+        await asked(client, SET_STATUS, id=found[0]["id"])
+        await asyncio.gather(one.until(names[0]), other.until(names[0]))
+
+        installation.first.kill()  # the first one leads
+
+        for workstation in found[1:]:
+            await asked(client, SET_STATUS, id=workstation["id"])
+        one_is_gone, other_is_gone = await asyncio.gather(one.is_cut_off(), other.is_cut_off())
+        assert one_is_gone != other_is_gone
+        lost, kept = (one, other) if one_is_gone else (other, one)
+
+        async with subscriber(installation, lost) as back:
+            await asyncio.gather(back.until(*names), kept.until(*names))
+
+        for follower in (back, kept):
+            assert "RESYNC" not in follower.kinds
+            assert sum(status == "MAINTENANCE" for status in follower.states.values()) == len(names)
+        assert "SNAPSHOT" not in back.kinds
+        for _ in range(20):
+            await asked(client, FLOOR)
+
+
+async def test_the_metrics_are_not_public(installation: Installation) -> None:
+    operator = installation.first.headers("operator")
+    async with httpx.AsyncClient(headers=operator, trust_env=False) as client:
+        assert (await client.get(f"{installation.first.url}/metrics")).status_code == 200
+    for path in ("/metrics", "//metrics", "/%6detrics", "/metrics/", "/./metrics", "/x/../metrics"):
+        assert await status_of(installation.front, path, operator["Authorization"]) == 403, path
+
+
+async def status_of(front: Front, path: str, authorization: str) -> int:
+    """Asked without httpx, which would tidy the path."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", urlsplit(front.url).port)
+    writer.write(f"GET {path} HTTP/1.0\r\nAuthorization: {authorization}\r\n\r\n".encode())
+    answer = await asyncio.wait_for(reader.read(), 10)
+    writer.close()
+    await writer.wait_closed()
+    return int(answer.split()[1])
+
+
+async def test_a_body_larger_than_the_app_takes_is_refused_at_the_door(installation: Installation) -> None:
+    async with installation.http() as client:
+        answer = await client.post("/graphql", json={"query": "#" + "x" * 1024 * 1024})
+        assert answer.status_code == 413
+        assert "x-request-id" not in answer.headers  # the app was not asked
+
+
+# --- what no client of the app can see, with stand-ins behind nginx --------------------------------------------------
+
+
+Behaviour = Callable[[bytes, asyncio.StreamWriter], Any]
+
+
+@asynccontextmanager
+async def stand_in(behave: Behaviour) -> AsyncIterator[tuple[str, list[bytes]]]:
+    """The address of a server that gives each request's head to `behave`, and all the heads that it was sent."""
+    heads: list[bytes] = []
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while True:
+                head = await reader.readuntil(b"\r\n\r\n")
+                if (length := re.search(rb"(?i)content-length: (\d+)", head)) is not None:
+                    await reader.readexactly(int(length[1]))
+                heads.append(head)
+                await behave(head, writer)
+        except (asyncio.IncompleteReadError, ConnectionError):
+            pass
+        finally:
+            writer.close()
+
+    server = await asyncio.start_server(handle, "127.0.0.1", 0)
+    try:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", heads
+    finally:
+        server.close()
+
+
+async def answer_ok(head: bytes, writer: asyncio.StreamWriter) -> None:
+    writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+    await writer.drain()
+
+
+async def hang_up(head: bytes, writer: asyncio.StreamWriter) -> None:
+    writer.close()
+    raise ConnectionResetError
+
+
+async def begin_a_stream(head: bytes, writer: asyncio.StreamWriter) -> None:
+    writer.write(
+        b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n7\r\ndata: 1\r\n"
+    )
+    await writer.drain()
+    await asyncio.Event().wait()
+
+
+@pytest.mark.parametrize(
+    ("method", "tries"), [("GET", 2), ("HEAD", 2), ("POST", 1), ("PUT", 1), ("DELETE", 1), ("PATCH", 1)]
+)
+async def test_what_a_process_was_sent_and_did_not_answer_is_repeated_only_if_it_reads(
+    start_nginx: StartNginx, method: str, tries: int
+) -> None:
+    async with stand_in(hang_up) as (first, to_first), stand_in(hang_up) as (second, to_second):
+        front = start_nginx(first, second)
+        async with httpx.AsyncClient(base_url=front.url, trust_env=False) as client:
+            answer = await client.request(method, "/api/workstations", content=b"" if tries == 2 else b"{}")
+
+    assert len(to_first) + len(to_second) == tries
+    assert answer.status_code == 503
+    if method != "HEAD":
+        assert answer.json()["errors"][0]["extensions"]["code"] == "UNAVAILABLE"
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+async def test_a_process_that_is_not_there_costs_no_answer(start_nginx: StartNginx, method: str) -> None:
+    async with stand_in(answer_ok) as (there, heads):
+        front = start_nginx(f"http://127.0.0.1:{free_port()}", there)
+        async with httpx.AsyncClient(base_url=front.url, trust_env=False) as client:
+            for _ in range(20):
+                assert (await client.request(method, "/graphql")).status_code == 200
+
+    assert len(heads) == 20
+
+
+async def test_the_app_is_told_who_asks_and_how_and_not_what_the_client_claims(start_nginx: StartNginx) -> None:
+    async with stand_in(answer_ok) as (address, heads):
+        front = start_nginx(address, address)
+        claims = {"X-Forwarded-For": "10.9.8.7", "X-Forwarded-Proto": "https", "X-Forwarded-Host": "elsewhere"}
+        async with httpx.AsyncClient(base_url=front.url, headers=claims, trust_env=False) as client:
+            await client.get("/healthz")
+
+    told = dict(line.lower().split(": ", 1) for line in heads[0].decode().strip().splitlines()[1:])
+    netloc = urlsplit(front.url).netloc
+    assert told["host"] == told["x-forwarded-host"] == netloc
+    assert (told["x-forwarded-for"], told["x-forwarded-proto"]) == ("127.0.0.1", "http")
+    assert "connection" not in told
+
+
+async def test_nothing_but_a_websocket_is_upgraded(start_nginx: StartNginx) -> None:
+    async with stand_in(answer_ok) as (address, heads):
+        front = start_nginx(address, address)
+        async with httpx.AsyncClient(base_url=front.url, trust_env=False) as client:
+            await client.get("/", headers={"Connection": "Upgrade", "Upgrade": "h2c"})
+            await client.get("/", headers={"Connection": "Upgrade", "Upgrade": "WebSocket"})
+
+    plain, upgraded = (head.lower() for head in heads)
+    assert b"upgrade" not in plain
+    assert b"upgrade: websocket\r\nconnection: upgrade\r\n" in upgraded
+
+
+async def test_connections_to_the_app_are_kept(start_nginx: StartNginx) -> None:
+    connections = set()
+
+    async def count(head: bytes, writer: asyncio.StreamWriter) -> None:
+        connections.add(writer)
+        await answer_ok(head, writer)
+
+    async with stand_in(count) as (address, _):
+        front = start_nginx(address, address)
+        for _ in range(10):
+            async with httpx.AsyncClient(base_url=front.url, trust_env=False) as client:
+                await client.get("/healthz")
+
+    assert len(connections) < 10  # a few: nginx has workers
+
+
+async def test_an_event_is_sent_on_before_the_stream_ends(start_nginx: StartNginx) -> None:
+    async with stand_in(begin_a_stream) as (address, _):
+        front = start_nginx(address, address)
+        headers = {"Accept": "text/event-stream"}
+        async with (
+            httpx.AsyncClient(base_url=front.url, headers=headers, trust_env=False, timeout=10) as client,
+            client.stream("POST", "/graphql", json={}) as stream,
+        ):
+            assert await anext(stream.aiter_bytes()) == b"data: 1"

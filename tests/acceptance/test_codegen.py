@@ -1,0 +1,80 @@
+"""A TypeScript client generated from the committed schema: it compiles, it is exhaustive, and it works."""
+
+import shutil
+
+import graphql
+import pytest
+
+from tests.acceptance.conftest import Server
+from tests.clients import npm
+from tests.clients.npm import HERE, run
+
+pytestmark = pytest.mark.conformance
+
+GENERATED = HERE / "generated"
+BIN = HERE / "node_modules" / ".bin"
+
+TOUR = """\
+floor: 四楼, 0 of 0
+people: admin sees E0001
+followed: CHANGES []
+counted: 0
+create: T-1 is AVAILABLE, version 1
+followed: CHANGES [T-1]
+counted: 1
+create again: NameTaken
+update: T-1 is AVAILABLE, version 2
+update late: allowed: -; current version: 2
+assign: T-1 is OCCUPIED, version 3
+release: T-1 is AVAILABLE, version 4
+set status: T-1 is MAINTENANCE, version 5
+set status wrongly: allowed: AVAILABLE; current version: -
+page: T-1 of 1
+delete: true
+delete again: NotFound
+"""
+
+
+@pytest.fixture(scope="session")
+def node() -> str:
+    return npm.node()
+
+
+@pytest.fixture(scope="module")
+def generated(node: str) -> None:
+    """The client, generated anew."""
+    shutil.rmtree(GENERATED, ignore_errors=True)
+    run(node, str(BIN / "graphql-codegen"), "--config", "codegen.yml")
+
+
+def test_every_mutation_and_subscription_is_among_the_operations() -> None:
+    schema = graphql.build_schema((HERE.parents[1] / "schema.graphql").read_text())
+    assert schema.mutation_type is not None
+    assert schema.subscription_type is not None
+    operations = graphql.parse("".join(file.read_text() for file in (HERE / "operations").glob("*.graphql")))
+    used = {
+        selection.name.value
+        for operation in operations.definitions
+        if isinstance(operation, graphql.OperationDefinitionNode)
+        for selection in operation.selection_set.selections
+        if isinstance(selection, graphql.FieldNode)
+    }
+    assert {*schema.mutation_type.fields, *schema.subscription_type.fields} - used == set()
+
+
+@pytest.mark.usefixtures("generated")
+def test_the_generated_client_compiles_with_switches_over_every_union(node: str) -> None:
+    run(node, str(BIN / "tsc"), "--noEmit", "--strict")
+
+
+@pytest.mark.usefixtures("generated", "office")
+def test_the_generated_client_runs_every_operation_on_a_live_server(node: str, server: Server) -> None:
+    run(node, str(BIN / "tsc"))
+    told = run(node, "generated/js/src/tour.js", f"{server.url}/graphql", server.token("admin"))
+    assert told == TOUR
+
+
+def test_the_lock_file_names_no_registry() -> None:
+    assert "http" not in "".join(
+        line for line in (HERE / "package-lock.json").read_text().splitlines() if '"resolved"' in line
+    )

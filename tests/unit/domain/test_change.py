@@ -1,0 +1,233 @@
+"""What a viewer is told of a change, and how changes become one or are taken back."""
+
+from dataclasses import replace
+from itertools import product
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from graphql_app.domain.change import Change, Kind, Merged, add, merge, rewind, tell
+from graphql_app.domain.filters import WorkstationFilter
+from graphql_app.domain.workstation import Place, Status, Workstation
+from tests.examples import ADA, THEN, WEI, change, occupied, view, workstation
+
+FREE = WorkstationFilter(statuses=frozenset({Status.AVAILABLE}))
+INSIDE, ALSO_INSIDE = workstation(), workstation(notes="the lamp is new")
+OUTSIDE, ALSO_OUTSIDE = occupied(), occupied(notes="the lamp is new")
+NOTHING: list[object] = []
+
+# Before, after -> the states that are told, the ids that are removed.
+TOLD: list[tuple[Workstation | None, Workstation | None, list[Workstation], list[int]]] = [
+    (None, INSIDE, [INSIDE], []),
+    (None, OUTSIDE, [], []),
+    (INSIDE, ALSO_INSIDE, [ALSO_INSIDE], []),
+    (INSIDE, OUTSIDE, [], [1]),
+    (INSIDE, None, [], [1]),
+    (OUTSIDE, INSIDE, [INSIDE], []),
+    (OUTSIDE, ALSO_OUTSIDE, [], []),
+    (OUTSIDE, None, [], []),
+    (None, None, [], []),
+]
+
+
+@pytest.mark.parametrize(("before", "after", "states", "removed"), TOLD)
+def test_a_state_is_told_if_it_matches_and_a_removal_if_only_what_was_before_did(
+    before: Workstation | None, after: Workstation | None, states: list[Workstation], removed: list[int]
+) -> None:
+    batch = tell({1: Merged(before, after, 1)}, FREE, view("admin"), 7)
+
+    assert (batch.kind, batch.revision, batch.workstations, batch.removed) == (Kind.CHANGES, 7, states, removed)
+
+
+@pytest.mark.parametrize("role", ["visitor", "hr", "operator"])
+def test_a_move_is_not_told_to_who_does_not_see_coordinates(role: str) -> None:
+    moved = {1: Merged(INSIDE, replace(INSIDE, x_position=99.0, version=2), 1)}
+
+    batch = tell(moved, WorkstationFilter(), view(role), 1)
+
+    assert (batch.workstations, batch.removed) == (NOTHING, NOTHING)
+
+
+@pytest.mark.parametrize("role", ["employee", "facilities", "admin"])
+def test_a_move_is_told_to_who_sees_coordinates(role: str) -> None:
+    moved = {1: Merged(INSIDE, replace(INSIDE, x_position=99.0), 1)}
+
+    assert [w.x_position for w in tell(moved, WorkstationFilter(), view(role), 1).workstations] == [99.0]
+
+
+@pytest.mark.parametrize("role", ["visitor", "employee", "facilities", "operator"])
+def test_a_new_employee_number_is_not_told_to_who_does_not_see_it(role: str) -> None:
+    after = occupied(replace(ADA, employee_number="E-2002"))
+
+    assert tell({1: Merged(occupied(ADA), after, 1)}, WorkstationFilter(), view(role), 1).workstations == NOTHING
+
+
+def test_a_new_version_alone_is_told_to_nobody() -> None:
+    assert (
+        tell({1: Merged(INSIDE, replace(INSIDE, version=2), 1)}, WorkstationFilter(), view("admin"), 1).workstations
+        == []
+    )
+
+
+def test_what_came_into_the_filter_is_told_even_if_it_looks_the_same() -> None:
+    # Found by its coordinates, which this view may not see: it has to know that it is there now.
+    near = WorkstationFilter(x_max=50)
+
+    batch = tell({1: Merged(replace(INSIDE, x_position=99.0), INSIDE, 1)}, near, view("visitor"), 1)
+
+    assert [w.id for w in batch.workstations] == [1]
+
+
+def test_what_is_told_is_redacted() -> None:
+    batch = tell({1: Merged(None, occupied(), 1)}, WorkstationFilter(), view("visitor"), 1)
+
+    assert [(w.x_position, w.employee_id, w.version) for w in batch.workstations] == [(None, None, None)]
+    assert [w.employee and w.employee.employee_number for w in batch.workstations] == [None]
+
+
+@pytest.mark.parametrize(("changes", "merged"), [(1, False), (2, True), (3, True)])
+def test_merged_says_whether_several_states_became_one(changes: int, merged: bool) -> None:
+    told = {1: Merged(INSIDE, ALSO_INSIDE, changes)}
+
+    assert tell(told, WorkstationFilter(), view("admin"), 1).merged is merged
+
+
+def test_what_is_not_told_does_not_count_as_merged() -> None:
+    hidden = {1: Merged(OUTSIDE, ALSO_OUTSIDE, 5), 2: Merged(None, workstation(id=2), 1)}
+
+    batch = tell(hidden, FREE, view("admin"), 1)
+
+    assert [w.id for w in batch.workstations] == [2]
+    assert batch.merged is False
+
+
+def test_a_workstation_that_came_and_went_is_not_told_at_all() -> None:
+    batch = tell(merge([change(None, INSIDE), change(INSIDE, None)]), WorkstationFilter(), view("admin"), 2)
+
+    assert (batch.workstations, batch.removed, batch.merged) == (NOTHING, NOTHING, False)
+
+
+def test_a_change_that_was_taken_back_is_not_told() -> None:
+    there_and_back = merge([change(INSIDE, OUTSIDE), change(OUTSIDE, replace(INSIDE, version=3))])
+
+    assert tell(there_and_back, WorkstationFilter(), view("admin"), 2).workstations == []
+
+
+def test_a_batch_carries_when_its_oldest_change_was_made() -> None:
+    assert tell({}, WorkstationFilter(), view("visitor"), 3, THEN).logged_at == THEN
+
+
+def test_a_move_from_floor_to_floor_is_noticed_on_both() -> None:
+    moved = change(workstation(floor_number=1), workstation(floor_number=2))
+
+    assert moved.places() == {Place("HQ", 1), Place("HQ", 2)}
+
+
+def test_a_workstation_that_stands_nowhere_is_noticed_on_no_floor() -> None:
+    assert change(None, workstation(building=None, floor_number=None)).places() == {None}
+
+
+def test_the_first_before_and_the_last_after_are_kept() -> None:
+    states = [occupied(ADA), occupied(WEI), workstation()]
+
+    merged = merge([change(INSIDE, states[0]), change(states[0], states[1]), change(states[1], states[2])])
+
+    assert merged == {1: Merged(INSIDE, states[2], 3)}
+
+
+def test_adding_to_what_was_merged_is_the_same_as_merging_all() -> None:
+    changes = [change(None, INSIDE), change(None, workstation(id=2)), change(INSIDE, OUTSIDE)]
+    merged = merge(changes[:2])
+    add(merged, changes[2])
+
+    assert merged == merge(changes)
+    assert list(merged) == [1, 2]
+
+
+# --- as properties: any history of a few desks -----------------------------------------------------------------------
+
+State = dict[int, Workstation]
+
+
+@st.composite
+def histories(draw: st.DrawFn) -> tuple[State, list[Change], State]:
+    """A state, what happened to it, and what it became."""
+    state: State = {id: workstation(id=id) for id in draw(st.frozensets(st.integers(1, 4)))}
+    first, changes = dict(state), []
+    for number, (id, status, x) in enumerate(
+        draw(st.lists(st.tuples(st.integers(1, 4), st.none() | st.sampled_from(Status), st.floats(0, 9))))
+    ):
+        before = state.get(id)
+        after = None if status is None else workstation(id=id, status=status, x_position=x, version=number)
+        if before is None and after is None:
+            continue
+        changes.append(change(before, after, number + 1))
+        if after is None:
+            del state[id]
+        else:
+            state[id] = after
+    return first, changes, state
+
+
+@given(histories())
+def test_rewinding_all_changes_gives_exactly_the_state_before_them(history: tuple[State, list[Change], State]) -> None:
+    first, changes, last = history
+
+    rewound = rewind(last.values(), changes)
+
+    assert rewound == [first[id] for id in sorted(first)]
+    assert [w.version for w in rewound] == [first[id].version for id in sorted(first)]
+
+
+@given(histories(), st.data())
+def test_rewinding_the_unnumbered_changes_gives_the_state_at_the_head(
+    history: tuple[State, list[Change], State], data: st.DataObject
+) -> None:
+    first, changes, last = history
+    numbered = data.draw(st.integers(0, len(changes)))
+    at_head = dict(first)
+    for one in changes[:numbered]:
+        at_head.pop(one.workstation_id, None)
+        if one.after is not None:
+            at_head[one.workstation_id] = one.after
+
+    assert rewind(last.values(), changes[numbered:]) == [at_head[id] for id in sorted(at_head)]
+
+
+@given(histories(), st.sampled_from(["visitor", "employee", "admin"]))
+def test_a_follower_who_applies_what_it_is_told_sees_what_a_snapshot_would_show(
+    history: tuple[State, list[Change], State], role: str
+) -> None:
+    first, changes, last = history
+    shown = {
+        w.id: w for w in tell({id: Merged(None, w, 1) for id, w in first.items()}, FREE, view(role), 0).workstations
+    }
+
+    batch = tell(merge(changes), FREE, view(role), 1)
+    for w in batch.workstations:
+        shown[w.id] = w
+    for id in batch.removed:
+        del shown[id]
+
+    expected = tell({id: Merged(None, w, 1) for id, w in last.items()}, FREE, view(role), 1).workstations
+    assert sorted(shown.values(), key=lambda w: w.id) == sorted(expected, key=lambda w: w.id)
+
+
+@given(histories(), st.data())
+def test_what_is_merged_in_parts_says_the_same_as_what_is_merged_at_once(
+    history: tuple[State, list[Change], State], data: st.DataObject
+) -> None:
+    _, changes, _ = history
+    merged = merge(changes[: data.draw(st.integers(0, len(changes)))])
+    for one in changes[sum(part.changes for part in merged.values()) :]:
+        add(merged, one)
+
+    assert merged == merge(changes)
+
+
+@pytest.mark.parametrize(("was", "now"), list(product([None, INSIDE, OUTSIDE], repeat=2)))
+def test_no_workstation_is_both_told_and_removed(was: Workstation | None, now: Workstation | None) -> None:
+    batch = tell({1: Merged(was, now, 1)}, FREE, view("visitor"), 1)
+
+    assert not {w.id for w in batch.workstations} & set(batch.removed)

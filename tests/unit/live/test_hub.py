@@ -1,0 +1,234 @@
+"""Who is given a change, and what is remembered of it."""
+
+import asyncio
+from uuid import UUID
+
+import pytest
+
+from graphql_app.domain.change import Change, Head
+from graphql_app.domain.workstation import Place, Workstation
+from graphql_app.live.hub import Hub
+from graphql_app.live.mailbox import Lost, Mailbox
+from tests.clock import settle
+from tests.examples import change, workstation
+
+EPOCH = UUID(int=7)
+FIRST, SECOND = Place("HQ", 1), Place("HQ", 2)
+
+
+def head(revision: int, epoch: UUID = EPOCH) -> Head:
+    return Head(epoch, revision)
+
+
+def on(place: Place | None, id: int = 1) -> Workstation:
+    return workstation(id=id, building=place and place.building, floor_number=place and place.number)
+
+
+def hub_at(revision: int, recent: int = 100) -> Hub:
+    hub = Hub(recent)
+    hub.restart(head(revision))
+    return hub
+
+
+def deliver(hub: Hub, *changes: Change) -> None:
+    hub.deliver(changes, head(changes[-1].revision))
+
+
+def taken(mailbox: Mailbox) -> list[int]:
+    return [] if mailbox.is_empty else list(mailbox.take().merged)
+
+
+def test_a_mailbox_of_a_floor_is_given_the_changes_of_that_floor_alone() -> None:
+    hub = hub_at(0)
+    here, there = hub.open(FIRST, 0, 50), hub.open(SECOND, 0, 50)
+
+    deliver(hub, change(None, on(FIRST, 5), 1))
+
+    assert (taken(here), taken(there)) == ([5], [])
+
+
+def test_a_mailbox_of_all_floors_is_given_every_change() -> None:
+    hub = hub_at(0)
+    anywhere = hub.open(None, 0, 50)
+
+    deliver(hub, change(None, on(FIRST, 5), 1), change(None, on(None, 6), 2))
+
+    assert taken(anywhere) == [5, 6]
+
+
+def test_a_move_from_floor_to_floor_is_given_to_both() -> None:
+    hub = hub_at(0)
+    mailboxes = [hub.open(FIRST, 0, 50), hub.open(SECOND, 0, 50), hub.open(None, 0, 50)]
+
+    deliver(hub, change(on(FIRST, 5), on(SECOND, 5), 1))
+
+    assert [taken(mailbox) for mailbox in mailboxes] == [[5], [5], [5]]
+
+
+def test_a_change_within_a_floor_is_given_once() -> None:
+    hub = hub_at(0)
+    here = hub.open(FIRST, 0, 50)
+
+    deliver(hub, change(on(FIRST), on(FIRST), 1))
+
+    assert here.take().merged[1].changes == 1
+    assert here.is_empty
+
+
+def test_a_closed_mailbox_is_given_nothing_more() -> None:
+    hub = hub_at(0)
+    here, other, anywhere = hub.open(FIRST, 0, 50), hub.open(FIRST, 0, 50), hub.open(None, 0, 50)
+    hub.close(FIRST, here)
+    hub.close(None, anywhere)
+
+    deliver(hub, change(None, on(FIRST, 5), 1))
+
+    assert (taken(here), taken(other), taken(anywhere)) == ([], [5], [])
+
+
+def test_nothing_is_kept_of_a_floor_that_nobody_follows_any_more() -> None:
+    hub = hub_at(0)
+    for _ in range(3):
+        hub.close(FIRST, hub.open(FIRST, 0, 50))
+
+    assert not hub._by_place
+
+
+def test_what_a_mailbox_is_given_carries_the_revision_it_is_up_to() -> None:
+    hub = hub_at(0)
+    here = hub.open(FIRST, 0, 50)
+
+    deliver(hub, change(None, on(FIRST, 5), 1), change(None, on(SECOND, 6), 2), change(None, on(FIRST, 7), 3))
+
+    assert here.take().revision == 3
+
+
+# --- the changes in memory -------------------------------------------------------------------------------------------
+
+
+def changes(*revisions: int) -> list[Change]:
+    return [change(None, on(FIRST, revision), revision) for revision in revisions]
+
+
+def test_the_changes_since_a_revision_are_given_in_order() -> None:
+    hub = hub_at(0)
+    deliver(hub, *changes(1, 2, 3, 4, 5))
+
+    assert hub.since(2, 4) == changes(3, 4)
+
+
+def test_nothing_has_happened_since_the_head() -> None:
+    hub = hub_at(0)
+    deliver(hub, *changes(1, 2))
+
+    assert hub.since(2, 2) == []
+
+
+def test_a_revision_before_this_process_began_is_not_in_memory() -> None:
+    hub = hub_at(10)
+    deliver(hub, *changes(11, 12))
+
+    assert hub.since(9, 12) is None
+    assert hub.since(10, 12) == changes(11, 12)
+
+
+def test_a_revision_that_was_pushed_out_of_memory_is_not_there_any_more() -> None:
+    hub = hub_at(0, recent=3)
+    deliver(hub, *changes(1, 2, 3, 4, 5))
+
+    assert hub.since(1, 5) is None
+    assert hub.since(2, 5) == changes(3, 4, 5)
+
+
+def test_memory_that_is_exactly_full_still_reaches_back_to_the_beginning() -> None:
+    hub = hub_at(0, recent=3)
+    deliver(hub, *changes(1, 2, 3))
+
+    assert hub.since(0, 3) == changes(1, 2, 3)
+
+
+def test_revisions_of_other_things_than_workstations_leave_no_gap() -> None:
+    hub = hub_at(0)
+    hub.deliver(changes(1, 4), head(6))
+
+    assert hub.since(0, 6) == changes(1, 4)
+    assert hub.since(4, 6) == []
+
+
+def test_another_history_is_remembered_from_its_own_beginning() -> None:
+    hub = hub_at(0)
+    deliver(hub, *changes(1, 2, 3))
+
+    hub.restart(head(2, UUID(int=8)))
+
+    assert hub.head == Head(UUID(int=8), 2)
+    assert hub.since(1, 2) is None
+    assert hub.since(2, 2) == []
+
+
+@pytest.mark.parametrize("place", [FIRST, None])
+async def test_a_restart_is_a_loss_to_everybody_who_listens(place: Place | None) -> None:
+    hub = hub_at(0)
+    mailbox = hub.open(place, 0, 50)
+
+    hub.restart(head(9))
+
+    with pytest.raises(Lost):
+        await mailbox.ready()
+
+
+# --- waiting for a revision ------------------------------------------------------------------------------------------
+
+
+async def test_a_revision_that_is_reached_is_not_waited_for() -> None:
+    assert await hub_at(5).reached(5) == head(5)
+
+
+async def test_who_waits_for_a_revision_is_woken_when_it_is_delivered_and_not_before() -> None:
+    hub = hub_at(0)
+    task = asyncio.create_task(hub.reached(2))
+    deliver(hub, *changes(1))
+    await settle()
+    early = task.done()
+
+    deliver(hub, *changes(2, 3))
+
+    assert not early
+    assert await task == head(3)
+
+
+async def test_who_waits_for_the_first_head_is_woken_by_it() -> None:
+    hub = Hub(10)
+    task = asyncio.create_task(hub.reached(0))
+    await settle()
+    early = task.done()
+
+    hub.restart(head(4))
+
+    assert not early
+    assert await task == head(4)
+
+
+async def test_who_gives_up_waiting_is_forgotten() -> None:
+    hub = hub_at(0)
+    task = asyncio.create_task(hub.reached(1))
+    await settle()
+    task.cancel()
+    await settle()
+
+    deliver(hub, *changes(1))
+
+    assert task.cancelled()
+    assert not hub._arrivals
+
+
+async def test_everybody_who_waits_for_what_arrived_is_woken() -> None:
+    hub = hub_at(0)
+    tasks = [asyncio.create_task(hub.reached(revision)) for revision in (1, 2, 3)]
+    await settle()
+
+    deliver(hub, *changes(1, 2))
+    await settle()
+
+    assert [task.done() for task in tasks] == [True, True, False]
+    tasks[2].cancel()
