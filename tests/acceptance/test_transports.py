@@ -1,0 +1,158 @@
+"""One cursor on every transport: WebSocket, long-poll, server-sent events."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import asyncpg
+import httpx
+import pytest
+from websockets.asyncio.client import connect
+
+from tests.acceptance.conftest import Server, StartServer
+
+CHANGES = """subscription ($after: Cursor) {
+  workstationChanges(filter: {building: "总部A座", floorNumber: 3}, after: $after) {
+    kind cursor removed merged complete workstations { id name version notes }
+  }
+}"""
+PLACE = {"building": "总部A座", "floor": 3}
+
+
+class Map:
+    """A client's floor map, and every version that it was told of."""
+
+    def __init__(self) -> None:
+        self.cursor: str | None = None
+        self.rows: dict[str, dict[str, Any]] = {}
+        self.versions: list[tuple[str, int]] = []
+        self.kinds: list[str] = []
+
+    def take(self, feed: dict[str, Any]) -> None:
+        self.kinds.append(feed["kind"])
+        for row in feed["workstations"]:
+            assert feed["kind"] == "SNAPSHOT" or row["version"] > self.rows[row["id"]]["version"], (
+                "twice, or out of order"
+            )
+            self.rows[row["id"]] = row
+            self.versions.append((row["id"], row["version"]))
+        self.cursor = feed["cursor"]
+
+
+@asynccontextmanager
+async def by_socket(
+    server: Server, after: str | None, role: str = "admin"
+) -> AsyncIterator[AsyncIterator[dict[str, Any]]]:
+    async with connect(server.ws_url, subprotocols=["graphql-transport-ws"]) as socket:  # type: ignore[list-item]
+        await socket.send(
+            json.dumps({"type": "connection_init", "payload": {"authorization": f"Bearer {server.token(role)}"}})
+        )
+        assert json.loads(await socket.recv())["type"] == "connection_ack"
+        payload = {"query": CHANGES, "variables": {"after": after}}
+        await socket.send(json.dumps({"id": "1", "type": "subscribe", "payload": payload}))
+
+        async def feeds() -> AsyncIterator[dict[str, Any]]:
+            async for text in socket:
+                message = json.loads(text)
+                assert message["type"] == "next", message
+                yield message["payload"]["data"]["workstationChanges"]
+
+        yield feeds()
+
+
+@asynccontextmanager
+async def by_events(server: Server, after: str | None) -> AsyncIterator[AsyncIterator[dict[str, Any]]]:
+    headers = server.headers() | {"Accept": "text/event-stream"} | ({"Last-Event-ID": after} if after else {})
+    async with (
+        httpx.AsyncClient(timeout=20) as client,
+        client.stream("GET", f"{server.url}/api/changes", params=PLACE, headers=headers) as answer,
+    ):
+        assert answer.headers["content-type"].startswith("text/event-stream")
+
+        async def feeds() -> AsyncIterator[dict[str, Any]]:
+            async for line in answer.aiter_lines():
+                if line.startswith("data: "):
+                    yield json.loads(line.removeprefix("data: "))
+
+        yield feeds()
+
+
+async def by_poll(server: Server, after: str | None, wait: float = 5) -> dict[str, Any]:
+    params: dict[str, Any] = {**PLACE, "wait": wait} | ({"after": after} if after else {})
+    async with httpx.AsyncClient(timeout=30) as client:
+        answer = await client.get(f"{server.url}/api/changes", params=params, headers=server.headers())
+    assert answer.status_code == 200, answer.text
+    feed: dict[str, Any] = answer.json()
+    return feed
+
+
+async def write(url: str, changes: int) -> None:
+    """So many single-row commits, over 20 workstations of the floor."""
+    connection = await asyncpg.connect(url)
+    for i in range(changes):
+        await connection.execute("UPDATE workstations SET notes = $1 WHERE name = $2", str(i), f"A3-{1 + i % 20}")
+        await asyncio.sleep(0.002)
+    await connection.close()
+
+
+async def truth(url: str) -> dict[str, tuple[int, str | None]]:
+    connection = await asyncpg.connect(url)
+    rows = await connection.fetch("SELECT name, version, notes FROM workstations WHERE building = '总部A座'")
+    await connection.close()
+    return {row["name"]: (row["version"], row["notes"]) for row in rows}
+
+
+@pytest.mark.usefixtures("office")
+async def test_a_client_that_changes_its_transport_in_a_burst_loses_nothing(
+    start_server: StartServer, database_url: str
+) -> None:
+    server = start_server(GRAPHQL_APP_BATCH_WINDOW_MS="20")
+    seen = Map()
+    async with by_socket(server, None) as feeds:
+        seen.take(await anext(feeds))
+        writing = asyncio.create_task(write(database_url, 600))
+        for _ in range(5):
+            seen.take(await anext(feeds))
+    for _ in range(5):
+        seen.take(await by_poll(server, seen.cursor))
+    async with by_events(server, seen.cursor) as feeds:
+        for _ in range(5):
+            seen.take(await anext(feeds))
+    async with by_socket(server, seen.cursor) as feeds:
+        async with asyncio.timeout(30):
+            while not writing.done() or {row["name"]: row["version"] for row in seen.rows.values()} != {
+                name: version for name, (version, _) in (await truth(database_url)).items()
+            }:
+                seen.take(await anext(feeds))
+    assert {row["name"]: (row["version"], row["notes"]) for row in seen.rows.values()} == await truth(database_url)
+    assert len(seen.versions) == len(set(seen.versions)), "nothing twice"
+    assert set(seen.kinds[1:]) <= {"CHANGES", "PROGRESS"}
+
+
+@pytest.mark.usefixtures("office")
+async def test_a_long_poll_without_news_answers_empty_with_a_cursor_that_goes_on(
+    server: Server, database_url: str
+) -> None:
+    first = await by_poll(server, None)
+    assert (first["kind"], len(first["workstations"])) == ("SNAPSHOT", 100)
+    second = await by_poll(server, first["cursor"], wait=0.2)
+    assert (second["kind"], second["workstations"], second["removed"]) == ("CHANGES", [], [])
+    waiting = asyncio.create_task(by_poll(server, second["cursor"], wait=20))
+    await asyncio.sleep(0.3)
+    await write(database_url, 1)
+    news = await asyncio.wait_for(waiting, 3)
+    assert [row["name"] for row in news["workstations"]] == ["A3-1"]
+
+
+@pytest.mark.usefixtures("office")
+async def test_a_cursor_of_another_role_gets_a_resync_on_every_transport(server: Server) -> None:
+    async with by_socket(server, None, role="visitor") as feeds:
+        cursor = (await anext(feeds))["cursor"]
+    assert (await by_poll(server, cursor))["kind"] == "RESYNC"
+    async with by_events(server, cursor) as feeds:
+        assert (await anext(feeds))["kind"] == "RESYNC"
+    async with by_socket(server, cursor) as feeds:
+        resync = await anext(feeds)
+        assert (resync["kind"], len(resync["workstations"])) == ("RESYNC", 100)
