@@ -30,8 +30,10 @@ from graphql_app.ops.health import Health
 from graphql_app.services.arrange import Arrange
 from graphql_app.services.browse import Browse
 from graphql_app.services.cursors import FeedCursors, PageCursors
-from graphql_app.services.follow import Follow, Limits
+from graphql_app.services.follow import Follow
+from graphql_app.services.history import History
 from graphql_app.services.identify import Identify
+from graphql_app.services.streams import Limits
 from graphql_app.settings import Settings, SettingsError, read
 from graphql_app.store import broadcast
 from graphql_app.store.database import Database
@@ -96,18 +98,18 @@ async def running(settings: Settings) -> AsyncIterator[Parts]:
             task = asyncio.create_task(loop, name=name)
             stack.push_async_callback(_end, task)
 
+        history = History(database, hub, catch_up_most=settings.catch_up_most)
         limits = Limits(
             batch_window_seconds=settings.batch_window_ms / 1000,
             batch_changes=settings.batch_changes,
             progress_seconds=settings.progress_seconds,
             snapshot_part=settings.snapshot_part,
-            catch_up_most=settings.catch_up_most,
         )
         services = Services(
             identify=identify(settings),
             browse=Browse(database, PageCursors(secret), page_most=settings.page_most),
             arrange=Arrange(database),
-            follow=Follow(database, hub, FeedCursors(secret), limits),
+            follow=Follow(database, history, FeedCursors(secret), limits),
         )
         execution = Execution(build(), seconds=settings.operation_seconds)
         documents = Documents(

@@ -12,7 +12,8 @@ from graphql_app.graph.schema import Execution, shared_viewer
 from graphql_app.graph.sources import Source
 from graphql_app.live.mailbox import Lost
 from graphql_app.observe import ChangesDelivered, note
-from graphql_app.services.follow import AFTER_LOSS, Start, Stream
+from graphql_app.services.history import Start
+from graphql_app.services.streams import AFTER_LOSS, Stream
 
 
 class Subscriber(Protocol):

@@ -4,7 +4,8 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Any
 
-from graphql_app.services.follow import Start, alone
+from graphql_app.services.history import Start
+from graphql_app.services.streams import alone
 
 
 @dataclass(frozen=True, slots=True)

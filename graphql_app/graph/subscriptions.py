@@ -12,7 +12,8 @@ from graphql_app.graph.context import AppInfo
 from graphql_app.graph.inputs import FilterInput, filter_of
 from graphql_app.graph.sources import Source
 from graphql_app.graph.types import Cursor, FloorStatus, WorkstationFeed
-from graphql_app.services.follow import Changes, FloorStatuses, Start
+from graphql_app.services.history import Start
+from graphql_app.services.streams import Changes, FloorStatuses
 
 
 @strawberry.type(description="What can be followed.")

@@ -144,8 +144,8 @@ class Raw:
         token = token or self._server.token("admin")
         await self.say({"type": "connection_init", "payload": {"authorization": f"Bearer {token}"}})
 
-    async def subscribe(self, id: str = "1") -> None:
-        await self.say({"id": id, "type": "subscribe", "payload": {"query": FOLLOW}})
+    async def subscribe(self, id: str = "mine", query: str = FOLLOW) -> None:
+        await self.say({"id": id, "type": "subscribe", "payload": {"query": query}})
 
     async def hear(self) -> dict[str, Any]:
         async with asyncio.timeout(WAIT_SECONDS):
@@ -240,9 +240,38 @@ async def test_an_id_is_free_again_once_it_is_completed(server: Server) -> None:
     async with raw(server) as socket:
         await acknowledged(socket)
         for _ in range(2):
-            await socket.subscribe("mine")
+            await socket.subscribe()
             assert (await socket.hear())["type"] == "next"
             await socket.say({"id": "mine", "type": "complete"})
+
+
+async def test_a_socket_carries_as_many_operations_as_it_may_and_refuses_only_those_above(server: Server) -> None:
+    async with raw(server) as socket:
+        await acknowledged(socket)
+        for number in range(103):
+            await socket.subscribe(str(number))
+        told = [await socket.hear() for _ in range(103)]
+    assert sorted(message["id"] for message in told if message["type"] == "error") == ["100", "101", "102"]
+
+
+async def test_two_documents_that_differ_only_in_a_default_are_each_answered_by_their_own(server: Server) -> None:
+    document = "subscription ($is: Boolean! = %s) { workstationChanges { kind removed @include(if: $is) } }"
+    async with raw(server) as socket:
+        await acknowledged(socket)
+        answers = {}
+        for default in ("true", "false"):
+            await socket.subscribe(default, document % default)
+            answers[default] = (await socket.hear())["payload"]["data"]["workstationChanges"]
+    assert answers == {"true": {"kind": "SNAPSHOT", "removed": []}, "false": {"kind": "SNAPSHOT"}}
+
+
+async def test_a_token_in_the_header_of_the_upgrade_serves_as_well(server: Server) -> None:
+    async with connect(
+        server.ws_url, subprotocols=[TRANSPORT_WS], additional_headers=server.headers("visitor")
+    ) as plain:
+        socket = Raw(plain, server)
+        await socket.say({"type": "connection_init"})
+        assert await socket.hear() == {"type": "connection_ack"}
 
 
 async def test_a_ping_is_answered_with_its_payload_even_before_the_acknowledgement(server: Server) -> None:

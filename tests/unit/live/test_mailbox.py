@@ -142,7 +142,7 @@ async def test_changes_within_one_window_become_one_part_with_each_workstation_o
 
     assert part.merged == {
         1: Merged(changes[0].before, changes[2].after, 2),
-        2: Merged(*changes[1].__getstate__()[3:], 1),
+        2: Merged(changes[1].before, changes[1].after, 1),
     }
     assert (part.revision, part.logged_at) == (3, changes[0].logged_at)
     assert mailbox.is_empty

@@ -1,0 +1,78 @@
+"""What happened in the office: from memory, from the log, or as a snapshot."""
+
+import asyncio
+from dataclasses import dataclass
+
+from graphql_app.domain.change import Change, Head, rewind
+from graphql_app.domain.errors import Unavailable
+from graphql_app.domain.filters import WorkstationFilter
+from graphql_app.domain.workstation import Workstation
+from graphql_app.live.hub import Hub
+from graphql_app.store import outbox, queries
+from graphql_app.store.database import Database
+
+CATCH_UP_SECONDS = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Where one subscriber begins: at a revision, with a snapshot, or (given a reason) with a RESYNC."""
+
+    revision: int | None = None
+    snapshot: bool = True
+    resync: str | None = None
+
+
+class History:
+    """Not redacted: for services alone."""
+
+    def __init__(self, database: Database, hub: Hub, *, catch_up_most: int) -> None:
+        self._database = database
+        self._catch_up_most = catch_up_most
+        self.hub = hub
+
+    @property
+    def head(self) -> Head:
+        """How far this process has come. Wait for reached() first."""
+        head = self.hub.head
+        assert head is not None
+        return head
+
+    async def reached(self, revision: int) -> Head:
+        """Waits until this process has come so far. Raises Unavailable when it takes too long."""
+        try:
+            async with asyncio.timeout(CATCH_UP_SECONDS):
+                return await self.hub.reached(revision)
+        except TimeoutError as error:
+            raise Unavailable("The change feed is behind; try again.") from error
+
+    async def resume(self, head: Head) -> Start:
+        async with self._database.reading() as connection:
+            now = await outbox.head(connection)
+            if head.epoch != now.epoch or head.revision > now.revision:
+                return Start(resync="the cursor belongs to another history")
+            if head.revision < await outbox.kept_from(connection):
+                return Start(resync="the cursor is older than the change log")
+        return Start(revision=head.revision)
+
+    async def snapshot(self, matching: WorkstationFilter) -> tuple[Head, list[Workstation]]:
+        """Rows and head as of one and the same moment, not redacted yet."""
+        async with self._database.snapshot() as connection:
+            head = await outbox.head(connection)
+            found = await queries.matching_workstations(connection, matching)
+            waiting = await outbox.unnumbered(connection)
+        if waiting:
+            found = [w for w in rewind(found, waiting) if matching.matches(w)]
+        return head, found
+
+    async def changes_between(self, after: int, last: int) -> list[Change] | None:
+        """From memory, else from the log; None when there are too many to be worth it."""
+        recent = self.hub.since(after, last)
+        if recent is not None:
+            return recent
+        if last - after > self._catch_up_most:
+            return None
+        async with self._database.reading() as connection:
+            if after < await outbox.kept_from(connection):
+                return None
+            return await outbox.changes_between(connection, after, last)

@@ -1,0 +1,255 @@
+"""Live streams: each shows one filter or floor to one view, and can be shared by all who follow the same."""
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator, Hashable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+from graphql_app.domain.access import View, redact
+from graphql_app.domain.change import Batch, Head, Kind, merge, tell
+from graphql_app.domain.filters import WorkstationFilter
+from graphql_app.domain.workstation import Counts, Place, Status
+from graphql_app.live.mailbox import Lost, Mailbox
+from graphql_app.observe import Resynced, note
+from graphql_app.services.cursors import FeedCursors
+from graphql_app.services.history import History, Start
+
+FLOOR_STATUS_SECONDS = 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    batch_window_seconds: float
+    batch_changes: int
+    progress_seconds: float
+    snapshot_part: int
+
+
+class Stream(Protocol):
+    """What a cohort follows: services/follow.Changes and its like."""
+
+    key: Hashable
+    view: View
+
+    def opened(self) -> AbstractAsyncContextManager[Any]: ...
+
+    async def next(self) -> Any: ...
+
+    def level(self, start: Start, *, alone: bool = False) -> AsyncIterator[Any]: ...
+
+    def after(self, event: Any) -> Start: ...
+
+
+AFTER_LOSS = Start(resync="the history that was followed has ended")
+
+
+async def alone(stream: Stream, start: Start) -> AsyncIterator[Any]:
+    """Everything that a stream has for one subscriber that shares it with nobody."""
+    while True:
+        async with stream.opened():
+            async for event in stream.level(start, alone=True):
+                yield event
+            try:
+                while True:
+                    yield await stream.next()
+            except Lost:
+                start = AFTER_LOSS
+
+
+class Changes:
+    """The live stream of one filter and view. Open it, bring each subscriber level, then share what it yields."""
+
+    def __init__(
+        self, history: History, cursors: FeedCursors, matching: WorkstationFilter, view: View, limits: Limits
+    ) -> None:
+        self._history = history
+        self._cursors = cursors
+        self._limits = limits
+        self.matching = matching
+        self.view = view
+        self.key: Hashable = ("changes", matching, view)
+        self._mailbox: Mailbox | None = None
+        self._revision = 0
+        self._busy = False
+        self._moved = asyncio.Event()
+        self._progress_at = 0.0
+
+    @asynccontextmanager
+    async def opened(self) -> AsyncIterator["Changes"]:
+        """While it is open, nothing that the filter matches passes it by."""
+        hub, limits = self._history.hub, self._limits
+        head = await self._history.reached(0)
+        self._revision = head.revision
+        self._progress_at = asyncio.get_running_loop().time() + limits.progress_seconds
+        place = self.matching.place
+        self._mailbox = hub.open(place, limits.batch_window_seconds, limits.batch_changes)
+        try:
+            yield self
+        finally:
+            hub.close(place, self._mailbox)
+
+    @property
+    def revision(self) -> int:
+        """All up to here has been yielded, or does not concern this stream."""
+        assert self._mailbox is not None
+        if self._mailbox.is_empty and not self._busy:
+            self._revision = self._history.head.revision
+        return self._revision
+
+    def cursor(self, batch: Batch) -> str:
+        head = Head(self._history.head.epoch, batch.revision)
+        return self._cursors.encode(head, self.matching, self.view, complete=batch.complete)
+
+    async def next(self) -> Batch:
+        """The next batch for all who are level. Raises Lost when the history ended.
+
+        The stream counts as busy until the next call: who awaits in between has not handed out the batch yet.
+        """
+        assert self._mailbox is not None
+        self._settle()
+        while True:
+            try:
+                async with asyncio.timeout_at(self._progress_at):
+                    await self._mailbox.ready()
+            except TimeoutError:
+                return self._progress()
+            part = self._mailbox.take()
+            revision = self._history.head.revision if self._mailbox.is_empty else part.revision
+            batch = tell(part.merged, self.matching, self.view, revision, part.logged_at)
+            self._revision, self._busy = revision, True
+            if batch.workstations or batch.removed:
+                self._mailbox.sent()
+                return batch
+            self._settle()
+
+    async def level(self, start: Start, *, alone: bool = False) -> AsyncIterator[Batch]:
+        """What one subscriber is owed before it shares the stream. When this ends, it is level, at this very moment.
+
+        `alone`: nobody else takes from the stream, so that waiting for the others to get on would be for ever.
+        """
+        assert self._mailbox is not None
+        first = True
+        position = start.revision
+        if position is None and (start.snapshot or start.resync):
+            async for part in self._snapshot(start):
+                yield part
+                position = part.revision
+            first = False
+        elif position is None:
+            position = self.revision
+        while True:
+            assert position is not None
+            await self._history.reached(position)
+            if alone:
+                self._mailbox.clear()  # all of it is in what comes between here and there
+            here = self.revision
+            if position > here:
+                self._moved.clear()
+                await self._moved.wait()
+                continue
+            if position == here and not first:
+                return
+            changes = await self._history.changes_between(position, here)
+            if changes is None:
+                async for part in self._snapshot(Start(resync="too much has changed since the cursor")):
+                    yield part
+                    position = part.revision
+            else:
+                batch = tell(merge(changes), self.matching, self.view, here)
+                position = here
+                if first or batch.workstations or batch.removed:
+                    yield batch
+            first = False
+
+    async def news(self) -> Batch:
+        """The next batch that tells something. Raises Lost."""
+        while True:
+            batch = await self.next()
+            if batch.kind is not Kind.PROGRESS:
+                return batch
+
+    def after(self, batch: Batch) -> Start:
+        """Where a subscriber goes on whose last batch this was."""
+        return Start(revision=batch.revision)
+
+    def _settle(self) -> None:
+        self._busy = False
+        self._moved.set()
+
+    def _progress(self) -> Batch:
+        self._progress_at += self._limits.progress_seconds
+        revision = self.revision
+        # Whoever joins meanwhile must not be level beyond what this is about to say.
+        self._busy = True
+        return Batch(Kind.PROGRESS, revision)
+
+    async def _snapshot(self, start: Start) -> AsyncIterator[Batch]:
+        if start.resync:
+            note(Resynced(start.resync))
+        head, found = await self._history.snapshot(self.matching)
+        kind = Kind.RESYNC if start.resync else Kind.SNAPSHOT
+        shown = [redact(self.view, workstation) for workstation in found]
+        size = self._limits.snapshot_part
+        for begin in range(0, max(len(shown), 1), size):
+            yield Batch(
+                kind,
+                head.revision,
+                shown[begin : begin + size],
+                complete=begin + size >= len(shown),
+                reason=start.resync,
+            )
+
+
+class FloorStatuses:
+    """The live counts of one floor: the newest at once, then when they change, at most four times a second."""
+
+    def __init__(self, history: History, cursors: FeedCursors, place: Place, view: View, limits: Limits) -> None:
+        matching = WorkstationFilter(building=place.building, floor_number=place.number)
+        limits = replace(limits, batch_window_seconds=FLOOR_STATUS_SECONDS, batch_changes=sys.maxsize)
+        self._changes = Changes(history, cursors, matching, view, limits)
+        self._statuses: dict[int, Status] = {}
+        self._shown: Counts | None = None
+        self.place = place
+        self.view = view
+        self.key: Hashable = ("floor status", place, view)
+
+    @asynccontextmanager
+    async def opened(self) -> AsyncIterator["FloorStatuses"]:
+        async with self._changes.opened():
+            self._statuses.clear()
+            async for batch in self._changes.level(Start(), alone=True):
+                self._apply(batch)
+            self._shown = self._counts()
+            yield self
+
+    async def next(self) -> Counts:
+        """The counts, once they differ from those shown last. Raises Lost when the history ended."""
+        while True:
+            self._apply(await self._changes.next())
+            counts = self._counts()
+            if counts != self._shown:
+                self._shown = counts
+                return counts
+
+    def after(self, _: Counts) -> Start:
+        return Start()
+
+    async def level(self, _: Start, *, alone: bool = False) -> AsyncIterator[Counts]:
+        """The counts as shown last: whoever joins knows at once what the others know."""
+        assert self._shown is not None
+        shown = None
+        while shown != self._shown:  # they may have changed while the last ones were being sent
+            shown = self._shown
+            yield shown
+
+    def _apply(self, batch: Batch) -> None:
+        for workstation in batch.workstations:
+            self._statuses[workstation.id] = workstation.status
+        for workstation_id in batch.removed:
+            self._statuses.pop(workstation_id, None)
+
+    def _counts(self) -> Counts:
+        statuses = list(self._statuses.values())
+        return Counts(None, {status: statuses.count(status) for status in Status})

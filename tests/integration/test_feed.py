@@ -1,0 +1,549 @@
+"""From the commit to the subscriber: nothing is lost, twice, out of order, stalled, or shown to who may not see it."""
+
+import asyncio
+import random
+import secrets
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any, TypeAlias
+
+import asyncpg
+import pytest
+from graphql import GraphQLError
+from pydantic import SecretStr
+
+from graphql_app import app
+from graphql_app.domain.access import ROLES, View, Viewer
+from graphql_app.domain.errors import UnknownCursor
+from graphql_app.domain.seal import Seal
+from graphql_app.embedded import Servers
+from graphql_app.graph.cohorts import Cohort
+from graphql_app.graph.context import Context
+from graphql_app.live.feed import Feed
+from graphql_app.live.hub import Hub
+from graphql_app.live.relay import Relay
+from graphql_app.observe import listen
+from graphql_app.services.follow import Start
+from graphql_app.store import broadcast, housekeeping, outbox
+from graphql_app.store.database import Database
+from tests import histories
+from tests.graphql_client import settings_for
+from tests.histories import FLOOR, ROLLED_BACK, SUBSCRIPTION, Recorder, Scene, check, committed
+
+Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
+VISITOR = Scene("visitor", "总部A座", 3)
+LEADERS = (
+    "SELECT pid FROM pg_locks l JOIN pg_database d ON d.oid = l.database AND d.datname = current_database()"
+    " WHERE locktype = 'advisory' AND granted"
+)
+
+
+class Process:
+    """All of graphql_app but its doors, as one server process has it."""
+
+    def __init__(self, parts: app.Parts, secret: str) -> None:
+        self._engine = parts.engine
+        self.secret = secret
+
+    async def follow(self, recorder: Recorder, after: str | None = None) -> Callable[[], None]:
+        """Subscribes, from the cursor or with a snapshot. Returns what ends it."""
+        viewer = Viewer("test", (recorder.scene.role,), recorder.scene.view, None, None, time.time() + 600)
+        operation = self._engine.documents.get(SUBSCRIPTION).operation(None)
+        variables = recorder.scene.variables | ({"after": after} if after else {})
+        return await self._engine.cohorts.subscribe(operation, variables, Context(viewer, self._engine.services), recorder)
+
+
+Start_: TypeAlias = Callable[..., Awaitable[Process]]
+
+
+@pytest.fixture
+async def psql(database_url: str) -> AsyncIterator[Connection]:
+    await histories.furnish(database_url)
+    connection = await asyncpg.connect(database_url)
+    yield connection
+    connection.terminate()
+
+
+@pytest.fixture
+async def start(database_url: str, servers: Servers, psql: Connection) -> AsyncIterator[Start_]:
+    """Starts processes of one installation over the furnished office; batching is off unless told."""
+    secret = secrets.token_urlsafe(32)
+    async with AsyncExitStack() as stack:
+
+        async def start(**settings: Any) -> Process:
+            given = settings_for(database_url, servers, secret=SecretStr(secret), **settings)
+            return Process(await stack.enter_async_context(app.running(given)), secret)
+
+        yield start
+
+
+async def leader(psql: Connection) -> int:
+    """The backend that numbers, once there is one."""
+    async with asyncio.timeout(5):
+        while (pid := await psql.fetchval(LEADERS)) is None:  # noqa: ASYNC110  # only the database knows
+            await asyncio.sleep(0.01)
+    return int(pid)
+
+
+async def written(url: str, writers: int, seconds: float) -> None:
+    await asyncio.gather(*(histories.write(url, number, seconds) for number in range(writers)))
+
+
+# --- nothing lost, nothing twice, nothing out of order ---------------------------------------------------------------
+
+
+async def test_eight_writers_at_once_are_told_exactly(start: Start_, database_url: str) -> None:
+    process = await start()
+    recorders = [Recorder(FLOOR), Recorder(VISITOR), Recorder(Scene("admin"))]
+    for recorder in recorders:
+        await process.follow(recorder)
+        await recorder.until(lambda payload: payload.complete)
+    await written(database_url, 8, 2.0)
+    await histories.told(recorders, database_url)
+    truth = await committed(database_url)
+    truth.check()
+    assert len(truth.log) > 400
+    for recorder in recorders:
+        check(recorder, truth, process.secret, every_version=True)
+        assert not any(
+            str(state["notes"]).startswith(ROLLED_BACK) for p in recorder.payloads for state in p.workstations.values()
+        )
+
+
+async def test_with_batching_each_payload_is_exact_and_the_last_state_arrives(
+    start: Start_, database_url: str
+) -> None:
+    process = await start(batch_window_ms=100)
+    recorders = [Recorder(FLOOR), Recorder(VISITOR), Recorder(Scene("admin"))]
+    for recorder in recorders:
+        await process.follow(recorder)
+    await written(database_url, 8, 2.0)
+    await histories.told(recorders, database_url)
+    truth = await committed(database_url)
+    for recorder in recorders:
+        check(recorder, truth, process.secret)
+        changes = [payload for payload in recorder.payloads if payload.kind == "CHANGES"]
+        assert any(payload.merged for payload in changes)
+        assert len(changes) < 100, "two seconds in windows of 0.1 s, each at most 50 workstations"
+
+
+async def test_an_open_transaction_stalls_nobody_and_arrives_after_its_commit(
+    start: Start_, database_url: str, psql: Connection
+) -> None:
+    process = await start()
+    recorder = Recorder(FLOOR)
+    await process.follow(recorder)
+    async with psql.transaction():
+        for workstation_id in histories.SET_ASIDE:
+            await psql.execute("UPDATE workstations SET notes = 'held open' WHERE id = $1", workstation_id)
+        writing = asyncio.create_task(written(database_url, 4, 3.0))
+        while not writing.done():
+            marked_at = time.monotonic()
+            await histories.mark(database_url, f"at {marked_at}")
+            payload = await recorder.until_notes(f"at {marked_at}", seconds=1)
+            assert payload.received_at - marked_at < 1
+            await asyncio.sleep(0.1)
+        await writing
+        held = [p for p in recorder.payloads if set(histories.SET_ASIDE) & set(p.workstations) and p.kind == "CHANGES"]
+        assert held == []
+    await histories.told([recorder], database_url)
+    truth = await committed(database_url)
+    truth.check()
+    check(recorder, truth, process.secret, every_version=True)
+
+
+async def test_a_transaction_of_thousands_of_changes_is_told_exactly(
+    start: Start_, database_url: str, psql: Connection
+) -> None:
+    """More than the feed numbers at once, and more than the mailbox keeps apart."""
+    process = await start()
+    recorder = Recorder(FLOOR)
+    await process.follow(recorder)
+    await recorder.until(lambda payload: payload.complete)
+    await psql.execute(
+        "INSERT INTO workstations (name, x_position, y_position, building, floor_number, notes)"
+        " SELECT 'crowd ' || i, i, i, '总部A座', 3, 'crowd' FROM generate_series(1, 3000) i"
+    )
+    async with psql.transaction():
+        for number in range(3):
+            await psql.execute("UPDATE workstations SET x_position = x_position + $1", number + 1)
+    await histories.told([recorder], database_url)
+    check(recorder, await committed(database_url), process.secret, every_version=True)
+
+
+async def test_a_rename_reaches_everybody_who_is_shown_the_name(
+    start: Start_, database_url: str, psql: Connection
+) -> None:
+    process = await start()
+    recorders = [Recorder(FLOOR), Recorder(VISITOR), Recorder(Scene("admin", "总部B座", 3))]
+    for recorder in recorders:
+        await process.follow(recorder)
+        await recorder.until(lambda payload: payload.complete)
+    await psql.execute("UPDATE departments SET name = 'R&D' WHERE id = 1")
+    await psql.execute("UPDATE floors SET name = 'third' WHERE building = '总部A座' AND number = 3")
+    await psql.execute("UPDATE buildings SET name = '总部B座' WHERE name = '总部A座'")
+    await recorders[2].until(lambda payload: len(payload.workstations) == 40)
+    await recorders[0].until(lambda payload: len(payload.removed) == 40)
+    await recorders[1].until(lambda payload: len(payload.removed) == 40)
+    truth = await committed(database_url)
+    for recorder in recorders:
+        check(recorder, truth, process.secret, every_version=True)
+
+
+# --- snapshot, then changes ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("window_ms", [0, 50])
+async def test_who_connects_during_a_burst_has_no_hole_after_the_snapshot(
+    start: Start_, database_url: str, window_ms: int
+) -> None:
+    process = await start(batch_window_ms=window_ms, snapshot_part=15)
+    writing = asyncio.create_task(written(database_url, 4, 2.5))
+    choice, recorders = random.Random(7), []
+    while not writing.done():
+        recorder = Recorder(choice.choice((FLOOR, VISITOR, Scene("admin"), Scene("visitor", "Riverside", 1))))
+        recorders.append(recorder)
+        await process.follow(recorder)
+        await asyncio.sleep(choice.uniform(0, 0.06))
+    await writing
+    on_floor = [recorder for recorder in recorders if recorder.scene.building != "Riverside"]
+    await histories.told(on_floor, database_url)
+    elsewhere = [recorder for recorder in recorders if recorder.scene.building == "Riverside"]
+    connection = await asyncpg.connect(database_url)
+    await connection.execute(
+        "UPDATE workstations SET notes = 'the end' WHERE id ="
+        " (SELECT max(id) FROM workstations WHERE building = 'Riverside' AND floor_number = 1)"
+    )
+    await connection.close()
+    await asyncio.gather(*(recorder.until_notes("the end") for recorder in elsewhere))
+    truth = await committed(database_url)
+    assert len(recorders) > 30
+    for recorder in recorders:
+        check(recorder, truth, process.secret, every_version=window_ms == 0 and _nothing_was_merged(recorder))
+
+
+def _nothing_was_merged(recorder: Recorder) -> bool:
+    return not any(payload.merged for payload in recorder.payloads)
+
+
+async def test_who_breaks_off_at_any_moment_resumes_with_nothing_lost_and_nothing_twice(
+    start: Start_, database_url: str
+) -> None:
+    processes = [await start(), await start(batch_window_ms=30)]
+    recorders = [Recorder(scene) for scene in (FLOOR, VISITOR, Scene("admin")) for _ in range(4)]
+    writing = asyncio.create_task(written(database_url, 4, 2.5))
+
+    async def live(recorder: Recorder, number: int) -> None:
+        choice = random.Random(number)
+        while True:
+            leave = await choice.choice(processes).follow(recorder, recorder.cursor)
+            if writing.done():
+                return
+            await asyncio.sleep(choice.uniform(0, 0.2))
+            leave()
+            await asyncio.sleep(choice.choice((0, 0.05)))
+
+    await asyncio.gather(writing, *(live(recorder, number) for number, recorder in enumerate(recorders)))
+    await histories.told(recorders, database_url)
+    truth = await committed(database_url)
+    for recorder in recorders:
+        assert [p.kind for p in recorder.payloads[:1]] == ["SNAPSHOT"]
+        assert {p.kind for p in recorder.payloads[1:]} == {"CHANGES"}
+        check(recorder, truth, processes[0].secret)
+
+
+async def test_any_cursor_of_the_past_leads_to_exactly_what_came_after_it(start: Start_, database_url: str) -> None:
+    """From memory, and from the log by a process that remembers little."""
+    processes = [await start(), await start(recent_changes=10)]
+    first = Recorder(FLOOR)
+    await processes[0].follow(first)
+    await written(database_url, 4, 1.0)
+    await histories.told([first], database_url)
+    truth = await committed(database_url)
+    for number in range(40):
+        upto = random.Random(number).randrange(len(first.payloads) - 1)
+        resumed = Recorder(FLOOR)
+        for answer in first.answers[: upto + 1]:
+            resumed.record(answer)
+        leave = await processes[number % 2].follow(resumed, first.payloads[upto].cursor)
+        await resumed.until_notes("the end")
+        leave()
+        assert len(resumed.payloads) == upto + 2, "all that came after it comes as one"
+        check(resumed, truth, processes[0].secret)
+
+
+async def test_a_new_filter_for_the_same_person_starts_where_it_should(start: Start_, database_url: str) -> None:
+    """Subscriptions without a snapshot begin at the moment of asking: nothing older, nothing missing."""
+    process = await start()
+    writing = asyncio.create_task(written(database_url, 4, 1.5))
+    recorders = []
+    operation = process.engine.documents.get(SUBSCRIPTION).operation(None)
+    while not writing.done():
+        recorder = Recorder(FLOOR)
+        viewer = Viewer("test", ("admin",), FLOOR.view, None, None, time.time() + 600)
+        context = Context(viewer, process.engine.services)
+        await process.engine.cohorts.subscribe(operation, FLOOR.variables | {"snapshot": False}, context, recorder)
+        recorders.append(recorder)
+        await asyncio.sleep(0.05)
+    await writing
+    await histories.told(recorders, database_url)
+    truth = await committed(database_url)
+    for recorder in recorders:
+        histories.check_changes(recorder, truth, process.secret)
+
+
+# --- cursors that lead nowhere ---------------------------------------------------------------------------------------
+
+
+async def resynced(process: Process, after: str, scene: Scene = FLOOR) -> str:
+    """The reason of the RESYNC that this cursor leads to; it must come whole."""
+    recorder = Recorder(scene)
+    leave = await process.follow(recorder, after)
+    payload = await recorder.until(lambda payload: payload.complete)
+    leave()
+    assert (payload.kind, len(payload.workstations)) == ("RESYNC", 40)
+    assert payload.reason is not None
+    return payload.reason
+
+
+async def cursor_now(process: Process, scene: Scene = FLOOR) -> str:
+    recorder = Recorder(scene)
+    leave = await process.follow(recorder)
+    payload = await recorder.until(lambda payload: payload.complete)
+    leave()
+    return payload.cursor
+
+
+async def test_a_cursor_older_than_the_log_is_a_resync(
+    start: Start_, database: Database, psql: Connection
+) -> None:
+    process = await start()
+    old = await cursor_now(process)
+    await psql.execute("UPDATE workstations SET notes = 'a' WHERE id = 1")
+    await psql.execute("UPDATE workstations SET notes = 'b' WHERE id = 1")
+    await committed(database.url)
+    async with database.reading() as connection:
+        assert await housekeeping.prune_log(connection, 0, 1000) > 0
+    assert "older than the change log" in await resynced(process, old)
+    assert "older" not in await cursor_now(process)
+
+
+async def test_a_cursor_of_exactly_where_the_log_begins_still_resumes(
+    start: Start_, database: Database, psql: Connection
+) -> None:
+    process = await start()
+    recorder = Recorder(FLOOR)
+    leave = await process.follow(recorder)
+    await recorder.until(lambda payload: payload.complete)
+    leave()
+    async with database.reading() as connection:
+        await housekeeping.prune_log(connection, 0, 1000)
+    await psql.execute("UPDATE workstations SET notes = 'b' WHERE id = 1")
+    await process.follow(recorder, recorder.cursor)
+    payload = await recorder.until_notes("b")
+    assert payload.kind == "CHANGES"
+
+
+async def test_a_cursor_of_another_filter_or_view_is_a_resync(start: Start_) -> None:
+    process = await start()
+    assert "another filter" in await resynced(process, await cursor_now(process, Scene("admin", "Riverside", 1)))
+    assert "another filter" in await resynced(process, await cursor_now(process, VISITOR))
+    assert "another filter" in await resynced(process, await cursor_now(process, FLOOR), VISITOR)
+
+
+async def test_the_cursor_of_a_part_of_a_snapshot_is_a_resync(start: Start_) -> None:
+    process = await start(snapshot_part=15)
+    recorder = Recorder(FLOOR)
+    leave = await process.follow(recorder)
+    await recorder.until(lambda payload: payload.complete)
+    leave()
+    assert [payload.complete for payload in recorder.payloads] == [False, False, True]
+    whole = await start()
+    await resynced(whole, recorder.payloads[0].cursor)
+    resumed = Recorder(FLOOR)
+    await whole.follow(resumed, recorder.payloads[2].cursor)
+    assert (await resumed.until(lambda payload: True)).kind == "CHANGES"
+
+
+async def test_a_cursor_that_was_not_made_here_is_refused(start: Start_) -> None:
+    process = await start()
+    good = await cursor_now(process)
+    for garbage in ("", "x", "工位", good[:-4], good + "AAAA", good[:-2] + ("A" if good[-2] != "A" else "B") + good[-1]):
+        with pytest.raises(GraphQLError) as refused:
+            await process.follow(Recorder(FLOOR), garbage or " ")
+        assert isinstance(refused.value.original_error, UnknownCursor), garbage
+
+
+async def test_another_history_is_a_resync_for_those_who_return_and_for_those_who_listen(
+    start: Start_, psql: Connection, database_url: str
+) -> None:
+    """After a restore or a promotion the numbers mean something else."""
+    processes = [await start(), await start()]
+    recorders = [Recorder(FLOOR), Recorder(FLOOR)]
+    for process, recorder in zip(processes, recorders, strict=True):
+        await process.follow(recorder)
+        await recorder.until(lambda payload: payload.complete)
+    old = recorders[0].cursor
+    assert old is not None
+    await psql.execute("UPDATE feed_head SET history = 'what it was'")
+    await psql.execute("SELECT pg_terminate_backend($1)", await leader(psql))
+    for recorder in recorders:
+        assert (await recorder.until(lambda payload: payload.kind == "RESYNC", seconds=4)).reason
+    assert "another history" in await resynced(processes[1], old)
+    await histories.told(recorders, database_url)
+    truth = await committed(database_url)
+    for recorder in recorders:
+        check(recorder, truth, processes[0].secret)
+
+
+async def test_who_was_away_for_too_many_changes_is_given_a_resync(
+    start: Start_, psql: Connection, database_url: str
+) -> None:
+    process = await start(recent_changes=10, catch_up_most=50)
+    old = await cursor_now(process)
+    recorder = Recorder(FLOOR)
+    leave = await process.follow(recorder)
+    for number in range(3):
+        await psql.execute("UPDATE workstations SET x_position = x_position + $1", number + 1)
+    await histories.told([recorder], database_url)
+    leave()
+    assert "too much has changed" in await resynced(process, old)
+
+
+# --- the leader ------------------------------------------------------------------------------------------------------
+
+
+async def test_only_one_of_two_processes_leads(start: Start_, psql: Connection, database_url: str) -> None:
+    processes = [await start(), await start()]
+    recorders = [Recorder(FLOOR), Recorder(FLOOR)]
+    for process, recorder in zip(processes, recorders, strict=True):
+        await process.follow(recorder)
+        await recorder.until(lambda payload: payload.complete)
+    first = await leader(psql)
+    writing = asyncio.create_task(written(database_url, 4, 2.0))
+    while not writing.done():
+        assert [pid for (pid,) in await psql.fetch(LEADERS)] == [first]
+        await asyncio.sleep(0.02)
+    await writing
+    await histories.told(recorders, database_url)
+    truth = await committed(database_url)
+    truth.check()
+    for recorder in recorders:
+        check(recorder, truth, processes[0].secret, every_version=_nothing_was_merged(recorder))
+
+
+async def test_a_leader_that_is_killed_is_followed_by_another_within_3_seconds(
+    start: Start_, psql: Connection, database_url: str
+) -> None:
+    processes = [await start(), await start()]
+    recorders = [Recorder(FLOOR), Recorder(FLOOR)]
+    for process, recorder in zip(processes, recorders, strict=True):
+        await process.follow(recorder)
+        await recorder.until(lambda payload: payload.complete)
+    writing = asyncio.create_task(written(database_url, 4, 4.0))
+    for _ in range(3):
+        await asyncio.sleep(0.5)
+        killed = await leader(psql)
+        assert await psql.fetchval("SELECT pg_terminate_backend($1, 1000)", killed)
+        notes = f"after {killed}"
+        began = time.monotonic()
+        await histories.mark(database_url, notes)
+        arrivals = await asyncio.gather(*(recorder.until_notes(notes) for recorder in recorders))
+        assert max(payload.received_at for payload in arrivals) - began < 3
+    await writing
+    await histories.told(recorders, database_url)
+    truth = await committed(database_url)
+    truth.check()
+    for recorder in recorders:
+        check(recorder, truth, processes[0].secret, every_version=_nothing_was_merged(recorder))
+
+
+async def test_numbers_stay_dense_while_the_log_is_pruned(
+    start: Start_, psql: Connection, database_url: str, database: Database
+) -> None:
+    """Both write the one row of feed_head."""
+    process = await start()
+    recorder = Recorder(Scene("admin"))
+    await process.follow(recorder)
+    await recorder.until(lambda payload: payload.complete)
+    writing = asyncio.create_task(written(database_url, 4, 2.0))
+    pruned = 0
+    while not writing.done():
+        async with database.reading() as connection:
+            pruned += await housekeeping.prune_log(connection, 0.1 / 3600, 20)
+    await writing
+    await histories.told([recorder], database_url)
+    assert pruned > 100
+    head, kept_from = await psql.fetchrow("SELECT revision, kept_from FROM feed_head") or (0, 0)
+    kept = [revision for (revision,) in await psql.fetch("SELECT revision FROM change_log ORDER BY revision")]
+    assert kept == list(range(kept_from + 1, head + 1))
+    assert {payload.kind for payload in recorder.payloads} == {"SNAPSHOT", "CHANGES"}
+    held = {}
+    for payload in recorder.payloads:
+        held.update(payload.workstations)
+        for workstation_id in payload.removed:
+            del held[workstation_id]
+    rows = await psql.fetch("SELECT id, version, notes FROM workstations")
+    assert {i: (state["version"], state["notes"]) for i, state in held.items()} == {
+        row["id"]: (row["version"], row["notes"]) for row in rows
+    }
+
+
+# --- what may not be seen --------------------------------------------------------------------------------------------
+
+
+async def test_a_move_is_not_sent_to_a_view_without_coordinates(
+    start: Start_, psql: Connection, database_url: str
+) -> None:
+    process = await start(progress_seconds=0.2)
+    visitor, admin = Recorder(VISITOR), Recorder(FLOOR)
+    for recorder in (visitor, admin):
+        await process.follow(recorder)
+        await recorder.until(lambda payload: payload.complete)
+    await psql.execute("UPDATE workstations SET x_position = x_position + 1, width = 99 WHERE id BETWEEN 10 AND 20")
+    await admin.until(lambda payload: len(payload.workstations) == 11)
+    await visitor.until(lambda payload: payload.kind == "PROGRESS")
+    await visitor.until(lambda payload: payload.kind == "PROGRESS" and payload is visitor.payloads[-1])
+    assert [payload for payload in visitor.payloads if payload.kind == "CHANGES"] == []
+    await psql.execute("UPDATE workstations SET x_position = 0, notes = 'seen' WHERE id = 12")
+    seen = await visitor.until_notes("seen")
+    assert list(seen.workstations) == [12]
+    await histories.told([visitor, admin], database_url)
+    truth = await committed(database_url)
+    check(visitor, truth, process.secret, every_version=True)
+    check(admin, truth, process.secret, every_version=True)
+
+
+async def test_a_resumed_view_without_coordinates_is_not_told_of_a_move_either(
+    start: Start_, psql: Connection, database_url: str
+) -> None:
+    process = await start()
+    visitor = Recorder(VISITOR)
+    leave = await process.follow(visitor)
+    await visitor.until(lambda payload: payload.complete)
+    leave()
+    await psql.execute("UPDATE workstations SET x_position = x_position + 1 WHERE id BETWEEN 10 AND 20")
+    await committed(database_url)
+    await process.follow(visitor, visitor.cursor)
+    payload = await visitor.until(lambda payload: payload.kind == "CHANGES")
+    assert (payload.workstations, payload.removed) == ({}, [])
+
+
+async def test_a_status_that_comes_back_within_a_window_leaves_no_stale_version(
+    start: Start_, psql: Connection, database_url: str
+) -> None:
+    """Whoever is shown the version gives it back as expectedVersion: a stale one is a conflict with nobody."""
+    process = await start(batch_window_ms=300)
+    admin, visitor = Recorder(FLOOR), Recorder(VISITOR)
+    for recorder in (admin, visitor):
+        await process.follow(recorder)
+        await recorder.until(lambda payload: payload.complete)
+    await histories.mark(database_url, "opens the window")
+    await asyncio.gather(*(recorder.until_notes("opens the window") for recorder in (admin, visitor)))
+    await psql.execute("UPDATE workstations SET status = 'reserved' WHERE id = 12")
+    await psql.execute("UPDATE workstations SET status = 'available' WHERE id = 12")
+    await histories.told([admin, visitor], database_url)
+    truth = await committed(database_url)
+    check(visitor, truth, process.secret)
+    check(admin, truth, process.secret)

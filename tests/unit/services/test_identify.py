@@ -1,0 +1,263 @@
+"""Which tokens are believed, and whom they name."""
+
+import base64
+import hashlib
+import hmac
+import json
+import time
+from collections.abc import Callable
+from typing import Any
+from uuid import UUID
+
+import jwt
+import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1
+from cryptography.hazmat.primitives.asymmetric.ec import generate_private_key as elliptic_key
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+from hypothesis import given
+from hypothesis import strategies as st
+
+from graphql_app.domain.access import ROLES, Scope
+from graphql_app.domain.errors import Unauthenticated
+from graphql_app.services import identify as identify_module
+from graphql_app.services.identify import LEEWAY_SECONDS, BadKey, Identify
+
+
+def pem_of(key: Any) -> str:
+    return str(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode())
+
+
+def public_pem_of(key: Any) -> str:
+    return str(key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode())
+
+
+ED = Ed25519PrivateKey.generate()
+RSA = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+ADA = UUID(int=1)
+
+
+def checking(private: Any = ED, **changes: Any) -> Identify:
+    given: dict[str, Any] = {"private_key": pem_of(private), "public_key": None, "issuer": "us", "audience": "us"}
+    return Identify(**{**given, "roles": ROLES, **changes})
+
+
+IDENTIFY = checking()
+
+
+def claims(**changes: Any) -> dict[str, Any]:
+    """What a good token says; a change to None leaves the claim out."""
+    now = int(time.time())
+    good = {"iss": "us", "aud": "us", "sub": "ada", "iat": now, "exp": now + 60, "roles": ["employee"]}
+    return {name: value for name, value in {**good, **changes}.items() if value is not None}
+
+
+def signed(key: Any = ED, algorithm: str = "EdDSA", **changes: Any) -> str:
+    return jwt.encode(claims(**changes), key, algorithm=algorithm)
+
+
+def by_hand(header: dict[str, Any], body: dict[str, Any], sign: Callable[[bytes], bytes]) -> str:
+    """A token that no library would make."""
+    parts = [base64.urlsafe_b64encode(json.dumps(part).encode()).rstrip(b"=") for part in (header, body)]
+    message = b".".join(parts)
+    return (message + b"." + base64.urlsafe_b64encode(sign(message)).rstrip(b"=")).decode()
+
+
+def test_a_token_that_was_issued_here_names_its_viewer() -> None:
+    token = IDENTIFY.issue("ada", ["employee", "hr"], seconds=60, employee_key=ADA, employee_number="E-1001")
+
+    viewer = IDENTIFY.viewer(token)
+
+    assert (viewer.subject, viewer.roles) == ("ada", ("employee", "hr"))
+    assert viewer.view.scopes == {Scope.READ, Scope.COORDINATES, Scope.EMPLOYEES}
+    assert (viewer.employee_key, viewer.employee_number) == (ADA, "E-1001")
+    assert abs(viewer.expires_at - time.time() - 60) < 5
+
+
+def test_a_token_without_an_employee_names_none() -> None:
+    viewer = IDENTIFY.viewer(IDENTIFY.issue("robot", ["operator"], seconds=60))
+
+    assert (viewer.employee_key, viewer.employee_number) == (None, None)
+
+
+def test_an_employee_without_a_number_has_none() -> None:
+    viewer = IDENTIFY.viewer(IDENTIFY.issue("ada", ["employee"], seconds=60, employee_key=ADA))
+
+    assert (viewer.employee_key, viewer.employee_number) == (ADA, None)
+
+
+def test_a_token_of_another_service_is_believed_where_its_public_key_is_set() -> None:
+    verifying = checking(private_key=None, public_key=public_pem_of(RSA))
+
+    assert verifying.viewer(signed(RSA, "RS256")).subject == "ada"
+
+
+def test_a_role_that_is_not_known_here_gives_no_scopes() -> None:
+    viewer = IDENTIFY.viewer(signed(roles=["emperor"]))
+
+    assert (viewer.roles, viewer.view.scopes) == (("emperor",), frozenset())
+
+
+def test_no_roles_at_all_give_no_scopes() -> None:
+    assert IDENTIFY.viewer(signed(roles=[])).view.scopes == frozenset()
+
+
+def test_a_role_of_the_operator_replaces_the_shipped_one() -> None:
+    stricter = checking(roles={**ROLES, "employee": frozenset({Scope.READ})})
+
+    assert stricter.viewer(signed()).view.scopes == {Scope.READ}
+
+
+# --- tokens that are not believed ------------------------------------------------------------------------------------
+
+FOREIGN_KEY = Ed25519PrivateKey.generate()
+PUBLIC_KEY_AS_SECRET = public_pem_of(ED).encode()
+
+REFUSED: dict[str, Callable[[], str]] = {
+    "expired": lambda: signed(exp=int(time.time()) - LEEWAY_SECONDS - 1),
+    "issued for the future": lambda: signed(iat=int(time.time()) + LEEWAY_SECONDS + 60),
+    "not valid before the future": lambda: signed(nbf=int(time.time()) + LEEWAY_SECONDS + 60),
+    "of another issuer": lambda: signed(iss="them"),
+    "for another audience": lambda: signed(aud="them"),
+    "signed with another key": lambda: signed(FOREIGN_KEY),
+    "with alg none": lambda: by_hand({"alg": "none", "typ": "JWT"}, claims(), lambda _: b""),
+    "with alg None": lambda: by_hand({"alg": "None", "typ": "JWT"}, claims(), lambda _: b""),
+    "without alg": lambda: by_hand({"typ": "JWT"}, claims(), lambda _: b""),
+    "HS256 with the public key as its secret": lambda: by_hand(
+        {"alg": "HS256", "typ": "JWT"},
+        claims(),
+        lambda message: hmac.new(PUBLIC_KEY_AS_SECRET, message, hashlib.sha256).digest(),
+    ),
+    "of an algorithm that is not pinned": lambda: signed(RSA, "RS256"),
+    "with its own key in the header": lambda: by_hand(
+        {"alg": "EdDSA", "jwk": {"kty": "OKP", "crv": "Ed25519", "x": "AAAA"}}, claims(), FOREIGN_KEY.sign
+    ),
+    **{f"without {name}": (lambda name=name: signed(**{name: None})) for name in claims()},
+    "with a number as its subject": lambda: by_hand({"alg": "EdDSA"}, claims(sub=7), ED.sign),
+    "with an exp that is no number": lambda: signed(exp="tomorrow"),
+    "with roles that are no list": lambda: signed(roles="admin"),
+    "with roles that are no texts": lambda: signed(roles=[{"admin": True}]),
+    "whose body is no object": lambda: by_hand({"alg": "EdDSA"}, [], ED.sign),  # type: ignore[arg-type]  # on purpose
+    "of two parts": lambda: signed().rpartition(".")[0],
+    "that is empty": lambda: "",
+    "of dots": lambda: "..",
+    "with a changed body": lambda: _with_roles(signed(), ["admin"]),
+}
+
+
+def _with_roles(token: str, roles: list[str]) -> str:
+    head, _, signature = token.split(".")
+    body = base64.urlsafe_b64encode(json.dumps(claims(roles=roles)).encode()).rstrip(b"=").decode()
+    return f"{head}.{body}.{signature}"
+
+
+@pytest.mark.parametrize("kind", REFUSED)
+def test_a_token_that_was_not_made_for_this_server_is_refused(kind: str) -> None:
+    with pytest.raises(Unauthenticated):
+        IDENTIFY.viewer(REFUSED[kind]())
+
+
+@pytest.mark.parametrize(
+    "employee",
+    [
+        "E-1001",
+        ["key"],
+        {"key": "no uuid", "number": "1"},
+        {"number": "1"},
+        {"key": str(ADA)},
+        {"key": 5, "number": "1"},
+    ],
+)
+def test_a_token_that_names_its_employee_wrongly_is_refused(employee: Any) -> None:
+    with pytest.raises(Unauthenticated, match="employee"):
+        IDENTIFY.viewer(signed(employee=employee))
+
+
+@given(st.text())
+def test_any_text_in_place_of_a_token_is_refused(text: str) -> None:
+    with pytest.raises(Unauthenticated):
+        IDENTIFY.viewer(text)
+
+
+def test_an_expired_token_is_told_from_one_that_is_wrong() -> None:
+    with pytest.raises(Unauthenticated, match="expired"):
+        IDENTIFY.viewer(REFUSED["expired"]())
+
+
+def test_a_token_past_its_end_is_not_believed_from_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    identify, token = checking(), signed(exp=int(time.time()) - 1)  # still good, by the leeway
+    identify.viewer(token)
+    monkeypatch.setattr(identify_module, "LEEWAY_SECONDS", 0)
+
+    with pytest.raises(Unauthenticated, match="expired"):
+        identify.viewer(token)
+
+
+def test_a_token_is_verified_once_and_then_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    identify, token = checking(), signed()
+    first = identify.viewer(token)
+    monkeypatch.setattr(identify_module.jwt, "decode", lambda *_, **__: pytest.fail("verified again"))
+
+    assert identify.viewer(token) is first
+
+
+def test_only_so_many_tokens_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(identify_module, "VERIFIED_MOST", 2)
+    identify = checking()
+
+    for subject in ("a", "b", "c"):
+        identify.viewer(signed(sub=subject))
+
+    assert len(identify._verified) == 2
+
+
+# --- headers ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("form", ["Bearer {}", "bearer {}", "BEARER {}", "Bearer   {}", "Bearer {} "])
+def test_a_bearer_token_is_taken_whatever_the_case_and_spaces(form: str) -> None:
+    assert IDENTIFY.from_header(form.format(signed())).subject == "ada"
+
+
+@pytest.mark.parametrize(
+    "header", [None, "", "Bearer", "Bearer ", "Basic YTpi", "Token {}", "{}", "Bearer: {}", "Bearer,{}"]
+)
+def test_any_other_header_is_refused_and_told_what_to_send(header: str | None) -> None:
+    with pytest.raises(Unauthenticated, match="Authorization: Bearer"):
+        IDENTIFY.from_header(header and header.format(signed()))
+
+
+# --- keys ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_token_for_a_role_that_does_not_exist_is_not_issued() -> None:
+    with pytest.raises(BadKey, match="no such role: emperor; there are admin, employee"):
+        IDENTIFY.issue("ada", ["emperor"], seconds=60)
+
+
+def test_no_token_is_issued_where_another_service_signs_them() -> None:
+    with pytest.raises(BadKey, match="another service"):
+        checking(private_key=None, public_key=public_pem_of(ED)).issue("ada", ["employee"], seconds=60)
+
+
+@pytest.mark.parametrize(
+    ("keys", "reason"),
+    [
+        ({"private_key": None}, "a private or a public key is needed"),
+        ({"private_key": "no pem"}, "not an unencrypted PEM"),
+        ({"private_key": public_pem_of(ED)}, "not an unencrypted PEM"),
+        ({"private_key": pem_of(elliptic_key(SECP256R1()))}, "Ed25519 or RSA"),
+        ({"private_key": None, "public_key": "no pem"}, "not a PEM"),
+        ({"private_key": None, "public_key": public_pem_of(elliptic_key(SECP256R1()))}, "Ed25519 or RSA"),
+    ],
+)
+def test_a_key_that_cannot_be_used_is_refused_at_the_start(keys: dict[str, Any], reason: str) -> None:
+    with pytest.raises(BadKey, match=reason):
+        checking(**keys)
+
+
+def test_rsa_keys_sign_too() -> None:
+    identify = checking(RSA)
+
+    assert identify.viewer(identify.issue("ada", ["employee"], seconds=60)).subject == "ada"
