@@ -34,7 +34,7 @@ from graphql_app.services.follow import Follow
 from graphql_app.services.history import History
 from graphql_app.services.identify import Identify
 from graphql_app.services.streams import Limits
-from graphql_app.settings import Settings, SettingsError, read
+from graphql_app.settings import Settings, SettingsError
 from graphql_app.store import broadcast
 from graphql_app.store.database import Database
 from graphql_app.web import admin, rest, stream
@@ -129,9 +129,8 @@ async def _end(task: "asyncio.Task[None]") -> None:
     await asyncio.wait([task])
 
 
-def create(settings: Settings | None = None) -> FastAPI:
+def create(settings: Settings) -> FastAPI:
     """The ASGI application: what uvicorn is given. The parts start and end with its lifespan."""
-    settings = settings or read()
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:

@@ -1,19 +1,20 @@
 """`graphql-app serve`: everything checked first, then uvicorn."""
 
 import asyncio
-import logging
 import socket
 import tempfile
 from pathlib import Path
 
 import click
 import uvicorn
+from fastapi import FastAPI
 from uvicorn.supervisors import Multiprocess
 
-from graphql_app.app import identify, role_table
+from graphql_app.app import create, identify, role_table
 from graphql_app.domain.access import Scope, View, Viewer
+from graphql_app.ops import logs
 from graphql_app.services.seeding import seed
-from graphql_app.settings import Settings, hand_down
+from graphql_app.settings import Settings, hand_down, read
 from graphql_app.store import broadcast
 from graphql_app.store.database import Database
 from graphql_app.store.migrations import require_current, upgrade
@@ -27,8 +28,7 @@ class CannotServe(Exception):
 
 def run(settings: Settings) -> None:
     """Serves until it is told to stop. Raises CannotServe, MigrationError, SettingsError."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    logging.getLogger("alembic").setLevel(logging.WARNING)
+    logs.configure()
     listening = bound(settings)
     with listening, tempfile.TemporaryDirectory(prefix="graphql-app-metrics-") as metrics:
         settings = settings.model_copy(update={"metrics_directory": Path(metrics)})
@@ -36,7 +36,7 @@ def run(settings: Settings) -> None:
         hand_down(settings)
         click.echo(banner(settings, listening.getsockname()[1], seeded))
         config = uvicorn.Config(
-            "graphql_app.app:create",
+            "graphql_app.serving:worker",
             factory=True,
             workers=settings.workers,
             ws_max_size=settings.socket_message_bytes,
@@ -53,6 +53,12 @@ def run(settings: Settings) -> None:
             server.run(sockets=[listening])
         else:
             Multiprocess(config, sockets=[listening]).run()
+
+
+def worker() -> FastAPI:
+    """What uvicorn makes in each of its processes; the settings come through the environment."""
+    logs.configure()
+    return create(read())
 
 
 def bound(settings: Settings) -> socket.socket:

@@ -17,7 +17,7 @@ from sqlalchemy import text
 
 from graphql_app import app as composition
 from graphql_app.embedded import Servers
-from graphql_app.graph.identifiers import global_id
+from graphql_app.domain.identifiers import global_id
 from graphql_app.graph.protocol import SUBPROTOCOL
 from graphql_app.settings import Settings, read
 from graphql_app.store.database import Database

@@ -21,7 +21,6 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
 from graphql_app.domain.access import ROLES, View
-from graphql_app.domain.change import Head
 from graphql_app.domain.filters import WorkstationFilter
 from graphql_app.services.cursors import FeedCursors
 
@@ -40,6 +39,7 @@ subscription Follow($filter: WorkstationFilter, $after: Cursor, $snapshot: Boole
 HIDDEN = {"admin": (), "visitor": ("xPosition", "version", "employeeId")}
 
 Shown = Mapping[str, Any]
+Answer = bytes | str | Mapping[str, Any]  # what a `next` message carries
 
 
 # --- what was committed ----------------------------------------------------------------------------------------------
@@ -168,8 +168,7 @@ class Payload:
     received_at: float
 
 
-def parsed(answer: bytes | str | Mapping[str, Any], received_at: float) -> Payload:
-    """From the answer that a `next` message carries."""
+def parsed(answer: Answer, received_at: float) -> Payload:
     body = orjson.loads(answer) if isinstance(answer, (bytes, str)) else answer
     assert "errors" not in body, body
     feed = body["data"]["workstationChanges"]
@@ -197,13 +196,19 @@ class Recorder:
 
     def __init__(self, scene: Scene) -> None:
         self.scene = scene
-        self._answers: list[tuple[bytes | str | Mapping[str, Any], float]] = []
+        self._answers: list[tuple[Answer, float]] = []
         self._payloads: list[Payload] = []
         self._arrived = asyncio.Event()
 
-    def record(self, answer: bytes | str | Mapping[str, Any]) -> None:
+    def record(self, answer: Answer) -> None:
         self._answers.append((answer, time.monotonic()))
         self._arrived.set()
+
+    def upto(self, count: int) -> "Recorder":
+        """Another client with the first so many payloads of this one."""
+        other = Recorder(self.scene)
+        other._answers = self._answers[:count]
+        return other
 
     @property
     def payloads(self) -> list[Payload]:
@@ -280,8 +285,13 @@ def check(recorder: Recorder, committed: Committed, secret: str, *, every_versio
     assert recorder.payloads, "nothing arrived"
     for number, payload in enumerate(recorder.payloads):
         where = f"payload {number} ({payload.kind}) of {len(recorder.payloads)}"
-        before, revision = revision, revision_of(payload, recorder.scene, secret).revision
+        before, revision = revision, revision_of(payload, recorder.scene, secret)
         assert revision >= before, f"{where}: from revision {before} back to {revision}"
+        if number == 0 and payload.kind == "CHANGES":
+            # It asked for no snapshot: it knows whatever there was.
+            truth.advance(revision)
+            held = dict(truth.states)
+            continue
         if payload.kind in ("SNAPSHOT", "RESYNC") and was_complete:
             truth.touched.update(held)
             held.clear()
@@ -301,10 +311,10 @@ def check(recorder: Recorder, committed: Committed, secret: str, *, every_versio
         _check_every_version(recorder, committed, secret)
 
 
-def revision_of(payload: Payload, scene: Scene, secret: str) -> Head:
+def revision_of(payload: Payload, scene: Scene, secret: str) -> int:
     position = FeedCursors(secret).decode(payload.cursor, scene.matching, scene.view)
-    assert position.is_for_this, "the cursor is of another filter or view"
-    return position.head
+    assert position.is_for_this == payload.complete, "a cursor is good for its own filter and view, once all is told"
+    return position.head.revision
 
 
 def _apply(payload: Payload, held: dict[int, Shown], where: str) -> None:
@@ -324,7 +334,7 @@ def _apply(payload: Payload, held: dict[int, Shown], where: str) -> None:
 
 def _check_every_version(recorder: Recorder, committed: Committed, secret: str) -> None:
     first, *later = recorder.payloads
-    start = revision_of(first, recorder.scene, secret).revision
+    start = revision_of(first, recorder.scene, secret)
     told: defaultdict[int, list[Shown | None]] = defaultdict(list)
     for payload in later:
         if payload.kind == "SNAPSHOT":

@@ -201,4 +201,7 @@ def _shared(document: DocumentNode, operation: OperationDefinitionNode) -> tuple
     variables = _Variables()
     for part in (shared, *fragments):
         visit(part, variables)
+    # Their definitions stay: a default value is shown as a given one is.
+    defined = tuple(d for d in operation.variable_definitions or () if d.variable.name.value in variables.names)
+    shared = replace(shared, variable_definitions=defined)
     return "\n".join(print_ast(part) for part in (shared, *fragments)), frozenset(variables.names)

@@ -26,6 +26,7 @@ FORBIDDEN = 4403
 SUBPROTOCOL_NOT_ACCEPTABLE = (4406, "Subprotocol not acceptable")
 INIT_TIMEOUT = (4408, "Connection initialisation timeout")
 ALREADY_EXISTS = 4409
+INTERNAL = (4500, "Internal server error")
 TOO_MANY_INITS = (4429, "Too many initialisation requests")
 REASON_BYTES_MOST = 123  # RFC 6455, 5.5: a control frame carries 125 bytes, two of them the code
 
@@ -123,7 +124,11 @@ class Connection:
         if handler is None:
             self._close(BAD_REQUEST, f"Unknown message type {content['type'][:40]!r}")
             return
-        handler(self, content)
+        try:
+            handler(self, content)
+        except Exception as error:  # noqa: BLE001  # the supervisor of one message: masked, noted, told to the client
+            formatted(error)
+            self._close(*INTERNAL)
 
     def closed(self) -> None:
         """The socket is gone: everything that ran for it ends."""

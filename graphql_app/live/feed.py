@@ -9,7 +9,7 @@ from graphql_app.store.database import Database
 from graphql_app.store.outbox import Leader, leading
 
 HEARTBEAT_SECONDS = 0.5  # also the polling beneath NOTIFY; the server ends a session that is silent for 2 s
-STANDBY_SECONDS = 0.5
+RETRY_SECONDS = 0.5
 AT_ONCE_MOST = 500
 
 
@@ -26,15 +26,14 @@ class Feed:
         while True:
             try:
                 async with leading(self._database) as leader:
-                    if leader is not None:
-                        await self._lead(leader)
+                    await self._lead(leader)
             except Exception as error:  # noqa: BLE001  # the supervisor of the feed: noted, and another session is tried
                 note(FeedFailed(error))
             finally:
                 if self.is_leading:
                     self.is_leading = False
                     note(LeadershipChanged(False, "the session ended"))
-            await asyncio.sleep(STANDBY_SECONDS * random.uniform(0.5, 1))  # noqa: S311  # jitter, not a secret
+            await asyncio.sleep(RETRY_SECONDS * random.uniform(0.5, 1))  # noqa: S311  # jitter, not a secret
 
     async def _lead(self, leader: Leader) -> None:
         self.is_leading = True

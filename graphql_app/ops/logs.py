@@ -4,6 +4,13 @@ import logging
 
 from graphql_app import observe
 
+
+def configure() -> None:
+    """Lines on standard error, for this process: each worker is told anew."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+
+
 logger = logging.getLogger("graphql_app")
 
 

@@ -179,6 +179,7 @@ _STATES: Mapping[str, Refusal] = {
     "57P02": Unavailable("The database is restarting; try again."),
     "57P03": Unavailable("The database is starting; try again."),
     "08": Unavailable("The connection to the database was lost; try again."),
+    "22001": InvalidInput("A text is longer than its column."),
     "22003": InvalidInput("A number is too large for its column: coordinates and sizes stay below 100,000,000."),
     "22021": InvalidInput("A text holds a character that cannot be stored (NUL)."),
 }

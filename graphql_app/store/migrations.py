@@ -1,5 +1,6 @@
 """Alembic's migrations, run and checked from code."""
 
+from functools import cache
 from pathlib import Path
 
 from alembic import command
@@ -31,6 +32,7 @@ def config(connection: Connection | None = None) -> Config:
     return config
 
 
+@cache
 def newest() -> str | None:
     return ScriptDirectory.from_config(config()).get_current_head()
 

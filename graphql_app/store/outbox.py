@@ -1,6 +1,7 @@
 """The change log as an outbox: what changed since a revision, how it is numbered, and how its arrival is heard of."""
 
 import asyncio
+import random
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from graphql_app.store.tables import change_log, feed_head
 CHANNEL = "graphql_app_changes"
 # One lock a database: whoever holds it numbers. Any fixed number that no other program takes will do.
 LEADER_LOCK = 0x67726170686C6561
+STANDBY_SECONDS = 0.5
 
 _LOG = change_log.c
 _IMAGES = (_LOG.revision, _LOG.entity_id, _LOG.logged_at, _LOG.before, _LOG.after)
@@ -98,6 +100,8 @@ SELECT revision, json_build_object('revision', revision, 'entity', entity, 'enti
 FROM numbered ORDER BY revision
 """
 
+_TRY_LOCK = "SELECT pg_try_advisory_lock($1)"
+
 # What makes this history this one: the cluster, its timeline (turned by every promotion and point-in-time restore), and
 # the database in it (another one after a dump was restored).
 _HISTORY = """
@@ -140,8 +144,8 @@ class Leader:
 
 
 @asynccontextmanager
-async def leading(database: Database) -> AsyncIterator[Leader | None]:
-    """The leader's session, or None while another process leads. Raises what asyncpg raises when it breaks."""
+async def leading(database: Database) -> AsyncIterator[Leader]:
+    """Waits until no other process leads, then gives the leader's session. Raises what asyncpg raises."""
     # The server ends a session that went silent, so that a leader that hangs or is cut off loses the lock to another.
     connection = await database.connect(
         idle_session_timeout="2000",
@@ -151,9 +155,9 @@ async def leading(database: Database) -> AsyncIterator[Leader | None]:
         tcp_keepalives_count="2",
     )
     try:
-        if not await connection.fetchval("SELECT pg_try_advisory_lock($1)", LEADER_LOCK, timeout=5):
-            yield None
-            return
+        # Asked again and again rather than waited for: a session that waits is not idle, and would never be ended.
+        while not await connection.fetchval(_TRY_LOCK, LEADER_LOCK, timeout=5):  # noqa: ASYNC110  # the server is asked
+            await asyncio.sleep(STANDBY_SECONDS * random.uniform(0.5, 1))  # noqa: S311  # jitter, not a secret
         row = await connection.fetchrow(_HISTORY, timeout=5)
         assert row is not None, "feed_head always has its one row"
         leader = Leader(connection, row["epoch"], row["revision"])

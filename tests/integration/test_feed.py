@@ -5,7 +5,7 @@ import random
 import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack
 from typing import Any, TypeAlias
 
 import asyncpg
@@ -14,18 +14,11 @@ from graphql import GraphQLError
 from pydantic import SecretStr
 
 from graphql_app import app
-from graphql_app.domain.access import ROLES, View, Viewer
+from graphql_app.domain.access import Viewer
 from graphql_app.domain.errors import UnknownCursor
-from graphql_app.domain.seal import Seal
 from graphql_app.embedded import Servers
-from graphql_app.graph.cohorts import Cohort
 from graphql_app.graph.context import Context
-from graphql_app.live.feed import Feed
-from graphql_app.live.hub import Hub
-from graphql_app.live.relay import Relay
-from graphql_app.observe import listen
-from graphql_app.services.follow import Start
-from graphql_app.store import broadcast, housekeeping, outbox
+from graphql_app.store import housekeeping, outbox
 from graphql_app.store.database import Database
 from tests import histories
 from tests.graphql_client import settings_for
@@ -43,18 +36,20 @@ class Process:
     """All of graphql_app but its doors, as one server process has it."""
 
     def __init__(self, parts: app.Parts, secret: str) -> None:
-        self._engine = parts.engine
+        self.engine = parts.engine
         self.secret = secret
 
     async def follow(self, recorder: Recorder, after: str | None = None) -> Callable[[], None]:
         """Subscribes, from the cursor or with a snapshot. Returns what ends it."""
         viewer = Viewer("test", (recorder.scene.role,), recorder.scene.view, None, None, time.time() + 600)
-        operation = self._engine.documents.get(SUBSCRIPTION).operation(None)
-        variables = recorder.scene.variables | ({"after": after} if after else {})
-        return await self._engine.cohorts.subscribe(operation, variables, Context(viewer, self._engine.services), recorder)
+        operation = self.engine.documents.get(SUBSCRIPTION).operation(None)
+        variables = recorder.scene.variables | ({"after": after} if after is not None else {})
+        return await self.engine.cohorts.subscribe(
+            operation, variables, Context(viewer, self.engine.services), recorder
+        )
 
 
-Start_: TypeAlias = Callable[..., Awaitable[Process]]
+StartProcess: TypeAlias = Callable[..., Awaitable[Process]]
 
 
 @pytest.fixture
@@ -66,7 +61,7 @@ async def psql(database_url: str) -> AsyncIterator[Connection]:
 
 
 @pytest.fixture
-async def start(database_url: str, servers: Servers, psql: Connection) -> AsyncIterator[Start_]:
+async def start(database_url: str, servers: Servers, psql: Connection) -> AsyncIterator[StartProcess]:
     """Starts processes of one installation over the furnished office; batching is off unless told."""
     secret = secrets.token_urlsafe(32)
     async with AsyncExitStack() as stack:
@@ -93,7 +88,7 @@ async def written(url: str, writers: int, seconds: float) -> None:
 # --- nothing lost, nothing twice, nothing out of order ---------------------------------------------------------------
 
 
-async def test_eight_writers_at_once_are_told_exactly(start: Start_, database_url: str) -> None:
+async def test_eight_writers_at_once_are_told_exactly(start: StartProcess, database_url: str) -> None:
     process = await start()
     recorders = [Recorder(FLOOR), Recorder(VISITOR), Recorder(Scene("admin"))]
     for recorder in recorders:
@@ -112,7 +107,7 @@ async def test_eight_writers_at_once_are_told_exactly(start: Start_, database_ur
 
 
 async def test_with_batching_each_payload_is_exact_and_the_last_state_arrives(
-    start: Start_, database_url: str
+    start: StartProcess, database_url: str
 ) -> None:
     process = await start(batch_window_ms=100)
     recorders = [Recorder(FLOOR), Recorder(VISITOR), Recorder(Scene("admin"))]
@@ -129,7 +124,7 @@ async def test_with_batching_each_payload_is_exact_and_the_last_state_arrives(
 
 
 async def test_an_open_transaction_stalls_nobody_and_arrives_after_its_commit(
-    start: Start_, database_url: str, psql: Connection
+    start: StartProcess, database_url: str, psql: Connection
 ) -> None:
     process = await start()
     recorder = Recorder(FLOOR)
@@ -154,7 +149,7 @@ async def test_an_open_transaction_stalls_nobody_and_arrives_after_its_commit(
 
 
 async def test_a_transaction_of_thousands_of_changes_is_told_exactly(
-    start: Start_, database_url: str, psql: Connection
+    start: StartProcess, database_url: str, psql: Connection
 ) -> None:
     """More than the feed numbers at once, and more than the mailbox keeps apart."""
     process = await start()
@@ -173,7 +168,7 @@ async def test_a_transaction_of_thousands_of_changes_is_told_exactly(
 
 
 async def test_a_rename_reaches_everybody_who_is_shown_the_name(
-    start: Start_, database_url: str, psql: Connection
+    start: StartProcess, database_url: str, psql: Connection
 ) -> None:
     process = await start()
     recorders = [Recorder(FLOOR), Recorder(VISITOR), Recorder(Scene("admin", "总部B座", 3))]
@@ -196,7 +191,7 @@ async def test_a_rename_reaches_everybody_who_is_shown_the_name(
 
 @pytest.mark.parametrize("window_ms", [0, 50])
 async def test_who_connects_during_a_burst_has_no_hole_after_the_snapshot(
-    start: Start_, database_url: str, window_ms: int
+    start: StartProcess, database_url: str, window_ms: int
 ) -> None:
     process = await start(batch_window_ms=window_ms, snapshot_part=15)
     writing = asyncio.create_task(written(database_url, 4, 2.5))
@@ -228,7 +223,7 @@ def _nothing_was_merged(recorder: Recorder) -> bool:
 
 
 async def test_who_breaks_off_at_any_moment_resumes_with_nothing_lost_and_nothing_twice(
-    start: Start_, database_url: str
+    start: StartProcess, database_url: str
 ) -> None:
     processes = [await start(), await start(batch_window_ms=30)]
     recorders = [Recorder(scene) for scene in (FLOOR, VISITOR, Scene("admin")) for _ in range(4)]
@@ -253,7 +248,9 @@ async def test_who_breaks_off_at_any_moment_resumes_with_nothing_lost_and_nothin
         check(recorder, truth, processes[0].secret)
 
 
-async def test_any_cursor_of_the_past_leads_to_exactly_what_came_after_it(start: Start_, database_url: str) -> None:
+async def test_any_cursor_of_the_past_leads_to_exactly_what_came_after_it(
+    start: StartProcess, database_url: str
+) -> None:
     """From memory, and from the log by a process that remembers little."""
     processes = [await start(), await start(recent_changes=10)]
     first = Recorder(FLOOR)
@@ -263,9 +260,7 @@ async def test_any_cursor_of_the_past_leads_to_exactly_what_came_after_it(start:
     truth = await committed(database_url)
     for number in range(40):
         upto = random.Random(number).randrange(len(first.payloads) - 1)
-        resumed = Recorder(FLOOR)
-        for answer in first.answers[: upto + 1]:
-            resumed.record(answer)
+        resumed = first.upto(upto + 1)
         leave = await processes[number % 2].follow(resumed, first.payloads[upto].cursor)
         await resumed.until_notes("the end")
         leave()
@@ -273,7 +268,7 @@ async def test_any_cursor_of_the_past_leads_to_exactly_what_came_after_it(start:
         check(resumed, truth, processes[0].secret)
 
 
-async def test_a_new_filter_for_the_same_person_starts_where_it_should(start: Start_, database_url: str) -> None:
+async def test_a_new_filter_for_the_same_person_starts_where_it_should(start: StartProcess, database_url: str) -> None:
     """Subscriptions without a snapshot begin at the moment of asking: nothing older, nothing missing."""
     process = await start()
     writing = asyncio.create_task(written(database_url, 4, 1.5))
@@ -290,7 +285,7 @@ async def test_a_new_filter_for_the_same_person_starts_where_it_should(start: St
     await histories.told(recorders, database_url)
     truth = await committed(database_url)
     for recorder in recorders:
-        histories.check_changes(recorder, truth, process.secret)
+        check(recorder, truth, process.secret)
 
 
 # --- cursors that lead nowhere ---------------------------------------------------------------------------------------
@@ -316,7 +311,7 @@ async def cursor_now(process: Process, scene: Scene = FLOOR) -> str:
 
 
 async def test_a_cursor_older_than_the_log_is_a_resync(
-    start: Start_, database: Database, psql: Connection
+    start: StartProcess, database: Database, psql: Connection
 ) -> None:
     process = await start()
     old = await cursor_now(process)
@@ -330,7 +325,7 @@ async def test_a_cursor_older_than_the_log_is_a_resync(
 
 
 async def test_a_cursor_of_exactly_where_the_log_begins_still_resumes(
-    start: Start_, database: Database, psql: Connection
+    start: StartProcess, database: Database, psql: Connection
 ) -> None:
     process = await start()
     recorder = Recorder(FLOOR)
@@ -345,14 +340,14 @@ async def test_a_cursor_of_exactly_where_the_log_begins_still_resumes(
     assert payload.kind == "CHANGES"
 
 
-async def test_a_cursor_of_another_filter_or_view_is_a_resync(start: Start_) -> None:
+async def test_a_cursor_of_another_filter_or_view_is_a_resync(start: StartProcess) -> None:
     process = await start()
     assert "another filter" in await resynced(process, await cursor_now(process, Scene("admin", "Riverside", 1)))
     assert "another filter" in await resynced(process, await cursor_now(process, VISITOR))
     assert "another filter" in await resynced(process, await cursor_now(process, FLOOR), VISITOR)
 
 
-async def test_the_cursor_of_a_part_of_a_snapshot_is_a_resync(start: Start_) -> None:
+async def test_the_cursor_of_a_part_of_a_snapshot_is_a_resync(start: StartProcess) -> None:
     process = await start(snapshot_part=15)
     recorder = Recorder(FLOOR)
     leave = await process.follow(recorder)
@@ -366,17 +361,24 @@ async def test_the_cursor_of_a_part_of_a_snapshot_is_a_resync(start: Start_) -> 
     assert (await resumed.until(lambda payload: True)).kind == "CHANGES"
 
 
-async def test_a_cursor_that_was_not_made_here_is_refused(start: Start_) -> None:
+async def test_a_cursor_that_was_not_made_here_is_refused(start: StartProcess) -> None:
     process = await start()
     good = await cursor_now(process)
-    for garbage in ("", "x", "工位", good[:-4], good + "AAAA", good[:-2] + ("A" if good[-2] != "A" else "B") + good[-1]):
+    for garbage in (
+        "",
+        "x",
+        "工位",
+        good[:-4],
+        good + "AAAA",
+        good[:-2] + ("A" if good[-2] != "A" else "B") + good[-1],
+    ):
         with pytest.raises(GraphQLError) as refused:
-            await process.follow(Recorder(FLOOR), garbage or " ")
+            await process.follow(Recorder(FLOOR), garbage)
         assert isinstance(refused.value.original_error, UnknownCursor), garbage
 
 
 async def test_another_history_is_a_resync_for_those_who_return_and_for_those_who_listen(
-    start: Start_, psql: Connection, database_url: str
+    start: StartProcess, psql: Connection, database_url: str
 ) -> None:
     """After a restore or a promotion the numbers mean something else."""
     processes = [await start(), await start()]
@@ -398,7 +400,7 @@ async def test_another_history_is_a_resync_for_those_who_return_and_for_those_wh
 
 
 async def test_who_was_away_for_too_many_changes_is_given_a_resync(
-    start: Start_, psql: Connection, database_url: str
+    start: StartProcess, psql: Connection, database_url: str
 ) -> None:
     process = await start(recent_changes=10, catch_up_most=50)
     old = await cursor_now(process)
@@ -414,7 +416,7 @@ async def test_who_was_away_for_too_many_changes_is_given_a_resync(
 # --- the leader ------------------------------------------------------------------------------------------------------
 
 
-async def test_only_one_of_two_processes_leads(start: Start_, psql: Connection, database_url: str) -> None:
+async def test_only_one_of_two_processes_leads(start: StartProcess, psql: Connection, database_url: str) -> None:
     processes = [await start(), await start()]
     recorders = [Recorder(FLOOR), Recorder(FLOOR)]
     for process, recorder in zip(processes, recorders, strict=True):
@@ -434,7 +436,7 @@ async def test_only_one_of_two_processes_leads(start: Start_, psql: Connection, 
 
 
 async def test_a_leader_that_is_killed_is_followed_by_another_within_3_seconds(
-    start: Start_, psql: Connection, database_url: str
+    start: StartProcess, psql: Connection, database_url: str
 ) -> None:
     processes = [await start(), await start()]
     recorders = [Recorder(FLOOR), Recorder(FLOOR)]
@@ -460,7 +462,7 @@ async def test_a_leader_that_is_killed_is_followed_by_another_within_3_seconds(
 
 
 async def test_numbers_stay_dense_while_the_log_is_pruned(
-    start: Start_, psql: Connection, database_url: str, database: Database
+    start: StartProcess, psql: Connection, database_url: str, database: Database
 ) -> None:
     """Both write the one row of feed_head."""
     process = await start()
@@ -494,7 +496,7 @@ async def test_numbers_stay_dense_while_the_log_is_pruned(
 
 
 async def test_a_move_is_not_sent_to_a_view_without_coordinates(
-    start: Start_, psql: Connection, database_url: str
+    start: StartProcess, psql: Connection, database_url: str
 ) -> None:
     process = await start(progress_seconds=0.2)
     visitor, admin = Recorder(VISITOR), Recorder(FLOOR)
@@ -516,7 +518,7 @@ async def test_a_move_is_not_sent_to_a_view_without_coordinates(
 
 
 async def test_a_resumed_view_without_coordinates_is_not_told_of_a_move_either(
-    start: Start_, psql: Connection, database_url: str
+    start: StartProcess, psql: Connection, database_url: str
 ) -> None:
     process = await start()
     visitor = Recorder(VISITOR)
@@ -531,7 +533,7 @@ async def test_a_resumed_view_without_coordinates_is_not_told_of_a_move_either(
 
 
 async def test_a_status_that_comes_back_within_a_window_leaves_no_stale_version(
-    start: Start_, psql: Connection, database_url: str
+    start: StartProcess, psql: Connection, database_url: str
 ) -> None:
     """Whoever is shown the version gives it back as expectedVersion: a stale one is a conflict with nobody."""
     process = await start(batch_window_ms=300)
@@ -547,3 +549,52 @@ async def test_a_status_that_comes_back_within_a_window_leaves_no_stale_version(
     truth = await committed(database_url)
     check(visitor, truth, process.secret)
     check(admin, truth, process.secret)
+
+
+# --- at the worst moment ---------------------------------------------------------------------------------------------
+
+
+async def test_who_joins_while_a_payload_is_being_made_is_not_given_it_twice(
+    start: StartProcess, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    process = await start()
+    execution = process.engine.execution
+    event = execution.event
+
+    async def slowly(*given: Any) -> bytes:
+        await asyncio.sleep(0.005)
+        return await event(*given)
+
+    monkeypatch.setattr(execution, "event", slowly)
+    writing = asyncio.create_task(written(database_url, 2, 2.0))
+    recorders = []
+    while not writing.done():
+        recorders.append(Recorder(FLOOR))
+        await process.follow(recorders[-1])
+        await asyncio.sleep(0.03)
+    await writing
+    await histories.told(recorders, database_url)
+    truth = await committed(database_url)
+    for recorder in recorders:
+        check(recorder, truth, process.secret)
+
+
+async def test_what_is_pruned_while_it_is_being_read_is_a_resync_and_no_hole(
+    start: StartProcess, database: Database, psql: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process that is far behind reads the log while another prunes it."""
+    await start()
+    behind = await start(redis_url="redis://127.0.0.1:1/0")
+    recorder = Recorder(FLOOR)
+    await behind.follow(recorder)
+    await recorder.until(lambda payload: payload.complete)
+    read = outbox.changes_between
+
+    async def pruned_meanwhile(connection: Any, after: int, last: int) -> Any:
+        async with database.reading() as other:
+            await housekeeping.prune_log(other, 0, 1000)
+        return await read(connection, after, last)
+
+    monkeypatch.setattr(outbox, "changes_between", pruned_meanwhile)
+    await psql.execute("UPDATE workstations SET notes = 'missed' WHERE id = 10")
+    assert (await recorder.until_notes("missed")).kind == "RESYNC"

@@ -197,7 +197,7 @@ def test_a_token_past_its_end_is_not_believed_from_memory(monkeypatch: pytest.Mo
 def test_a_token_is_verified_once_and_then_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
     identify, token = checking(), signed()
     first = identify.viewer(token)
-    monkeypatch.setattr(identify_module.jwt, "decode", lambda *_, **__: pytest.fail("verified again"))
+    monkeypatch.setattr(jwt, "decode", lambda *_, **__: pytest.fail("verified again"))
 
     assert identify.viewer(token) is first
 

@@ -1,1 +1,0 @@
-from graphql_app.domain.identifiers import *  # noqa: F403
