@@ -386,7 +386,7 @@ _STATEMENTS = (
     (
         2,
         "INSERT INTO workstations (name, x_position, y_position, building, floor_number, notes)"
-        " VALUES ($2, $1, 0, '总部A座', 3, $2)",
+        " VALUES ($2::text, $1, 0, '总部A座', 3, $2::text)",
     ),
 )
 

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Hashable, Mapping
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from graphql_app.domain.change import Batch
 from graphql_app.graph.context import Context
@@ -16,10 +16,17 @@ from graphql_app.services.history import Start
 from graphql_app.services.streams import AFTER_LOSS, Stream
 
 
+class Payload(NamedTuple):
+    """One event, executed and serialised; `cursor` is where it leaves its subscriber, if it can be resumed."""
+
+    body: bytes
+    cursor: str | None
+
+
 class Subscriber(Protocol):
     """One subscription of one client."""
 
-    def offer(self, payload: bytes) -> bool:
+    def offer(self, payload: Payload) -> bool:
         """Takes a payload to be sent; False when too much of what was sent before is still unread."""
 
     async def drained(self) -> None:
@@ -36,7 +43,7 @@ class Cohort:
     not read nothing is queued: it is level no more, and catches up from its place when it reads again.
     """
 
-    def __init__(self, stream: Stream, render: Callable[[Any], Awaitable[bytes]]) -> None:
+    def __init__(self, stream: Stream, render: Callable[[Any], Awaitable[Payload]]) -> None:
         self._stream = stream
         self._render = render
         self._level: dict[Subscriber, Any] = {}  # with the event that each was offered last
@@ -85,7 +92,7 @@ class Cohort:
                     self._opened.clear()
                     self._start_over()
 
-    def _hand_out(self, event: Any, payload: bytes) -> None:
+    def _hand_out(self, event: Any, payload: Payload) -> None:
         behind = []
         for subscriber in self._level:
             if subscriber.offer(payload):
@@ -152,9 +159,11 @@ class Cohorts:
             masked = operation.masked(stream.view)
             viewer = shared_viewer(stream.view)
 
-            async def render(event: Any) -> bytes:
+            async def render(event: Any) -> Payload:
+                shown = source.show(stream, event)
                 alone = Context(viewer, context.services)
-                return await self._execution.event(executor, source.show(stream, event), alone, masked)
+                body = await self._execution.event(executor, shown, alone, masked)
+                return Payload(body, getattr(shown, "cursor", None))
 
             cohort = self._cohorts[key] = Cohort(stream, render)
         cohort.join(subscriber, source.start)

@@ -32,6 +32,7 @@ class Context:
     viewer: Viewer
     services: Services
     idempotency_key: str | None = None
+    last_event_id: str | None = None  # where a browser's EventSource comes back from; beats `after`
     exact_floors: bool = False  # a floor's cursor is asked for: its workstations must be as of that very moment
     _loaders: dict[Hashable, DataLoader[Any, Any]] = field(default_factory=dict)
 

@@ -14,6 +14,7 @@ from starlette.responses import Response
 from graphql_app.domain.errors import Refusal, Unauthenticated
 from graphql_app.graph.context import Context
 from graphql_app.graph.documents import InvalidDocument
+from graphql_app.graph.events import MEDIA_TYPE, answered, subscribed
 from graphql_app.graph.protocol import Engine
 from graphql_app.graph.schema import BadVariables, formatted
 from graphql_app.observe import OperationEnded, note
@@ -46,23 +47,23 @@ class HttpDoor:
         self._body_most = body_most
 
     async def handle(self, request: Request) -> Response:
-        media = accepted(request.headers.get("accept"))
+        accept = request.headers.get("accept")
+        media = accepted(accept)
         request_id = _request_id(request)
         try:
-            if media is None:
-                raise Unanswerable(406, f"This answers {RESPONSE} or {LEGACY}; name one of them in `Accept`.")
-            status, body, headers = await self._answer(request, media, request_id)
+            if media is None and not takes_events(accept):
+                raise Unanswerable(406, f"This answers {RESPONSE}, {LEGACY} or {MEDIA_TYPE}; name one in `Accept`.")
+            response = await self._answer(request, media, request_id)
         except Unanswerable as problem:
-            status, headers = problem.status, dict(problem.headers)
             body = {"errors": [{"message": str(problem), "extensions": {"code": "BAD_REQUEST"}}]}
-        headers["X-Request-ID"] = request_id
-        headers["Vary"] = "Accept, Authorization"
-        headers["Cache-Control"] = "no-store"
-        return Response(orjson.dumps(body), status, headers, media_type=f"{media or LEGACY}; charset=utf-8")
+            response = _json(body, problem.status, media, problem.headers)
+        response.headers["X-Request-ID"] = request_id
+        response.headers["Vary"] = "Accept, Authorization"
+        response.headers["Cache-Control"] = "no-store"
+        return response
 
-    async def _answer(
-        self, request: Request, media: str, request_id: str
-    ) -> tuple[int, dict[str, Any], dict[str, str]]:
+    async def _answer(self, request: Request, media: str | None, request_id: str) -> Response:
+        """`media` is None for a client that takes nothing but events."""
         began = time.perf_counter()
         kind, failed = "invalid", True
         try:
@@ -70,26 +71,32 @@ class HttpDoor:
             viewer = self._engine.services.identify.from_header(request.headers.get("authorization"))
             operation = self._engine.documents.get(asked.query).operation(asked.operation_name)
             kind = operation.kind
-            if kind == "subscription":
-                raise Unanswerable(
-                    400, "Subscriptions go over a WebSocket on this address, subprotocol graphql-transport-ws."
-                )
-            if kind == "mutation" and request.method == "GET":
-                raise Unanswerable(405, "Mutations go by POST.", {"Allow": "POST"})
             context = Context(
                 replace(viewer, request_id=request_id),
                 self._engine.services,
                 idempotency_key=request.headers.get("idempotency-key"),
+                last_event_id=request.headers.get("last-event-id"),
             )
+            if kind == "subscription":
+                if not takes_events(request.headers.get("accept")):
+                    raise Unanswerable(
+                        406,
+                        f"Subscriptions go over a WebSocket (graphql-transport-ws), or with `Accept: {MEDIA_TYPE}`.",
+                    )
+                response = await subscribed(self._engine.cohorts, operation, asked.variables, context)
+                failed = False
+                return response
+            if kind == "mutation" and request.method == "GET":
+                raise Unanswerable(405, "Mutations go by POST.", {"Allow": "POST"})
             body = await self._engine.execution.run(operation, asked.variables, context)
             failed = "errors" in body
-            return 200, body, {}
+            return _json(body, 200, media) if media else answered(body)
         except Unauthenticated as refusal:
-            return 401, {"errors": [formatted(refusal)]}, {"WWW-Authenticate": "Bearer"}
+            return _json({"errors": [formatted(refusal)]}, 401, media, {"WWW-Authenticate": "Bearer"})
         except (InvalidDocument, BadVariables) as error:
-            return _bad_request(media), {"errors": [formatted(one) for one in error.errors]}, {}
+            return _json({"errors": [formatted(one) for one in error.errors]}, _bad_request(media), media)
         except (Refusal, GraphQLError) as error:
-            return _bad_request(media), {"errors": [formatted(error)]}, {}
+            return _json({"errors": [formatted(error)]}, _bad_request(media), media)
         finally:
             note(OperationEnded(kind, time.perf_counter() - began, failed))
 
@@ -139,9 +146,15 @@ def _from_json(given: Any) -> Asked:
     return Asked(given["query"], given.get("operationName"), given.get("variables") or {})
 
 
-def _bad_request(media: str) -> int:
+def _json(
+    body: Mapping[str, Any], status: int, media: str | None, headers: Mapping[str, str] | None = None
+) -> Response:
+    return Response(orjson.dumps(body), status, dict(headers or {}), media_type=f"{media or LEGACY}; charset=utf-8")
+
+
+def _bad_request(media: str | None) -> int:
     """A request that cannot be executed is a 400, but clients that only know application/json expect 200."""
-    return 400 if media == RESPONSE else 200
+    return 200 if media == LEGACY else 400
 
 
 def _request_id(request: Request) -> str:
@@ -167,6 +180,11 @@ def accepted(header: str | None) -> str | None:
     if wanted[0][0] == wanted[1][0] and not any(name == RESPONSE for name, _ in ranges):
         media = LEGACY
     return media if quality > 0 else None
+
+
+def takes_events(header: str | None) -> bool:
+    """Whether the client lists server-sent events by name: `*/*` alone does not ask for a stream."""
+    return any(name == MEDIA_TYPE and quality > 0 for name, quality in map(_range, (header or "").split(",")))
 
 
 def _range(part: str) -> tuple[str, float]:

@@ -11,7 +11,7 @@ from graphql import GraphQLError
 
 from graphql_app.domain.access import Viewer
 from graphql_app.domain.errors import Refusal, TooMany, Unauthenticated
-from graphql_app.graph.cohorts import Cohorts
+from graphql_app.graph.cohorts import Cohorts, Payload
 from graphql_app.graph.context import Context, Services, viewer_from_init
 from graphql_app.graph.documents import Documents, InvalidDocument
 from graphql_app.graph.schema import BadVariables, Execution, formatted
@@ -74,11 +74,11 @@ class Subscription:
         self._prefix = b'{"id":' + orjson.dumps(operation_id) + b',"type":"next","payload":'
         self.leave: Callable[[], None] = _nothing
 
-    def offer(self, payload: bytes) -> bool:
+    def offer(self, payload: Payload) -> bool:
         wire = self._connection.wire
         if wire.is_congested:
             return False
-        wire.write(self._prefix + payload + b"}")
+        wire.write(self._prefix + payload.body + b"}")
         return True
 
     async def drained(self) -> None:

@@ -32,7 +32,9 @@ class Subscription:
         follow, viewer = info.context.services.follow, info.context.viewer
         matching = filter_of(filter)
         stream = follow.changes(viewer, matching)
-        return Source(stream, await follow.start(viewer, matching, after, snapshot), feed_of)  # type: ignore[return-value]
+        return Source(
+            stream, await follow.start(viewer, matching, info.context.last_event_id or after, snapshot), feed_of
+        )  # type: ignore[return-value]
 
     @strawberry.subscription(
         description="How many workstations of a floor are in each status, now and on every change."

@@ -79,6 +79,29 @@ async def by_events(server: Server, after: str | None) -> AsyncIterator[AsyncIte
         yield feeds()
 
 
+@asynccontextmanager
+async def by_graphql_events(server: Server, after: str | None) -> AsyncIterator[AsyncIterator[dict[str, Any]]]:
+    """GraphQL over server-sent events, the way a browser's EventSource comes back."""
+    headers = server.headers() | {"Accept": "text/event-stream"} | ({"Last-Event-ID": after} if after else {})
+    async with (
+        httpx.AsyncClient(timeout=20) as client,
+        client.stream("POST", f"{server.url}/graphql", json={"query": CHANGES}, headers=headers) as answer,
+    ):
+        assert answer.headers["content-type"].startswith("text/event-stream"), await answer.aread()
+
+        async def feeds() -> AsyncIterator[dict[str, Any]]:
+            identity = ""
+            async for line in answer.aiter_lines():
+                if line.startswith("id: "):
+                    identity = line.removeprefix("id: ")
+                if line.startswith("data: "):
+                    feed = json.loads(line.removeprefix("data: "))["data"]["workstationChanges"]
+                    assert identity == feed["cursor"]
+                    yield feed
+
+        yield feeds()
+
+
 async def by_poll(server: Server, after: str | None, wait: float = 5) -> dict[str, Any]:
     params: dict[str, Any] = {**PLACE, "wait": wait} | ({"after": after} if after else {})
     async with httpx.AsyncClient(timeout=30) as client:
@@ -120,6 +143,9 @@ async def test_a_client_that_changes_its_transport_in_a_burst_loses_nothing(
     async with by_events(server, seen.cursor) as feeds:
         for _ in range(5):
             seen.take(await anext(feeds))
+    async with by_graphql_events(server, seen.cursor) as feeds:
+        for _ in range(5):
+            seen.take(await anext(feeds))
     async with by_socket(server, seen.cursor) as feeds:
         async with asyncio.timeout(30):
             while not writing.done() or {row["name"]: row["version"] for row in seen.rows.values()} != {
@@ -156,3 +182,20 @@ async def test_a_cursor_of_another_role_gets_a_resync_on_every_transport(server:
     async with by_socket(server, cursor) as feeds:
         resync = await anext(feeds)
         assert (resync["kind"], len(resync["workstations"])) == ("RESYNC", 100)
+
+
+async def test_a_query_is_one_event_for_who_takes_nothing_else(server: Server) -> None:
+    headers = server.headers() | {"Accept": "text/event-stream"}
+    async with httpx.AsyncClient() as client:
+        answer = await client.post(f"{server.url}/graphql", json={"query": "{ me { subject } }"}, headers=headers)
+    assert answer.text == 'event: next\ndata: {"data":{"me":{"subject":"admin"}}}\n\nevent: complete\ndata:\n\n'
+
+
+async def test_a_mistake_in_a_subscription_is_an_error_before_the_stream_begins(server: Server) -> None:
+    headers = server.headers() | {"Accept": "text/event-stream"}
+    async with httpx.AsyncClient() as client:
+        wrong = await client.post(f"{server.url}/graphql", json={"query": "subscription { nothing }"}, headers=headers)
+        plain = await client.post(f"{server.url}/graphql", json={"query": CHANGES}, headers=server.headers())
+    assert (wrong.status_code, wrong.headers["content-type"]) == (400, "application/json; charset=utf-8")
+    assert plain.status_code == 406
+    assert "text/event-stream" in plain.json()["errors"][0]["message"]

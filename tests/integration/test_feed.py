@@ -68,7 +68,9 @@ async def start(database_url: str, servers: Servers, psql: Connection) -> AsyncI
 
         async def start(**settings: Any) -> Process:
             given = settings_for(database_url, servers, secret=SecretStr(secret), **settings)
-            return Process(await stack.enter_async_context(app.running(given)), secret)
+            process = Process(await stack.enter_async_context(app.running(given)), secret)
+            await committed(database_url)  # what is in the office has its revisions, and so is in every snapshot
+            return process
 
         yield start
 

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from decimal import Decimal
 from itertools import pairwise
 from pathlib import Path
@@ -455,13 +455,18 @@ def test_deep_nesting_is_refused_where_python_cannot_follow_it(depth: int) -> No
     """How deep that is differs between versions of Python; none fails with anything else."""
     nested = "[" * depth + "]" * depth
     content = f'[{{"building": "A", "floor_number": 1, "name": "a", "equipment": {nested}}}]'
-    for read in (lambda: jsons(content, Kind.WORKSTATIONS)[0], lambda: desk(equipment=nested)):
+    reads: list[Callable[[], Row | BadRow]] = [
+        lambda: jsons(content, Kind.WORKSTATIONS)[0],
+        lambda: desk(equipment=nested),
+    ]
+    for read in reads:
         try:
             row = read()
         except Unreadable as unreadable:
-            assert "nested too deeply" in unreadable.faults[0].reason
+            reason = unreadable.faults[0].reason
         else:
-            assert isinstance(row, Row) or "nested too deeply" in faults(row)[0].reason
+            reason = "" if isinstance(row, Row) else faults(row)[0].reason
+        assert not reason or "nested too deeply" in reason
 
 
 @pytest.mark.parametrize(

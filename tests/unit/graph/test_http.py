@@ -1,0 +1,97 @@
+"""Which media type a client is answered with, and which client is a person's browser."""
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from starlette.requests import Request
+
+from graphql_app.graph.http import LEGACY, RESPONSE, accepted, wants_page
+
+ACCEPT: dict[str | None, str | None] = {
+    # None of it is said: a client that does not know of the newer type.
+    None: LEGACY,
+    "": LEGACY,
+    "   ": LEGACY,
+    "*/*": LEGACY,
+    "application/*": LEGACY,
+    "text/html, application/xhtml+xml, */*;q=0.8": LEGACY,
+    # One of ours is named.
+    "application/json": LEGACY,
+    "application/graphql-response+json": RESPONSE,
+    "application/graphql-response+json; charset=utf-8": RESPONSE,
+    "application/json; charset=utf-8": LEGACY,
+    "APPLICATION/JSON": LEGACY,
+    "Application/GraphQL-Response+JSON": RESPONSE,
+    "application/json, */*": LEGACY,
+    "application/graphql-response+json, */*": RESPONSE,
+    # Both are: the newer one, unless the client prefers the other.
+    "application/graphql-response+json, application/json": RESPONSE,
+    "application/json, application/graphql-response+json": RESPONSE,
+    "application/graphql-response+json, application/json;q=0.9": RESPONSE,
+    "application/graphql-response+json;q=0.5, application/json": LEGACY,
+    "application/graphql-response+json; q=0.5, application/json; q=0.6": LEGACY,
+    "application/graphql-response+json;q=0.9, application/json;q=0.9": RESPONSE,
+    "application/graphql-response+json;Q=0.5, application/json": LEGACY,
+    # A range is less than a name, and q=0 is never.
+    "application/json;q=0.5, */*": RESPONSE,
+    "application/graphql-response+json;q=0, */*": LEGACY,
+    "application/json;q=0, application/*": RESPONSE,
+    "*/*;q=0": None,
+    "application/json;q=0": None,
+    "application/json;q=nonsense": None,
+    # A client that merely lists what it could read too.
+    "application/graphql-response+json, application/json, multipart/mixed, text/event-stream": RESPONSE,
+    "application/json, text/event-stream": LEGACY,
+    "text/event-stream, application/json;q=0.9": LEGACY,
+    "text/event-stream, */*": LEGACY,
+    # Nothing that this door has.
+    "text/event-stream": None,
+    "text/html": None,
+    "application/xml, text/plain": None,
+    "application/jsonp": None,
+}
+
+
+@pytest.mark.parametrize("header", ACCEPT)
+def test_the_answer_is_of_a_media_type_that_the_client_accepts(header: str | None) -> None:
+    assert accepted(header) == ACCEPT[header]
+
+
+@given(st.text())
+def test_any_header_is_understood_or_not_acceptable(header: str) -> None:
+    assert accepted(header) in (RESPONSE, LEGACY, None)
+
+
+@given(st.floats(0, 1), st.floats(0, 1))
+def test_the_preference_of_the_client_decides(newer: float, older: float) -> None:
+    answered = accepted(f"application/graphql-response+json;q={newer}, application/json;q={older}")
+
+    if newer == older == 0:
+        assert answered is None
+    elif not math.isclose(newer, older):
+        assert answered == (RESPONSE if newer > older else LEGACY)
+
+
+def request(method: str, accept: str, query: str = "") -> Request:
+    headers = [(b"accept", accept.encode())]
+    return Request({"type": "http", "method": method, "headers": headers, "query_string": query.encode()})
+
+
+BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
+
+
+@pytest.mark.parametrize(
+    ("given", "page"),
+    [
+        (request("GET", BROWSER), True),
+        (request("GET", BROWSER, "token=x"), True),
+        (request("GET", BROWSER, "query={me{subject}}"), False),
+        (request("POST", BROWSER), False),
+        (request("GET", "application/json"), False),
+        (request("GET", "*/*"), False),
+    ],
+)
+def test_a_browser_that_asks_for_no_query_is_shown_a_page(given: Request, page: bool) -> None:
+    assert wants_page(given) is page
