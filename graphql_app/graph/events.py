@@ -73,6 +73,20 @@ def framed(payload: Payload) -> bytes:
     return identity + b"event: next\ndata: " + payload.body + b"\n\n"
 
 
+class EventStream(StreamingResponse):
+    """A response of events; `ended` is called however it ends, also before its first byte."""
+
+    def __init__(self, body: AsyncIterator[bytes], ended: Callable[[], None] = lambda: None) -> None:
+        super().__init__(body, media_type=MEDIA_TYPE, headers={"X-Accel-Buffering": "no"})
+        self._ended = ended
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._ended()
+
+
 async def subscribed(
     cohorts: Cohorts, operation: Operation, variables: Mapping[str, Any], context: Context
 ) -> EventStream:
@@ -95,17 +109,3 @@ def answered(body: Mapping[str, Any]) -> EventStream:
         yield framed(Payload(orjson.dumps(body), None)) + COMPLETE
 
     return EventStream(frames())
-
-
-class EventStream(StreamingResponse):
-    """A response of events; `ended` is called however it ends, also before its first byte."""
-
-    def __init__(self, body: AsyncIterator[bytes], ended: Callable[[], None] = lambda: None) -> None:
-        super().__init__(body, media_type=MEDIA_TYPE, headers={"X-Accel-Buffering": "no"})
-        self._ended = ended
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        try:
-            await super().__call__(scope, receive, send)
-        finally:
-            self._ended()
