@@ -1,0 +1,195 @@
+"""The environment as settings, what is refused of it, and what the doctor shows."""
+
+import stat
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import SecretStr, ValidationError
+
+from graphql_app.app import role_table
+from graphql_app.development import with_keys
+from graphql_app.diagnosis import shown
+from graphql_app.domain.access import ROLES, Scope
+from graphql_app.settings import Settings, SettingsError, read
+
+SECRET = "x" * 32
+PRODUCTION = {
+    "GRAPHQL_APP_MODE": "production",
+    "DATABASE_URL": "postgresql://db/office",
+    "REDIS_URL": "redis://cache",
+    "GRAPHQL_APP_SECRET": SECRET,
+    "GRAPHQL_APP_TOKEN_PUBLIC_KEY": "PEM",
+}
+
+
+@pytest.fixture(autouse=True)
+def _environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """None of the settings of whoever runs the tests."""
+    for name in Settings.model_fields:
+        monkeypatch.delenv(Settings.variable(name), raising=False)
+
+
+def from_environment(monkeypatch: pytest.MonkeyPatch, **variables: str) -> Settings:
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    return read()
+
+
+def test_everything_has_a_default() -> None:
+    settings = read()
+
+    assert (settings.host, settings.port, settings.workers, settings.mode) == ("127.0.0.1", 8080, 1, "development")
+    assert (settings.database_url, settings.redis_url, settings.secret) == (None, None, None)
+    assert (settings.page_most, settings.roles, settings.origins) == (500, {}, [])
+
+
+@pytest.mark.parametrize("name", ["DATABASE_URL", "REDIS_URL", "HOST", "PORT", "WORKERS"])
+def test_the_variables_that_tools_expect_bare_are_bare(name: str) -> None:
+    assert Settings.variable(name.lower()) == name
+
+
+def test_every_other_variable_carries_the_prefix() -> None:
+    assert Settings.variable("page_most") == "GRAPHQL_APP_PAGE_MOST"
+
+
+def test_the_environment_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = from_environment(
+        monkeypatch, PORT="0", GRAPHQL_APP_PAGE_MOST="7", GRAPHQL_APP_ORIGINS='["https://office.example"]'
+    )
+
+    assert (settings.port, settings.page_most, settings.origins) == (0, 7, ["https://office.example"])
+    assert (settings.source("port"), settings.source("host")) == ("environment", "default")
+
+
+def test_settings_cannot_be_changed() -> None:
+    with pytest.raises(ValidationError):
+        read().port = 1
+
+
+def test_every_setting_says_what_it_is_for() -> None:
+    assert [name for name, field in Settings.model_fields.items() if not field.description] == []
+
+
+# --- what is refused -------------------------------------------------------------------------------------------------
+
+WRONG: dict[str, list[str]] = {
+    "PORT": ["http", "-1", "65536", "80.5"],
+    "WORKERS": ["0", "many"],
+    "GRAPHQL_APP_MODE": ["prod"],
+    "GRAPHQL_APP_SECRET": ["short", "x" * 31],
+    "GRAPHQL_APP_PAGE_MOST": ["0", "-5"],
+    "GRAPHQL_APP_TOKEN_SECONDS": ["0"],
+    "GRAPHQL_APP_BATCH_WINDOW_MS": ["-1"],
+    "GRAPHQL_APP_ROLES": ["[]", '{"guard": "workstations:read"}', "{", "visitor"],
+    "GRAPHQL_APP_ORIGINS": ['"https://office.example"', "https://office.example"],
+}
+
+
+@pytest.mark.parametrize(("name", "value"), [(name, value) for name, values in WRONG.items() for value in values])
+def test_a_wrong_value_is_refused_in_one_line_that_names_the_variable(
+    name: str, value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(SettingsError) as refused:
+        from_environment(monkeypatch, **{name: value})
+
+    assert str(refused.value).startswith(name)
+    assert "\n" not in str(refused.value)
+
+
+def test_a_secret_that_is_refused_is_not_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(SettingsError, match="32 characters or more") as refused:
+        from_environment(monkeypatch, GRAPHQL_APP_SECRET="geheim")
+
+    assert "geheim" not in str(refused.value)
+
+
+def test_production_with_everything_set_is_accepted(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert from_environment(monkeypatch, **PRODUCTION).mode == "production"
+
+
+@pytest.mark.parametrize("missing", ["DATABASE_URL", "REDIS_URL", "GRAPHQL_APP_SECRET", "GRAPHQL_APP_TOKEN_PUBLIC_KEY"])
+def test_production_names_the_variable_that_it_needs(missing: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(SettingsError, match=f"production mode needs .*{missing}"):
+        from_environment(monkeypatch, **{name: value for name, value in PRODUCTION.items() if name != missing})
+
+
+@pytest.mark.parametrize("empty", ["DATABASE_URL", "REDIS_URL", "GRAPHQL_APP_TOKEN_PUBLIC_KEY"])
+def test_an_empty_variable_is_a_missing_one(empty: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(SettingsError, match=empty):
+        from_environment(monkeypatch, **{**PRODUCTION, empty: ""})
+
+
+def test_a_role_may_be_added_or_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = from_environment(
+        monkeypatch, GRAPHQL_APP_ROLES='{"guard": ["workstations:read"], "hr": ["workstations:read"]}'
+    )
+
+    table = role_table(settings)
+
+    assert table["guard"] == table["hr"] == {Scope.READ}
+    assert table["admin"] == ROLES["admin"]
+
+
+def test_a_scope_that_does_not_exist_is_refused_and_the_others_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(SettingsError, match=r"GRAPHQL_APP_ROLES: 'everything:read' .* workstations:write"):
+        role_table(from_environment(monkeypatch, GRAPHQL_APP_ROLES='{"guard": ["everything:read"]}'))
+
+
+# --- keys of a developer ---------------------------------------------------------------------------------------------
+
+
+def test_a_developer_is_given_keys_that_last(tmp_path: Path) -> None:
+    first, again = (with_keys(read(data=tmp_path)) for _ in range(2))
+
+    assert first.secret
+    assert first.token_private_key
+    assert (again.secret, again.token_private_key) == (first.secret, first.token_private_key)
+
+
+def test_the_keys_of_a_developer_are_readable_by_their_owner_alone(tmp_path: Path) -> None:
+    with_keys(read(data=tmp_path))
+
+    assert {stat.S_IMODE(file.stat().st_mode) for file in (tmp_path / "keys").iterdir()} == {0o600}
+
+
+def test_keys_that_are_set_are_kept_as_they_are(tmp_path: Path) -> None:
+    settings = with_keys(read(data=tmp_path, secret=SecretStr(SECRET), token_public_key="PEM"))
+
+    assert (settings.secret, settings.token_private_key) == (SecretStr(SECRET), None)
+    assert not (tmp_path / "keys").exists()
+
+
+# --- what the doctor shows -------------------------------------------------------------------------------------------
+
+SHOWN: list[tuple[Any, str]] = [
+    (None, "-"),
+    (8080, "8080"),
+    ("127.0.0.1", "127.0.0.1"),
+    (SecretStr("geheim"), "(set)"),
+    ("postgresql://db/office", "postgresql://db/office"),
+    ("postgresql://app@db/office", "postgresql://app@db/office"),
+    ("postgresql://app:geheim@db/office", "postgresql://app:…@db/office"),
+    ("postgresql://app:geheim@one:5432,two:5432/office", "postgresql://app:…@one:5432,two:5432/office"),
+    ("redis://:geheim@cache:6379/0", "redis://:…@cache:6379/0"),
+]
+
+
+@pytest.mark.parametrize(("value", "text"), SHOWN)
+def test_a_setting_is_shown_without_its_password(value: Any, text: str) -> None:
+    assert shown(value) == text
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://app:ge%40geheim@db/office",
+        "postgresql://app:app:geheim@db/office",
+        "postgresql://app:p@geheim@db/office",
+        "postgresql://db/office?user=app&password=geheim",
+        "redis://cache?password=geheim",
+        "postgresql://app:geheim@[::1/office",
+    ],
+)
+def test_no_url_shows_its_password_however_it_is_written(url: str) -> None:
+    assert "geheim" not in shown(url)
