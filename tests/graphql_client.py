@@ -2,11 +2,13 @@
 
 import asyncio
 import secrets
+import uuid
 from collections.abc import AsyncIterator, Mapping, MutableMapping
 from contextlib import asynccontextmanager
 from typing import Any
 from uuid import UUID
 
+import asyncpg
 import orjson
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
@@ -21,6 +23,7 @@ from graphql_app.domain.identifiers import global_id
 from graphql_app.graph.protocol import SUBPROTOCOL
 from graphql_app.settings import Settings, read
 from graphql_app.store.database import Database
+from tests.conftest import with_database
 
 ANSWER_SECONDS = 10
 
@@ -177,6 +180,19 @@ async def running_office(settings: Settings) -> AsyncIterator[Office]:
             yield Office(app, client, settings, database)
     finally:
         await database.close()
+
+
+@asynccontextmanager
+async def fresh_database(servers: Servers, template: str) -> AsyncIterator[str]:
+    """The URL of a migrated database, for a whole module: fixture `database_url` makes one for each test."""
+    name = f"test_{uuid.uuid4().hex}"
+    admin = await asyncpg.connect(servers.database_url)
+    await admin.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
+    try:
+        yield with_database(servers.database_url, name)
+    finally:
+        await admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
+        await admin.close()
 
 
 # Serial ids of a fresh database: department 1 is Research, employee 1 is 张伟, workstations are 1 to 5 in this order.

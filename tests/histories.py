@@ -22,6 +22,7 @@ from websockets.exceptions import ConnectionClosed
 
 from graphql_app.domain.access import ROLES, View
 from graphql_app.domain.filters import WorkstationFilter
+from graphql_app.graph import cohorts
 from graphql_app.services.cursors import FeedCursors
 
 SUBSCRIPTION = """
@@ -239,8 +240,8 @@ class Recorder:
 
     # What graph/cohorts asks of a Subscriber, for those that are in the same process.
 
-    def offer(self, payload: bytes) -> bool:
-        self.record(payload)
+    def offer(self, payload: cohorts.Payload) -> bool:
+        self.record(payload.body)
         return True
 
     async def drained(self) -> None:

@@ -179,7 +179,7 @@ class Connection:
             self._close(ALREADY_EXISTS, f"Subscriber for {operation_id} already exists")
             return
         most = self._rules.operations_most
-        if len(self._running) + len(self._subscriptions) >= most:
+        if len(self._running.keys() | self._subscriptions.keys()) >= most:
             full = TooMany(f"A socket carries at most {most} operations; complete one first.", limit=most)
             self.fail(operation_id, [formatted(full)])
             return

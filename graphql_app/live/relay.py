@@ -120,18 +120,20 @@ class Relay:
             if here is None:
                 self._hub.restart(target)
                 return
-            if here.epoch != target.epoch or here.revision < await outbox.kept_from(connection):
-                note(
-                    Resynced(
-                        "another history" if here.epoch != target.epoch else "away for longer than the log is kept"
-                    )
-                )
-                self._hub.restart(target)
+            if here.epoch != target.epoch:
+                self._start_over("another history", target)
                 return
             if target.revision > here.revision:
                 note(GapFilled(here.revision + 1, target.revision))
             while here.revision < target.revision:
                 upto = Head(target.epoch, min(target.revision, here.revision + FILL_AT_ONCE))
                 changes = await outbox.changes_between(connection, here.revision, upto.revision)
+                if changes is None:
+                    self._start_over("away for longer than the log is kept", target)
+                    return
                 self._hub.deliver(changes, upto)
                 here = upto
+
+    def _start_over(self, why: str, head: Head) -> None:
+        note(Resynced(why))
+        self._hub.restart(head)

@@ -66,13 +66,11 @@ class History:
         return head, found
 
     async def changes_between(self, after: int, last: int) -> list[Change] | None:
-        """From memory, else from the log; None when there are too many to be worth it."""
+        """From memory, else from the log; None when it is not kept so long, or they are too many to be worth it."""
         recent = self.hub.since(after, last)
         if recent is not None:
             return recent
         if last - after > self._catch_up_most:
             return None
         async with self._database.reading() as connection:
-            if after < await outbox.kept_from(connection):
-                return None
             return await outbox.changes_between(connection, after, last)

@@ -145,7 +145,8 @@ class Changes:
             if alone:
                 self._mailbox.clear()  # all of it is in what comes between here and there
             here = self.revision
-            if position > here:
+            if position > here or (position == here and self._busy):
+                # What it has not reached, or has reached but not handed out: nobody is to be level with that yet.
                 self._moved.clear()
                 await self._moved.wait()
                 continue

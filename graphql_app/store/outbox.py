@@ -53,14 +53,16 @@ async def kept_from(connection: AsyncConnection) -> int:
     return int(await connection.scalar(select(feed_head.c.kept_from)) or 0)
 
 
-async def changes_between(connection: AsyncConnection, after: int, last: int) -> list[Change]:
-    """The changes of workstations with after < revision <= last, in order."""
+async def changes_between(connection: AsyncConnection, after: int, last: int) -> list[Change] | None:
+    """The changes of workstations with after < revision <= last, in order; None when the log is not kept so long."""
     statement = (
         select(*_IMAGES)
         .where(_LOG.revision > after, _LOG.revision <= last, _LOG.entity == "workstation")
         .order_by(_LOG.revision)
     )
-    return _changes((await connection.execute(statement)).all())
+    found = _changes((await connection.execute(statement)).all())
+    # Asked afterwards: whatever is kept now was kept when it was read.
+    return found if after >= await kept_from(connection) else None
 
 
 async def unnumbered(connection: AsyncConnection) -> list[Change]:

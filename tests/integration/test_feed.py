@@ -563,8 +563,10 @@ async def test_who_joins_while_a_payload_is_being_made_is_not_given_it_twice(
     execution = process.engine.execution
     event = execution.event
 
+    choice = random.Random(1)
+
     async def slowly(*given: Any) -> bytes:
-        await asyncio.sleep(0.005)
+        await asyncio.sleep(choice.choice((0, 0.02)))
         return await event(*given)
 
     monkeypatch.setattr(execution, "event", slowly)
@@ -600,3 +602,26 @@ async def test_what_is_pruned_while_it_is_being_read_is_a_resync_and_no_hole(
     monkeypatch.setattr(outbox, "changes_between", pruned_meanwhile)
     await psql.execute("UPDATE workstations SET notes = 'missed' WHERE id = 10")
     assert (await recorder.until_notes("missed")).kind == "RESYNC"
+
+
+async def test_what_is_pruned_while_somebody_resumes_is_a_resync_and_no_hole(
+    start: StartProcess, database: Database, psql: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    process = await start(recent_changes=1)
+    recorder = Recorder(FLOOR)
+    leave = await process.follow(recorder)
+    await recorder.until(lambda payload: payload.complete)
+    leave()
+    for number in range(3):
+        await psql.execute("UPDATE workstations SET notes = $1 WHERE id = 10", f"missed {number}")
+    await committed(database.url)
+    read = outbox.changes_between
+
+    async def pruned_meanwhile(connection: Any, after: int, last: int) -> Any:
+        async with database.reading() as other:
+            await housekeeping.prune_log(other, 0, 1000)
+        return await read(connection, after, last)
+
+    monkeypatch.setattr(outbox, "changes_between", pruned_meanwhile)
+    await process.follow(recorder, recorder.cursor)
+    assert (await recorder.until_notes("missed 2")).kind == "RESYNC"
