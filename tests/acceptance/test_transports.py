@@ -18,7 +18,7 @@ CHANGES = """subscription ($after: Cursor) {
     kind cursor removed merged complete workstations { id name version notes }
   }
 }"""
-PLACE = {"building": "总部A座", "floor": 3}
+PLACE: dict[str, str | int] = {"building": "总部A座", "floor": 3}
 
 
 class Map:

@@ -18,6 +18,7 @@ from graphql_app.domain.access import Viewer
 from graphql_app.domain.errors import UnknownCursor
 from graphql_app.embedded import Servers
 from graphql_app.graph.context import Context
+from graphql_app.live.mailbox import APART_MOST
 from graphql_app.store import housekeeping, outbox
 from graphql_app.store.database import Database
 from tests import histories
@@ -153,20 +154,35 @@ async def test_an_open_transaction_stalls_nobody_and_arrives_after_its_commit(
 async def test_a_transaction_of_thousands_of_changes_is_told_exactly(
     start: StartProcess, database_url: str, psql: Connection
 ) -> None:
-    """More than the feed numbers at once, and more than the mailbox keeps apart."""
+    """More than the feed numbers at once."""
     process = await start()
     recorder = Recorder(FLOOR)
     await process.follow(recorder)
     await recorder.until(lambda payload: payload.complete)
-    await psql.execute(
-        "INSERT INTO workstations (name, x_position, y_position, building, floor_number, notes)"
-        " SELECT 'crowd ' || i, i, i, '总部A座', 3, 'crowd' FROM generate_series(1, 3000) i"
-    )
     async with psql.transaction():
+        await psql.execute(
+            "INSERT INTO workstations (name, x_position, y_position, building, floor_number, notes)"
+            " SELECT 'crowd ' || i, i, i, '总部A座', 3, 'crowd' FROM generate_series(1, 600) i"
+        )
         for number in range(3):
             await psql.execute("UPDATE workstations SET x_position = x_position + $1", number + 1)
     await histories.told([recorder], database_url)
     check(recorder, await committed(database_url), process.secret, every_version=True)
+
+
+async def test_more_states_at_once_than_a_mailbox_keeps_apart_are_merged_and_said_to_be(
+    start: StartProcess, database_url: str, psql: Connection
+) -> None:
+    process = await start()
+    recorder = Recorder(FLOOR)
+    await process.follow(recorder)
+    await recorder.until(lambda payload: payload.complete)
+    async with psql.transaction():
+        for number in range(APART_MOST + 100):
+            await psql.execute("UPDATE workstations SET notes = $1 WHERE id = 12", f"{number}")
+    await histories.told([recorder], database_url)
+    check(recorder, await committed(database_url), process.secret)
+    assert any(payload.merged for payload in recorder.payloads)
 
 
 async def test_a_rename_reaches_everybody_who_is_shown_the_name(
@@ -483,7 +499,7 @@ async def test_numbers_stay_dense_while_the_log_is_pruned(
     kept = [revision for (revision,) in await psql.fetch("SELECT revision FROM change_log ORDER BY revision")]
     assert kept == list(range(kept_from + 1, head + 1))
     assert {payload.kind for payload in recorder.payloads} == {"SNAPSHOT", "CHANGES"}
-    held = {}
+    held: dict[int, histories.Shown] = {}
     for payload in recorder.payloads:
         held.update(payload.workstations)
         for workstation_id in payload.removed:
