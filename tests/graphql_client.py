@@ -195,20 +195,26 @@ async def fresh_database(servers: Servers, template: str) -> AsyncIterator[str]:
         await admin.close()
 
 
-# Serial ids of a fresh database: department 1 is Research, employee 1 is 张伟, workstations are 1 to 5 in this order.
-SEED = """
-INSERT INTO buildings (name) VALUES ('总部大楼'), ('Annex');
-INSERT INTO floors (building, number, name) VALUES
-    ('总部大楼', 1, '大堂'), ('总部大楼', 2, '研发'), ('Annex', -1, 'Basement');
+# Serial ids of a fresh database, so that these can be written down.
+A_01, A_02, B_01, C_01, SPARE, NONE = (global_id("Workstation", key) for key in (1, 2, 3, 4, 5, 999))
+LOBBY, LAB, BASEMENT = (global_id("Floor", key) for key in (1, 2, 3))
+RESEARCH, PERSONNEL = (global_id("Department", key) for key in (1, 2))
+WEI_KEY, ADA_KEY = UUID(int=0xA1), UUID(int=0xA2)
+WEI, ADA, NOBODY = (global_id("Employee", key) for key in (WEI_KEY, ADA_KEY, UUID(int=0xFF)))
+HQ = "总部大楼"
+
+SEED = f"""
+INSERT INTO buildings (name) VALUES ('{HQ}'), ('Annex');
+INSERT INTO floors (building, number, name) VALUES ('{HQ}', 1, '大堂'), ('{HQ}', 2, '研发'), ('Annex', -1, 'Basement');
 INSERT INTO departments (name) VALUES ('Research'), ('人事部');
-INSERT INTO employees (employee_number, name, department_id) VALUES
-    ('E-1001', '张伟', 1), ('E-1002', 'Ada Lovelace', 2);
+INSERT INTO employees (public_key, employee_number, name, department_id) VALUES
+    ('{WEI_KEY}', 'E-1001', '张伟', 1), ('{ADA_KEY}', 'E-1002', 'Ada Lovelace', 2);
 INSERT INTO workstations
     (name, building, floor_number, x_position, y_position, status, department_id, employee_id, equipment, notes)
 VALUES
-    ('A-01', '总部大楼', 1, 10.5, 20.25, 'occupied', 1, 1, '{"monitors": 2}', 'by the window'),
-    ('A-02', '总部大楼', 1, 30, 20.25, 'available', 1, NULL, NULL, NULL),
-    ('B-01', '总部大楼', 2, 50, 60, 'reserved', NULL, NULL, '["dock"]', NULL),
+    ('A-01', '{HQ}', 1, 10.5, 20.25, 'occupied', 1, 1, '{{"monitors": 2}}', 'by the window'),
+    ('A-02', '{HQ}', 1, 30, 20.25, 'available', 1, NULL, NULL, NULL),
+    ('B-01', '{HQ}', 2, 50, 60, 'reserved', NULL, NULL, '["dock"]', NULL),
     ('C-01', 'Annex', -1, 70, 80, 'maintenance', 2, NULL, NULL, NULL),
     ('Spare', NULL, NULL, 0, 0, 'available', NULL, NULL, NULL, NULL);
 """
@@ -219,17 +225,3 @@ async def seed(database: Database, script: str = SEED) -> None:
     async with database.engine.begin() as connection:
         for statement in filter(str.strip, script.split(";\n")):
             await connection.exec_driver_sql(statement)
-
-
-async def workstation_ids(database: Database) -> dict[str, str]:
-    """Name -> global ID."""
-    async with database.engine.connect() as connection:
-        found = await connection.execute(text("SELECT name, id FROM workstations"))
-        return {name: global_id("Workstation", key) for name, key in found.all()}
-
-
-async def employee_ids(database: Database) -> dict[str, str]:
-    """Name -> global ID."""
-    async with database.engine.connect() as connection:
-        found = await connection.execute(text("SELECT name, public_key FROM employees"))
-        return {name: global_id("Employee", key) for name, key in found.all()}

@@ -31,11 +31,10 @@ class Idempotency:
 
 
 def require_version(workstation: Workstation, expected: int | None) -> None:
-    """Raises VersionConflict with the current state when somebody else was faster."""
+    """Raises VersionConflict when somebody else was faster."""
     if expected is not None and workstation.version != expected:
         raise VersionConflict(
             "Somebody else changed this workstation meanwhile; look at `current` and decide again.",
-            workstation,
             expectedVersion=expected,
         )
 

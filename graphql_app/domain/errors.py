@@ -7,7 +7,7 @@ Refusal
 ├── Forbidden           a token without the scope that this needs
 ├── NotFound            no such thing, or none that you may know of
 ├── Conflict            it changed meanwhile, or its state does not allow this
-│   ├── VersionConflict carries the current state
+│   ├── VersionConflict somebody else was faster
 │   ├── PreconditionFailed  it is not what an ETag says
 │   └── NameTaken       another workstation of that floor has the name
 ├── TooMany             a limit; says which, and what was asked
@@ -63,15 +63,14 @@ class NotFound(Refusal):
 
 
 class Conflict(Refusal):
+    """`current` is the present state, redacted by services/ for whoever asked; None where it is not known."""
+
     code = "CONFLICT"
+    current: Workstation | None = None
 
 
 class VersionConflict(Conflict):
-    """Somebody else was faster. `current` is redacted for whoever asked before it leaves services/."""
-
-    def __init__(self, message: str, current: Workstation, **data: Any) -> None:
-        super().__init__(message, **data)
-        self.current = current
+    """Somebody else was faster."""
 
 
 class NameTaken(Conflict):

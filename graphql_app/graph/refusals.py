@@ -42,10 +42,10 @@ class NotFound(Refusal):
 
 @strawberry.type(description="It changed meanwhile, or its state does not allow this.")
 class Conflict(Refusal):
-    @strawberry.field(graphql_type=Workstation | None, description="The present state, where somebody else was faster.")
+    @strawberry.field(graphql_type=Workstation | None, description="Its present state.")
     @staticmethod
     def current(root: Parent[Refused]) -> domain.Workstation | None:
-        return getattr(root.refusal, "current", None)
+        return root.refusal.current if isinstance(root.refusal, errors.Conflict) else None
 
     @strawberry.field(description="Which statuses it may get instead, where its status was the reason.")
     @staticmethod

@@ -1,6 +1,7 @@
 """Changing the office: create, edit, move, delete, set the status, assign, release. Each is one transaction."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -8,7 +9,7 @@ from uuid import UUID
 from graphql_app.domain import arranging
 from graphql_app.domain.access import Scope, Viewer, redact, require
 from graphql_app.domain.arranging import Idempotency
-from graphql_app.domain.errors import InvalidInput, NotFound, VersionConflict
+from graphql_app.domain.errors import Conflict, InvalidInput, NotFound
 from graphql_app.domain.workstation import Status, Workstation
 from graphql_app.store import queries
 from graphql_app.store.database import Database, Transaction
@@ -122,7 +123,9 @@ class Arrange:
         require(viewer, Scope.WRITE)
         async with self._database.writing(viewer, key) as transaction:
             if transaction.replayed is None:
-                await self._locked(viewer, transaction, workstation_id, expected_version)
+                current = await self._locked(transaction, workstation_id)
+                with _showing(viewer, current):
+                    arranging.require_version(current, expected_version)
                 await queries.delete_workstation(transaction.connection, workstation_id)
                 await transaction.remember(viewer, str(workstation_id))
         return Removed(workstation_id, transaction.receipt)
@@ -134,24 +137,19 @@ class Arrange:
         async with self._database.writing(viewer, key) as transaction:
             if transaction.replayed is not None:
                 return await self._as_before(viewer, transaction)
-            saved = await self._locked(viewer, transaction, workstation_id, expected)
-            changes = await rule(saved, transaction)
+            saved = await self._locked(transaction, workstation_id)
+            with _showing(viewer, saved):
+                arranging.require_version(saved, expected)
+                changes = await rule(saved, transaction)
             if changes:
                 saved = await queries.update_workstation(transaction.connection, workstation_id, changes)
             await transaction.remember(viewer, str(workstation_id))
         return Arranged(redact(viewer.view, saved), transaction.receipt)
 
-    async def _locked(
-        self, viewer: Viewer, transaction: Transaction, workstation_id: int, expected: int | None
-    ) -> Workstation:
+    async def _locked(self, transaction: Transaction, workstation_id: int) -> Workstation:
         current = await queries.locked_workstation(transaction.connection, workstation_id)
         if current is None:
             raise NotFound("There is no such workstation; it may have been deleted.")
-        try:
-            arranging.require_version(current, expected)
-        except VersionConflict as conflict:
-            conflict.current = redact(viewer.view, current)
-            raise
         return current
 
     async def _as_before(self, viewer: Viewer, transaction: Transaction) -> Arranged:
@@ -161,3 +159,13 @@ class Arrange:
         if workstation_id not in found:
             raise NotFound("The workstation of this idempotency key has been deleted since.")
         return Arranged(redact(viewer.view, found[workstation_id]), transaction.receipt)
+
+
+@contextmanager
+def _showing(viewer: Viewer, current: Workstation) -> Iterator[None]:
+    """A conflict in this block carries the present state, as the viewer may see it."""
+    try:
+        yield
+    except Conflict as conflict:
+        conflict.current = redact(viewer.view, current)
+        raise

@@ -242,7 +242,7 @@ async def test_a_subscriber_sees_the_snapshot_a_mutation_and_an_update_in_sql(
 
 
 async def test_an_event_stream_and_a_long_poll_are_told_of_a_mutation(installation: Installation) -> None:
-    floor = {"building": "总部A座", "floor": 3}
+    floor: dict[str, str | int] = {"building": "总部A座", "floor": 3}
     async with installation.http() as client, installation.http() as changing:
         found = (await asked(client, FLOOR))["floor"]["workstations"]
         headers = {"Accept": "text/event-stream"}

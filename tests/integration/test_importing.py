@@ -388,6 +388,25 @@ async def test_a_desk_that_somebody_adds_meanwhile_is_changed_instead(
     assert (found["x_position"], found["notes"], found["version"]) == (1, "theirs", 2)
 
 
+async def test_a_session_that_changed_one_desk_changes_thousands_as_fast(database_url: str, tmp_path: Path) -> None:
+    """PL/pgSQL keeps the plan of a trigger's first run: one made for a single row must not be used for thousands."""
+    database = Database(database_url, pool=1)
+    path = tmp_path / "office.json"
+
+    async def bring(notes: str, count: int) -> Report:
+        desks = [{**OFFICE["workstations"][1], "name": f"D-{n}", "notes": notes} for n in range(count)]
+        path.write_text(json.dumps({**OFFICE, "workstations": desks}))
+        return await Importing(database).run(
+            viewer(Scope.ADMIN), path, kind=None, dry_run=False, skip_bad=False, progress=lambda done, total: None
+        )
+
+    await bring("first", 5000)
+    await bring("one", 1)
+    async with asyncio.timeout(6):
+        assert (await bring("all", 5000)).kinds[Kind.WORKSTATIONS] == Tally(changed=5000)
+    await database.close()
+
+
 @pytest.mark.parametrize("count", [10_000, pytest.param(100_000, marks=pytest.mark.conformance)])
 async def test_many_workstations_come_in_within_a_minute_and_twice_change_nothing(
     database: Database, bring: Import, tmp_path: Path, count: int

@@ -1,4 +1,4 @@
-"""The files of docker/ agree with each other and with the code. No container engine is needed to see that."""
+"""What operators are given agrees with itself and with the code. No container engine is needed to see that."""
 
 import fnmatch
 import re
@@ -11,8 +11,11 @@ import pytest
 import uvicorn
 import yaml
 from dotenv import dotenv_values
+from prometheus_client import Counter
+from prometheus_client.metrics import MetricWrapperBase
 
 from graphql_app.app import identify
+from graphql_app.ops import metrics
 from graphql_app.serving import GRACE_SECONDS
 from graphql_app.settings import Settings, read
 from graphql_app.web.stream import WAIT_MOST
@@ -288,3 +291,26 @@ def test_nginx_writes_nowhere_but_where_it_may() -> None:
     assert all(path.startswith(("/tmp/", "/dev/stdout")) for path in written)
     assert SERVICES["nginx"]["tmpfs"] == ["/tmp"]
     assert SERVICES["nginx"]["read_only"]
+
+
+# --- docs/operations.md ----------------------------------------------------------------------------------------------
+
+
+def test_every_metric_is_explained_and_none_that_is_not_there() -> None:
+    text = (ROOT / "docs" / "operations.md").read_text()
+    table = text.partition("| metric |")[2].partition("\n\n")[0]
+    explained = set(
+        re.findall(r"`([a-z_]+)(?:{[a-z,]+})?`", " ".join(row.split("|")[1] for row in table.splitlines()[2:]))
+    )
+    counted = {
+        f"{metric._name}_total" if isinstance(metric, Counter) else metric._name
+        for metric in vars(metrics).values()
+        if isinstance(metric, MetricWrapperBase)
+    }
+    assert {f"graphql_app_{name}" for name in explained} == counted
+
+
+def test_the_alerts_ask_for_metrics_that_are_explained() -> None:
+    text = (ROOT / "docs" / "operations.md").read_text()
+    for name in re.findall(r"graphql_app_([a-z_]+)[{\[)]", text):
+        assert f"`{name.removesuffix('_bucket')}" in text
