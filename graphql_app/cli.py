@@ -124,7 +124,8 @@ def import_(file: Path, kind: str | None, dry_run: bool, skip_bad: bool) -> None
         click.echo(f"… and {unsaid:,} more", err=True)
     click.echo(tallied(report))
     if report.outcome is Outcome.REFUSED:
-        raise Stop("nothing was imported: correct the rows above, or give --skip-bad to leave them out")
+        way_out = "" if report.unreadable else ", or give --skip-bad to leave them out"
+        raise Stop(f"nothing was imported: correct what is said above{way_out}")
     if report.outcome is Outcome.DRY_RUN:
         click.echo("Nothing was written: this was a dry run.")
 

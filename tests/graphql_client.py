@@ -18,8 +18,8 @@ from pydantic import SecretStr
 from sqlalchemy import text
 
 from graphql_app import app as composition
-from graphql_app.embedded import Servers
 from graphql_app.domain.identifiers import global_id
+from graphql_app.embedded import Servers
 from graphql_app.graph.protocol import SUBPROTOCOL
 from graphql_app.settings import Settings, read
 from graphql_app.store.database import Database
@@ -125,10 +125,11 @@ class Office:
 
     async def post(self, role: str, query: str, variables: Mapping[str, Any] | None = None, **headers: str) -> Response:
         """POST /graphql; a keyword such as idempotency_key="…" is a header."""
+        given = {name.replace("_", "-"): value for name, value in headers.items()}
         return await self.client.post(
             "/graphql",
             json={"query": query, "variables": dict(variables or {})},
-            headers={**self.headers(role), **{name.replace("_", "-"): value for name, value in headers.items()}},
+            headers={"authorization": f"Bearer {self.token(role)}", **given},
         )
 
     async def ask(self, role: str, query: str, variables: Mapping[str, Any] | None = None, **headers: str) -> Any:
@@ -220,8 +221,14 @@ VALUES
 """
 
 
-async def seed(database: Database, script: str = SEED) -> None:
-    """A small office: three floors, five workstations, one of them taken by 张伟, one standing nowhere."""
+TABLES = ("workstations", "employees", "departments", "floors", "buildings")
+
+
+async def seed(database: Database) -> None:
+    """A small office, whatever was there: three floors, five workstations, one taken by 张伟, one standing nowhere."""
+    empty = ["DELETE FROM idempotency_keys"]
+    for table in TABLES:
+        empty += [f"DELETE FROM {table}", f"ALTER SEQUENCE {table}_id_seq RESTART"]
     async with database.engine.begin() as connection:
-        for statement in filter(str.strip, script.split(";\n")):
+        for statement in [*empty, *filter(str.strip, SEED.split(";\n"))]:
             await connection.exec_driver_sql(statement)

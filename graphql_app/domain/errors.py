@@ -8,6 +8,7 @@ Refusal
 ├── NotFound            no such thing, or none that you may know of
 ├── Conflict            it changed meanwhile, or its state does not allow this
 │   ├── VersionConflict somebody else was faster
+│   ├── Contention      in another transaction's way; as if it had never been
 │   ├── PreconditionFailed  it is not what an ETag says
 │   └── NameTaken       another workstation of that floor has the name
 ├── TooMany             a limit; says which, and what was asked
@@ -71,6 +72,10 @@ class Conflict(Refusal):
 
 class VersionConflict(Conflict):
     """Somebody else was faster."""
+
+
+class Contention(Conflict):
+    """Two transactions were in each other's way, and this one was ended by the database: as if it had never been."""
 
 
 class NameTaken(Conflict):

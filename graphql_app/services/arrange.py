@@ -3,13 +3,14 @@
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
 from uuid import UUID
 
 from graphql_app.domain import arranging
 from graphql_app.domain.access import Scope, Viewer, redact, require
 from graphql_app.domain.arranging import Idempotency
-from graphql_app.domain.errors import Conflict, InvalidInput, NotFound
+from graphql_app.domain.errors import Conflict, Contention, InvalidInput, NotFound
 from graphql_app.domain.workstation import Status, Workstation
 from graphql_app.store import queries
 from graphql_app.store.database import Database, Transaction
@@ -32,12 +33,33 @@ class Removed:
 Rule = Callable[[Workstation, Transaction], Awaitable[Mapping[str, Any]]]
 
 
+P = ParamSpec("P")
+T = TypeVar("T")
+TRIES_MOST = 3
+
+
+def tried_again(work: Callable[P, Awaitable[T]]) -> Callable[P, Awaitable[T]]:
+    """Does it again when the transaction got in another one's way (a rename, an import): it left nothing behind."""
+
+    @wraps(work)
+    async def trying(*args: P.args, **kwargs: P.kwargs) -> T:
+        for _ in range(TRIES_MOST - 1):
+            try:
+                return await work(*args, **kwargs)
+            except Contention:
+                continue
+        return await work(*args, **kwargs)
+
+    return trying
+
+
 class Arrange:
     """Use cases of those who may write. `key` makes a repeated request do nothing twice and answer the same."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
+    @tried_again
     async def create(self, viewer: Viewer, values: Mapping[str, Any], key: Idempotency | None = None) -> Arranged:
         """Raises Forbidden, InvalidInput, NameTaken, ReadOnly."""
         require(viewer, Scope.WRITE)
@@ -112,6 +134,7 @@ class Arrange:
 
         return await self._change(viewer, workstation_id, rule, expected_version, key)
 
+    @tried_again
     async def delete(
         self,
         viewer: Viewer,
@@ -130,6 +153,7 @@ class Arrange:
                 await transaction.remember(viewer, str(workstation_id))
         return Removed(workstation_id, transaction.receipt)
 
+    @tried_again
     async def _change(
         self, viewer: Viewer, workstation_id: int, rule: Rule, expected: int | None, key: Idempotency | None
     ) -> Arranged:

@@ -14,7 +14,7 @@ from sqlalchemy.pool import Pool
 
 from graphql_app.domain.access import Viewer
 from graphql_app.domain.arranging import Idempotency
-from graphql_app.domain.errors import Conflict, InvalidInput, NameTaken, ReadOnly, Refusal, Unavailable
+from graphql_app.domain.errors import Conflict, Contention, InvalidInput, NameTaken, ReadOnly, Refusal, Unavailable
 from graphql_app.observe import PoolState, note
 
 OLDEST_VERSION = 16  # `IS JSON` in a constraint
@@ -171,8 +171,8 @@ class _translated:  # noqa: N801  # reads as a verb: with _translated():
 # SQLSTATE class or code -> refusal. https://www.postgresql.org/docs/current/errcodes-appendix.html
 _STATES: Mapping[str, Refusal] = {
     "25006": ReadOnly("The database takes no writes at present; reading goes on. Try again later."),
-    "40001": Conflict("Somebody else changed the same rows at the same time; try again."),
-    "40P01": Conflict("Somebody else changed the same rows at the same time; try again."),
+    "40001": Contention("Somebody else changed the same rows at the same time; try again."),
+    "40P01": Contention("Somebody else changed the same rows at the same time; try again."),
     "53300": Unavailable("The database has no free connection; try again."),
     "57014": Unavailable("The database took too long; ask for less, or try again."),
     "57P01": Unavailable("The database is restarting; try again."),

@@ -63,22 +63,23 @@ def secret(environment: dict[str, str]) -> str:
 class Client:
     """Follows a scene through one server process after the other, always from its last cursor."""
 
-    def __init__(self, scene: Scene) -> None:
+    def __init__(self, scene: Scene, *, patient: bool = False) -> None:
         self.recorder = Recorder(scene)
+        self._patient = patient
         self._stack = AsyncExitStack()
 
     async def join(self, server: Server) -> None:
         token = server.token(self.recorder.scene.role)
-        client = await self._stack.enter_async_context(connected(server.ws_url, token))
+        client = await self._stack.enter_async_context(connected(server.ws_url, token, patient=self._patient))
         await client.subscribe(self.recorder)
 
     async def leave(self) -> None:
         await self._stack.aclose()
 
 
-async def joined(stack: AsyncExitStack, server: Server, *scenes: Scene) -> list[Client]:
+async def joined(stack: AsyncExitStack, server: Server, *scenes: Scene, patient: bool = False) -> list[Client]:
     """Clients of the server, each with its snapshot."""
-    clients = [Client(scene) for scene in scenes]
+    clients = [Client(scene, patient=patient) for scene in scenes]
     for client in clients:
         stack.push_async_callback(client.leave)
         await client.join(server)
@@ -327,9 +328,8 @@ async def test_a_client_that_does_not_read_catches_up_merged_and_harms_nobody(
     truth = await committed(database_url)
     for recorder in [*recorders, *(client.recorder for client in quick)]:
         check(recorder, truth, secret)
-    quick_count = len(quick[0].recorder.payloads)
-    counts = [len(recorder.payloads) for recorder in recorders]
-    assert max(counts) < quick_count / 2, "it was spared what was overtaken"
+    payloads = sum(len(recorder.payloads) for recorder in recorders)
+    assert payloads < 0.75 * len(recorders) * len(quick[0].recorder.payloads), "they were spared what was overtaken"
 
 
 @pytest.mark.conformance
@@ -344,7 +344,7 @@ async def test_half_a_minute_of_everything_at_once_loses_nothing(
         clients = [
             client
             for server in servers
-            for client in await joined(stack, server, FLOOR, VISITOR, EVERYWHERE, Scene("visitor"))
+            for client in await joined(stack, server, FLOOR, VISITOR, EVERYWHERE, Scene("visitor"), patient=True)
         ]
         homes = {client: servers[number // 4] for number, client in enumerate(clients)}
         writing = asyncio.create_task(work(database_url, 30, writers=2))

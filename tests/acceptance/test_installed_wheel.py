@@ -1,5 +1,6 @@
 """The wheel, built and installed as the image does it: whole, and able to migrate and serve far from the repository."""
 
+import json
 import os
 import re
 import shutil
@@ -32,6 +33,14 @@ def copied_into_the_builder() -> list[str]:
     stage = re.search(r"AS builder\n(.*?)\nFROM ", (ROOT / "docker" / "Dockerfile").read_text(), re.DOTALL)
     assert stage is not None
     return [name for line in re.findall(r"^COPY (?!--)(.+) \S+$", stage[1], re.MULTILINE) for name in line.split()]
+
+
+def health_check() -> list[str]:
+    """What the image gives to its Python to ask whether the server is alive."""
+    (command,) = re.findall(r"HEALTHCHECK .*?CMD (\[.*?\])\n", (ROOT / "docker" / "Dockerfile").read_text(), re.DOTALL)
+    given: list[str] = json.loads(command)
+    assert given[0] == "python"
+    return given[1:]
 
 
 def run(*command: str | Path, cwd: Path, **settings: str) -> str:
@@ -134,4 +143,5 @@ def test_it_migrates_an_empty_database_and_serves_in_production_mode(
         page = httpx.get(f"{url}/graphql", headers={"Accept": "text/html"}, trust_env=False).text
         (script,) = re.findall(r'src="(/static/bundle/[^"]+)"', page)
         assert httpx.get(url + script, trust_env=False).status_code == 200
+        run(installed / "python", *health_check(), cwd=tmp_path, PORT=url.rpartition(":")[2])
     assert list(tmp_path.iterdir()) == [tmp_path / "server.log"]
