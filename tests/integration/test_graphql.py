@@ -756,6 +756,19 @@ async def test_an_expected_version_that_is_past_is_a_conflict_that_carries_the_p
     assert done["__typename"] in ("WorkstationChanged", "WorkstationDeleted")
 
 
+REFUSED_BY_STATE = {
+    "setWorkstationStatus": {"id": C_01, "status": "OCCUPIED"},
+    "assignWorkstation": {"id": A_01, "employeeId": ADA},
+}
+
+
+@pytest.mark.parametrize("name", REFUSED_BY_STATE)
+async def test_a_conflict_with_the_state_carries_the_state(office: Office, name: str) -> None:
+    answer = await do(office, name, **REFUSED_BY_STATE[name])
+
+    assert (answer["__typename"], answer["current"]) == ("Conflict", {"id": REFUSED_BY_STATE[name]["id"], "version": 1})
+
+
 async def test_of_rivals_who_saw_the_same_version_exactly_one_wins(office: Office) -> None:
     answers = await asyncio.gather(
         *(do(office, "updateWorkstation", input={"notes": f"rival {n}"}, expectedVersion=1) for n in range(8))

@@ -12,6 +12,7 @@ from graphql_app.domain.arranging import (
     assign,
     change_status,
     checked,
+    edit,
     release,
     require_version,
 )
@@ -85,14 +86,31 @@ def test_the_version_that_was_seen_or_none_at_all_is_no_conflict(expected: int |
 
 
 @pytest.mark.parametrize("expected", [6, 8, 0])
-def test_another_version_is_a_conflict_that_carries_the_present_state(expected: int) -> None:
-    desk = workstation(version=7)
-
+def test_another_version_is_a_conflict(expected: int) -> None:
     with pytest.raises(VersionConflict) as conflict:
-        require_version(desk, expected)
+        require_version(workstation(version=7), expected)
 
-    assert conflict.value.current is desk
     assert conflict.value.data == {"expectedVersion": expected}
+
+
+@pytest.mark.parametrize("changes", [{}, {"name": "B-01"}, {"notes": None, "x_position": 1.0}])
+def test_an_edit_without_a_status_is_made_as_it_is(changes: dict[str, Any]) -> None:
+    assert edit(occupied(), changes) == changes
+
+
+def test_a_status_in_an_edit_keeps_the_rules_of_statuses() -> None:
+    freed = edit(occupied(), {"name": "B-01", "status": Status.AVAILABLE})
+
+    assert freed == {"name": "B-01", "status": "available", "employee_key": None}
+    with pytest.raises(Conflict, match="OCCUPIED cannot become RESERVED"):
+        edit(occupied(), {"status": Status.RESERVED})
+
+
+def test_a_status_cannot_be_cleared() -> None:
+    with pytest.raises(InvalidInput) as refused:
+        edit(occupied(), {"status": None})
+
+    assert refused.value.field == "status"
 
 
 # --- bounds ----------------------------------------------------------------------------------------------------------
