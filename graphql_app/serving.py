@@ -1,8 +1,12 @@
 """`graphql-app serve`: everything checked first, then uvicorn."""
 
 import asyncio
+import signal
 import socket
+import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import click
@@ -20,6 +24,7 @@ from graphql_app.store.database import Database
 from graphql_app.store.migrations import require_current, upgrade
 
 GRACE_SECONDS = 10
+KEEP_ALIVE_SECONDS = 75
 
 
 class CannotServe(Exception):
@@ -30,8 +35,10 @@ def run(settings: Settings) -> None:
     """Serves until it is told to stop. Raises CannotServe, MigrationError, SettingsError."""
     logs.configure()
     listening = bound(settings)
-    with listening, tempfile.TemporaryDirectory(prefix="graphql-app-metrics-") as metrics:
-        settings = settings.model_copy(update={"metrics_directory": Path(metrics)})
+    # uvicorn ends gracefully and then raises the signal again: as an exception it lets everything below be cleaned up.
+    signal.signal(signal.SIGTERM, terminated)
+    with listening, metrics_directory(settings) as metrics:
+        settings = settings.model_copy(update={"metrics_directory": metrics})
         seeded = asyncio.run(prepared(settings))
         hand_down(settings)
         click.echo(banner(settings, listening.getsockname()[1], seeded))
@@ -43,6 +50,8 @@ def run(settings: Settings) -> None:
             # Compressing every message doubles the cost of a delivery; the front proxy can compress HTTP.
             ws_per_message_deflate=False,
             timeout_graceful_shutdown=GRACE_SECONDS,
+            # Longer than a proxy keeps its connections, so that it is never the one to find them closed.
+            timeout_keep_alive=KEEP_ALIVE_SECONDS,
             access_log=False,
             log_config=None,
             server_header=False,
@@ -53,6 +62,20 @@ def run(settings: Settings) -> None:
             server.run(sockets=[listening])
         else:
             Multiprocess(config, sockets=[listening]).run()
+
+
+def terminated(*_: object) -> None:
+    sys.exit(0)
+
+
+@contextmanager
+def metrics_directory(settings: Settings) -> Iterator[Path | None]:
+    """Where the workers put their metrics for each other; None for one alone, which keeps them in memory."""
+    if settings.workers == 1:
+        yield None
+        return
+    with tempfile.TemporaryDirectory(prefix="graphql-app-metrics-") as directory:
+        yield Path(directory)
 
 
 def worker() -> FastAPI:
@@ -89,7 +112,9 @@ async def prepared(settings: Settings) -> str | None:
         if (problem := await database.problem()) is not None:
             raise CannotServe(f"DATABASE_URL: {problem}")
         if (problem := await broadcast.problem(settings.redis_url)) is not None:
-            raise CannotServe(f"REDIS_URL: {problem}")
+            if settings.mode == "development" or not broadcast.is_well_formed(settings.redis_url):
+                raise CannotServe(f"REDIS_URL: {problem}")
+            logs.logger.warning("REDIS_URL: %s; serving all the same, every process reads the log itself", problem)
         role_table(settings)
         if settings.mode == "production":
             await require_current(database.engine)

@@ -20,7 +20,9 @@ class SettingsError(Exception):
 class Settings(BaseSettings):
     """Every setting, with its default. Variables are GRAPHQL_APP_<NAME>, but for the five that tools expect bare."""
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, populate_by_name=True, extra="ignore")
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, frozen=True, populate_by_name=True, extra="ignore", env_ignore_empty=True
+    )
 
     database_url: str | None = Field(None, validation_alias="DATABASE_URL", description="PostgreSQL 16 or newer")
     redis_url: str | None = Field(None, validation_alias="REDIS_URL", description="Redis 7 or Valkey 8, or newer")

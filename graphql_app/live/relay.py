@@ -14,6 +14,7 @@ from graphql_app.store.broadcast import MAYBE_MISSED, Channel
 from graphql_app.store.database import Database
 
 SILENT_SECONDS = 1.0  # the leader is heard every 0.5 s; who hears nothing reads the head itself
+RETRY_SECONDS = 0.5
 ALONE_SECONDS = 0.1  # the same while Redis is away: the log is all there is
 INBOX_MOST = 1000
 FILL_AT_ONCE = 2000
@@ -99,7 +100,7 @@ class Relay:
                 await self._accept(decoded(content))
         except Exception as error:  # noqa: BLE001  # the supervisor of the relay: noted, and the log is read again
             note(FeedFailed(error))
-            await asyncio.sleep(ALONE_SECONDS)
+            await asyncio.sleep(RETRY_SECONDS)
             _put(self._inbox, MAYBE_MISSED)
 
     async def _accept(self, message: Message) -> None:

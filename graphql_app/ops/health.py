@@ -9,7 +9,7 @@ from graphql_app.live.hub import Hub
 from graphql_app.store import outbox
 from graphql_app.store.broadcast import Channel
 from graphql_app.store.database import Database
-from graphql_app.store.migrations import MigrationError, require_current
+from graphql_app.store.migrations import MigrationError, NewerDatabase, require_current
 
 CHECK_SECONDS = 2.0
 LAG_MOST = 5000  # revisions that this process has not delivered yet
@@ -47,7 +47,10 @@ class Health:
         return Finding(True, "answers")
 
     async def _migrations_are_current(self) -> Finding:
-        await require_current(self._database.engine)
+        try:
+            await require_current(self._database.engine)
+        except NewerDatabase as newer:
+            return Finding(True, str(newer), degraded=True)
         return Finding(True, "current")
 
     async def _broadcast_is_connected(self) -> Finding:

@@ -8,7 +8,9 @@ from graphql_app import observe
 def configure() -> None:
     """Lines on standard error, for this process: each worker is told anew."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    logging.getLogger("alembic").setLevel(logging.WARNING)
+    # A line for each socket and each migration looked at tells nobody anything.
+    for talkative in ("alembic", "uvicorn"):
+        logging.getLogger(talkative).setLevel(logging.WARNING)
 
 
 logger = logging.getLogger("graphql_app")

@@ -166,6 +166,14 @@ async def opened(url: str, seal: Seal, name: str) -> AsyncIterator[Channel]:
         yield Channel(name, broadcast, backend)
 
 
+def is_well_formed(url: str) -> bool:
+    try:
+        redis.Redis.from_url(url)
+    except ValueError:
+        return False
+    return True
+
+
 async def problem(url: str) -> str | None:
     """Why Redis cannot be used, in one line; None when it can."""
     try:

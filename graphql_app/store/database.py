@@ -6,7 +6,7 @@ from typing import Any
 
 import asyncpg
 import orjson
-from sqlalchemy import text
+from sqlalchemy import event, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
@@ -54,6 +54,8 @@ class Database:
             pool_timeout=timeout_seconds,
             json_deserializer=orjson.loads,
         )
+        for moment in ("checkout", "checkin"):
+            event.listen(self.engine.sync_engine, moment, self._note_pool)
         self._autocommit = self.engine.execution_options(isolation_level="AUTOCOMMIT")
         self._snapshot = self.engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
 
@@ -77,17 +79,15 @@ class Database:
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncConnection]:
         """A connection on which every statement stands alone. Raises Unavailable."""
-        with _translated():
+        with translated():
             async with self._autocommit.connect() as connection:
-                self._note_pool()
                 yield connection
 
     @asynccontextmanager
     async def snapshot(self) -> AsyncIterator[AsyncConnection]:
         """A connection on which all statements see one and the same state. Raises Unavailable."""
-        with _translated():
+        with translated():
             async with self._snapshot.connect() as connection:
-                self._note_pool()
                 yield connection
 
     @asynccontextmanager
@@ -96,9 +96,8 @@ class Database:
 
         Raises ReadOnly, Unavailable, Conflict, and InvalidInput for what a constraint refuses.
         """
-        with _translated():
+        with translated():
             async with self.engine.begin() as connection:
-                self._note_pool()
                 receipt = await connection.scalar(
                     _OPEN, {"actor": viewer.subject, "request_id": viewer.request_id or ""}
                 )
@@ -123,7 +122,7 @@ class Database:
     async def close(self) -> None:
         await self.engine.dispose()
 
-    def _note_pool(self) -> None:
+    def _note_pool(self, *_: object) -> None:
         pool: Pool = self.engine.pool
         note(PoolState(pool.checkedout(), pool.size()))  # type: ignore[attr-defined]  # QueuePool's own
 
@@ -156,7 +155,7 @@ async def _claim(connection: AsyncConnection, viewer: Viewer, key: Idempotency) 
     return str(used.answer)
 
 
-class _translated:  # noqa: N801  # reads as a verb: with _translated():
+class translated:  # noqa: N801  # reads as a verb: with translated():
     """Turns what the database reports into what the client may be told."""
 
     def __enter__(self) -> None:

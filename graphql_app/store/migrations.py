@@ -10,6 +10,8 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from graphql_app.store.database import translated
+
 MIGRATION_LOCK = 0x6D69677261746531  # any fixed number that no other program takes
 
 PACKAGE = Path(__file__).resolve().parent.parent
@@ -17,6 +19,10 @@ PACKAGE = Path(__file__).resolve().parent.parent
 
 class MigrationError(Exception):
     """The database is at a revision that this release does not know, or not at its own."""
+
+
+class NewerDatabase(MigrationError):
+    """The database is ahead. Migrations add before they remove: processes of this release that run already go on."""
 
 
 def scripts() -> Path:
@@ -62,7 +68,7 @@ def _upgrade(connection: Connection) -> tuple[str | None, str | None]:
 def _upgrade_alone(connection: Connection) -> tuple[str | None, str | None]:
     before = _current(connection)
     if before is not None and not _known(before):
-        raise MigrationError(
+        raise NewerDatabase(
             f"The database is at migration {before}, which this release does not know: it was made by a newer one. "
             "Install that release, or point DATABASE_URL to another database."
         )
@@ -81,14 +87,15 @@ async def upgrade(engine: AsyncEngine) -> tuple[str | None, str | None]:
 
 
 async def require_current(engine: AsyncEngine) -> None:
-    """Raises MigrationError unless the database is at this release's migration."""
-    async with engine.connect() as connection:
-        current = await connection.run_sync(_current)
+    """Raises MigrationError unless the database is at this release's migration, and Unavailable."""
+    with translated():
+        async with engine.connect() as connection:
+            current = await connection.run_sync(_current)
     wanted = newest()
     if current == wanted:
         return
     if current is not None and not _known(current):
-        raise MigrationError(f"The database is at migration {current}, which this release does not know.")
+        raise NewerDatabase(f"The database is at migration {current}, which this release does not know.")
     raise MigrationError(
         f"The database is at migration {current or 'none'}, this release needs {wanted}: run `graphql-app migrate`."
     )

@@ -1,5 +1,6 @@
 """The HTTP doors: which status, which media type, which headers, and what is asked of whoever comes."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -187,11 +188,8 @@ CANNOT_RUN: dict[str, dict[str, Any]] = {
     "an unknown operation": {"query": ME, "operationName": "Other"},
     "several operations": {"query": "query A { me { subject } } query B { me { subject } }"},
     "no operation": {"query": "fragment F on Query { me { subject } }"},
-    "too deep": {"query": "{ floors { workstations { department { name } } } }".replace("name", "... { " * 0 + "name")},
     "too large": {"query": ME + " " * 70_000},
 }
-CANNOT_RUN["too deep"] = {"query": "{ a: __typename " + "".join(f"...F{n} " for n in range(1)) + "} "}
-del CANNOT_RUN["too deep"]  # the schema has no fields that nest so deep
 
 
 @pytest.mark.parametrize(("media", "status"), [(RESPONSE, 400), (LEGACY, 200)])
@@ -277,9 +275,9 @@ async def test_a_request_without_an_id_is_given_one_of_its_own(office: Office) -
 
 @pytest.mark.parametrize("id", ["", "x" * 65, "tab\there", "sn\xf6wman"])
 async def test_an_id_that_does_not_belong_into_a_log_is_replaced(office: Office, id: str) -> None:
-    answer = await office.client.post(
-        "/graphql", json={"query": ME}, headers=[*with_token(office).items(), ("x-request-id", id.encode("latin-1"))]
-    )
+    headers = {name.encode(): value.encode("latin-1") for name, value in with_token(office, x_request_id=id).items()}
+
+    answer = await office.client.post("/graphql", json={"query": ME}, headers=headers)
 
     assert answer.status_code == 200
     assert answer.headers["x-request-id"] != id
@@ -305,9 +303,7 @@ async def test_readiness_names_every_part(office: Office) -> None:
     assert body["status"] == "ready"
 
 
-async def test_a_part_that_is_not_ready_makes_it_a_503_that_says_which_and_why(
-    servers: Servers, template: str
-) -> None:
+async def test_a_part_that_is_not_ready_makes_it_a_503_that_says_which_and_why(servers: Servers, template: str) -> None:
     async with fresh_database(servers, template) as url, running_office(settings_for(url, servers)) as office:
         await office.sql("UPDATE alembic_version SET version_num = '9999'")
         answer = await office.client.get("/readyz")
@@ -323,7 +319,9 @@ async def test_without_redis_it_is_degraded_and_serves(servers: Servers, templat
     async with fresh_database(servers, template) as url:
         settings = settings_for(url, servers, redis_url="redis://127.0.0.1:9")
         async with running_office(settings) as office:
-            answer = await office.client.get("/readyz")
+            async with asyncio.timeout(10):
+                while (answer := await office.client.get("/readyz")).status_code == 503:  # noqa: ASYNC110  # over HTTP
+                    await asyncio.sleep(0.02)  # it has not read the log for the first time
             served = await office.data("visitor", ME)
 
     assert (answer.status_code, answer.json()["status"]) == (200, "degraded")
@@ -331,7 +329,9 @@ async def test_without_redis_it_is_degraded_and_serves(servers: Servers, templat
     assert served == {"me": {"subject": "visitor"}}
 
 
-@pytest.mark.parametrize(("role", "status"), [(None, 401), ("visitor", 403), ("hr", 403), ("operator", 200), ("admin", 200)])
+@pytest.mark.parametrize(
+    ("role", "status"), [(None, 401), ("visitor", 403), ("hr", 403), ("operator", 200), ("admin", 200)]
+)
 async def test_metrics_are_for_whoever_may_see_the_server(office: Office, role: str | None, status: int) -> None:
     answer = await office.client.get("/metrics", headers=office.headers(role) if role else {})
 
