@@ -140,7 +140,10 @@ async def baseline(database_url: str, rate: float, seconds: float) -> list[float
     return latencies
 
 
-async def through_server(database_url: str, server: "Server", rate: float, seconds: float, count: int) -> list[float]:
+async def through_server(
+    database_url: str, server: "Server", rate: float, seconds: float, count: int
+) -> list[list[float]]:
+    """For each change, how long it took to each subscriber."""
     connection = await asyncpg.connect(database_url)
     first = await connection.fetchval("SELECT coalesce(max(seq), 0) FROM change_log")
     update = "UPDATE workstations SET x_position = x_position + 1 WHERE id = $1"
@@ -176,7 +179,7 @@ def serving(environment: dict[str, str], directory: Path, **settings: str) -> It
     """`graphql-app serve` as a process of its own."""
     log = directory / "server.log"
     with log.open("wb") as output:
-        process = subprocess.Popen(  # noqa: S603  # our own program
+        process = subprocess.Popen(  # our own program
             [sys.executable, "-m", "graphql_app", "serve"],
             env={**os.environ, **environment, **settings},
             cwd=directory,
@@ -242,7 +245,7 @@ async def measure(database_url: str, redis_url: str, directory: Path, options: a
         "GRAPHQL_APP_SEED": "false",
     }
     bare = percentiles(await baseline(database_url, options.rate, options.seconds))
-    print(f"{'commit to receive':<46}{'p50':>10}{'p99':>10}{'p50 ratio':>12}{'p99 ratio':>12}")
+    print(f"{'commit to receive':<50}{'p50':>10}{'p99':>10}{'p50 ratio':>12}{'p99 ratio':>12}")
     report("NOTIFY to an asyncpg listener", bare, bare)
     for name, settings in (
         ("no batching (window 0)", {"GRAPHQL_APP_BATCH_WINDOW_MS": "0"}),
@@ -257,7 +260,7 @@ async def measure(database_url: str, redis_url: str, directory: Path, options: a
 def report(name: str, measured: tuple[float, float], bare: tuple[float, float]) -> None:
     ratios = [own / of_bare for own, of_bare in zip(measured, bare, strict=True)]
     print(
-        f"{name:<46}" + "".join(f"{ms:>7.2f} ms" for ms in measured) + "".join(f"{r:>12.1f}" for r in ratios),
+        f"{name:<50}" + "".join(f"{ms:>7.2f} ms" for ms in measured) + "".join(f"{r:>12.1f}" for r in ratios),
         flush=True,
     )
 

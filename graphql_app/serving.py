@@ -6,7 +6,7 @@ import socket
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import click
@@ -58,10 +58,11 @@ def run(settings: Settings) -> None:
             lifespan="on",
         )
         server = uvicorn.Server(config)
-        if settings.workers == 1:
-            server.run(sockets=[listening])
-        else:
-            Multiprocess(config, sockets=[listening]).run()
+        with suppress(KeyboardInterrupt):  # Ctrl-C is how it ends
+            if settings.workers == 1:
+                server.run(sockets=[listening])
+            else:
+                Multiprocess(config, sockets=[listening]).run()
 
 
 def terminated(*_: object) -> None:

@@ -232,3 +232,11 @@ async def seed(database: Database) -> None:
     async with database.engine.begin() as connection:
         for statement in [*empty, *filter(str.strip, SEED.split(";\n"))]:
             await connection.exec_driver_sql(statement)
+
+
+async def numbered(database: Database) -> None:
+    """Waits until a running server has numbered all that was changed: what comes from now on is the test's own."""
+    async with asyncio.timeout(ANSWER_SECONDS), database.reading() as connection:
+        left = text("SELECT count(*) FROM change_log WHERE revision IS NULL")
+        while await connection.scalar(left):  # noqa: ASYNC110  # listening for it would test the feed with itself
+            await asyncio.sleep(0.005)

@@ -209,8 +209,8 @@ async def test_valkey_restarted_in_a_burst_loses_nothing_and_delays_little(
     async with AsyncExitStack() as stack:
         clients = [c for server in servers for c in await joined(stack, server, FLOOR, EVERYWHERE, VISITOR)]
         began = time.monotonic()
-        writing = asyncio.create_task(work(database_url, 7))
-        await asyncio.sleep(1.5)
+        writing = asyncio.create_task(work(database_url, 5))
+        await asyncio.sleep(1)
         await asyncio.to_thread(valkey.stop)
         await asyncio.sleep(0.5)
         await asyncio.to_thread(valkey.start)
@@ -253,8 +253,8 @@ async def test_the_leading_process_killed_in_a_burst_loses_nothing(
     async with AsyncExitStack() as stack:
         there = await joined(stack, doomed, FLOOR, VISITOR, EVERYWHERE, FLOOR)
         here = await joined(stack, other, FLOOR, EVERYWHERE)
-        writing = asyncio.create_task(work(database_url, 6))
-        await asyncio.sleep(1.5)
+        writing = asyncio.create_task(work(database_url, 4))
+        await asyncio.sleep(1)
         doomed.kill()
         killed_at = time.monotonic()
         for client in there:
@@ -280,7 +280,7 @@ async def test_a_leading_process_that_hangs_is_replaced_and_catches_up_when_it_g
     (other,) = (server for server in servers if server is not hung)
     async with AsyncExitStack() as stack:
         there, here = await joined(stack, hung, FLOOR, VISITOR), await joined(stack, other, FLOOR, EVERYWHERE)
-        writing = asyncio.create_task(work(database_url, 6))
+        writing = asyncio.create_task(work(database_url, 5))
         await asyncio.sleep(1)
         os.kill(hung.process.pid, signal.SIGSTOP)
         try:

@@ -36,6 +36,7 @@ from tests.graphql_client import (
     WEI_KEY,
     Office,
     fresh_database,
+    numbered,
     running_office,
     seed,
     settings_for,
@@ -59,6 +60,7 @@ async def server(servers: Servers, template: str) -> AsyncIterator[Office]:
 async def office(server: Office) -> Office:
     """The office as it was at the beginning."""
     await seed(server.database)
+    await numbered(server.database)
     return server
 
 
