@@ -38,8 +38,9 @@ from graphql_app.settings import Settings, SettingsError
 from graphql_app.store import broadcast
 from graphql_app.store.database import Database
 from graphql_app.web import admin, rest, stream
+from graphql_app.web.limits import BodyLimit
 from graphql_app.web.pages import graphiql_page, pages
-from graphql_app.web.replies import misshapen, refused
+from graphql_app.web.replies import broken, misshapen, refused
 
 
 def role_table(settings: Settings) -> Mapping[str, frozenset[Scope]]:
@@ -81,21 +82,28 @@ async def running(settings: Settings) -> AsyncIterator[Parts]:
         for listener in (logs.log, metrics.count):
             stack.callback(observe.listen(listener))
         database = Database(
-            settings.database_url, pool=settings.database_pool, timeout_seconds=settings.database_timeout_seconds
+            settings.database_url,
+            pool=settings.database_pool,
+            is_shown=True,
+            timeout_seconds=settings.database_timeout_seconds,
         )
         stack.push_async_callback(database.close)
         channel = await stack.enter_async_context(
             broadcast.opened(settings.redis_url, Seal(secret, "broadcast"), "graphql_app:changes")
         )
+        # Connections of their own: however many clients wait for one, changes go on and health is told.
+        inner = Database(settings.database_url, pool=3, timeout_seconds=settings.database_timeout_seconds)
+        stack.push_async_callback(inner.close)
         hub = Hub(settings.recent_changes)
-        relay = Relay(database, channel, hub)
-        feed = Feed(database, relay)
-        duties = housekeeping_duties(
-            database, log_hours=settings.log_hours, idempotency_hours=settings.idempotency_hours
-        )
+        relay = Relay(inner, channel, hub)
+        feed = Feed(inner, relay)
+        duties = housekeeping_duties(inner, log_hours=settings.log_hours, idempotency_hours=settings.idempotency_hours)
         ticker = Ticker(feed, duties)
-        for name, loop in (("relay", relay.run()), ("feed", feed.run()), ("ticker", ticker.run())):
-            task = asyncio.create_task(loop, name=name)
+        loops = {
+            name: asyncio.create_task(loop, name=name)
+            for name, loop in (("relay", relay.run()), ("feed", feed.run()), ("ticker", ticker.run()))
+        }
+        for task in loops.values():
             stack.push_async_callback(_end, task)
 
         history = History(database, hub, catch_up_most=settings.catch_up_most)
@@ -121,7 +129,7 @@ async def running(settings: Settings) -> AsyncIterator[Parts]:
         )
         cohorts = Cohorts(execution)
         stack.callback(cohorts.close)
-        yield Parts(Engine(services, documents, execution, cohorts), Health(database, channel, hub))
+        yield Parts(Engine(services, documents, execution, cohorts), Health(inner, channel, hub, loops))
 
 
 async def _end(task: "asyncio.Task[None]") -> None:
@@ -162,13 +170,23 @@ def create(settings: Settings) -> FastAPI:
     )
     app.add_exception_handler(Refusal, refused)
     app.add_exception_handler(RequestValidationError, misshapen)
+    app.add_exception_handler(Exception, broken)
+    app.add_middleware(BodyLimit, most=settings.request_bytes)
     app.router.routes.extend(pages())
     if settings.origins:
         app.add_middleware(
             CORSMiddleware,
             allow_origins=settings.origins,
-            allow_methods=["GET", "POST"],
-            allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "X-Request-ID"],
-            expose_headers=["X-Request-ID"],
+            allow_methods=["GET", "POST", "PUT", "DELETE"],
+            allow_headers=[
+                "Authorization",
+                "Content-Type",
+                "Idempotency-Key",
+                "If-Match",
+                "If-None-Match",
+                "Last-Event-ID",
+                "X-Request-ID",
+            ],
+            expose_headers=["ETag", "Link", "Location", "X-Receipt", "X-Request-ID"],
         )
     return app

@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import orjson
+
 from graphql_app.domain.errors import Conflict, InvalidInput, VersionConflict, public_name
 from graphql_app.domain.workstation import MAY_FOLLOW, Employee, Status, Workstation, may_become
 
@@ -87,6 +89,14 @@ def checked(values: Mapping[str, Any]) -> dict[str, Any]:
     if isinstance(kept.get("name"), str):
         kept["name"] = kept["name"].strip()
     return kept
+
+
+def equipment_text(value: Any) -> str:
+    """The equipment as it is stored. Raises InvalidInput for what cannot be written as JSON."""
+    try:
+        return orjson.dumps(value).decode()
+    except (orjson.JSONEncodeError, TypeError) as error:
+        raise InvalidInput(f"`equipment` cannot be written as JSON: {error}", field="equipment") from error
 
 
 def _text(most: int, *, required: bool = False) -> Any:

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from itertools import pairwise
 from typing import NamedTuple
 from uuid import UUID
 
@@ -55,19 +56,26 @@ class Batch:
     logged_at: datetime | None = None  # when the oldest change in it was made
 
 
+BETWEEN_MOST = 16  # states are kept to tell whether one was skipped; a reader that is far behind needs no more of them
+
+
 class Merged(NamedTuple):
-    """What one workstation went through: its first unread state and its last."""
+    """What one workstation went through: its state before, its state after, and those between, skipped."""
 
     before: Workstation | None
     after: Workstation | None
-    changes: int
+    between: list[Workstation | None]
 
 
 def add(merged: dict[int, Merged], change: Change) -> None:
     """Notes one more change of its workstation: the first `before` stays, the last `after` counts."""
     seen = merged.get(change.workstation_id)
-    before, changes = (seen.before, seen.changes) if seen is not None else (change.before, 0)
-    merged[change.workstation_id] = Merged(before, change.after, changes + 1)
+    if seen is None:
+        merged[change.workstation_id] = Merged(change.before, change.after, [])
+    else:
+        if len(seen.between) < BETWEEN_MOST:
+            seen.between.append(seen.after)
+        merged[change.workstation_id] = Merged(seen.before, change.after, seen.between)
 
 
 def merge(changes: Iterable[Change]) -> dict[int, Merged]:
@@ -86,21 +94,24 @@ def tell(
     logged_at: datetime | None = None,
 ) -> Batch:
     """What a view that follows `matching` is told: new states, removals, and nothing of what it cannot notice."""
+
+    def shown(state: Workstation | None) -> Workstation | None:
+        return redact(view, state) if state is not None and matching.matches(state) else None
+
     states: list[Workstation] = []
     removed: list[int] = []
     several = False
-    for workstation_id, (before, after, changes) in merged.items():
-        was = before is not None and matching.matches(before)
-        if after is not None and matching.matches(after):
-            shown = redact(view, after)
-            if was and before is not None and redact(view, before) == shown:
-                continue
-            states.append(shown)
-        elif was:
+    for workstation_id, (before, after, between) in merged.items():
+        was, now = shown(before), shown(after)
+        if was == now:
+            continue
+        if now is None:
             removed.append(workstation_id)
         else:
-            continue
-        several = several or changes > 1
+            states.append(now)
+        # What was skipped counts only as far as this view could have noticed it.
+        seen = [was, *map(shown, between), now]
+        several = several or sum(one != other for one, other in pairwise(seen)) > 1
     return Batch(Kind.CHANGES, revision, states, removed, merged=several, logged_at=logged_at)
 
 

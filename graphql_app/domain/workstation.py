@@ -3,7 +3,10 @@
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 from uuid import UUID
+
+import orjson
 
 
 class Status(StrEnum):
@@ -88,6 +91,16 @@ class Workstation:
     created_at: datetime
     updated_at: datetime | None = field(compare=False)  # guarded, as version
     version: int | None = field(compare=False)
+
+    @property
+    def equipment_value(self) -> Any:
+        """The equipment as JSON values; as text, where PostgreSQL took for JSON what no program can read."""
+        if self.equipment is None:
+            return None
+        try:
+            return orjson.loads(self.equipment)
+        except orjson.JSONDecodeError:
+            return self.equipment
 
     @property
     def place(self) -> Place | None:

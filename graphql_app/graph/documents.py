@@ -28,6 +28,8 @@ from graphql_app.domain.access import View
 from graphql_app.domain.errors import InvalidInput, Refusal, TooMany
 from graphql_app.graph.selection import Guarded, guarded_paths
 
+BYTES_KEPT = 2_000_000
+
 
 class InvalidDocument(Exception):
     """The document does not parse, or does not fit the schema."""
@@ -96,6 +98,7 @@ class Documents:
         self._bytes_most = bytes_most
         self._tokens_most = tokens_most
         self._depth_most = depth_most
+        self._bytes = 0
         self._known: OrderedDict[str, Document | InvalidDocument | Refusal] = OrderedDict()
 
     def get(self, text: str) -> Document:
@@ -105,8 +108,10 @@ class Documents:
             if len(text) > self._bytes_most or len(text.encode(errors="replace")) > self._bytes_most:
                 raise TooMany(f"The document is larger than {self._bytes_most} bytes.", limit=self._bytes_most)
             known = self._known[text] = self._prepare(text)
-            if len(self._known) > self._kept:
-                self._known.popitem(last=False)
+            self._bytes += len(text)
+            # A parsed document takes a hundred times its text: both their number and their size are bounded.
+            while len(self._known) > self._kept or (self._bytes > BYTES_KEPT and len(self._known) > 1):
+                self._bytes -= len(self._known.popitem(last=False)[0])
         else:
             self._known.move_to_end(text)
         # A new one each time: a raised exception gathers tracebacks, and this one is kept.

@@ -3,13 +3,12 @@
 from enum import Enum
 from typing import Any
 
-import orjson
 import strawberry
 from strawberry import UNSET
 from strawberry.scalars import JSON
 
 from graphql_app.domain import identifiers
-from graphql_app.domain.errors import InvalidInput
+from graphql_app.domain.arranging import equipment_text
 from graphql_app.domain.filters import WorkstationFilter
 from graphql_app.domain.paging import Order, OrderField
 from graphql_app.domain.workstation import Status
@@ -135,8 +134,5 @@ def values_of(given: CreateWorkstationInput | UpdateWorkstationInput) -> dict[st
     if values.get("department_id") is not None:
         values["department_id"] = identifiers.row(values["department_id"], "Department", "departmentId")
     if values.get("equipment") is not None:
-        try:
-            values["equipment"] = orjson.dumps(values["equipment"]).decode()
-        except (orjson.JSONEncodeError, UnicodeError) as error:
-            raise InvalidInput(f"`equipment` is not JSON: {error}", field="equipment") from error
+        values["equipment"] = equipment_text(values["equipment"])
     return values

@@ -14,6 +14,7 @@ from graphql_app.observe import SocketClosed, SocketOpened, note
 CONGESTED_BYTES = 256 * 1024
 TOO_SLOW = (1013, "Reads too slowly; come back with your last cursor")
 NORMAL = 1000
+GONE = 1006
 
 
 class AsgiWire:
@@ -62,6 +63,8 @@ class AsgiWire:
                     deadline.reschedule(None)
             except TimeoutError:
                 self._closing = TOO_SLOW
+            except WebSocketDisconnect:
+                return GONE
             self._read_on.set()
             if self._closing is not None:
                 await self._say_goodbye(*self._closing)
@@ -69,7 +72,7 @@ class AsgiWire:
 
     async def _say_goodbye(self, code: int, reason: str) -> None:
         # The peer may not read this either.
-        with suppress(TimeoutError, RuntimeError):
+        with suppress(TimeoutError, RuntimeError, WebSocketDisconnect):
             async with asyncio.timeout(1):
                 await self._websocket.close(code, reason)
 
@@ -105,7 +108,7 @@ class SocketDoor:
         async with asyncio.TaskGroup() as tasks:
             connection = Connection(wire, self._engine, self._rules, header, tasks)
             writing = tasks.create_task(wire.send_all(), name="socket writer")
-            reading = tasks.create_task(_receive(websocket, connection), name="socket reader")
+            reading = tasks.create_task(_receive(websocket, connection, wire), name="socket reader")
             try:
                 done, _ = await asyncio.wait((writing, reading), return_when=asyncio.FIRST_COMPLETED)
             finally:
@@ -122,9 +125,11 @@ class SocketDoor:
         return bool(origin != "null" and urlsplit(origin).netloc == websocket.headers.get("host"))
 
 
-async def _receive(websocket: WebSocket, connection: Connection) -> int:
+async def _receive(websocket: WebSocket, connection: Connection, wire: AsgiWire) -> int:
     """Hands over what arrives, until the other side closes. Returns the close code."""
     while True:
+        if wire.is_congested:  # who does not read the answers is not listened to
+            await wire.drained()
         try:
             message = await websocket.receive()
         except (WebSocketDisconnect, RuntimeError):

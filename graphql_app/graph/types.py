@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, NewType
 
-import orjson
 import strawberry
 from strawberry import Parent
 from strawberry.scalars import JSON
@@ -99,7 +98,8 @@ class Workstation(Node):
     @strawberry.field(description="What stands on it, as JSON.")
     @staticmethod
     def equipment(root: Parent[domain.Workstation]) -> JSON | None:
-        return None if root.equipment is None else orjson.loads(root.equipment)
+        value: JSON | None = root.equipment_value
+        return value
 
     @classmethod
     def is_type_of(cls, value: object, _: object) -> bool:

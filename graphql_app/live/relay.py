@@ -16,7 +16,7 @@ from graphql_app.store.database import Database
 SILENT_SECONDS = 1.0  # the leader is heard every 0.5 s; who hears nothing reads the head itself
 RETRY_SECONDS = 0.5
 ALONE_SECONDS = 0.1  # the same while Redis is away: the log is all there is
-INBOX_MOST = 1000
+INBOX_MOST = 100
 FILL_AT_ONCE = 2000
 UNSENT_MOST = 200
 

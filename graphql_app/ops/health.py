@@ -1,7 +1,7 @@
 """Is this process able to serve? Each part by itself, and all together."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 from graphql_app.domain.errors import Refusal
@@ -12,6 +12,7 @@ from graphql_app.store.database import Database
 from graphql_app.store.migrations import MigrationError, NewerDatabase, require_current
 
 CHECK_SECONDS = 2.0
+WAITING_SECONDS_MOST = 30.0  # the longest transaction plus the largest import's numbering stay below this
 LAG_MOST = 5000  # revisions that this process has not delivered yet
 
 
@@ -25,7 +26,10 @@ class Finding:
 
 
 class Health:
-    def __init__(self, database: Database, channel: Channel, hub: Hub) -> None:
+    def __init__(
+        self, database: Database, channel: Channel, hub: Hub, loops: "Mapping[str, asyncio.Task[None]]"
+    ) -> None:
+        self._loops = loops
         self._database = database
         self._channel = channel
         self._hub = hub
@@ -59,11 +63,17 @@ class Health:
         return Finding(True, "away; every process reads the log itself", degraded=True)
 
     async def _feed_is_near(self) -> Finding:
+        ended = [name for name, task in self._loops.items() if task.done()]
+        if ended:
+            return Finding(False, f"ended: {', '.join(ended)}; restart this process")
         here = self._hub.head
         if here is None:
             return Finding(False, "not started")
         async with self._database.reading() as connection:
             head = await outbox.head(connection)
+            waiting = await outbox.waiting_seconds(connection)
+        if waiting > WAITING_SECONDS_MOST:
+            return Finding(False, f"nobody has numbered a change that was made {waiting:.0f} s ago")
         lag = head.revision - here.revision
         near = head.epoch == here.epoch and lag <= LAG_MOST
         return Finding(near, f"at revision {here.revision}, {max(lag, 0)} behind")

@@ -68,7 +68,7 @@ class Arrange:
             if transaction.replayed is not None:
                 return await self._as_before(viewer, transaction)
             created = await queries.insert_workstation(transaction.connection, values)
-            await transaction.remember(viewer, str(created.id))
+            await transaction.remember(viewer, f"{created.id} {transaction.receipt}")
         return Arranged(redact(viewer.view, created), transaction.receipt)
 
     async def edit(
@@ -150,8 +150,9 @@ class Arrange:
                 with _showing(viewer, current):
                     arranging.require_version(current, expected_version)
                 await queries.delete_workstation(transaction.connection, workstation_id)
-                await transaction.remember(viewer, str(workstation_id))
-        return Removed(workstation_id, transaction.receipt)
+                await transaction.remember(viewer, f"{workstation_id} {transaction.receipt}")
+                return Removed(workstation_id, transaction.receipt)
+            return Removed(workstation_id, transaction.replayed.split()[1])
 
     @tried_again
     async def _change(
@@ -167,7 +168,7 @@ class Arrange:
                 changes = await rule(saved, transaction)
             if changes:
                 saved = await queries.update_workstation(transaction.connection, workstation_id, changes)
-            await transaction.remember(viewer, str(workstation_id))
+            await transaction.remember(viewer, f"{workstation_id} {transaction.receipt}")
         return Arranged(redact(viewer.view, saved), transaction.receipt)
 
     async def _locked(self, transaction: Transaction, workstation_id: int) -> Workstation:
@@ -178,11 +179,13 @@ class Arrange:
 
     async def _as_before(self, viewer: Viewer, transaction: Transaction) -> Arranged:
         """The answer to a repeated request: the workstation that the first one changed, as it is now."""
-        workstation_id = int(transaction.replayed or 0)
+        assert transaction.replayed is not None
+        key, receipt = transaction.replayed.split()
+        workstation_id = int(key)
         found = await queries.workstations_by_id(transaction.connection, [workstation_id])
         if workstation_id not in found:
             raise NotFound("The workstation of this idempotency key has been deleted since.")
-        return Arranged(redact(viewer.view, found[workstation_id]), transaction.receipt)
+        return Arranged(redact(viewer.view, found[workstation_id]), receipt)
 
 
 @contextmanager

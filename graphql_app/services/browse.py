@@ -140,11 +140,13 @@ class Browse:
         return {key: redact_employee(viewer.view, employee) for key, employee in found.items()}
 
     async def own_employee(self, viewer: Viewer) -> Employee | None:
-        """The viewer's own record, whole: what is one's own is not hidden from one."""
+        """The viewer's own record; the own number is in the viewer itself, whatever the scopes."""
         if viewer.employee_key is None:
             return None
         async with self._database.reading() as connection:
-            return (await queries.employees_by_key(connection, [viewer.employee_key])).get(viewer.employee_key)
+            found = await queries.employees_by_key(connection, [viewer.employee_key])
+        own = found.get(viewer.employee_key)
+        return redact_employee(viewer.view, own) if own is not None else None
 
     def _require_readable(self, viewer: Viewer, matching: WorkstationFilter) -> None:
         require(viewer, Scope.READ)

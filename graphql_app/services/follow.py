@@ -50,7 +50,7 @@ class Follow:
         async with self._database.snapshot() as connection:
             head = await outbox.head(connection)
             found = await queries.workstations_by_place(connection, places)
-            waiting = await outbox.unnumbered(connection)
+            waiting = await outbox.unnumbered(connection, places)
         snapshots = {}
         for place, rows in found.items():
             matching = WorkstationFilter(building=place.building, floor_number=place.number)

@@ -60,7 +60,7 @@ class History:
         async with self._database.snapshot() as connection:
             head = await outbox.head(connection)
             found = await queries.matching_workstations(connection, matching)
-            waiting = await outbox.unnumbered(connection)
+            waiting = await outbox.unnumbered(connection, [matching.place] if matching.place else None)
         if waiting:
             found = [w for w in rewind(found, waiting) if matching.matches(w)]
         return head, found

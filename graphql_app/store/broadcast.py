@@ -79,7 +79,7 @@ class RedisBackend:
             finally:
                 self.connected, self._pubsub = False, None
             # Full jitter: a thousand processes do not come back in the same millisecond.
-            await asyncio.sleep(random.uniform(0.02, min(1.0, 0.1 * 2**attempt)))  # noqa: S311  # not for secrets
+            await asyncio.sleep(random.uniform(0.02, min(1.0, 0.1 * 2 ** min(attempt, 4))))  # noqa: S311  # not for secrets
 
     async def _read_one_connection(self) -> None:
         async with self._listener.pubsub() as pubsub:

@@ -38,14 +38,18 @@ class Transaction:
 
 
 class Database:
-    """The pool of one process."""
+    """A pool. `is_shown`: it is the one whose use is reported."""
 
     def __init__(
-        self, url: str, *, pool: int = 10, timeout_seconds: float = 10, application: str = "graphql_app"
+        self,
+        url: str,
+        *,
+        pool: int = 10,
+        timeout_seconds: float = 10,
+        is_shown: bool = False,
     ) -> None:
         self.url = url
         self.timeout_seconds = timeout_seconds
-        self._application = application
         self.engine: AsyncEngine = create_async_engine(
             "postgresql+asyncpg://",
             async_creator=self.connect,
@@ -53,8 +57,10 @@ class Database:
             max_overflow=0,
             pool_timeout=timeout_seconds,
             json_deserializer=orjson.loads,
+            # What somebody wrote, or where they sit, has no place in a log.
+            hide_parameters=True,
         )
-        for moment in ("checkout", "checkin"):
+        for moment in ("checkout", "checkin") if is_shown else ():
             event.listen(self.engine.sync_engine, moment, self._note_pool)
         self._autocommit = self.engine.execution_options(isolation_level="AUTOCOMMIT")
         self._snapshot = self.engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
@@ -66,7 +72,7 @@ class Database:
             self.url,
             timeout=self.timeout_seconds,
             server_settings={
-                "application_name": self._application,
+                "application_name": "graphql_app",
                 "statement_timeout": milliseconds,
                 "idle_in_transaction_session_timeout": milliseconds,
                 "timezone": "UTC",
@@ -178,6 +184,7 @@ _STATES: Mapping[str, Refusal] = {
     "57P02": Unavailable("The database is restarting; try again."),
     "57P03": Unavailable("The database is starting; try again."),
     "08": Unavailable("The connection to the database was lost; try again."),
+    "22": InvalidInput("A value is out of range."),
     "22001": InvalidInput("A text is longer than its column."),
     "22003": InvalidInput("A number is too large for its column: coordinates and sizes stay below 100,000,000."),
     "22021": InvalidInput("A text holds a character that cannot be stored (NUL)."),

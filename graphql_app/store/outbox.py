@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -10,10 +10,11 @@ from uuid import UUID
 
 import asyncpg
 import orjson
-from sqlalchemy import Row, select
+from sqlalchemy import Integer, Row, cast, func, or_, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from graphql_app.domain.change import Change, Head
+from graphql_app.domain.workstation import Place
 from graphql_app.store import rows
 from graphql_app.store.database import Database
 from graphql_app.store.tables import change_log, feed_head
@@ -48,6 +49,12 @@ async def head(connection: AsyncConnection) -> Head:
     return Head(row.epoch, row.revision)
 
 
+async def waiting_seconds(connection: AsyncConnection) -> float:
+    """How long ago the oldest change was made that has no revision yet; 0 when all have one."""
+    statement = select(func.extract("epoch", func.now() - func.min(_LOG.logged_at))).where(_LOG.revision.is_(None))
+    return float(await connection.scalar(statement) or 0)
+
+
 async def kept_from(connection: AsyncConnection) -> int:
     """The oldest revision that a cursor may name: what came after it is all still in the log."""
     return int(await connection.scalar(select(feed_head.c.kept_from)) or 0)
@@ -65,9 +72,20 @@ async def changes_between(connection: AsyncConnection, after: int, last: int) ->
     return found if after >= await kept_from(connection) else None
 
 
-async def unnumbered(connection: AsyncConnection) -> list[Change]:
-    """Committed changes that the feed has not numbered yet, in the order of writing. Their revision reads 0."""
+async def unnumbered(connection: AsyncConnection, places: Collection[Place] | None = None) -> list[Change]:
+    """Committed changes that the feed has not numbered yet, in the order of writing, of some floors or of all.
+
+    Their revision reads 0.
+    """
     statement = select(*_IMAGES).where(_LOG.revision.is_(None), _LOG.entity == "workstation").order_by(_LOG.seq)
+    if places is not None:
+        wanted = [(place.building, place.number) for place in places]
+        images = (_LOG.before, _LOG.after)
+        touched = [
+            tuple_(image["building"].astext, cast(image["floor_number"].astext, Integer)).in_(wanted)
+            for image in images
+        ]
+        statement = statement.where(or_(*touched))
     return _changes((await connection.execute(statement)).all())
 
 

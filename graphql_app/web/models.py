@@ -1,15 +1,16 @@
 """The bodies of REST, as OpenAPI describes them."""
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-import orjson
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 from graphql_app.domain import identifiers
+from graphql_app.domain.arranging import equipment_text
 from graphql_app.domain.workstation import Status
 
+Integer = Annotated[int, Field(ge=-(2**31), lt=2**31)]  # as GraphQL's Int, and PostgreSQL's
 StatusName = Literal["AVAILABLE", "OCCUPIED", "MAINTENANCE", "RESERVED"]
 
 
@@ -78,7 +79,7 @@ class WorkstationChanges(Model):
     width: float | None = None
     height: float | None = None
     building: str | None = None
-    floor_number: int | None = None
+    floor_number: Integer | None = None
     department_id: str | None = None
     equipment: Any = None
     notes: str | None = None
@@ -94,7 +95,7 @@ class NewWorkstation(Model):
     width: float = 120.0
     height: float = 80.0
     building: str | None = None
-    floor_number: int | None = None
+    floor_number: Integer | None = None
     department_id: str | None = None
     equipment: Any = None
     notes: str | None = None
@@ -106,7 +107,7 @@ def values_of(given: WorkstationChanges | NewWorkstation) -> dict[str, Any]:
     if values.get("department_id") is not None:
         values["department_id"] = identifiers.row(values["department_id"], "Department", "departmentId")
     if values.get("equipment") is not None:
-        values["equipment"] = orjson.dumps(values["equipment"]).decode()
+        values["equipment"] = equipment_text(values["equipment"])
     if values.get("status") is not None:
         values["status"] = Status[values["status"]]
     return values

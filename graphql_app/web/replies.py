@@ -1,5 +1,6 @@
 """Refusal -> HTTP status, once; who is asking; and JSON."""
 
+import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Annotated, Any
@@ -11,6 +12,7 @@ from fastapi.responses import JSONResponse
 
 from graphql_app.domain import errors
 from graphql_app.domain.access import Viewer
+from graphql_app.observe import Unexpected, note
 from graphql_app.services.identify import Identify
 
 STATUS: Mapping[type[errors.Refusal], int] = {
@@ -43,6 +45,15 @@ async def refused(_: Request, error: Exception) -> Response:
     """What FastAPI calls when a door raises a Refusal."""
     assert isinstance(error, errors.Refusal)
     return problem(error)
+
+
+async def broken(_: Request, error: Exception) -> Response:
+    """What FastAPI calls for an error that nobody planned for: masked, with an id that the log has too."""
+    incident = uuid.uuid4().hex[:12]
+    note(Unexpected(incident, "http", error))
+    detail = f"Something went wrong on our side; tell the operators the id {incident}."
+    body = {"type": "about:blank", "status": 500, "title": "INTERNAL", "detail": detail, "id": incident}
+    return JSONResponse(body, 500, media_type="application/problem+json")
 
 
 async def misshapen(_: Request, error: Exception) -> Response:

@@ -16,7 +16,7 @@ from graphql_app.services.arrange import Arrange
 from graphql_app.services.browse import Browse, Paging
 from graphql_app.services.identify import Identify
 from graphql_app.web import shapes
-from graphql_app.web.models import Counted, Listed, NewWorkstation, Shown, WorkstationChanges, values_of
+from graphql_app.web.models import Counted, Integer, Listed, NewWorkstation, Shown, WorkstationChanges, values_of
 from graphql_app.web.replies import json_reply, signed_in
 
 PATH = "/api/workstations"
@@ -28,7 +28,7 @@ IfMatch = Annotated[
 
 def matching(
     building: Annotated[str | None, Query(description="In this building.")] = None,
-    floor: Annotated[int | None, Query(description="On floors of this number.")] = None,
+    floor: Annotated[Integer | None, Query(description="On floors of this number.")] = None,
     department: Annotated[list[str] | None, Query(description="Of one of these departments (ids).")] = None,
     status: Annotated[list[str] | None, Query(description="AVAILABLE, OCCUPIED, MAINTENANCE, RESERVED.")] = None,
     name: Annotated[str | None, Query(description="Part of the name.")] = None,
@@ -119,7 +119,8 @@ def routes(browse: Browse, arrange: Arrange, identify: Identify) -> APIRouter:
         viewer: Viewing,
         idempotency_key: Annotated[str | None, Header(description="A repeated request does nothing twice.")] = None,
     ) -> Response:
-        done = await arrange.create(viewer, values_of(given), _key(idempotency_key, "POST", given.model_dump()))
+        values = values_of(given)
+        done = await arrange.create(viewer, values, _key(idempotency_key, "POST", values))
         headers = {"Location": f"{PATH}/{identifiers.global_id('Workstation', done.workstation.id)}"}
         return changed(done.workstation, done.receipt, 201, headers)
 

@@ -2,8 +2,6 @@
 
 from typing import Any
 
-import orjson
-
 from graphql_app.domain.change import Batch
 from graphql_app.domain.identifiers import global_id
 from graphql_app.domain.workstation import Counts, Department, Employee, Status, Workstation
@@ -39,7 +37,7 @@ def workstation(shown: Workstation) -> dict[str, Any]:
         "yPosition": shown.y_position,
         "width": shown.width,
         "height": shown.height,
-        "equipment": None if shown.equipment is None else orjson.loads(shown.equipment),
+        "equipment": shown.equipment_value,
         "notes": shown.notes,
         "createdAt": shown.created_at,
         "updatedAt": shown.updated_at,

@@ -15,6 +15,7 @@ from graphql_app.domain.filters import WorkstationFilter
 from graphql_app.services.follow import Follow
 from graphql_app.services.identify import Identify
 from graphql_app.web import shapes
+from graphql_app.web.models import Integer
 from graphql_app.web.replies import json_reply, signed_in
 
 WAIT_MOST = 60
@@ -35,7 +36,7 @@ def routes(follow: Follow, identify: Identify) -> APIRouter:
         request: Request,
         viewer: viewing,
         building: Annotated[str | None, Query(description="In this building.")] = None,
-        floor: Annotated[int | None, Query(description="On floors of this number.")] = None,
+        floor: Annotated[Integer | None, Query(description="On floors of this number.")] = None,
         after: Annotated[str | None, Query(description="A cursor from any transport; without it, a snapshot.")] = None,
         wait: Annotated[float, Query(ge=0, le=WAIT_MOST, description="Seconds to wait for news.")] = 25,
         last_event_id: Annotated[str | None, Header(description="As `after`, and beats it.")] = None,

@@ -507,6 +507,23 @@ async def test_two_renames_at_the_same_time_do_not_deadlock(
     assert await labels_differ(psql) == []
 
 
+@pytest.mark.parametrize(
+    ("rename", "write"),
+    [
+        ("UPDATE employees SET name = 'A' || $1 WHERE id = 1", "department_id = 1 + $1::text::int % 3"),
+        ("UPDATE departments SET name = 'A' || $1 WHERE id = 1", "employee_id = 1 + $1::text::int % 3"),
+        ("UPDATE floors SET name = 'A' || $1 WHERE id = 1", "department_id = 1 + $1::text::int % 3"),
+    ],
+    ids=["employee", "department", "floor"],
+)
+async def test_a_write_of_one_row_and_a_rename_of_what_it_shows_do_not_deadlock(
+    psql: Connection, connect: Connect, rename: str, write: str
+) -> None:
+    await psql.execute(CROWD)
+    assert await stressed(connect, rename, f"UPDATE workstations SET {write} WHERE id = 1", times=100) == []
+    assert await labels_differ(psql) == []
+
+
 async def test_renames_and_writes_at_the_same_time_leave_no_stale_name(psql: Connection, connect: Connect) -> None:
     await psql.execute(CROWD)
     failures = await stressed(

@@ -8,6 +8,8 @@ import orjson
 import pytest
 import pytest_asyncio
 from httpx import Response
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from graphql_app.embedded import Servers
 from graphql_app.graph.http import LEGACY, RESPONSE
@@ -169,6 +171,17 @@ async def test_what_is_no_request_is_a_400_whatever_the_media_type(office: Offic
     (error,) = answer.json()["errors"]
     assert error["extensions"]["code"] == "BAD_REQUEST"
     assert error["message"]
+
+
+@settings(max_examples=60, deadline=None)
+@given(body=st.binary(max_size=60) | st.text().map(lambda query: orjson.dumps({"query": query})))
+async def test_no_body_whatever_breaks_the_server(office: Office, body: bytes) -> None:
+    answer = await office.client.post(
+        "/graphql", content=body, headers=with_token(office, content_type="application/json", accept=RESPONSE)
+    )
+
+    assert answer.status_code in (200, 400)
+    assert answer.json().get("errors", [{}])[0].get("message") or answer.json()["data"]
 
 
 @pytest.mark.parametrize(

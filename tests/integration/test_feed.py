@@ -3,9 +3,11 @@
 import asyncio
 import random
 import secrets
+import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
+from pathlib import Path
 from typing import Any, TypeAlias
 
 import asyncpg
@@ -16,11 +18,12 @@ from pydantic import SecretStr
 from graphql_app import app
 from graphql_app.domain.access import Viewer
 from graphql_app.domain.errors import UnknownCursor
-from graphql_app.embedded import Servers
+from graphql_app.embedded import Embedded, Servers
 from graphql_app.graph.context import Context
 from graphql_app.live.mailbox import APART_MOST
 from graphql_app.store import housekeeping, outbox
 from graphql_app.store.database import Database
+from graphql_app.store.migrations import upgrade
 from tests import histories
 from tests.graphql_client import settings_for
 from tests.histories import FLOOR, ROLLED_BACK, SUBSCRIPTION, Recorder, Scene, check, committed
@@ -507,6 +510,37 @@ async def test_numbers_stay_dense_while_the_log_is_pruned(
     assert {i: (state["version"], state["notes"]) for i, state in held.items()} == {
         row["id"]: (row["version"], row["notes"]) for row in rows
     }
+
+
+async def test_a_restart_of_postgresql_is_survived_by_all_who_listen() -> None:
+    secret = secrets.token_urlsafe(32)
+    with tempfile.TemporaryDirectory(prefix="graphql-app-") as data, Embedded(Path(data), durable=False) as own:
+        url = own.servers.database_url
+        database = Database(url)
+        await upgrade(database.engine)
+        await database.close()
+        await histories.furnish(url)
+        async with AsyncExitStack() as stack:
+            recorders = []
+            for _ in range(2):
+                parts = await stack.enter_async_context(
+                    app.running(settings_for(url, own.servers, secret=SecretStr(secret)))
+                )
+                await committed(url)
+                recorders += [Recorder(FLOOR), Recorder(VISITOR)]
+                for recorder in recorders[-2:]:
+                    await Process(parts, secret).follow(recorder)
+                    await recorder.until(lambda payload: payload.complete)
+            await written(url, 2, 0.5)
+            await asyncio.to_thread(own.postgres.stop)
+            await asyncio.to_thread(own.postgres.start)
+            await written(url, 2, 0.5)
+            await histories.told(recorders, url, seconds=5)
+            truth = await committed(url)
+        truth.check()
+        for recorder in recorders:
+            assert {payload.kind for payload in recorder.payloads} == {"SNAPSHOT", "CHANGES"}
+            check(recorder, truth, secret)
 
 
 # --- what may not be seen --------------------------------------------------------------------------------------------

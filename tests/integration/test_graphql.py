@@ -10,6 +10,8 @@ from uuid import UUID
 import pytest
 import pytest_asyncio
 from graphql import GraphQLUnionType, get_named_type
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from graphql_app import observe
 from graphql_app.domain.workstation import Status
@@ -957,3 +959,93 @@ async def test_one_field_that_is_refused_does_not_spoil_the_others(office: Offic
 
     assert answer["data"] == {"bad": None, "good": {"id": A_01}}
     assert [error["path"] for error in answer["errors"]] == [["bad"]]
+
+
+texts = st.text(max_size=20) | st.sampled_from(["", "\x00", "%", "\\", "'", "a" * 200, "😀", "\u202e", HQ])
+integers = st.integers(-(2**31), 2**31 - 1)
+floats = st.floats(allow_nan=False, allow_infinity=False) | st.integers(-(2**53), 2**53)
+some_ids = st.sampled_from([A_01, SPARE, NONE, WEI, LOBBY, RESEARCH, ""]) | texts
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | floats | texts,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts, inner, max_size=3),
+)
+
+
+def some(**fields: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]:
+    return st.fixed_dictionaries({}, optional={name: st.none() | values for name, values in fields.items()})
+
+
+# A document -> variables that fit their types, and nothing else about them.
+ANYTHING: dict[str, st.SearchStrategy[dict[str, Any]]] = {
+    "query ($f: WorkstationFilter, $o: [WorkstationOrder!], $n: Int, $a: String, $m: Int, $b: String)"
+    " { workstations(filter: $f, orderBy: $o, first: $n, after: $a, last: $m, before: $b) { totalCount nodes { id } }"
+    " workstationStats(filter: $f, groupBy: FLOOR) { key } }": some(
+        f=some(
+            ids=st.lists(some_ids, max_size=3),
+            building=texts,
+            floorNumber=integers,
+            departmentIds=st.lists(some_ids, max_size=3),
+            statuses=st.lists(st.sampled_from([status.name for status in Status])),
+            employeeId=some_ids,
+            nameContains=texts,
+            equipmentContains=texts,
+            xMin=floats,
+            yMax=floats,
+            employeeNumber=texts,
+        ),
+        o=st.lists(st.fixed_dictionaries({"field": st.sampled_from(["NAME", "BUILDING", "X_POSITION"])}), max_size=3),
+        n=integers,
+        a=texts,
+        m=integers,
+        b=texts,
+    ),
+    "query ($d: ID, $n: String, $a: String) { employees(departmentId: $d, nameContains: $n, after: $a)"
+    " { nodes { id } } }": some(d=some_ids, n=texts, a=texts),
+    "query ($b: String!, $n: Int!) { floors(building: $b) { id } floor(building: $b, number: $n) { id cursor"
+    " workstations { id } stats { total } } }": st.fixed_dictionaries({"b": texts, "n": integers}),
+    "query ($i: [ID!]!) { nodes(ids: $i) { id ... on Floor { workstations { id } } } }": st.fixed_dictionaries(
+        {"i": st.lists(some_ids, max_size=4)}
+    ),
+    mutation("createWorkstation"): st.fixed_dictionaries(
+        {
+            "input": st.fixed_dictionaries(
+                {"name": texts, "xPosition": floats, "yPosition": floats},
+                optional={
+                    "width": floats,
+                    "building": texts,
+                    "floorNumber": integers,
+                    "departmentId": some_ids,
+                    "equipment": json_values,
+                    "notes": texts,
+                },
+            )
+        }
+    ),
+    mutation("updateWorkstation"): st.fixed_dictionaries(
+        {
+            "id": some_ids,
+            "input": some(
+                name=texts, xPosition=floats, height=floats, building=texts, floorNumber=integers, equipment=json_values
+            ),
+            "expectedVersion": st.none() | integers,
+        }
+    ),
+    mutation("assignWorkstation"): st.fixed_dictionaries({"id": some_ids, "employeeId": some_ids}),
+}
+
+
+@pytest.mark.parametrize("document", ANYTHING, ids=lambda document: document[:40])
+@settings(
+    max_examples=40,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],  # what one example leaves behind is the next one's
+)
+@given(data=st.data(), key=st.none() | st.text("abc", min_size=1, max_size=3))
+async def test_nothing_that_fits_its_types_is_unexpected(
+    office: Office, document: str, data: st.DataObject, key: str | None
+) -> None:
+    variables = data.draw(ANYTHING[document])
+
+    answer = await office.ask("admin", document, variables, **({} if key is None else {"idempotency_key": key}))
+
+    assert {error["extensions"]["code"] for error in answer.get("errors", [])} <= {"INVALID_INPUT", "TOO_MANY"}

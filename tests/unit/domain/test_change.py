@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from graphql_app.domain.change import Change, Kind, Merged, add, merge, rewind, tell
+from graphql_app.domain.change import Batch, Change, Kind, Merged, add, joined, merge, rewind, tell
 from graphql_app.domain.filters import WorkstationFilter
 from graphql_app.domain.workstation import Place, Status, Workstation
 from tests.examples import ADA, THEN, WEI, change, occupied, view, workstation
@@ -35,14 +35,14 @@ TOLD: list[tuple[Workstation | None, Workstation | None, list[Workstation], list
 def test_a_state_is_told_if_it_matches_and_a_removal_if_only_what_was_before_did(
     before: Workstation | None, after: Workstation | None, states: list[Workstation], removed: list[int]
 ) -> None:
-    batch = tell({1: Merged(before, after, 1)}, FREE, view("admin"), 7)
+    batch = tell({1: Merged(before, after, [])}, FREE, view("admin"), 7)
 
     assert (batch.kind, batch.revision, batch.workstations, batch.removed) == (Kind.CHANGES, 7, states, removed)
 
 
 @pytest.mark.parametrize("role", ["visitor", "hr", "operator"])
 def test_a_move_is_not_told_to_who_does_not_see_coordinates(role: str) -> None:
-    moved = {1: Merged(INSIDE, replace(INSIDE, x_position=99.0, version=2), 1)}
+    moved = {1: Merged(INSIDE, replace(INSIDE, x_position=99.0, version=2), [])}
 
     batch = tell(moved, WorkstationFilter(), view(role), 1)
 
@@ -51,7 +51,7 @@ def test_a_move_is_not_told_to_who_does_not_see_coordinates(role: str) -> None:
 
 @pytest.mark.parametrize("role", ["employee", "facilities", "admin"])
 def test_a_move_is_told_to_who_sees_coordinates(role: str) -> None:
-    moved = {1: Merged(INSIDE, replace(INSIDE, x_position=99.0), 1)}
+    moved = {1: Merged(INSIDE, replace(INSIDE, x_position=99.0), [])}
 
     assert [w.x_position for w in tell(moved, WorkstationFilter(), view(role), 1).workstations] == [99.0]
 
@@ -60,12 +60,12 @@ def test_a_move_is_told_to_who_sees_coordinates(role: str) -> None:
 def test_a_new_employee_number_is_not_told_to_who_does_not_see_it(role: str) -> None:
     after = occupied(replace(ADA, employee_number="E-2002"))
 
-    assert tell({1: Merged(occupied(ADA), after, 1)}, WorkstationFilter(), view(role), 1).workstations == NOTHING
+    assert tell({1: Merged(occupied(ADA), after, [])}, WorkstationFilter(), view(role), 1).workstations == NOTHING
 
 
 def test_a_new_version_alone_is_told_to_nobody() -> None:
     assert (
-        tell({1: Merged(INSIDE, replace(INSIDE, version=2), 1)}, WorkstationFilter(), view("admin"), 1).workstations
+        tell({1: Merged(INSIDE, replace(INSIDE, version=2), [])}, WorkstationFilter(), view("admin"), 1).workstations
         == []
     )
 
@@ -74,32 +74,58 @@ def test_what_came_into_the_filter_is_told_even_if_it_looks_the_same() -> None:
     # Found by its coordinates, which this view may not see: it has to know that it is there now.
     near = WorkstationFilter(x_max=50)
 
-    batch = tell({1: Merged(replace(INSIDE, x_position=99.0), INSIDE, 1)}, near, view("visitor"), 1)
+    batch = tell({1: Merged(replace(INSIDE, x_position=99.0), INSIDE, [])}, near, view("visitor"), 1)
 
     assert [w.id for w in batch.workstations] == [1]
 
 
 def test_what_is_told_is_redacted() -> None:
-    batch = tell({1: Merged(None, occupied(), 1)}, WorkstationFilter(), view("visitor"), 1)
+    batch = tell({1: Merged(None, occupied(), [])}, WorkstationFilter(), view("visitor"), 1)
 
     assert [(w.x_position, w.employee_id, w.version) for w in batch.workstations] == [(None, None, None)]
     assert [w.employee and w.employee.employee_number for w in batch.workstations] == [None]
 
 
-@pytest.mark.parametrize(("changes", "merged"), [(1, False), (2, True), (3, True)])
-def test_merged_says_whether_several_states_became_one(changes: int, merged: bool) -> None:
-    told = {1: Merged(INSIDE, ALSO_INSIDE, changes)}
+MOVED = replace(INSIDE, x_position=99.0)
 
-    assert tell(told, WorkstationFilter(), view("admin"), 1).merged is merged
+
+@pytest.mark.parametrize(
+    ("between", "role", "merged"),
+    [
+        ([], "admin", False),
+        ([MOVED], "admin", True),
+        ([ALSO_INSIDE, INSIDE], "visitor", True),
+        ([MOVED], "visitor", False),  # a visitor is not told that something hidden was skipped
+    ],
+)
+def test_merged_says_whether_a_state_was_skipped_that_the_view_could_have_noticed(
+    between: list[Workstation | None], role: str, merged: bool
+) -> None:
+    told = {1: Merged(INSIDE, ALSO_INSIDE, between)}
+
+    assert tell(told, WorkstationFilter(), view(role), 1).merged is merged
 
 
 def test_what_is_not_told_does_not_count_as_merged() -> None:
-    hidden = {1: Merged(OUTSIDE, ALSO_OUTSIDE, 5), 2: Merged(None, workstation(id=2), 1)}
+    hidden = {1: Merged(OUTSIDE, ALSO_OUTSIDE, [INSIDE] * 2), 2: Merged(None, workstation(id=2), [])}
 
     batch = tell(hidden, FREE, view("admin"), 1)
 
     assert [w.id for w in batch.workstations] == [2]
     assert batch.merged is False
+
+
+@pytest.mark.xfail(strict=True, reason="the count of changes is of all, also of those that the view cannot notice")
+def test_merged_tells_nothing_of_a_change_that_the_view_cannot_notice() -> None:
+    moved = replace(INSIDE, x_position=99.0)
+    seen = replace(moved, notes="the lamp is new")
+
+    alone = tell(merge([change(moved, seen)]), WorkstationFilter(), view("visitor"), 1)
+    with_a_hidden_move = tell(
+        merge([change(INSIDE, moved), change(moved, seen)]), WorkstationFilter(), view("visitor"), 1
+    )
+
+    assert with_a_hidden_move == alone
 
 
 def test_a_workstation_that_came_and_went_is_not_told_at_all() -> None:
@@ -118,6 +144,36 @@ def test_a_batch_carries_when_its_oldest_change_was_made() -> None:
     assert tell({}, WorkstationFilter(), view("visitor"), 3, THEN).logged_at == THEN
 
 
+def batch(kind: Kind = Kind.CHANGES, revision: int = 1, *states: Workstation, removed: tuple[int, ...] = ()) -> Batch:
+    return Batch(kind, revision, states, removed)
+
+
+def test_batches_become_one_with_the_newest_state_of_each_workstation() -> None:
+    newer = replace(INSIDE, notes="newer")
+
+    whole = joined([batch(Kind.CHANGES, 1, INSIDE, workstation(id=2)), batch(Kind.CHANGES, 2, newer)])
+
+    assert whole == Batch(Kind.CHANGES, 2, [newer, workstation(id=2)], [])
+
+
+def test_what_a_later_batch_removes_is_removed_from_the_whole() -> None:
+    whole = joined([batch(Kind.CHANGES, 1, INSIDE), batch(Kind.CHANGES, 2, removed=(1,))])
+
+    assert (whole.workstations, whole.removed) == (NOTHING, [1])
+
+
+def test_what_a_later_batch_brings_back_is_not_removed_from_the_whole() -> None:
+    whole = joined([batch(Kind.CHANGES, 1, removed=(1,)), batch(Kind.CHANGES, 2, INSIDE)])
+
+    assert (whole.workstations, whole.removed) == ([INSIDE], NOTHING)
+
+
+def test_what_was_removed_since_a_snapshot_is_simply_not_in_it() -> None:
+    whole = joined([batch(Kind.SNAPSHOT, 1, INSIDE, workstation(id=2)), batch(Kind.CHANGES, 2, removed=(1,))])
+
+    assert (whole.kind, whole.workstations, whole.removed) == (Kind.SNAPSHOT, [workstation(id=2)], NOTHING)
+
+
 def test_a_move_from_floor_to_floor_is_noticed_on_both() -> None:
     moved = change(workstation(floor_number=1), workstation(floor_number=2))
 
@@ -129,11 +185,11 @@ def test_a_workstation_that_stands_nowhere_is_noticed_on_no_floor() -> None:
 
 
 def test_the_first_before_and_the_last_after_are_kept() -> None:
-    states = [occupied(ADA), occupied(WEI), workstation()]
+    states: list[Workstation | None] = [occupied(ADA), occupied(WEI), workstation()]
 
     merged = merge([change(INSIDE, states[0]), change(states[0], states[1]), change(states[1], states[2])])
 
-    assert merged == {1: Merged(INSIDE, states[2], 3)}
+    assert merged == {1: Merged(INSIDE, states[2], states[:2])}
 
 
 def test_adding_to_what_was_merged_is_the_same_as_merging_all() -> None:
@@ -201,7 +257,7 @@ def test_a_follower_who_applies_what_it_is_told_sees_what_a_snapshot_would_show(
 ) -> None:
     first, changes, last = history
     shown = {
-        w.id: w for w in tell({id: Merged(None, w, 1) for id, w in first.items()}, FREE, view(role), 0).workstations
+        w.id: w for w in tell({id: Merged(None, w, []) for id, w in first.items()}, FREE, view(role), 0).workstations
     }
 
     batch = tell(merge(changes), FREE, view(role), 1)
@@ -210,7 +266,7 @@ def test_a_follower_who_applies_what_it_is_told_sees_what_a_snapshot_would_show(
     for id in batch.removed:
         del shown[id]
 
-    expected = tell({id: Merged(None, w, 1) for id, w in last.items()}, FREE, view(role), 1).workstations
+    expected = tell({id: Merged(None, w, []) for id, w in last.items()}, FREE, view(role), 1).workstations
     assert sorted(shown.values(), key=lambda w: w.id) == sorted(expected, key=lambda w: w.id)
 
 
@@ -220,7 +276,7 @@ def test_what_is_merged_in_parts_says_the_same_as_what_is_merged_at_once(
 ) -> None:
     _, changes, _ = history
     merged = merge(changes[: data.draw(st.integers(0, len(changes)))])
-    for one in changes[sum(part.changes for part in merged.values()) :]:
+    for one in changes[sum(len(part.between) + 1 for part in merged.values()) :]:
         add(merged, one)
 
     assert merged == merge(changes)
@@ -228,6 +284,6 @@ def test_what_is_merged_in_parts_says_the_same_as_what_is_merged_at_once(
 
 @pytest.mark.parametrize(("was", "now"), list(product([None, INSIDE, OUTSIDE], repeat=2)))
 def test_no_workstation_is_both_told_and_removed(was: Workstation | None, now: Workstation | None) -> None:
-    batch = tell({1: Merged(was, now, 1)}, FREE, view("visitor"), 1)
+    batch = tell({1: Merged(was, now, [])}, FREE, view("visitor"), 1)
 
     assert not {w.id for w in batch.workstations} & set(batch.removed)

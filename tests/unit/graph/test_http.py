@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from starlette.requests import Request
 
-from graphql_app.graph.http import LEGACY, RESPONSE, accepted, wants_page
+from graphql_app.graph.http import LEGACY, RESPONSE, accepted, takes_events, wants_page
 
 ACCEPT: dict[str | None, str | None] = {
     # None of it is said: a client that does not know of the newer type.
@@ -72,6 +72,23 @@ def test_the_preference_of_the_client_decides(newer: float, older: float) -> Non
         assert answered is None
     elif not math.isclose(newer, older):
         assert answered == (RESPONSE if newer > older else LEGACY)
+
+
+@pytest.mark.parametrize(
+    ("header", "takes"),
+    [
+        ("text/event-stream", True),
+        ("Text/Event-Stream; charset=utf-8", True),
+        ("application/json, text/event-stream", True),
+        ("text/event-stream;q=0", False),
+        ("*/*", False),  # a client that takes anything does not ask for a stream
+        ("text/*", False),
+        ("", False),
+        (None, False),
+    ],
+)
+def test_a_client_takes_events_only_if_it_names_them(header: str | None, takes: bool) -> None:
+    assert takes_events(header) is takes
 
 
 def request(method: str, accept: str, query: str = "") -> Request:
