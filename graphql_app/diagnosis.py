@@ -1,5 +1,6 @@
 """`graphql-app doctor`: every setting with its source, and each server reachable or why not."""
 
+import re
 from urllib.parse import urlsplit
 
 from pydantic import SecretStr
@@ -63,9 +64,10 @@ def shown(value: object) -> str:
 
 
 def without_password(url: str) -> str:
+    """Hides the password, where it is before the host and where it is in the query."""
     try:
-        parts = urlsplit(url)
-        hidden = parts.password
+        hidden = urlsplit(url).password
     except ValueError:
         return "(not a URL)"
-    return url.replace(f":{hidden}@", ":…@", 1) if hidden else url
+    shown = url.replace(f":{hidden}@", ":…@", 1) if hidden else url
+    return re.sub(r"(?i)(password=)[^&]*", r"\1…", shown)

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsError as PydanticSettingsError
 
 PREFIX = "GRAPHQL_APP_"
 
@@ -115,8 +116,9 @@ def read(**overrides: Any) -> Settings:
             where = Settings.variable(where)
         message = first["msg"].removeprefix("Value error, ")
         raise SettingsError(f"{where}: {message}" if where else message) from error
-    except ValueError as error:  # pydantic-settings' own: JSON that does not parse
-        raise SettingsError(str(error)) from error
+    except PydanticSettingsError as error:  # JSON that does not parse; it names the field, in quotes
+        field = next((name for name in Settings.model_fields if f'"{name}"' in str(error)), "")
+        raise SettingsError(f"{Settings.variable(field) if field else error}: takes JSON") from error
 
 
 def hand_down(settings: Settings) -> None:

@@ -103,15 +103,18 @@ def tell(
     several = False
     for workstation_id, (before, after, between) in merged.items():
         was, now = shown(before), shown(after)
-        if was == now:
+        seen = [was, *map(shown, between), now]
+        steps = sum(one != other for one, other in pairwise(seen))
+        # There and back again is news to whoever is shown the version: the one that they hold is out of date.
+        has_new_version = now is not None and now.version is not None and steps > 0
+        if was == now and not has_new_version:
             continue
         if now is None:
             removed.append(workstation_id)
         else:
             states.append(now)
         # What was skipped counts only as far as this view could have noticed it.
-        seen = [was, *map(shown, between), now]
-        several = several or sum(one != other for one, other in pairwise(seen)) > 1
+        several = several or steps > 1
     return Batch(Kind.CHANGES, revision, states, removed, merged=several, logged_at=logged_at)
 
 

@@ -54,15 +54,13 @@ class Context:
 AppInfo = Info[Context, None]
 
 
-def viewer_from_init(identify: Identify, payload: object, header: str | None) -> Viewer:
+def viewer_from_init(identify: Identify, payload: Mapping[str, Any] | None, header: str | None) -> Viewer:
     """The viewer of a socket: from the payload of connection_init, else from the upgrade request's header.
 
     Raises Unauthenticated.
     """
     if payload is None:
         return identify.from_header(header)
-    if not isinstance(payload, dict):
-        raise Unauthenticated("The payload of connection_init must be an object.")
     for name in ("authorization", "Authorization"):
         if name in payload:
             value = payload[name]

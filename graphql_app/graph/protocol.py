@@ -148,8 +148,12 @@ class Connection:
         if self._viewer is not None:
             self._close(*TOO_MANY_INITS)
             return
+        payload = message.get("payload")
+        if not isinstance(payload, (dict, type(None))):
+            self._close(BAD_REQUEST, "The payload of `connection_init` must be an object")
+            return
         try:
-            self._viewer = viewer_from_init(self._engine.services.identify, message.get("payload"), self._header)
+            self._viewer = viewer_from_init(self._engine.services.identify, payload, self._header)
         except Unauthenticated as refusal:
             self._close(FORBIDDEN, refusal.message)
             return

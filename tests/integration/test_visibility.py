@@ -15,7 +15,9 @@ from graphql import GraphQLObjectType
 
 from graphql_app.domain.access import GUARDED, ROLES, Scope
 from graphql_app.embedded import Servers
+from graphql_app.graph.permissions import HasScope
 from graphql_app.graph.schema import build, printed
+from graphql_app.services import browse, follow
 from tests.graphql_client import (
     A_01,
     A_02,
@@ -203,6 +205,25 @@ async def test_a_role_without_any_scope_is_told_nothing(office: Office, how: str
 
     assert {error["extensions"]["code"] for error in response.json()["errors"]} == {"FORBIDDEN"}
     assert told(response.content) == set()
+
+
+@pytest.mark.parametrize("how", WAYS)
+async def test_what_the_services_redact_the_schema_need_not(
+    office: Office, how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(HasScope, "has_permission", lambda *_, **__: True)
+
+    assert told((await office.post("visitor", WAYS[how].query)).content) == set()
+
+
+@pytest.mark.parametrize("how", WAYS)
+async def test_what_the_services_forgot_to_redact_the_schema_still_hides(
+    office: Office, how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module, name in ((browse, "redact"), (browse, "redact_employee"), (follow, "redact")):
+        monkeypatch.setattr(module, name, lambda _, whole: whole)
+
+    assert told((await office.post("visitor", WAYS[how].query)).content) == set()
 
 
 INDIRECT = {
