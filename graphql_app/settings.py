@@ -68,7 +68,7 @@ class Settings(BaseSettings):
     socket_stall_seconds: Seconds = Field(20, description="a client that reads nothing is cut after this")
     request_bytes: Count = Field(1024 * 1024, description="largest HTTP body")
     document_bytes: Count = Field(64 * 1024, description="largest GraphQL document")
-    document_tokens: Count = Field(5000, description="most tokens in a document")
+    document_tokens: Count = Field(2000, description="most tokens in a document; validating is quadratic in them")
     document_depth: Count = Field(12, description="deepest selection; introspection is exempt")
     documents_kept: Count = Field(500, description="parsed documents kept in memory")
     operation_seconds: Seconds = Field(15, description="longest query or mutation")
