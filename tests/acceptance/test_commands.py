@@ -78,7 +78,7 @@ def test_production_without_a_key_is_one_line(environment: dict[str, str], tmp_p
 
 def test_a_setting_of_the_wrong_kind_is_one_line(environment: dict[str, str], tmp_path: Path) -> None:
     assert_one_line(run("serve", cwd=tmp_path, **{**environment, "PORT": "eighty"}), "PORT")
-    assert_one_line(run("serve", cwd=tmp_path, **{**environment, "GRAPHQL_APP_ROLES": "{"}), "roles")
+    assert_one_line(run("serve", cwd=tmp_path, **{**environment, "GRAPHQL_APP_ROLES": "{"}), "GRAPHQL_APP_ROLES")
 
 
 async def test_unknown_migrations_are_one_line(environment: dict[str, str], tmp_path: Path) -> None:

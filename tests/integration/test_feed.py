@@ -17,6 +17,7 @@ from pydantic import SecretStr
 
 from graphql_app import app
 from graphql_app.domain.access import Viewer
+from graphql_app.domain.change import Kind
 from graphql_app.domain.errors import UnknownCursor
 from graphql_app.embedded import Embedded, Servers
 from graphql_app.graph.context import Context
@@ -674,3 +675,34 @@ async def test_what_is_pruned_while_somebody_resumes_is_a_resync_and_no_hole(
     monkeypatch.setattr(outbox, "changes_between", pruned_meanwhile)
     await process.follow(recorder, recorder.cursor)
     assert (await recorder.until_notes("missed 2")).kind == "RESYNC"
+
+
+async def test_a_poll_that_is_overtaken_while_it_catches_up_is_a_resync_and_whole(
+    start: StartProcess, database_url: str, psql: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    process = await start(recent_changes=1, catch_up_most=5)
+    old = await cursor_now(process)
+    watching = Recorder(FLOOR)
+    await process.follow(watching)
+    for number in range(3):
+        await psql.execute("UPDATE workstations SET notes = $1 WHERE id = 10", f"{number}")
+    await watching.until_notes("2")
+    read = outbox.changes_between
+
+    async def overtaken(connection: Any, after: int, last: int) -> Any:
+        monkeypatch.undo()
+        found = await read(connection, after, last)
+        await psql.execute("DELETE FROM workstations WHERE id = 11")
+        await psql.execute("UPDATE workstations SET notes = 'later' WHERE id BETWEEN 12 AND 40")
+        await watching.until_notes("later")
+        return found
+
+    monkeypatch.setattr(outbox, "changes_between", overtaken)
+    viewer = Viewer("test", ("admin",), FLOOR.view, None, None, time.time() + 600)
+    cursor, batch = await process.engine.services.follow.poll(viewer, FLOOR.matching, old, 5)
+    rows = await psql.fetch("SELECT id FROM workstations WHERE building = '总部A座' AND floor_number = 3 ORDER BY id")
+    told = sorted(workstation.id for workstation in batch.workstations)
+    assert (batch.kind, told) == (Kind.RESYNC, [row["id"] for row in rows])
+    resumed = Recorder(FLOOR)
+    await process.follow(resumed, cursor)
+    assert (await resumed.until(lambda payload: True)).workstations == {}
