@@ -28,7 +28,7 @@ update late: allowed: -; current version: 2
 assign: T-1 is OCCUPIED, version 3
 release: T-1 is AVAILABLE, version 4
 set status: T-1 is MAINTENANCE, version 5
-set status wrongly: allowed: AVAILABLE; current version: -
+set status wrongly: allowed: AVAILABLE; current version: 5
 page: T-1 of 1
 delete: true
 delete again: NotFound
