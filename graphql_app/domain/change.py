@@ -119,21 +119,26 @@ def tell(
 
 
 def joined(parts: Sequence[Batch]) -> Batch:
-    """The batches as one: the first one's kind, each workstation once with its newest state."""
+    """The batches as one, each workstation once with its newest state; a snapshot replaces all before it."""
+    first, begins = parts[0], True
     states: dict[int, Workstation] = {}
     removed: dict[int, None] = {}
     for part in parts:
+        if begins and part.kind in (Kind.SNAPSHOT, Kind.RESYNC):
+            first = part
+            states.clear()
+            removed.clear()
+        begins = part.complete
         for workstation in part.workstations:
             states[workstation.id] = workstation
             removed.pop(workstation.id, None)
         for workstation_id in part.removed:
             states.pop(workstation_id, None)
             removed[workstation_id] = None
-    first, last = parts[0], parts[-1]
     # A snapshot is all there is: what was removed since it began is simply not in it.
     gone = list(removed) if first.kind is Kind.CHANGES else []
     merged = any(part.merged for part in parts)
-    return Batch(first.kind, last.revision, list(states.values()), gone, merged=merged, reason=first.reason)
+    return Batch(first.kind, parts[-1].revision, list(states.values()), gone, merged=merged, reason=first.reason)
 
 
 def rewind(rows: Iterable[Workstation], unnumbered: Iterable[Change]) -> list[Workstation]:
