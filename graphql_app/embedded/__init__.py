@@ -92,7 +92,7 @@ class Embedded:
         except OSError as error:
             self.stop()
             raise EmbeddedError(f"{self.data} cannot be used: {error}") from error
-        except BaseException:
+        except BaseException:  # Ctrl-C too: what has started so far is stopped
             self.stop()
             raise
         return self.servers

@@ -166,3 +166,8 @@ async def test_the_openapi_document_has_the_six_operations(client: Client) -> No
         ("/api/workstations/{id}", "put"),
         ("/api/workstations/{id}", "delete"),
     }
+
+
+async def test_a_body_over_the_limit_is_refused_before_anybody_asks_for_a_token(client: Client) -> None:
+    answer = await client("").post("/api/workstations", content=b" " * (2 * 1024 * 1024))
+    assert answer.status_code == 413
