@@ -48,7 +48,7 @@ Answer = bytes | str | Mapping[str, Any]  # what a `next` message carries
 
 @dataclass(frozen=True, slots=True)
 class Logged:
-    """One row of the change log."""
+    """One row of the change log, about a workstation."""
 
     revision: int
     workstation_id: int
@@ -110,8 +110,9 @@ class Scene:
 
 @dataclass(frozen=True, slots=True)
 class Committed:
-    """The whole log since the database was made, and the rows that it led to."""
+    """The whole log of workstations since the database was made, and the rows that it led to."""
 
+    revisions: Sequence[int]  # of all that was logged
     log: Sequence[Logged]
     rows: Mapping[int, Mapping[str, Any]]
     head: int
@@ -119,7 +120,7 @@ class Committed:
     def check(self) -> None:
         """The log itself: revisions are dense, per workstation each change begins where the last one ended, and all
         of it together makes the rows."""
-        assert [entry.revision for entry in self.log] == list(range(1, self.head + 1)), "revisions are not dense"
+        assert self.revisions == list(range(1, self.head + 1)), "revisions are not dense"
         state: dict[int, Mapping[str, Any]] = {}
         for entry in self.log:
             assert entry.before == state.get(entry.workstation_id), f"revision {entry.revision} follows another state"
@@ -146,8 +147,11 @@ async def committed(url: str) -> Committed:
     log = [
         Logged(row["revision"], int(row["entity_id"]), row["version"], _json(row["before"]), _json(row["after"]))
         for row in found
+        if row["entity"] == "workstation"
     ]
-    return Committed(log, {row["id"]: orjson.loads(row["row"]) for row in rows}, head)
+    return Committed(
+        [row["revision"] for row in found], log, {row["id"]: orjson.loads(row["row"]) for row in rows}, head
+    )
 
 
 def _json(text: str | None) -> Any:

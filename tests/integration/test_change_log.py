@@ -72,8 +72,11 @@ async def row(psql: Connection, workstation_id: int) -> dict[str, Any] | None:
     return image
 
 
-async def logged(psql: Connection) -> list[asyncpg.Record]:
-    return await psql.fetch("SELECT * FROM change_log ORDER BY seq")
+async def logged(psql: Connection, *entities: str) -> list[asyncpg.Record]:
+    """What the log says of workstations, unless told of which entities."""
+    return await psql.fetch(
+        "SELECT * FROM change_log WHERE entity = ANY ($1) ORDER BY seq", list(entities or ("workstation",))
+    )
 
 
 async def labels_differ(psql: Connection) -> list[int]:
@@ -361,6 +364,103 @@ async def test_one_statement_that_renames_and_one_that_writes_both_count(psql: C
     assert [entry["version"] for entry in entries] == [2, 3, 4]
     for earlier, later in pairwise(entries):
         assert earlier["after"] == later["before"]
+
+
+# --- what is not a workstation ---------------------------------------------------------------------------------------
+
+# entity: (table, an insert, an update and what it changes, a delete)
+OTHERS: dict[str, tuple[str, str, str, tuple[str, Any], str]] = {
+    "building": (
+        "buildings",
+        "INSERT INTO buildings (name) VALUES ('Tower')",
+        "UPDATE buildings SET time_zone = 'Asia/Shanghai' WHERE name = 'Tower'",
+        ("time_zone", "Asia/Shanghai"),
+        "DELETE FROM buildings WHERE name = 'Tower'",
+    ),
+    "floor": (
+        "floors",
+        "INSERT INTO floors (building, number) VALUES ('Annex', 9)",
+        "UPDATE floors SET name = 'Roof' WHERE number = 9",
+        ("name", "Roof"),
+        "DELETE FROM floors WHERE number = 9",
+    ),
+    "department": (
+        "departments",
+        "INSERT INTO departments (name) VALUES ('财务')",
+        "UPDATE departments SET name = 'Finance' WHERE name = '财务'",
+        ("name", "Finance"),
+        "DELETE FROM departments WHERE name = 'Finance'",
+    ),
+    "employee": (
+        "employees",
+        "INSERT INTO employees (employee_number, name, department_id) VALUES ('E9', '王五', 2)",
+        "UPDATE employees SET department_id = 3 WHERE employee_number = 'E9'",
+        ("department_id", 3),
+        "DELETE FROM employees WHERE employee_number = 'E9'",
+    ),
+}
+
+
+@pytest.mark.parametrize("entity", OTHERS)
+async def test_names_and_places_are_logged_with_both_images(psql: Connection, entity: str) -> None:
+    table, insert, update, (column, value), delete = OTHERS[entity]
+    made = await psql.fetchrow(f"{insert} RETURNING id, to_jsonb({table}) AS image")
+    assert made is not None
+    await psql.execute(update)
+    await psql.execute(delete)
+    changed = {**made["image"], column: value}
+    assert [
+        (entry["entity"], entry["entity_id"], entry["before"], entry["after"])
+        for entry in await logged(psql, *OTHERS, "workstation")
+    ] == [
+        (entity, str(made["id"]), None, made["image"]),
+        (entity, str(made["id"]), made["image"], changed),
+        (entity, str(made["id"]), changed, None),
+    ]
+
+
+@pytest.mark.parametrize("entity", OTHERS)
+async def test_a_name_or_place_that_keeps_its_values_is_not_logged(psql: Connection, entity: str) -> None:
+    table, _, _, (column, _), _ = OTHERS[entity]
+    await psql.execute(f"UPDATE {table} SET {column} = {column}")
+    assert await logged(psql, *OTHERS, "workstation") == []
+
+
+async def test_a_rename_logs_the_thing_itself_and_what_moves_with_it(psql: Connection) -> None:
+    async with psql.transaction():
+        await psql.execute("SELECT set_config('graphql_app.actor', 'zhang.san', true)")
+        await psql.execute("UPDATE buildings SET name = '总部B座' WHERE id = 1")
+    entries = await logged(psql, *OTHERS, "workstation")
+    told = [(e["entity"], e["entity_id"]) for e in entries]
+    assert sorted(told) == [("building", "1"), ("floor", "1"), *(("workstation", str(key)) for key in (1, 2, 3))]
+    assert {(e["actor"], e["transaction_id"]) for e in entries} == {("zhang.san", entries[0]["transaction_id"])}
+
+
+async def test_a_name_or_place_that_changes_its_id_ends_and_another_begins(psql: Connection) -> None:
+    await psql.execute("INSERT INTO departments (id, name) VALUES (70, '财务')")
+    await psql.execute("UPDATE departments SET id = 71 WHERE id = 70")
+    entries = [(e["entity_id"], e["before"], e["after"]) for e in await logged(psql, "department")]
+    assert entries[1:] == [("70", {"id": 70, "name": "财务"}, None), ("71", None, {"id": 71, "name": "财务"})]
+
+
+@pytest.mark.parametrize("table", ["buildings", "floors", "departments", "employees"])
+async def test_no_table_that_is_logged_can_be_truncated(psql: Connection, table: str) -> None:
+    with pytest.raises((asyncpg.RaiseError, asyncpg.FeatureNotSupportedError)):
+        await psql.execute(f"TRUNCATE {table}")
+    with pytest.raises(asyncpg.RaiseError, match="would not be logged"):
+        await psql.execute(f"TRUNCATE {table} CASCADE")
+
+
+async def test_many_employees_at_once_are_written_and_changed_fast(psql: Connection) -> None:
+    """One INSERT a statement, and no plan of a session's first change, of one row, for those that follow."""
+    await psql.execute("UPDATE employees SET name = 'first' WHERE id = 1")
+    async with asyncio.timeout(6):
+        await psql.execute(
+            "INSERT INTO employees (employee_number, name) SELECT 'M' || i, 'new' FROM generate_series(1, 5000) i"
+        )
+        await psql.execute("UPDATE employees SET name = name || '!' WHERE employee_number LIKE 'M%'")
+        await psql.execute("DELETE FROM employees WHERE employee_number LIKE 'M%'")
+    assert len(await logged(psql, "employee")) == 15_001
 
 
 # --- at the same time ------------------------------------------------------------------------------------------------

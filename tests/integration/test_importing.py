@@ -109,7 +109,9 @@ async def test_what_is_imported_is_logged_with_who_did_it_in_the_order_of_the_fi
 ) -> None:
     await bring(OFFICE)
     logged = await rows(
-        database, "SELECT actor, request_id, version, before, after ->> 'name' FROM change_log ORDER BY seq"
+        database,
+        "SELECT actor, request_id, version, before, after ->> 'name' FROM change_log WHERE entity = 'workstation'"
+        " ORDER BY seq",
     )
     assert logged == [("importer", "request-1", 1, None, "A-01"), ("importer", "request-1", 1, None, "A-02")]
 
@@ -423,4 +425,6 @@ async def test_many_workstations_come_in_within_a_minute_and_twice_change_nothin
                 viewer(Scope.ADMIN), path, kind=None, dry_run=False, skip_bad=False, progress=lambda done, total: None
             )
         assert report.kinds == {Kind.WORKSTATIONS: expected}
-    assert await rows(database, "SELECT count(*), max(version) FROM change_log") == [(count, 1)]
+    assert await rows(database, "SELECT count(*), max(version) FROM change_log WHERE entity = 'workstation'") == [
+        (count, 1)
+    ]

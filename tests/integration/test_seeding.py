@@ -23,7 +23,10 @@ async def test_an_empty_database_gets_the_demo_office(database: Database) -> Non
     async with database.reading() as connection:
         third = text("SELECT count(*) FROM workstations WHERE building = '总部A座' AND floor_number = 3")
         assert await connection.scalar(third) == 48
-        assert await connection.scalar(text("SELECT count(*) FROM change_log WHERE actor = 'seeder'")) == 300
+        logged = text("SELECT entity, count(*) FROM change_log WHERE actor = 'seeder' GROUP BY entity")
+        counts = dict(map(tuple, await connection.execute(logged)))
+        assert (counts["building"], counts["department"], counts["workstation"]) == (2, 8, 300)
+        assert (counts["floor"], counts["employee"]) == (added[Kind.FLOORS], added[Kind.EMPLOYEES])
 
 
 async def test_a_database_with_workstations_is_left_alone(database: Database) -> None:
