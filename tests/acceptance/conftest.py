@@ -5,8 +5,9 @@ import secrets
 import signal
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,8 +18,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from graphql_app.domain.access import ROLES
-from graphql_app.embedded import Servers
+from graphql_app.embedded import Embedded, Servers, Valkey
 from graphql_app.services.identify import Identify
+from tests import histories
 
 START_SECONDS = 30
 
@@ -149,3 +151,33 @@ async def office(database_url: str) -> None:
     connection = await asyncpg.connect(database_url)
     await connection.execute(OFFICE)
     await connection.close()
+
+
+# --- for histories ---------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def own_servers() -> Iterator[Embedded]:
+    """Servers of our own: their Valkey may be stopped."""
+    with tempfile.TemporaryDirectory(prefix="graphql-app-") as data, Embedded(Path(data), durable=False) as embedded:
+        yield embedded
+
+
+@pytest.fixture
+def valkey(own_servers: Embedded) -> Iterator[Valkey]:
+    yield own_servers.valkey
+    own_servers.valkey.start()
+
+
+@pytest.fixture
+async def psql(database_url: str) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
+    """A connection to the office of the histories."""
+    await histories.furnish(database_url)
+    connection = await asyncpg.connect(database_url)
+    yield connection
+    connection.terminate()
+
+
+@pytest.fixture
+def secret(environment: dict[str, str]) -> str:
+    return environment["GRAPHQL_APP_SECRET"]

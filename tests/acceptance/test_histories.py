@@ -5,140 +5,26 @@ import os
 import random
 import signal
 import socket
-import tempfile
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AsyncExitStack
-from itertools import pairwise
-from pathlib import Path
-from typing import TypeAlias
 
-import asyncpg
-import httpx
-import psutil
 import pytest
 
-from graphql_app.domain.identifiers import global_id
-from graphql_app.embedded import Embedded, Valkey
+from graphql_app.embedded import Valkey
 from tests import histories
 from tests.acceptance.conftest import Server, StartServer
-from tests.histories import FLOOR, ROLLED_BACK, Recorder, Scene, check, committed, connected
-
-Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
-VISITOR = Scene("visitor", "总部A座", 3)
-EVERYWHERE = Scene("admin")
-LEADER = (
-    "SELECT a.pid, a.client_port FROM pg_locks l JOIN pg_database d ON d.oid = l.database"
-    " JOIN pg_stat_activity a USING (pid)"
-    " WHERE d.datname = current_database() AND locktype = 'advisory' AND granted"
+from tests.acceptance.following import (
+    EVERYWHERE,
+    VISITOR,
+    Client,
+    Connection,
+    gap_most,
+    joined,
+    leading,
+    mutate,
+    work,
 )
-
-
-@pytest.fixture(scope="module")
-def own_servers() -> Iterator[Embedded]:
-    """Servers of our own: their Valkey may be stopped."""
-    with tempfile.TemporaryDirectory(prefix="graphql-app-") as data, Embedded(Path(data), durable=False) as embedded:
-        yield embedded
-
-
-@pytest.fixture
-def valkey(own_servers: Embedded) -> Iterator[Valkey]:
-    yield own_servers.valkey
-    own_servers.valkey.start()
-
-
-@pytest.fixture
-async def psql(database_url: str) -> AsyncIterator[Connection]:
-    await histories.furnish(database_url)
-    connection = await asyncpg.connect(database_url)
-    yield connection
-    connection.terminate()
-
-
-@pytest.fixture
-def secret(environment: dict[str, str]) -> str:
-    return environment["GRAPHQL_APP_SECRET"]
-
-
-class Client:
-    """Follows a scene through one server process after the other, always from its last cursor."""
-
-    def __init__(self, scene: Scene, *, patient: bool = False) -> None:
-        self.recorder = Recorder(scene)
-        self._patient = patient
-        self._stack = AsyncExitStack()
-
-    async def join(self, server: Server) -> None:
-        token = server.token(self.recorder.scene.role)
-        client = await self._stack.enter_async_context(connected(server.ws_url, token, patient=self._patient))
-        await client.subscribe(self.recorder)
-
-    async def leave(self) -> None:
-        await self._stack.aclose()
-
-
-async def joined(stack: AsyncExitStack, server: Server, *scenes: Scene, patient: bool = False) -> list[Client]:
-    """Clients of the server, each with its snapshot."""
-    clients = [Client(scene, patient=patient) for scene in scenes]
-    for client in clients:
-        stack.push_async_callback(client.leave)
-        await client.join(server)
-    for client in clients:
-        await client.recorder.until(lambda payload: payload.complete)
-    return clients
-
-
-async def leading(psql: Connection, servers: Sequence[Server]) -> Server:
-    """The server process that numbers, once there is one."""
-    async with asyncio.timeout(5):
-        while True:
-            row = await psql.fetchrow(LEADER)
-            for server in servers:
-                if row is not None and server.process.poll() is None and row["client_port"] in ports(server):
-                    return server
-            await asyncio.sleep(0.02)
-
-
-def ports(server: Server) -> set[int]:
-    return {connection.laddr.port for connection in psutil.Process(server.process.pid).net_connections("tcp")}
-
-
-async def mutate(server: Server, number: int, seconds: float) -> int:
-    """Somebody at work through the API. Returns how many mutations were done."""
-    choice, done = random.Random(number), 0
-    end = time.monotonic() + seconds
-    documents = (
-        "mutation($id: ID!, $text: String!) { updateWorkstation(id: $id, input: {notes: $text}) { __typename } }",
-        "mutation($id: ID!) { setWorkstationStatus(id: $id, status: MAINTENANCE) { __typename } }",
-        "mutation($id: ID!) { setWorkstationStatus(id: $id, status: AVAILABLE) { __typename } }",
-        "mutation($id: ID!) { updateWorkstation(id: $id, input: {xPosition: 5}) { __typename } }",
-        "mutation($text: String!) { createWorkstation(input: {name: $text, xPosition: 1, yPosition: 1, notes: $text,"
-        ' building: "总部A座", floorNumber: 3}) { __typename } }',
-        "mutation($id: ID!) { deleteWorkstation(id: $id) { __typename } }",
-    )
-    async with httpx.AsyncClient(base_url=server.url, headers=server.headers()) as http:
-        while time.monotonic() < end:
-            (document,) = choice.choices(documents, (8, 4, 4, 4, 1, 1))
-            given = {
-                "id": global_id("Workstation", choice.randrange(5, 60)),
-                "text": f"m{number}.{time.monotonic_ns()}",
-            }
-            variables = {name: value for name, value in given.items() if f"${name}:" in document}
-            answer = (await http.post("/graphql", json={"query": document, "variables": variables})).json()
-            assert "errors" not in answer, answer
-            (result,) = answer["data"].values()
-            done += result["__typename"] in ("WorkstationChanged", "WorkstationDeleted")
-    return done
-
-
-async def work(url: str, seconds: float, writers: int = 3) -> None:
-    await asyncio.gather(*(histories.write(url, number, seconds) for number in range(writers)))
-
-
-def gap_most(recorder: Recorder, since: float, until: float) -> float:
-    """The longest time in which nothing arrived."""
-    times = [since, *(p.received_at for p in recorder.payloads if since < p.received_at < until), until]
-    return max(later - earlier for earlier, later in pairwise(times))
+from tests.histories import FLOOR, ROLLED_BACK, Recorder, Scene, check, committed, connected
 
 
 async def test_mutations_and_sql_reach_the_clients_of_both_processes_exactly(

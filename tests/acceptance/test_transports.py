@@ -15,7 +15,7 @@ from tests.acceptance.conftest import Server, StartServer
 
 CHANGES = """subscription ($after: Cursor) {
   workstationChanges(filter: {building: "总部A座", floorNumber: 3}, after: $after) {
-    kind cursor removed merged complete workstations { id name version notes }
+    kind cursor removed merged complete reason workstations { id name version notes }
   }
 }"""
 PLACE: dict[str, str | int] = {"building": "总部A座", "floor": 3}
