@@ -23,6 +23,7 @@ from graphql_app.graph.schema import Execution, build
 from graphql_app.graph.socket import SocketDoor
 from graphql_app.live.feed import Feed
 from graphql_app.live.hub import Hub
+from graphql_app.live.mailbox import Batching
 from graphql_app.live.relay import Relay
 from graphql_app.live.ticker import Ticker, housekeeping_duties
 from graphql_app.ops import logs, metrics
@@ -108,8 +109,7 @@ async def running(settings: Settings) -> AsyncIterator[Parts]:
 
         history = History(database, hub, catch_up_most=settings.catch_up_most)
         limits = Limits(
-            batch_window_seconds=settings.batch_window_ms / 1000,
-            batch_changes=settings.batch_changes,
+            Batching(settings.batch_window_ms / 1000, settings.batch_changes, settings.batch_eager),
             progress_seconds=settings.progress_seconds,
             snapshot_part=settings.snapshot_part,
         )

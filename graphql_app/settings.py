@@ -56,7 +56,10 @@ class Settings(BaseSettings):
     page_most: Count = Field(500, description="largest `first` or `last`")
     snapshot_part: Count = Field(500, description="workstations in one part of a snapshot")
     batch_window_ms: Annotated[int, Field(ge=0)] = Field(100, description="longest that a change waits for company")
-    batch_changes: Count = Field(50, description="workstations in one payload before it is sent early")
+    batch_changes: Count = Field(50, description="most workstations in one payload; a full one does not wait")
+    batch_eager: Annotated[int, Field(ge=0)] = Field(
+        4, description="changes within one window that are sent at once, before others wait for company"
+    )
     progress_seconds: Seconds = Field(20, description="how often an idle subscription's cursor moves on")
     catch_up_most: Count = Field(5000, description="a larger catch-up becomes a RESYNC")
     recent_changes: Count = Field(10_000, description="changes kept in memory for those who come back")

@@ -50,10 +50,10 @@ def occupied(employee: Employee = ADA, **changes: Any) -> Workstation:
 
 def change(
     before: Workstation | None, after: Workstation | None, revision: int = 1, logged_at: datetime = THEN
-) -> Change:
+) -> Change[Workstation]:
     known = after or before
     assert known is not None
-    return Change(revision, known.id, logged_at, before, after)
+    return Change(revision, "workstation", known.id, logged_at, before, after)
 
 
 def view(*roles: str) -> View:

@@ -5,12 +5,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Generic, NamedTuple, TypeVar
 from uuid import UUID
 
 from graphql_app.domain.access import View, redact
 from graphql_app.domain.filters import WorkstationFilter
-from graphql_app.domain.workstation import Place, Workstation
+from graphql_app.domain.workstation import Workstation
+
+T = TypeVar("T")
 
 
 class Head(NamedTuple):
@@ -21,18 +23,16 @@ class Head(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
-    """One committed change of a workstation. `before` is None when it was created, `after` when it was deleted."""
+class Change(Generic[T]):
+    """One committed change of an entity, with the images of it: `before` is None when it was created, `after` when it
+    was deleted. `key` names it among those of its kind."""
 
     revision: int
-    workstation_id: int
+    entity: str
+    key: int
     logged_at: datetime
-    before: Workstation | None
-    after: Workstation | None
-
-    def places(self) -> set[Place | None]:
-        """The floors that can notice it."""
-        return {state.place for state in (self.before, self.after) if state is not None}
+    before: T | None
+    after: T | None
 
 
 class Kind(StrEnum):
@@ -67,18 +67,18 @@ class Merged(NamedTuple):
     between: list[Workstation | None]
 
 
-def add(merged: dict[int, Merged], change: Change) -> None:
+def add(merged: dict[int, Merged], change: Change[Workstation]) -> None:
     """Notes one more change of its workstation: the first `before` stays, the last `after` counts."""
-    seen = merged.get(change.workstation_id)
+    seen = merged.get(change.key)
     if seen is None:
-        merged[change.workstation_id] = Merged(change.before, change.after, [])
+        merged[change.key] = Merged(change.before, change.after, [])
     else:
         if len(seen.between) < BETWEEN_MOST:
             seen.between.append(seen.after)
-        merged[change.workstation_id] = Merged(seen.before, change.after, seen.between)
+        merged[change.key] = Merged(seen.before, change.after, seen.between)
 
 
-def merge(changes: Iterable[Change]) -> dict[int, Merged]:
+def merge(changes: Iterable[Change[Workstation]]) -> dict[int, Merged]:
     """Each workstation's first `before` and last `after`, by id, in the order of first change."""
     merged: dict[int, Merged] = {}
     for change in changes:
@@ -141,7 +141,7 @@ def joined(parts: Sequence[Batch]) -> Batch:
     return Batch(first.kind, parts[-1].revision, list(states.values()), gone, merged=merged, reason=first.reason)
 
 
-def rewind(rows: Iterable[Workstation], unnumbered: Iterable[Change]) -> list[Workstation]:
+def rewind(rows: Iterable[Workstation], unnumbered: Iterable[Change[Workstation]]) -> list[Workstation]:
     """The rows as they were before the changes that have no revision yet: exactly the state at the head."""
     state = {row.id: row for row in rows}
     for workstation_id, (before, _, _) in merge(unnumbered).items():

@@ -1,11 +1,12 @@
 """Which workstations are meant: one filter, matched in memory against live changes and turned into SQL by the store."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 from uuid import UUID
 
 from graphql_app.domain.errors import InvalidInput, public_name
+from graphql_app.domain.interest import Attribute, Interest
 from graphql_app.domain.workstation import Place, Status, Workstation
 
 TEXT_MOST = 100
@@ -31,7 +32,13 @@ class WorkstationFilter:
     employee_number: str | None = None
 
     def matches(self, workstation: Workstation) -> bool:
-        return all(test(self, workstation) for test in _TESTS)
+        return all(read(workstation) in values for read, values in self._wanted()) and all(
+            test(self, workstation) for test in _TESTS
+        )
+
+    def interest(self) -> Interest:
+        """The changes that whoever follows this filter can notice."""
+        return Interest("workstation", tuple(self._wanted()), self.matches)
 
     def guarded_fields(self) -> Iterable[str]:
         """The guarded fields of Workstation that this filter would tell about."""
@@ -43,6 +50,12 @@ class WorkstationFilter:
         if self.building is None or self.floor_number is None:
             return None
         return Place(self.building, self.floor_number)
+
+    def _wanted(self) -> Iterator[tuple[Attribute, frozenset[Hashable]]]:
+        for name, read in _EQUALITIES.items():
+            value = getattr(self, name)
+            if value is not None:
+                yield read, value if isinstance(value, frozenset) else frozenset((value,))
 
     def normalised(self) -> tuple[tuple[str, Any], ...]:
         """What is asked, in one order whatever way it was written: equal for filters that mean the same."""
@@ -86,17 +99,21 @@ def _contains(text: str | None, part: str | None) -> bool:
     return part is None or (text is not None and part.translate(_LOWER) in text.translate(_LOWER))
 
 
+# What is asked for by value, and how it is read off a workstation; live/interests finds followers by these.
+_EQUALITIES: Mapping[str, Attribute] = {
+    "ids": lambda w: w.id,
+    "building": lambda w: w.building,
+    "floor_number": lambda w: w.floor_number,
+    "department_ids": lambda w: w.department and w.department.id,
+    "statuses": lambda w: w.status,
+    "employee_key": lambda w: w.employee and w.employee.key,
+    "employee_number": lambda w: w.employee_id,
+}
+
 _Test = Callable[[WorkstationFilter, Workstation], bool]
 
 
 _TESTS: tuple[_Test, ...] = (
-    lambda f, w: f.ids is None or w.id in f.ids,
-    lambda f, w: f.building is None or w.building == f.building,
-    lambda f, w: f.floor_number is None or w.floor_number == f.floor_number,
-    lambda f, w: f.department_ids is None or (w.department is not None and w.department.id in f.department_ids),
-    lambda f, w: f.statuses is None or w.status in f.statuses,
-    lambda f, w: f.employee_key is None or (w.employee is not None and w.employee.key == f.employee_key),
-    lambda f, w: f.employee_number is None or w.employee_id == f.employee_number,
     lambda f, w: _contains(w.name, f.name_contains),
     lambda f, w: _contains(w.equipment, f.equipment_contains),
     lambda f, w: f.x_min is None or (w.x_position is not None and w.x_position >= f.x_min),

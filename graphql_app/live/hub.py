@@ -1,12 +1,31 @@
 """From the process to its subscribers: who is interested in a change, and the recent ones for those who come back."""
 
 import asyncio
-from collections import defaultdict, deque
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Hashable, Sequence
+from typing import Any, Protocol
 
 from graphql_app.domain.change import Change, Head
-from graphql_app.domain.workstation import Place
-from graphql_app.live.mailbox import Mailbox
+from graphql_app.domain.interest import Interest
+from graphql_app.live.interests import Interests
+
+
+class Listener(Protocol):
+    """Hears of all that is delivered, before any mailbox does: what is kept true by the feed."""
+
+    def delivered(self, changes: Sequence[Change[Any]], head: Head) -> None: ...
+
+    def restarted(self, head: Head) -> None:
+        """Nothing of what was known before counts any more."""
+
+
+class Box(Hashable, Protocol):
+    """What one follower has not been told yet: a mailbox, or something simpler for what cannot be merged."""
+
+    def put(self, change: Change[Any]) -> None: ...
+
+    def lose(self) -> None:
+        """The history that was followed has ended."""
 
 
 class Hub:
@@ -14,53 +33,54 @@ class Hub:
 
     def __init__(self, recent: int) -> None:
         self.head: Head | None = None
-        self._recent: deque[Change] = deque(maxlen=recent)
+        self._recent: deque[Change[Any]] = deque(maxlen=recent)
         self._recent_from = 0  # every change after this revision is in `_recent`
-        self._by_place: defaultdict[Place, set[Mailbox]] = defaultdict(set)
-        self._anywhere: set[Mailbox] = set()
+        self._interests: Interests[Box] = Interests()
+        self._listeners: list[Listener] = []
         self._arrivals: list[tuple[int, asyncio.Future[None]]] = []
 
-    def open(self, place: Place | None, window_seconds: float, most: int) -> Mailbox:
-        """A mailbox for the changes of one floor, or of all of them, from now on."""
-        mailbox = Mailbox(window_seconds, most)
-        (self._by_place[place] if place else self._anywhere).add(mailbox)
-        return mailbox
+    def listen(self, listener: Listener) -> None:
+        """From now on, for as long as the hub lives."""
+        self._listeners.append(listener)
 
-    def close(self, place: Place | None, mailbox: Mailbox) -> None:
-        if place is None:
-            self._anywhere.discard(mailbox)
-            return
-        self._by_place[place].discard(mailbox)
-        if not self._by_place[place]:
-            del self._by_place[place]
+    def open(self, interest: Interest, box: Box) -> None:
+        """From now on the box is given all changes of interest."""
+        self._interests.add(box, interest)
 
-    def deliver(self, changes: Sequence[Change], head: Head) -> None:
+    def close(self, box: Box) -> None:
+        self._interests.remove(box)
+
+    def deliver(self, changes: Sequence[Change[Any]], head: Head) -> None:
         """Takes the changes between the present head and the new one, in order."""
+        for listener in self._listeners:
+            listener.delivered(changes, head)
         for change in changes:
             if len(self._recent) == self._recent.maxlen:
                 self._recent_from = self._recent[0].revision
             self._recent.append(change)
-            for mailbox in self._interested(change):
-                mailbox.put(change)
+            for box in self._interests.of(change):
+                box.put(change)
         self._arrive(head)
 
     def restart(self, head: Head) -> None:
         """Another history, or a gap that cannot be filled: all who listen must start anew."""
         self._recent.clear()
         self._recent_from = head.revision
-        for mailbox in [*self._anywhere, *(m for group in self._by_place.values() for m in group)]:
-            mailbox.lose()
+        for listener in self._listeners:
+            listener.restarted(head)
+        for box in self._interests:
+            box.lose()
         self._arrive(head)
 
-    def since(self, revision: int, last: int) -> list[Change] | None:
-        """The changes with revision < r <= last from memory, or None when it does not reach back so far."""
+    def since(self, revision: int, last: int, entity: str) -> list[Change[Any]] | None:
+        """The entity's changes with revision < r <= last from memory, or None when it does not reach back so far."""
         if revision < self._recent_from:
             return None
-        found: list[Change] = []
+        found: list[Change[Any]] = []
         for change in reversed(self._recent):
             if change.revision <= revision:
                 break
-            if change.revision <= last:
+            if change.revision <= last and change.entity == entity:
                 found.append(change)
         return found[::-1]
 
@@ -76,13 +96,6 @@ class Hub:
             self._arrivals = [entry for entry in self._arrivals if entry[1] is not arrival]
         assert self.head is not None
         return self.head
-
-    def _interested(self, change: Change) -> set[Mailbox]:
-        interested = set(self._anywhere)
-        for place in change.places():
-            if place is not None:
-                interested |= self._by_place.get(place, set())
-        return interested
 
     def _arrive(self, head: Head) -> None:
         self.head = head

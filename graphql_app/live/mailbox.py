@@ -6,9 +6,20 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from graphql_app.domain.change import Change, Merged, add
+from graphql_app.domain.workstation import Workstation
 
-# With batching off every state is kept apart, unless the reader is so slow that this many wait.
-APART_MOST = 256
+# However slow the reader is: from here on parts are no longer kept apart, but merged.
+PARTS_MOST = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Batching:
+    """How changes wait for company: the first `eager` of any `window_seconds` go out at once, those after them wait for
+    no longer than the window, or until there are `most`, which is also as many as go out together."""
+
+    window_seconds: float
+    most: int
+    eager: int = 0
 
 
 class Lost(Exception):
@@ -25,26 +36,22 @@ class Part:
 
 
 class Mailbox:
-    """The first change is handed out at once; those after it wait for company, but never longer than the window.
+    """Bounded by the number of workstations that changed: what is not read in time is merged, never queued."""
 
-    Bounded by the number of workstations that changed: what is not read in time is merged, never queued.
-    """
-
-    def __init__(self, window_seconds: float, most: int) -> None:
-        self._window = window_seconds
-        self._most = most
+    def __init__(self, batching: Batching) -> None:
+        self._batching = batching
         self._parts: deque[Part] = deque()
         self._lost = False
         self._changed = asyncio.Event()
+        self._told: deque[tuple[float, int]] = deque()  # when, and of how many changes, within the last window
         self._quiet_until = 0.0
 
     @property
     def is_empty(self) -> bool:
         return not self._parts
 
-    def put(self, change: Change) -> None:
-        apart = self._window == 0 and len(self._parts) < APART_MOST
-        if not self._parts or (apart and change.workstation_id in self._parts[-1].merged):
+    def put(self, change: Change[Workstation]) -> None:
+        if not self._parts or self._goes_apart(change):
             self._parts.append(Part(logged_at=change.logged_at))
         part = self._parts[-1]
         add(part.merged, change)
@@ -58,9 +65,14 @@ class Mailbox:
         self._lost = True
         self._changed.set()
 
-    def sent(self) -> None:
-        """Something of what was taken was shown to somebody: the window starts. Hidden changes do not start it."""
-        self._quiet_until = asyncio.get_running_loop().time() + self._window
+    def told(self, changes: int) -> None:
+        """So much of what was taken was shown to somebody: it may start the window. Hidden changes never do."""
+        window, now = self._batching.window_seconds, asyncio.get_running_loop().time()
+        self._told.append((now, changes))
+        while self._told and self._told[0][0] <= now - window:
+            self._told.popleft()
+        if sum(count for _, count in self._told) > self._batching.eager:
+            self._quiet_until = now + window
 
     async def ready(self) -> None:
         """Waits until there is something to take and its time has come. Raises Lost."""
@@ -71,13 +83,20 @@ class Mailbox:
                 await self._wait(None)
                 continue
             left = self._quiet_until - asyncio.get_running_loop().time()
-            if left <= 0 or sum(len(part.merged) for part in self._parts) >= self._most:
+            if left <= 0 or len(self._parts[0].merged) >= self._batching.most or len(self._parts) > 1:
                 return
             await self._wait(left)
 
     def take(self) -> Part:
-        """The oldest part of what is here: all of it, but with batching off."""
+        """The oldest part of what is here."""
         return self._parts.popleft()
+
+    def _goes_apart(self, change: Change[Workstation]) -> bool:
+        """A part holds only so many workstations, and with a window of 0 only one state of each."""
+        if len(self._parts) >= PARTS_MOST:
+            return False
+        merged = self._parts[-1].merged
+        return self._batching.window_seconds == 0 if change.key in merged else len(merged) >= self._batching.most
 
     async def _wait(self, seconds: float | None) -> None:
         self._changed.clear()

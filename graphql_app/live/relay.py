@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
 import orjson
@@ -27,7 +28,7 @@ class Message:
 
     previous: int
     head: Head
-    changes: list[Change]
+    changes: list[Change[Any]]
 
 
 def encoded(numbered: outbox.Numbered) -> bytes:
@@ -44,8 +45,7 @@ def encoded(numbered: outbox.Numbered) -> bytes:
 def decoded(content: bytes) -> Message:
     message = orjson.loads(content)
     head = Head(UUID(message["epoch"]), message["revision"])
-    changes = [outbox.decoded(change) for change in message["changes"] if change["entity"] == "workstation"]
-    return Message(message["previous"], head, changes)
+    return Message(message["previous"], head, outbox.decoded(message["changes"]))
 
 
 def _put(queue: asyncio.Queue[bytes], content: bytes) -> None:

@@ -65,12 +65,13 @@ class History:
             found = [w for w in rewind(found, waiting) if matching.matches(w)]
         return head, found
 
-    async def changes_between(self, after: int, last: int) -> list[Change] | None:
-        """From memory, else from the log; None when it is not kept so long, or they are too many to be worth it."""
-        recent = self.hub.since(after, last)
+    async def changes_between(self, after: int, last: int) -> list[Change[Workstation]] | None:
+        """Of workstations, from memory, else from the log; None when it is not kept so long, or they are too many to be
+        worth it."""
+        recent = self.hub.since(after, last, "workstation")
         if recent is not None:
             return recent
         if last - after > self._catch_up_most:
             return None
         async with self._database.reading() as connection:
-            return await outbox.changes_between(connection, after, last)
+            return await outbox.changes_between(connection, after, last, "workstation")

@@ -11,7 +11,7 @@ from graphql_app.domain.access import View, redact
 from graphql_app.domain.change import Batch, Head, Kind, merge, tell
 from graphql_app.domain.filters import WorkstationFilter
 from graphql_app.domain.workstation import Counts, Place, Status
-from graphql_app.live.mailbox import Lost, Mailbox
+from graphql_app.live.mailbox import Batching, Lost, Mailbox
 from graphql_app.observe import Resynced, note
 from graphql_app.services.cursors import FeedCursors
 from graphql_app.services.history import History, Start
@@ -21,8 +21,7 @@ FLOOR_STATUS_SECONDS = 0.25
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    batch_window_seconds: float
-    batch_changes: int
+    batching: Batching
     progress_seconds: float
     snapshot_part: int
 
@@ -83,12 +82,12 @@ class Changes:
         head = await self._history.reached(0)
         self._revision = head.revision
         self._progress_at = asyncio.get_running_loop().time() + limits.progress_seconds
-        place = self.matching.place
-        self._mailbox = hub.open(place, limits.batch_window_seconds, limits.batch_changes)
+        self._mailbox = Mailbox(limits.batching)
+        hub.open(self.matching.interest(), self._mailbox)
         try:
             yield self
         finally:
-            hub.close(place, self._mailbox)
+            hub.close(self._mailbox)
 
     @property
     def revision(self) -> int:
@@ -120,7 +119,7 @@ class Changes:
             batch = tell(part.merged, self.matching, self.view, revision, part.logged_at)
             self._revision, self._busy = revision, True
             if batch.workstations or batch.removed:
-                self._mailbox.sent()
+                self._mailbox.told(len(batch.workstations) + len(batch.removed))
                 return batch
             self._settle()
 
@@ -208,7 +207,7 @@ class FloorStatuses:
 
     def __init__(self, history: History, cursors: FeedCursors, place: Place, view: View, limits: Limits) -> None:
         matching = WorkstationFilter(building=place.building, floor_number=place.number)
-        limits = replace(limits, batch_window_seconds=FLOOR_STATUS_SECONDS, batch_changes=sys.maxsize)
+        limits = replace(limits, batching=Batching(FLOOR_STATUS_SECONDS, sys.maxsize))
         self._changes = Changes(history, cursors, matching, view, limits)
         self._statuses: dict[int, Status] = {}
         self._shown: Counts | None = None

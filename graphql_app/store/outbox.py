@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -10,11 +10,11 @@ from uuid import UUID
 
 import asyncpg
 import orjson
-from sqlalchemy import Integer, Row, cast, func, or_, select, tuple_
+from sqlalchemy import Integer, Select, cast, func, or_, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from graphql_app.domain.change import Change, Head
-from graphql_app.domain.workstation import Place
+from graphql_app.domain.workstation import Place, Workstation
 from graphql_app.store import rows
 from graphql_app.store.database import Database
 from graphql_app.store.tables import change_log, feed_head
@@ -25,23 +25,29 @@ LEADER_LOCK = 0x67726170686C6561
 STANDBY_SECONDS = 0.5
 
 _LOG = change_log.c
-_IMAGES = (_LOG.revision, _LOG.entity_id, _LOG.logged_at, _LOG.before, _LOG.after)
+_IMAGES = (_LOG.revision, _LOG.entity, _LOG.entity_id, _LOG.logged_at, _LOG.before, _LOG.after)
 
 
-def decoded(record: Any) -> Change:
-    """A change from a row of the log (or from its JSON on the relay)."""
+def decoded(records: Iterable[Any]) -> list[Change[Any]]:
+    """Changes from rows of the log, or from their JSON on the relay. Entities that this release does not know (a newer
+    one writes them) are passed over."""
+    return [_change(record, rows.IMAGES[record["entity"]]) for record in records if record["entity"] in rows.IMAGES]
+
+
+def _change(record: Any, image: Callable[[Any], Any]) -> Change[Any]:
     before, after = record["before"], record["after"]
     return Change(
         revision=record["revision"] or 0,
-        workstation_id=int(record["entity_id"]),
+        entity=record["entity"],
+        key=int(record["entity_id"]),
         logged_at=rows.moment(record["logged_at"]),
-        before=rows.workstation(before) if before else None,
-        after=rows.workstation(after) if after else None,
+        before=image(before) if before else None,
+        after=image(after) if after else None,
     )
 
 
-def _changes(found: Sequence[Row[*tuple[Any, ...]]]) -> list[Change]:
-    return [decoded(row._mapping) for row in found]
+async def _found(connection: AsyncConnection, statement: Select[Any]) -> list[Change[Any]]:
+    return decoded((await connection.execute(statement)).mappings())
 
 
 async def head(connection: AsyncConnection) -> Head:
@@ -60,22 +66,22 @@ async def kept_from(connection: AsyncConnection) -> int:
     return int(await connection.scalar(select(feed_head.c.kept_from)) or 0)
 
 
-async def changes_between(connection: AsyncConnection, after: int, last: int) -> list[Change] | None:
-    """The changes of workstations with after < revision <= last, in order; None when the log is not kept so long."""
-    statement = (
-        select(*_IMAGES)
-        .where(_LOG.revision > after, _LOG.revision <= last, _LOG.entity == "workstation")
-        .order_by(_LOG.revision)
-    )
-    found = _changes((await connection.execute(statement)).all())
+async def changes_between(
+    connection: AsyncConnection, after: int, last: int, entity: str | None = None
+) -> list[Change[Any]] | None:
+    """The changes with after < revision <= last, of one entity or of all, in order; None when the log is not kept so
+    long."""
+    statement = select(*_IMAGES).where(_LOG.revision > after, _LOG.revision <= last).order_by(_LOG.revision)
+    if entity is not None:
+        statement = statement.where(_LOG.entity == entity)
+    found = await _found(connection, statement)
     # Asked afterwards: whatever is kept now was kept when it was read.
     return found if after >= await kept_from(connection) else None
 
 
-async def unnumbered(connection: AsyncConnection, places: Collection[Place] | None = None) -> list[Change]:
-    """Committed changes that the feed has not numbered yet, in the order of writing, of some floors or of all.
-
-    Their revision reads 0.
+async def unnumbered(connection: AsyncConnection, places: Collection[Place] | None = None) -> list[Change[Workstation]]:
+    """Committed changes of workstations that the feed has not numbered yet, in the order of writing, of some floors or
+    of all. Their revision reads 0.
     """
     statement = select(*_IMAGES).where(_LOG.revision.is_(None), _LOG.entity == "workstation").order_by(_LOG.seq)
     if places is not None:
@@ -86,7 +92,7 @@ async def unnumbered(connection: AsyncConnection, places: Collection[Place] | No
             for image in images
         ]
         statement = statement.where(or_(*touched))
-    return _changes((await connection.execute(statement)).all())
+    return await _found(connection, statement)
 
 
 # --- leading ---------------------------------------------------------------------------------------------------------

@@ -1,6 +1,6 @@
 """Rows and images of the database, as domain objects."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -53,3 +53,7 @@ def _number(value: Any) -> float | None:
 def moment(value: Any) -> Any:
     """A datetime, from a column or from JSON; None stays None."""
     return datetime.fromisoformat(value) if isinstance(value, str) else value
+
+
+# How the images of each entity in change_log are read.
+IMAGES: Mapping[str, Callable[[Mapping[str, Any]], Any]] = {"workstation": workstation}

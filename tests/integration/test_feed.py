@@ -21,7 +21,7 @@ from graphql_app.domain.change import Kind
 from graphql_app.domain.errors import UnknownCursor
 from graphql_app.embedded import Embedded, Servers
 from graphql_app.graph.context import Context
-from graphql_app.live.mailbox import APART_MOST
+from graphql_app.live.mailbox import PARTS_MOST
 from graphql_app.store import housekeeping, outbox
 from graphql_app.store.database import Database
 from graphql_app.store.migrations import upgrade
@@ -182,7 +182,7 @@ async def test_more_states_at_once_than_a_mailbox_keeps_apart_are_merged_and_sai
     await process.follow(recorder)
     await recorder.until(lambda payload: payload.complete)
     async with psql.transaction():
-        for number in range(APART_MOST + 100):
+        for number in range(PARTS_MOST + 100):
             await psql.execute("UPDATE workstations SET notes = $1 WHERE id = 12", f"{number}")
     await histories.told([recorder], database_url)
     check(recorder, await committed(database_url), process.secret)
@@ -644,10 +644,10 @@ async def test_what_is_pruned_while_it_is_being_read_is_a_resync_and_no_hole(
     await recorder.until(lambda payload: payload.complete)
     read = outbox.changes_between
 
-    async def pruned_meanwhile(connection: Any, after: int, last: int) -> Any:
+    async def pruned_meanwhile(connection: Any, after: int, last: int, entity: str | None = None) -> Any:
         async with database.reading() as other:
             await housekeeping.prune_log(other, 0, 1000)
-        return await read(connection, after, last)
+        return await read(connection, after, last, entity)
 
     monkeypatch.setattr(outbox, "changes_between", pruned_meanwhile)
     await psql.execute("UPDATE workstations SET notes = 'missed' WHERE id = 10")
@@ -667,10 +667,10 @@ async def test_what_is_pruned_while_somebody_resumes_is_a_resync_and_no_hole(
     await committed(database.url)
     read = outbox.changes_between
 
-    async def pruned_meanwhile(connection: Any, after: int, last: int) -> Any:
+    async def pruned_meanwhile(connection: Any, after: int, last: int, entity: str | None = None) -> Any:
         async with database.reading() as other:
             await housekeeping.prune_log(other, 0, 1000)
-        return await read(connection, after, last)
+        return await read(connection, after, last, entity)
 
     monkeypatch.setattr(outbox, "changes_between", pruned_meanwhile)
     await process.follow(recorder, recorder.cursor)
@@ -689,9 +689,9 @@ async def test_a_poll_that_is_overtaken_while_it_catches_up_is_a_resync_and_whol
     await watching.until_notes("2")
     read = outbox.changes_between
 
-    async def overtaken(connection: Any, after: int, last: int) -> Any:
+    async def overtaken(connection: Any, after: int, last: int, entity: str | None = None) -> Any:
         monkeypatch.undo()
-        found = await read(connection, after, last)
+        found = await read(connection, after, last, entity)
         await psql.execute("DELETE FROM workstations WHERE id = 11")
         await psql.execute("UPDATE workstations SET notes = 'later' WHERE id BETWEEN 12 AND 40")
         await watching.until_notes("later")

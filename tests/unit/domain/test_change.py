@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from graphql_app.domain.change import Batch, Change, Kind, Merged, add, joined, merge, rewind, tell
 from graphql_app.domain.filters import WorkstationFilter
-from graphql_app.domain.workstation import Place, Status, Workstation
+from graphql_app.domain.workstation import Status, Workstation
 from tests.examples import ADA, THEN, WEI, change, occupied, view, workstation
 
 FREE = WorkstationFilter(statuses=frozenset({Status.AVAILABLE}))
@@ -180,16 +180,6 @@ def test_what_was_removed_since_a_snapshot_is_simply_not_in_it() -> None:
     assert (whole.kind, whole.workstations, whole.removed) == (Kind.SNAPSHOT, [workstation(id=2)], NOTHING)
 
 
-def test_a_move_from_floor_to_floor_is_noticed_on_both() -> None:
-    moved = change(workstation(floor_number=1), workstation(floor_number=2))
-
-    assert moved.places() == {Place("HQ", 1), Place("HQ", 2)}
-
-
-def test_a_workstation_that_stands_nowhere_is_noticed_on_no_floor() -> None:
-    assert change(None, workstation(building=None, floor_number=None)).places() == {None}
-
-
 def test_the_first_before_and_the_last_after_are_kept() -> None:
     states: list[Workstation | None] = [occupied(ADA), occupied(WEI), workstation()]
 
@@ -213,7 +203,7 @@ State = dict[int, Workstation]
 
 
 @st.composite
-def histories(draw: st.DrawFn) -> tuple[State, list[Change], State]:
+def histories(draw: st.DrawFn) -> tuple[State, list[Change[Workstation]], State]:
     """A state, what happened to it, and what it became."""
     state: State = {id: workstation(id=id) for id in draw(st.frozensets(st.integers(1, 4)))}
     first, changes = dict(state), []
@@ -233,7 +223,9 @@ def histories(draw: st.DrawFn) -> tuple[State, list[Change], State]:
 
 
 @given(histories())
-def test_rewinding_all_changes_gives_exactly_the_state_before_them(history: tuple[State, list[Change], State]) -> None:
+def test_rewinding_all_changes_gives_exactly_the_state_before_them(
+    history: tuple[State, list[Change[Workstation]], State],
+) -> None:
     first, changes, last = history
 
     rewound = rewind(last.values(), changes)
@@ -244,22 +236,22 @@ def test_rewinding_all_changes_gives_exactly_the_state_before_them(history: tupl
 
 @given(histories(), st.data())
 def test_rewinding_the_unnumbered_changes_gives_the_state_at_the_head(
-    history: tuple[State, list[Change], State], data: st.DataObject
+    history: tuple[State, list[Change[Workstation]], State], data: st.DataObject
 ) -> None:
     first, changes, last = history
     numbered = data.draw(st.integers(0, len(changes)))
     at_head = dict(first)
     for one in changes[:numbered]:
-        at_head.pop(one.workstation_id, None)
+        at_head.pop(one.key, None)
         if one.after is not None:
-            at_head[one.workstation_id] = one.after
+            at_head[one.key] = one.after
 
     assert rewind(last.values(), changes[numbered:]) == [at_head[id] for id in sorted(at_head)]
 
 
 @given(histories(), st.sampled_from(["visitor", "employee", "admin"]))
 def test_a_follower_who_applies_what_it_is_told_sees_what_a_snapshot_would_show(
-    history: tuple[State, list[Change], State], role: str
+    history: tuple[State, list[Change[Workstation]], State], role: str
 ) -> None:
     first, changes, last = history
     shown = {
@@ -278,7 +270,7 @@ def test_a_follower_who_applies_what_it_is_told_sees_what_a_snapshot_would_show(
 
 @given(histories(), st.data())
 def test_what_is_merged_in_parts_says_the_same_as_what_is_merged_at_once(
-    history: tuple[State, list[Change], State], data: st.DataObject
+    history: tuple[State, list[Change[Workstation]], State], data: st.DataObject
 ) -> None:
     _, changes, _ = history
     merged = merge(changes[: data.draw(st.integers(0, len(changes)))])

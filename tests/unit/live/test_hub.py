@@ -1,14 +1,17 @@
 """Who is given a change, and what is remembered of it."""
 
 import asyncio
+from collections.abc import Sequence
+from typing import Any
 from uuid import UUID
 
 import pytest
 
 from graphql_app.domain.change import Change, Head
+from graphql_app.domain.filters import WorkstationFilter
 from graphql_app.domain.workstation import Place, Workstation
 from graphql_app.live.hub import Hub
-from graphql_app.live.mailbox import Lost, Mailbox
+from graphql_app.live.mailbox import Batching, Lost, Mailbox
 from tests.clock import settle
 from tests.examples import change, workstation
 
@@ -30,8 +33,16 @@ def hub_at(revision: int, recent: int = 100) -> Hub:
     return hub
 
 
-def deliver(hub: Hub, *changes: Change) -> None:
+def deliver(hub: Hub, *changes: Change[Workstation]) -> None:
     hub.deliver(changes, head(changes[-1].revision))
+
+
+def opened(hub: Hub, place: Place | None) -> Mailbox:
+    """A mailbox for the changes of one floor, or of all of them."""
+    matching = WorkstationFilter(building=place.building, floor_number=place.number) if place else WorkstationFilter()
+    mailbox = Mailbox(Batching(0, 50))
+    hub.open(matching.interest(), mailbox)
+    return mailbox
 
 
 def taken(mailbox: Mailbox) -> list[int]:
@@ -40,7 +51,7 @@ def taken(mailbox: Mailbox) -> list[int]:
 
 def test_a_mailbox_of_a_floor_is_given_the_changes_of_that_floor_alone() -> None:
     hub = hub_at(0)
-    here, there = hub.open(FIRST, 0, 50), hub.open(SECOND, 0, 50)
+    here, there = opened(hub, FIRST), opened(hub, SECOND)
 
     deliver(hub, change(None, on(FIRST, 5), 1))
 
@@ -49,7 +60,7 @@ def test_a_mailbox_of_a_floor_is_given_the_changes_of_that_floor_alone() -> None
 
 def test_a_mailbox_of_all_floors_is_given_every_change() -> None:
     hub = hub_at(0)
-    anywhere = hub.open(None, 0, 50)
+    anywhere = opened(hub, None)
 
     deliver(hub, change(None, on(FIRST, 5), 1), change(None, on(None, 6), 2))
 
@@ -58,7 +69,7 @@ def test_a_mailbox_of_all_floors_is_given_every_change() -> None:
 
 def test_a_move_from_floor_to_floor_is_given_to_both() -> None:
     hub = hub_at(0)
-    mailboxes = [hub.open(FIRST, 0, 50), hub.open(SECOND, 0, 50), hub.open(None, 0, 50)]
+    mailboxes = [opened(hub, FIRST), opened(hub, SECOND), opened(hub, None)]
 
     deliver(hub, change(on(FIRST, 5), on(SECOND, 5), 1))
 
@@ -67,7 +78,7 @@ def test_a_move_from_floor_to_floor_is_given_to_both() -> None:
 
 def test_a_change_within_a_floor_is_given_once() -> None:
     hub = hub_at(0)
-    here = hub.open(FIRST, 0, 50)
+    here = opened(hub, FIRST)
 
     deliver(hub, change(on(FIRST), on(FIRST), 1))
 
@@ -77,9 +88,9 @@ def test_a_change_within_a_floor_is_given_once() -> None:
 
 def test_a_closed_mailbox_is_given_nothing_more() -> None:
     hub = hub_at(0)
-    here, other, anywhere = hub.open(FIRST, 0, 50), hub.open(FIRST, 0, 50), hub.open(None, 0, 50)
-    hub.close(FIRST, here)
-    hub.close(None, anywhere)
+    here, other, anywhere = opened(hub, FIRST), opened(hub, FIRST), opened(hub, None)
+    hub.close(here)
+    hub.close(anywhere)
 
     deliver(hub, change(None, on(FIRST, 5), 1))
 
@@ -89,24 +100,50 @@ def test_a_closed_mailbox_is_given_nothing_more() -> None:
 def test_nothing_is_kept_of_a_floor_that_nobody_follows_any_more() -> None:
     hub = hub_at(0)
     for _ in range(3):
-        hub.close(FIRST, hub.open(FIRST, 0, 50))
+        hub.close(opened(hub, FIRST))
 
-    assert not hub._by_place
+    assert not hub._interests._by_entity
+    assert not list(hub._interests)
 
 
 def test_what_a_mailbox_is_given_carries_the_revision_it_is_up_to() -> None:
     hub = hub_at(0)
-    here = hub.open(FIRST, 0, 50)
+    here = opened(hub, FIRST)
 
     deliver(hub, change(None, on(FIRST, 5), 1), change(None, on(SECOND, 6), 2), change(None, on(FIRST, 7), 3))
 
     assert here.take().revision == 3
 
 
+class Recorder:
+    """A listener, and the head of the hub whenever it is called."""
+
+    def __init__(self, hub: Hub) -> None:
+        self._hub = hub
+        self.heard: list[object] = []
+
+    def delivered(self, changes: Sequence[Change[Any]], head: Head) -> None:
+        self.heard.append(([one.revision for one in changes], head.revision, self._hub.head))
+
+    def restarted(self, head: Head) -> None:
+        self.heard.append((head.revision, self._hub.head))
+
+
+def test_a_listener_hears_of_everything_before_the_head_has_moved() -> None:
+    hub = hub_at(0)
+    recorder = Recorder(hub)
+    hub.listen(recorder)
+
+    deliver(hub, change(None, on(FIRST), 1), change(None, on(SECOND), 2))
+    hub.restart(head(9))
+
+    assert recorder.heard == [([1, 2], 2, head(0)), (9, head(2))]
+
+
 # --- the changes in memory -------------------------------------------------------------------------------------------
 
 
-def changes(*revisions: int) -> list[Change]:
+def changes(*revisions: int) -> list[Change[Workstation]]:
     return [change(None, on(FIRST, revision), revision) for revision in revisions]
 
 
@@ -114,45 +151,45 @@ def test_the_changes_since_a_revision_are_given_in_order() -> None:
     hub = hub_at(0)
     deliver(hub, *changes(1, 2, 3, 4, 5))
 
-    assert hub.since(2, 4) == changes(3, 4)
+    assert hub.since(2, 4, "workstation") == changes(3, 4)
 
 
 def test_nothing_has_happened_since_the_head() -> None:
     hub = hub_at(0)
     deliver(hub, *changes(1, 2))
 
-    assert hub.since(2, 2) == []
+    assert hub.since(2, 2, "workstation") == []
 
 
 def test_a_revision_before_this_process_began_is_not_in_memory() -> None:
     hub = hub_at(10)
     deliver(hub, *changes(11, 12))
 
-    assert hub.since(9, 12) is None
-    assert hub.since(10, 12) == changes(11, 12)
+    assert hub.since(9, 12, "workstation") is None
+    assert hub.since(10, 12, "workstation") == changes(11, 12)
 
 
 def test_a_revision_that_was_pushed_out_of_memory_is_not_there_any_more() -> None:
     hub = hub_at(0, recent=3)
     deliver(hub, *changes(1, 2, 3, 4, 5))
 
-    assert hub.since(1, 5) is None
-    assert hub.since(2, 5) == changes(3, 4, 5)
+    assert hub.since(1, 5, "workstation") is None
+    assert hub.since(2, 5, "workstation") == changes(3, 4, 5)
 
 
 def test_memory_that_is_exactly_full_still_reaches_back_to_the_beginning() -> None:
     hub = hub_at(0, recent=3)
     deliver(hub, *changes(1, 2, 3))
 
-    assert hub.since(0, 3) == changes(1, 2, 3)
+    assert hub.since(0, 3, "workstation") == changes(1, 2, 3)
 
 
 def test_revisions_of_other_things_than_workstations_leave_no_gap() -> None:
     hub = hub_at(0)
     hub.deliver(changes(1, 4), head(6))
 
-    assert hub.since(0, 6) == changes(1, 4)
-    assert hub.since(4, 6) == []
+    assert hub.since(0, 6, "workstation") == changes(1, 4)
+    assert hub.since(4, 6, "workstation") == []
 
 
 def test_another_history_is_remembered_from_its_own_beginning() -> None:
@@ -162,14 +199,14 @@ def test_another_history_is_remembered_from_its_own_beginning() -> None:
     hub.restart(head(2, UUID(int=8)))
 
     assert hub.head == Head(UUID(int=8), 2)
-    assert hub.since(1, 2) is None
-    assert hub.since(2, 2) == []
+    assert hub.since(1, 2, "workstation") is None
+    assert hub.since(2, 2, "workstation") == []
 
 
 @pytest.mark.parametrize("place", [FIRST, None])
 async def test_a_restart_is_a_loss_to_everybody_who_listens(place: Place | None) -> None:
     hub = hub_at(0)
-    mailbox = hub.open(place, 0, 50)
+    mailbox = opened(hub, place)
 
     hub.restart(head(9))
 
