@@ -18,6 +18,7 @@ from graphql_app.graph.cohorts import Cohorts
 from graphql_app.graph.context import Services
 from graphql_app.graph.documents import Documents
 from graphql_app.graph.http import HttpDoor, wants_page
+from graphql_app.graph.limits import Limits as DocumentLimits
 from graphql_app.graph.protocol import Engine, Rules
 from graphql_app.graph.schema import Execution, build
 from graphql_app.graph.socket import SocketDoor
@@ -122,10 +123,18 @@ async def running(settings: Settings) -> AsyncIterator[Parts]:
         execution = Execution(build(), seconds=settings.operation_seconds)
         documents = Documents(
             execution.schema,
+            DocumentLimits(
+                bytes=settings.document_bytes,
+                tokens=settings.document_tokens,
+                depth=settings.document_depth,
+                aliases=settings.document_aliases,
+                directives=settings.document_directives,
+                nodes=settings.document_nodes,
+                comparisons=settings.document_comparisons,
+                cost=settings.document_cost,
+                page=settings.page_most,
+            ),
             kept=settings.documents_kept,
-            bytes_most=settings.document_bytes,
-            tokens_most=settings.document_tokens,
-            depth_most=settings.document_depth,
         )
         cohorts = Cohorts(execution)
         stack.callback(cohorts.close)

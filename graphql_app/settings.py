@@ -71,8 +71,15 @@ class Settings(BaseSettings):
     socket_stall_seconds: Seconds = Field(20, description="a client that reads nothing is cut after this")
     request_bytes: Count = Field(1024 * 1024, description="largest HTTP body")
     document_bytes: Count = Field(64 * 1024, description="largest GraphQL document")
-    document_tokens: Count = Field(2000, description="most tokens in a document; validating is quadratic in them")
+    document_tokens: Count = Field(
+        2000, description="most tokens in a document; parsing and validating take 20 µs each"
+    )
     document_depth: Count = Field(12, description="deepest selection; introspection is exempt")
+    document_aliases: Count = Field(200, description="most aliases in a document, its fragments in place")
+    document_directives: Count = Field(200, description="most directives in a document, its fragments in place")
+    document_nodes: Count = Field(5000, description="most fields, arguments and values, its fragments in place")
+    document_comparisons: Count = Field(5000, description="most comparisons of fields with equal names at one place")
+    document_cost: Count = Field(100_000, description="most values in an answer, as estimated from its page sizes")
     documents_kept: Count = Field(500, description="parsed documents kept in memory")
     operation_seconds: Seconds = Field(15, description="longest query or mutation")
 

@@ -10,7 +10,6 @@ from graphql import (
     DocumentNode,
     FieldNode,
     FragmentDefinitionNode,
-    FragmentSpreadNode,
     GraphQLError,
     GraphQLSchema,
     OperationDefinitionNode,
@@ -18,17 +17,19 @@ from graphql import (
     Source,
     VariableNode,
     Visitor,
-    parse,
     print_ast,
     validate,
     visit,
 )
+from graphql.language.parser import Parser
 
 from graphql_app.domain.access import View
 from graphql_app.domain.errors import InvalidInput, Refusal, TooMany
+from graphql_app.graph.limits import Limits, Measure
 from graphql_app.graph.selection import Guarded, guarded_paths
 
 BYTES_KEPT = 2_000_000
+ERRORS_MOST = 5  # each of them prints the value that it is about: more would cost more than all the rest
 
 
 class InvalidDocument(Exception):
@@ -92,12 +93,11 @@ class Document:
 class Documents:
     """The documents used last, valid ones and invalid ones alike, so that neither costs twice."""
 
-    def __init__(self, schema: GraphQLSchema, *, kept: int, bytes_most: int, tokens_most: int, depth_most: int) -> None:
+    def __init__(self, schema: GraphQLSchema, limits: Limits, *, kept: int) -> None:
         self._schema = schema
+        self._limits = limits
+        self._measure = Measure(schema, limits)
         self._kept = kept
-        self._bytes_most = bytes_most
-        self._tokens_most = tokens_most
-        self._depth_most = depth_most
         self._bytes = 0
         self._known: OrderedDict[str, Document | InvalidDocument | Refusal] = OrderedDict()
 
@@ -105,8 +105,9 @@ class Documents:
         """Raises InvalidDocument, or a Refusal for one that is too large."""
         known = self._known.get(text)
         if known is None:
-            if len(text) > self._bytes_most or len(text.encode(errors="replace")) > self._bytes_most:
-                raise TooMany(f"The document is larger than {self._bytes_most} bytes.", limit=self._bytes_most)
+            most = self._limits.bytes
+            if len(text) > most or len(text.encode(errors="replace")) > most:
+                raise TooMany(f"The document is larger than {most} bytes.", measure="bytes", limit=most)
             known = self._known[text] = self._prepare(text)
             self._bytes += len(text)
             # A parsed document takes a hundred times its text: both their number and their size are bounded.
@@ -123,37 +124,45 @@ class Documents:
 
     def _prepare(self, text: str) -> Document | InvalidDocument | Refusal:
         try:
-            document = parse(Source(text), max_tokens=self._tokens_most)
+            return self._prepared(text)
         except GraphQLError as error:
             return InvalidDocument([error])
-        except RecursionError:
-            return TooMany("The document is nested too deeply.")
-        errors = validate(self._schema, document, max_errors=20)
-        if errors:
-            return InvalidDocument(list(errors))
-        fragments = {d.name.value: d for d in document.definitions if isinstance(d, FragmentDefinitionNode)}
-        try:
-            operations = {
-                (node.name.value if node.name else None): self._operation(document, node, fragments)
-                for node in document.definitions
-                if isinstance(node, OperationDefinitionNode)
-            }
+        except InvalidDocument as invalid:
+            return invalid
         except Refusal as refusal:
             return refusal
+        except RecursionError:
+            return TooMany("The document is nested too deeply.", measure="depth", limit=self._limits.depth)
+
+    def _prepared(self, text: str) -> Document:
+        document = self._parsed(text)
+        self._measure.check(document)  # before validation, which is dear for what is beyond the limits
+        errors = validate(self._schema, document, max_errors=ERRORS_MOST)
+        if errors:
+            raise InvalidDocument(list(errors))
+        fragments = {d.name.value: d for d in document.definitions if isinstance(d, FragmentDefinitionNode)}
+        operations = {
+            (node.name.value if node.name else None): self._operation(document, node, fragments)
+            for node in document.definitions
+            if isinstance(node, OperationDefinitionNode)
+        }
         if not operations:
-            return InvalidDocument([GraphQLError("The document has no operation.")])
+            raise InvalidDocument([GraphQLError("The document has no operation.")])
         return Document(operations)
+
+    def _parsed(self, text: str) -> DocumentNode:
+        most = self._limits.tokens
+        parser = Parser(Source(text), max_tokens=most)
+        try:
+            return parser.parse_document()
+        except GraphQLError:
+            if parser.token_count > most:
+                raise TooMany(f"The document has more than {most} tokens.", measure="tokens", limit=most) from None
+            raise
 
     def _operation(
         self, document: DocumentNode, node: OperationDefinitionNode, fragments: dict[str, FragmentDefinitionNode]
     ) -> Operation:
-        deepest = depth(node, fragments, {})
-        if deepest > self._depth_most:
-            raise TooMany(
-                f"The operation is {deepest} levels deep, the limit is {self._depth_most}.",
-                limit=self._depth_most,
-                asked=deepest,
-            )
         root = self._schema.get_root_type(node.operation)
         assert root is not None, "validation has seen to it"
         guarded = guarded_paths(self._schema, root, node.selection_set, fragments)
@@ -161,25 +170,6 @@ class Documents:
             return Operation(document, node, guarded, "", frozenset())
         text, variables = _shared(document, node)
         return Operation(document, node, guarded, text, variables)
-
-
-def depth(node: Any, fragments: Mapping[str, FragmentDefinitionNode], known: dict[str, int]) -> int:
-    """How many levels of fields are below the node. Each fragment is measured once; introspection does not count."""
-    deepest = 0
-    for selection in node.selection_set.selections:
-        if isinstance(selection, FieldNode):
-            if selection.name.value.startswith("__"):
-                continue
-            below = depth(selection, fragments, known) if selection.selection_set else 0
-            deepest = max(deepest, 1 + below)
-        elif isinstance(selection, FragmentSpreadNode):
-            name = selection.name.value
-            if name not in known:
-                known[name] = depth(fragments[name], fragments, known)
-            deepest = max(deepest, known[name])
-        else:
-            deepest = max(deepest, depth(selection, fragments, known))
-    return deepest
 
 
 class _Variables(Visitor):

@@ -20,6 +20,7 @@ from graphql_app.domain.workstation import Employee, Status, Workstation
 from graphql_app.embedded import Servers
 from graphql_app.graph.context import Context, Services
 from graphql_app.graph.documents import Documents
+from graphql_app.graph.limits import Limits
 from graphql_app.graph.schema import Execution, build
 from graphql_app.services.arrange import Arrange
 from graphql_app.services.browse import Browse, Paging
@@ -404,7 +405,7 @@ def statements(database: Database) -> Iterator[list[str]]:
 
 
 EXECUTION = Execution(build(), seconds=10)
-DOCUMENTS = Documents(EXECUTION.schema, kept=100, bytes_most=64 * 1024, tokens_most=5000, depth_most=12)
+DOCUMENTS = Documents(EXECUTION.schema, Limits(), kept=100)
 
 
 async def asked(database: Database, query: str, **variables: Any) -> Any:

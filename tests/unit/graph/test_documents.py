@@ -11,15 +11,15 @@ from hypothesis import strategies as st
 
 from graphql_app.domain.errors import InvalidInput, Refusal, TooMany
 from graphql_app.graph.documents import Document, Documents, InvalidDocument, Operation
+from graphql_app.graph.limits import Limits
 from graphql_app.graph.schema import Execution, build
 from tests.examples import view
 
 SCHEMA = Execution(build(), seconds=1).schema
 
 
-def documents(**changes: int) -> Documents:
-    limits = {"kept": 100, "bytes_most": 64 * 1024, "tokens_most": 5000, "depth_most": 12}
-    return Documents(SCHEMA, **{**limits, **changes})
+def documents(*, kept: int = 100, **limits: int) -> Documents:
+    return Documents(SCHEMA, Limits(**limits), kept=kept)
 
 
 def only(text: str) -> Operation:
@@ -80,11 +80,11 @@ def test_every_refusal_of_a_document_is_an_exception_of_its_own(text: str) -> No
 
 
 def test_a_document_that_is_too_deep_is_refused_the_same_way_every_time() -> None:
-    known = documents(depth_most=1)
+    known = documents(depth=1)
     for _ in range(2):
         with pytest.raises(TooMany) as refused:
             known.get("{ me { subject } }")
-        assert refused.value.data == {"limit": 1, "asked": 2}
+        assert refused.value.data == {"measure": "depth", "limit": 1, "asked": 2}
 
 
 # --- bounds ----------------------------------------------------------------------------------------------------------
@@ -92,7 +92,7 @@ def test_a_document_that_is_too_deep_is_refused_the_same_way_every_time() -> Non
 
 @pytest.mark.parametrize("text", ["{ me { subject } }" + " " * 83, "# " + "工" * 33 + "\n{ me { subject } }"])
 def test_a_document_of_too_many_bytes_is_refused_and_not_kept(text: str) -> None:
-    known = documents(bytes_most=100)
+    known = documents(bytes=100)
 
     with pytest.raises(TooMany, match="larger than 100 bytes"):
         known.get(text)
@@ -101,12 +101,12 @@ def test_a_document_of_too_many_bytes_is_refused_and_not_kept(text: str) -> None
 
 
 def test_a_document_of_just_so_many_bytes_is_taken() -> None:
-    assert documents(bytes_most=100).get("{ me { subject } }" + " " * 82)
+    assert documents(bytes=100).get("{ me { subject } }" + " " * 82)
 
 
 def test_a_document_of_too_many_tokens_is_refused() -> None:
-    with pytest.raises(InvalidDocument, match="token"):
-        documents(tokens_most=10).get("{ me { subject roles scopes employeeNumber employee { name } } }")
+    with pytest.raises(TooMany, match="more than 10 tokens"):
+        documents(tokens=10).get("{ me { subject roles scopes employeeNumber employee { name } } }")
 
 
 FOUR_DEEP = {
@@ -119,20 +119,20 @@ FOUR_DEEP = {
 
 @pytest.mark.parametrize("how", FOUR_DEEP)
 def test_levels_are_counted_whatever_they_are_written_in(how: str) -> None:
-    assert documents(depth_most=4).get(FOUR_DEEP[how])
+    assert documents(depth=4).get(FOUR_DEEP[how])
     with pytest.raises(TooMany, match="4 levels deep, the limit is 3"):
-        documents(depth_most=3).get(FOUR_DEEP[how])
+        documents(depth=3).get(FOUR_DEEP[how])
 
 
 def test_introspection_does_not_count_as_depth() -> None:
     nested = "ofType { " * 10 + "name" + " }" * 10
 
-    assert documents(depth_most=1).get(f"{{ __schema {{ types {{ fields {{ type {{ {nested} }} }} }} }} }}")
+    assert documents(depth=1).get(f"{{ __schema {{ types {{ fields {{ type {{ {nested} }} }} }} }} }}")
 
 
 def test_the_deepest_operation_of_a_document_counts() -> None:
     with pytest.raises(TooMany, match="3 levels"):
-        documents(depth_most=2).get("query A { me { subject } } query B { me { employee { name } } }")
+        documents(depth=2).get("query A { me { subject } } query B { me { employee { name } } }")
 
 
 def spreads(count: int, body: Callable[[int], str], last: str, type_name: str, root: str) -> str:

@@ -13,6 +13,7 @@ from graphql_app.domain.workstation import Department
 from graphql_app.graph.cohorts import Cohorts, Payload, Subscriber
 from graphql_app.graph.context import Services
 from graphql_app.graph.documents import Documents
+from graphql_app.graph.limits import Limits
 from graphql_app.graph.protocol import REASON_BYTES_MOST, Connection, Engine, Rules, fitting
 from graphql_app.graph.schema import Execution, build
 from graphql_app.services.browse import Browse
@@ -23,7 +24,7 @@ from tests.graphql_client import new_key
 IDENTIFY = Identify(private_key=new_key(), public_key=None, issuer="us", audience="us", roles=ROLES)
 TOKEN = f"Bearer {IDENTIFY.issue('ada', ['visitor'], seconds=3600)}"
 EXECUTION = Execution(build(), seconds=5)
-DOCUMENTS = Documents(EXECUTION.schema, kept=100, bytes_most=64 * 1024, tokens_most=5000, depth_most=12)
+DOCUMENTS = Documents(EXECUTION.schema, Limits(), kept=100)
 FEED = "subscription { workstationChanges { cursor } }"
 
 

@@ -4,11 +4,10 @@ import pytest
 
 from graphql_app.domain.access import Scope
 from graphql_app.graph.documents import Documents
+from graphql_app.graph.limits import Limits
 from graphql_app.graph.schema import Execution, build
 
-DOCUMENTS = Documents(
-    Execution(build(), seconds=1).schema, kept=100, bytes_most=64 * 1024, tokens_most=5000, depth_most=12
-)
+DOCUMENTS = Documents(Execution(build(), seconds=1).schema, Limits(), kept=100)
 
 
 def guarded(text: str) -> list[tuple[str, Scope]]:
