@@ -35,6 +35,7 @@ from graphql_app.services.cursors import FeedCursors, PageCursors
 from graphql_app.services.follow import Follow
 from graphql_app.services.history import History
 from graphql_app.services.identify import Identify
+from graphql_app.services.notify import Notify
 from graphql_app.services.streams import Limits
 from graphql_app.settings import Settings, SettingsError
 from graphql_app.store import broadcast
@@ -99,7 +100,12 @@ async def running(settings: Settings) -> AsyncIterator[Parts]:
         hub = Hub(settings.recent_changes)
         relay = Relay(inner, channel, hub)
         feed = Feed(inner, relay)
-        duties = housekeeping_duties(inner, log_hours=settings.log_hours, idempotency_hours=settings.idempotency_hours)
+        duties = housekeeping_duties(
+            inner,
+            log_hours=settings.log_hours,
+            idempotency_hours=settings.idempotency_hours,
+            notification_hours=settings.notification_hours,
+        )
         ticker = Ticker(feed, duties)
         loops = {
             name: asyncio.create_task(loop, name=name)
@@ -119,6 +125,9 @@ async def running(settings: Settings) -> AsyncIterator[Parts]:
             browse=Browse(database, PageCursors(secret), page_most=settings.page_most),
             arrange=Arrange(database),
             follow=Follow(database, history, FeedCursors(secret), limits),
+            notify=Notify(
+                database, PageCursors(secret), page_most=settings.page_most, roles=role_table(settings).keys()
+            ),
         )
         execution = Execution(build(), seconds=settings.operation_seconds)
         documents = Documents(

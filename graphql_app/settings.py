@@ -52,6 +52,7 @@ class Settings(BaseSettings):
     database_pool: Count = Field(10, description="connections per process")
     database_timeout_seconds: Seconds = Field(10, description="longest statement, and longest wait for a connection")
     idempotency_hours: Seconds = Field(24, description="how long an idempotency key is remembered")
+    notification_hours: Seconds = Field(30 * 24, description="how long a notification is kept")
 
     page_most: Count = Field(500, description="largest `first` or `last`")
     snapshot_part: Count = Field(500, description="workstations in one part of a snapshot")

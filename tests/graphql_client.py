@@ -221,7 +221,7 @@ VALUES
 """
 
 
-TABLES = ("workstations", "employees", "departments", "floors", "buildings")
+TABLES = ("notifications", "workstations", "employees", "departments", "floors", "buildings")
 
 
 async def seed(database: Database) -> None:

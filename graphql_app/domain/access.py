@@ -15,6 +15,7 @@ class Scope(StrEnum):
     WRITE = "workstations:write"
     COORDINATES = "coordinates:read"
     EMPLOYEES = "employees:read"
+    NOTIFY = "notifications:write"
     SERVER = "server:read"
     ADMIN = "admin"
 
@@ -39,7 +40,7 @@ ROLES: Mapping[str, frozenset[Scope]] = {
     "employee": frozenset({Scope.READ, Scope.COORDINATES}),
     "facilities": frozenset({Scope.READ, Scope.WRITE, Scope.COORDINATES}),
     "hr": frozenset({Scope.READ, Scope.EMPLOYEES}),
-    "operator": frozenset({Scope.READ, Scope.SERVER}),
+    "operator": frozenset({Scope.READ, Scope.SERVER, Scope.NOTIFY}),
     "admin": frozenset(Scope),
 }
 

@@ -1,5 +1,6 @@
 """Seals what leaves the server and comes back, or passes through another: nobody can read it or make it up."""
 
+import hmac
 import os
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from binascii import Error as NotBase64
@@ -14,12 +15,28 @@ class BrokenSeal(Exception):
     """Not made with this key for this purpose, or changed on the way."""
 
 
+def _key(secret: str, purpose: str) -> bytes:
+    """One key a purpose, from one secret."""
+    return HKDF(SHA256(), 32, salt=None, info=f"graphql_app {purpose}".encode()).derive(secret.encode())
+
+
+class Pseudonyms:
+    """Names that say nothing to who has not the secret, and the same to all who have it: for keys, where a seal that is
+    never the same twice would not be found again. One key a purpose."""
+
+    def __init__(self, secret: str, purpose: str) -> None:
+        self._key = _key(secret, purpose)
+
+    def of(self, *parts: object) -> bytes:
+        """16 bytes."""
+        return hmac.digest(self._key, repr(parts).encode(), "sha256")[:16]
+
+
 class Seal:
     """AES-256-GCM with a random nonce, so that equal contents do not look equal. One key a purpose, from one secret."""
 
     def __init__(self, secret: str, purpose: str) -> None:
-        key = HKDF(SHA256(), 32, salt=None, info=f"graphql_app {purpose}".encode()).derive(secret.encode())
-        self._cipher = AESGCM(key)
+        self._cipher = AESGCM(_key(secret, purpose))
 
     def close(self, content: bytes) -> bytes:
         nonce = os.urandom(12)

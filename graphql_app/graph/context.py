@@ -13,6 +13,7 @@ from graphql_app.services.arrange import Arrange
 from graphql_app.services.browse import Browse
 from graphql_app.services.follow import Follow
 from graphql_app.services.identify import Identify
+from graphql_app.services.notify import Notify
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +24,7 @@ class Services:
     browse: Browse
     arrange: Arrange
     follow: Follow
+    notify: Notify
 
 
 @dataclass(slots=True)

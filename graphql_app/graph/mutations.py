@@ -34,17 +34,14 @@ ExpectedVersion = Annotated[
 ]
 
 
-@strawberry.type(
-    description="What can be changed. Each field is one transaction. With the header Idempotency-Key a repeated request"
-    " does nothing twice."
-)
+@strawberry.type(description="What can be changed about workstations.")
 class Mutation:
     @strawberry.mutation(graphql_type=CreateResult, description="Puts up a new workstation.")
     async def create_workstation(
         self, info: AppInfo, input: Annotated[CreateWorkstationInput, argument(description="What it is like.")]
     ) -> Any:
-        arrange, viewer, key = info.context.services.arrange, info.context.viewer, _key(info)
-        return await _answer(lambda: arrange.create(viewer, values_of(input), key))
+        arrange, viewer, key = info.context.services.arrange, info.context.viewer, idempotency(info)
+        return await answered(lambda: arrange.create(viewer, values_of(input), key))
 
     @strawberry.mutation(graphql_type=UpdateResult, description="Edits or moves a workstation.")
     async def update_workstation(
@@ -54,13 +51,13 @@ class Mutation:
         input: Annotated[UpdateWorkstationInput, argument(description="What is to change.")],
         expected_version: ExpectedVersion = None,
     ) -> Any:
-        arrange, viewer, key = info.context.services.arrange, info.context.viewer, _key(info)
-        return await _answer(lambda: arrange.edit(viewer, _row(id), values_of(input), expected_version, key))
+        arrange, viewer, key = info.context.services.arrange, info.context.viewer, idempotency(info)
+        return await answered(lambda: arrange.edit(viewer, _row(id), values_of(input), expected_version, key))
 
     @strawberry.mutation(graphql_type=DeleteResult, description="Takes a workstation away.")
     async def delete_workstation(self, info: AppInfo, id: Id, expected_version: ExpectedVersion = None) -> Any:
-        arrange, viewer, key = info.context.services.arrange, info.context.viewer, _key(info)
-        return await _answer(
+        arrange, viewer, key = info.context.services.arrange, info.context.viewer, idempotency(info)
+        return await answered(
             lambda: arrange.delete(viewer, _row(id), expected_version, key),
             lambda done: WorkstationDeleted(id=id, receipt=done.receipt),
         )
@@ -77,8 +74,8 @@ class Mutation:
         status: Annotated[Status, argument(description="The new status.")],
         expected_version: ExpectedVersion = None,
     ) -> Any:
-        arrange, viewer, key = info.context.services.arrange, info.context.viewer, _key(info)
-        return await _answer(lambda: arrange.set_status(viewer, _row(id), status, expected_version, key))
+        arrange, viewer, key = info.context.services.arrange, info.context.viewer, idempotency(info)
+        return await answered(lambda: arrange.set_status(viewer, _row(id), status, expected_version, key))
 
     @strawberry.mutation(graphql_type=AssignResult, description="Seats an employee; the workstation becomes OCCUPIED.")
     async def assign_workstation(
@@ -88,13 +85,13 @@ class Mutation:
         employee_id: Annotated[strawberry.ID, argument(description="The employee's global ID.")],
         expected_version: ExpectedVersion = None,
     ) -> Any:
-        arrange, viewer, key = info.context.services.arrange, info.context.viewer, _key(info)
-        return await _answer(lambda: arrange.assign(viewer, _row(id), _employee(employee_id), expected_version, key))
+        arrange, viewer, key = info.context.services.arrange, info.context.viewer, idempotency(info)
+        return await answered(lambda: arrange.assign(viewer, _row(id), _employee(employee_id), expected_version, key))
 
     @strawberry.mutation(graphql_type=ReleaseResult, description="Frees the workstation; it becomes AVAILABLE.")
     async def release_workstation(self, info: AppInfo, id: Id, expected_version: ExpectedVersion = None) -> Any:
-        arrange, viewer, key = info.context.services.arrange, info.context.viewer, _key(info)
-        return await _answer(lambda: arrange.release(viewer, _row(id), expected_version, key))
+        arrange, viewer, key = info.context.services.arrange, info.context.viewer, idempotency(info)
+        return await answered(lambda: arrange.release(viewer, _row(id), expected_version, key))
 
 
 def _row(identifier: str) -> int:
@@ -109,7 +106,7 @@ def _changed(done: Arranged) -> WorkstationChanged:
     return WorkstationChanged(workstation=done.workstation, receipt=done.receipt)  # type: ignore[arg-type]
 
 
-async def _answer(do: Callable[[], Awaitable[Any]], show: Callable[[Any], object] = _changed) -> object:
+async def answered(do: Callable[[], Awaitable[Any]], show: Callable[[Any], object] = _changed) -> object:
     """What was done, or the refusal as a value. Those without a type in the schema become errors of the operation."""
     try:
         return show(await do())
@@ -120,7 +117,7 @@ async def _answer(do: Callable[[], Awaitable[Any]], show: Callable[[Any], object
         return refused
 
 
-def _key(info: AppInfo) -> Idempotency | None:
+def idempotency(info: AppInfo) -> Idempotency | None:
     """The request's key, made unique for each field of it; what is asked is told apart by the field's own text.
 
     Raises InvalidInput for a key that is empty or too long.

@@ -183,6 +183,9 @@ async def _node(info: AppInfo, identifier: str) -> Any:
         case "Department":
             number = identifiers.row(identifier, "Department")
             return await context.load("department", number, lambda keys: browse.departments_by_id(viewer, keys))
+        case "Notification":
+            number = identifiers.row(identifier, "Notification")
+            return await context.load("notification", number, lambda ids: context.services.notify.by_id(viewer, ids))
         case _:
             key: UUID = identifiers.public_key(identifier, "Employee")
             return await context.load("employee", key, lambda keys: browse.employees_by_key(viewer, keys))

@@ -124,31 +124,31 @@ class WorkstationDeleted:
     receipt: str = strawberry.field(description="Names the transaction that deleted it.")
 
 
-def _union(name: str, what: str) -> Any:
+def union(name: str, what: str) -> Any:
     return strawberry.union(name, description=f"The answer of {what}.")
 
 
 CreateResult = Annotated[
     WorkstationChanged | InvalidInput | NameTaken | Conflict | Forbidden | ReadOnly,
-    _union("CreateWorkstationResult", "createWorkstation"),
+    union("CreateWorkstationResult", "createWorkstation"),
 ]
 UpdateResult = Annotated[
     WorkstationChanged | NotFound | InvalidInput | NameTaken | Conflict | Forbidden | ReadOnly,
-    _union("UpdateWorkstationResult", "updateWorkstation"),
+    union("UpdateWorkstationResult", "updateWorkstation"),
 ]
 DeleteResult = Annotated[
     WorkstationDeleted | NotFound | InvalidInput | Conflict | Forbidden | ReadOnly,
-    _union("DeleteWorkstationResult", "deleteWorkstation"),
+    union("DeleteWorkstationResult", "deleteWorkstation"),
 ]
 SetStatusResult = Annotated[
     WorkstationChanged | NotFound | InvalidInput | Conflict | Forbidden | ReadOnly,
-    _union("SetWorkstationStatusResult", "setWorkstationStatus"),
+    union("SetWorkstationStatusResult", "setWorkstationStatus"),
 ]
 AssignResult = Annotated[
     WorkstationChanged | NotFound | InvalidInput | Conflict | Forbidden | ReadOnly,
-    _union("AssignWorkstationResult", "assignWorkstation"),
+    union("AssignWorkstationResult", "assignWorkstation"),
 ]
 ReleaseResult = Annotated[
     WorkstationChanged | NotFound | InvalidInput | Conflict | Forbidden | ReadOnly,
-    _union("ReleaseWorkstationResult", "releaseWorkstation"),
+    union("ReleaseWorkstationResult", "releaseWorkstation"),
 ]

@@ -16,6 +16,7 @@ from graphql_app.domain.errors import Refusal, Unavailable
 from graphql_app.graph.context import Context
 from graphql_app.graph.documents import Operation
 from graphql_app.graph.mutations import Mutation
+from graphql_app.graph.notifications import Notification, NotificationMutations, NotificationQueries
 from graphql_app.graph.queries import Query
 from graphql_app.graph.refusals import Refusal as RefusalType
 from graphql_app.graph.subscriptions import Subscription
@@ -23,12 +24,26 @@ from graphql_app.graph.types import CURSOR, Cursor, Department, Employee, Floor,
 from graphql_app.observe import Unexpected, note
 
 
+@strawberry.type(name="Query", description="What can be asked.")
+class Queries(Query, NotificationQueries):
+    """All queries, each subject's from its own file."""
+
+
+@strawberry.type(
+    name="Mutation",
+    description="What can be changed. Each field is one transaction. With the header Idempotency-Key a repeated request"
+    " does nothing twice.",
+)
+class Mutations(Mutation, NotificationMutations):
+    """All mutations."""
+
+
 def build() -> strawberry.Schema:
     return strawberry.Schema(
-        query=Query,
-        mutation=Mutation,
+        query=Queries,
+        mutation=Mutations,
         subscription=Subscription,
-        types=[Department, Employee, Floor, Workstation, RefusalType],
+        types=[Department, Employee, Floor, Notification, Workstation, RefusalType],
         config=StrawberryConfig(scalar_map={Cursor: CURSOR}),
     )
 

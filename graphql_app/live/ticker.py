@@ -45,7 +45,9 @@ class Ticker:
             await asyncio.sleep(0.05 if has_more else duty.every_seconds)
 
 
-def housekeeping_duties(database: Database, *, log_hours: float, idempotency_hours: float) -> list[Duty]:
+def housekeeping_duties(
+    database: Database, *, log_hours: float, idempotency_hours: float, notification_hours: float
+) -> list[Duty]:
     async def prune_log() -> bool:
         async with database.reading() as connection:
             count = await housekeeping.prune_log(connection, log_hours, AT_ONCE_MOST)
@@ -58,4 +60,14 @@ def housekeeping_duties(database: Database, *, log_hours: float, idempotency_hou
         note(RowsPruned("idempotency_keys", count))
         return count == AT_ONCE_MOST
 
-    return [Duty("prune the change log", 5.0, prune_log), Duty("forget idempotency keys", 60.0, forget_keys)]
+    async def prune_notifications() -> bool:
+        async with database.reading() as connection:
+            count = await housekeeping.prune_notifications(connection, notification_hours, AT_ONCE_MOST)
+        note(RowsPruned("notifications", count))
+        return count == AT_ONCE_MOST
+
+    return [
+        Duty("prune the change log", 5.0, prune_log),
+        Duty("forget idempotency keys", 60.0, forget_keys),
+        Duty("forget old notifications", 60.0, prune_notifications),
+    ]

@@ -198,6 +198,9 @@ _CONSTRAINTS: Mapping[str, Refusal] = {
     "workstations_department_id_fkey": InvalidInput("There is no such department.", field="departmentId"),
     "workstations_employee_id_fkey": InvalidInput("There is no such employee.", field="employeeId"),
     "workstations_equipment_check": InvalidInput("`equipment` must be JSON.", field="equipment"),
+    "notifications_building_fkey": InvalidInput("There is no such building.", field="building"),
+    "notifications_floor_fkey": InvalidInput("That building has no such floor.", field="floorNumber"),
+    "notifications_department_id_fkey": InvalidInput("There is no such department.", field="departmentId"),
     "workstations_size_check": InvalidInput("`width` and `height` must be above 0.", field="width"),
 }
 

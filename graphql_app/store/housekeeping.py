@@ -22,6 +22,11 @@ DELETE FROM idempotency_keys WHERE (actor, key) IN (
     SELECT actor, key FROM idempotency_keys WHERE used_at < now() - make_interval(secs => CAST(:hours AS float8) * 3600)
     ORDER BY used_at LIMIT :most)
 """)
+_PRUNE_NOTIFICATIONS = text("""
+DELETE FROM notifications WHERE id IN (
+    SELECT id FROM notifications WHERE created_at < now() - make_interval(secs => CAST(:hours AS float8) * 3600)
+    ORDER BY created_at LIMIT :most)
+""")
 
 
 async def prune_log(connection: AsyncConnection, hours: float, most: int) -> int:
@@ -32,3 +37,9 @@ async def prune_log(connection: AsyncConnection, hours: float, most: int) -> int
 async def forget_keys(connection: AsyncConnection, hours: float, most: int) -> int:
     """Forgets old idempotency keys. Returns how many."""
     return (await connection.execute(_FORGET, {"hours": hours, "most": most})).rowcount
+
+
+async def prune_notifications(connection: AsyncConnection, hours: float, most: int) -> int:
+    """Forgets old notifications, expired or not; it is logged, so that whoever shows one takes it down. Returns how
+    many."""
+    return (await connection.execute(_PRUNE_NOTIFICATIONS, {"hours": hours, "most": most})).rowcount

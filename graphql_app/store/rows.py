@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from graphql_app.domain.notification import Level, Notification
 from graphql_app.domain.workstation import Department, Employee, Status, Workstation
 
 
@@ -43,6 +44,22 @@ def workstation(row: Mapping[str, Any]) -> Workstation:
         created_at=moment(get("created_at")),
         updated_at=moment(get("updated_at")),
         version=get("version"),
+    )
+
+
+def notification(row: Mapping[str, Any]) -> Notification:
+    """From a row of `notifications`, or from an image of one in change_log."""
+    return Notification(
+        id=row["id"],
+        level=Level(row["level"]),
+        title=row["title"],
+        body=row["body"],
+        building=row["building"],
+        floor_number=row["floor_number"],
+        department_id=row["department_id"],
+        role=row["role"],
+        created_at=moment(row["created_at"]),
+        expires_at=moment(row["expires_at"]),
     )
 
 

@@ -151,6 +151,7 @@ QUERIES: dict[str, tuple[str, Any]] = {
                 "admin",
                 "coordinates:read",
                 "employees:read",
+                "notifications:write",
                 "server:read",
                 "workstations:read",
                 "workstations:write",
@@ -165,6 +166,10 @@ QUERIES: dict[str, tuple[str, Any]] = {
         [{"__typename": "Employee", "id": WEI}, {"__typename": "Workstation", "id": A_02}],
     ),
 }
+QUERIES["notifications"] = (
+    "{ notifications { nodes { title } pageInfo { hasNextPage } } }",
+    {"nodes": [], "pageInfo": {"hasNextPage": False}},
+)
 QUERIES["node"] = (QUERIES["node"][0], {"__typename": "Workstation", "id": B_01, "name": "B-01"})
 
 
@@ -442,6 +447,8 @@ async def test_a_name_that_another_program_changes_shows_at_once(office: Office,
 
 CHANGE = "WorkstationChanged { receipt workstation { id name status version building floorNumber employee { id } } }"
 DELETION = "WorkstationDeleted { id receipt }"
+PUBLISHED = "NotificationPublished { receipt notification { id title } }"
+DONE = {"deleteWorkstation": DELETION, "publishNotification": PUBLISHED}  # the others: CHANGE
 REFUSALS = """
     ... on Refusal { code message }
     ... on Conflict { allowed current { id version } }
@@ -456,6 +463,7 @@ VARIABLES = {
     "setWorkstationStatus": {"id": "ID!", "status": "WorkstationStatus!", "expectedVersion": "Int"},
     "assignWorkstation": {"id": "ID!", "employeeId": "ID!", "expectedVersion": "Int"},
     "releaseWorkstation": {"id": "ID!", "expectedVersion": "Int"},
+    "publishNotification": {"input": "PublishNotificationInput!"},
 }
 GOOD: dict[str, dict[str, Any]] = {
     "createWorkstation": {"input": {"name": "New", "xPosition": 1, "yPosition": 2}},
@@ -464,18 +472,21 @@ GOOD: dict[str, dict[str, Any]] = {
     "setWorkstationStatus": {"id": A_02, "status": "RESERVED"},
     "assignWorkstation": {"id": A_02, "employeeId": ADA},
     "releaseWorkstation": {"id": A_01},
+    "publishNotification": {"input": {"title": "Fire drill at three"}},
 }
+WRITER = {"publishNotification": "operator"}  # the others: facilities
 
 
 def mutation(name: str) -> str:
     declared = ", ".join(f"${variable}: {type_name}" for variable, type_name in VARIABLES[name].items())
     handed_on = ", ".join(f"{variable}: ${variable}" for variable in VARIABLES[name])
-    done = DELETION if name == "deleteWorkstation" else CHANGE
+    done = DONE.get(name, CHANGE)
     return f"mutation ({declared}) {{ {name}({handed_on}) {{ __typename ... on {done} {REFUSALS} }} }}"
 
 
-async def do(office: Office, name: str, role: str = "facilities", *, key: str | None = None, **variables: Any) -> Any:
-    """The answer of one mutation; what is not given is as in GOOD."""
+async def do(office: Office, name: str, role: str | None = None, *, key: str | None = None, **variables: Any) -> Any:
+    """The answer of one mutation, by who may do it; what is not given is as in GOOD."""
+    role = role or WRITER.get(name, "facilities")
     headers = {} if key is None else {"idempotency_key": key}
     return (await office.data(role, mutation(name), {**GOOD[name], **variables}, **headers))[name]
 
@@ -485,7 +496,7 @@ class Case:
     """How to provoke one member of a mutation's union."""
 
     variables: dict[str, Any] = field(default_factory=dict)
-    role: str = "facilities"
+    role: str | None = None
     first: dict[str, Any] | None = None  # asked before, with the same idempotency key
 
 
@@ -536,6 +547,12 @@ CASES: dict[str, dict[str, Case]] = {
         "Conflict": OLD,
         "Forbidden": STRANGER,
     },
+    "publishNotification": {
+        "NotificationPublished": CHANGED,
+        "InvalidInput": Case({"input": {"title": " "}}),
+        "Conflict": Case(first={"input": {"title": "Another"}}),
+        "Forbidden": Case(role="facilities"),
+    },
 }
 
 
@@ -560,7 +577,7 @@ async def test_a_mutation_answers_what_its_union_promises(office: Office, name: 
     answer = await do(office, name, case.role, key="k" if case.first is not None else None, **case.variables)
 
     assert answer["__typename"] == member, answer
-    done = member in ("WorkstationChanged", "WorkstationDeleted")
+    done = member in ("WorkstationChanged", "WorkstationDeleted", "NotificationPublished")
     assert await office.sql("SELECT count(*) FROM change_log") == before + done
     assert bool(answer.get("receipt")) == done
     assert bool(answer.get("code")) != done
@@ -746,7 +763,7 @@ async def test_somebody_is_seated_and_gets_up_again(office: Office) -> None:
     assert (free["workstation"]["status"], free["workstation"]["employee"]) == ("AVAILABLE", None)
 
 
-@pytest.mark.parametrize("name", [name for name in VARIABLES if name != "createWorkstation"])
+@pytest.mark.parametrize("name", [name for name in VARIABLES if "expectedVersion" in VARIABLES[name]])
 async def test_an_expected_version_that_is_past_is_a_conflict_that_carries_the_present_state(
     office: Office, name: str
 ) -> None:
@@ -791,14 +808,15 @@ async def test_all_of_a_mutation_is_one_transaction_that_says_who_and_on_which_r
 ) -> None:
     before = await office.sql("SELECT coalesce(max(seq), 0) FROM change_log")
 
-    response = await office.post("facilities", mutation(name), GOOD[name], x_request_id="request-7")
+    who = WRITER.get(name, "facilities")
+    response = await office.post(who, mutation(name), GOOD[name], x_request_id="request-7")
 
     receipt = response.json()["data"][name]["receipt"]
     async with office.database.engine.connect() as connection:
         logged = await connection.exec_driver_sql(
             f"SELECT actor, request_id, transaction_id::text FROM change_log WHERE seq > {before}"
         )
-        assert [tuple(row) for row in logged] == [("facilities", "request-7", receipt)]
+        assert [tuple(row) for row in logged] == [(who, "request-7", receipt)]
 
 
 async def test_each_mutation_of_a_request_is_a_transaction_of_its_own_and_they_run_in_order(office: Office) -> None:

@@ -1,0 +1,90 @@
+"""Telling people: publishing a notification, and reading those that are for oneself."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+from graphql_app.domain.access import Scope, Viewer, require
+from graphql_app.domain.arranging import Idempotency
+from graphql_app.domain.errors import Conflict, InvalidInput
+from graphql_app.domain.notification import Audience, Draft, Notification, checked
+from graphql_app.domain.paging import Window, sized
+from graphql_app.services.browse import PAGE_DEFAULT, Listing, Paging
+from graphql_app.services.cursors import PageCursors
+from graphql_app.store import notifications, queries
+from graphql_app.store.database import Database, Transaction
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """What was published, and the receipt of the transaction that wrote it."""
+
+    notification: Notification
+    receipt: str
+
+
+class Notify:
+    """Use cases around notifications. Whom one is for, `domain/notification.Audience` decides."""
+
+    def __init__(self, database: Database, cursors: PageCursors, *, page_most: int, roles: Collection[str]) -> None:
+        self._database = database
+        self._cursors = cursors
+        self._page_most = page_most
+        self._roles = frozenset(roles)
+
+    async def publish(self, viewer: Viewer, draft: Draft, key: Idempotency | None = None) -> Published:
+        """Raises Forbidden, InvalidInput, Conflict (of idempotency keys), ReadOnly."""
+        require(viewer, Scope.NOTIFY)
+        if checked(draft, datetime.now(UTC)).role not in {None, *self._roles}:
+            raise InvalidInput(f"There is no such role; there are {', '.join(sorted(self._roles))}.", field="role")
+        async with self._database.writing(viewer, key) as transaction:
+            if transaction.replayed is not None:
+                return await _as_before(transaction)
+            made = await notifications.insert(transaction.connection, draft)
+            await transaction.remember(viewer, f"{made.id} {transaction.receipt}")
+        return Published(made, transaction.receipt)
+
+    async def audience(self, viewer: Viewer, building: str | None = None, floor_number: int | None = None) -> Audience:
+        """What the viewer is told of, in the place that they name. The department is the present one of the employee
+        whom the token names. Raises Forbidden, Unavailable."""
+        require(viewer, Scope.READ)
+        anywhere = Audience(frozenset(viewer.roles), await self._department(viewer))
+        return replace(anywhere, building=building, floor_number=floor_number)
+
+    async def mine(
+        self, viewer: Viewer, paging: Paging, building: str | None = None, floor_number: int | None = None
+    ) -> Listing[Notification]:
+        """A page of those that are for the viewer, the newest first."""
+        audience = await self.audience(viewer, building, floor_number)
+        listing = ["notifications", audience.normalised()]
+        size, backward = sized(paging.first, paging.last, default=PAGE_DEFAULT, most=self._page_most)
+        after = None if paging.after is None else self._cursors.decode(paging.after, listing, "after")
+        before = None if paging.before is None else self._cursors.decode(paging.before, listing, "before")
+        async with self._database.reading() as connection:
+            page = await notifications.page(connection, audience, Window(size, after, before, backward))
+        edges = [(self._cursors.encode([one.id], listing), one) for one in page.rows]
+        return Listing(edges, page.has_next, page.has_previous)
+
+    async def by_id(self, viewer: Viewer, ids: Collection[int]) -> Mapping[int, Notification]:
+        """Those of them that are for the viewer."""
+        audience = await self.audience(viewer)
+        async with self._database.reading() as connection:
+            return await notifications.by_id(connection, audience, ids)
+
+    async def _department(self, viewer: Viewer) -> int | None:
+        if viewer.employee_key is None:
+            return None
+        async with self._database.reading() as connection:
+            found = await queries.employees_by_key(connection, [viewer.employee_key])
+        own = found.get(viewer.employee_key)
+        return own.department.id if own is not None and own.department is not None else None
+
+
+async def _as_before(transaction: Transaction) -> Published:
+    """The answer to a repeated request: the notification that the first one published, as it is now."""
+    assert transaction.replayed is not None
+    key, receipt = transaction.replayed.split()
+    found = await notifications.published(transaction.connection, int(key))
+    if found is None:
+        raise Conflict("The notification of this idempotency key is no longer kept; make a new key for another.")
+    return Published(found, receipt)
