@@ -73,4 +73,4 @@ def moment(value: Any) -> Any:
 
 
 # How the images of each entity in change_log are read.
-IMAGES: Mapping[str, Callable[[Mapping[str, Any]], Any]] = {"workstation": workstation}
+IMAGES: Mapping[str, Callable[[Mapping[str, Any]], Any]] = {"workstation": workstation, "notification": notification}
