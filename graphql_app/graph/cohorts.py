@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Hashable, Mapping
+from functools import partial
 from typing import Any, NamedTuple, Protocol
 
 from graphql_app.domain.change import Batch
@@ -12,6 +13,7 @@ from graphql_app.graph.schema import Execution, shared_viewer
 from graphql_app.graph.sources import Source
 from graphql_app.live.mailbox import Lost
 from graphql_app.observe import ChangesDelivered, note
+from graphql_app.services.briefly import Briefly
 from graphql_app.services.history import Start
 from graphql_app.services.streams import AFTER_LOSS, Stream
 
@@ -36,6 +38,21 @@ class Subscriber(Protocol):
         """The subscription cannot go on."""
 
 
+class _Same:
+    """An event as a key: the very object, which lives for as long as the key does."""
+
+    __slots__ = ("_event",)
+
+    def __init__(self, event: object) -> None:
+        self._event = event
+
+    def __hash__(self) -> int:
+        return id(self._event)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Same) and other._event is self._event
+
+
 class Cohort:
     """Follows one stream, turns each event into bytes once, and offers these to all who are level with it.
 
@@ -46,7 +63,10 @@ class Cohort:
     def __init__(self, stream: Stream, render: Callable[[Any], Awaitable[Payload]]) -> None:
         self._stream = stream
         self._render = render
-        self._level: dict[Subscriber, Any] = {}  # with the event that each was offered last
+        self._level: dict[Subscriber, None] = {}  # in the order of coming
+        self._handed_out: Any = None  # the event that all who are level were offered last, but for the newcomers:
+        self._newcomers: dict[Subscriber, Any] = {}  # level since then, with the event that each was offered last
+        self._rendered: Briefly[Payload] = Briefly()
         self._joining: dict[Subscriber, asyncio.Task[None]] = {}
         self._opened = asyncio.Event()
         self._task = asyncio.create_task(self._follow(), name="cohort")
@@ -74,6 +94,7 @@ class Cohort:
 
     def leave(self, subscriber: Subscriber) -> None:
         self._level.pop(subscriber, None)
+        self._newcomers.pop(subscriber, None)
         if (task := self._joining.pop(subscriber, None)) is not None:
             task.cancel()
 
@@ -93,14 +114,13 @@ class Cohort:
                     self._start_over()
 
     def _hand_out(self, event: Any, payload: Payload) -> None:
-        behind = []
-        for subscriber in self._level:
-            if subscriber.offer(payload):
-                self._level[subscriber] = event
-            else:
-                behind.append(subscriber)
+        behind = [subscriber for subscriber in self._level if not subscriber.offer(payload)]
         for subscriber in behind:
-            self.join(subscriber, self._stream.after(self._level.pop(subscriber)))
+            last = self._newcomers.get(subscriber, self._handed_out)
+            del self._level[subscriber]
+            self.join(subscriber, self._stream.after(last))
+        self._handed_out = event
+        self._newcomers.clear()
         if isinstance(event, Batch) and event.logged_at is not None:
             late = time.time() - event.logged_at.timestamp()
             note(ChangesDelivered(len(event.workstations) + len(event.removed), len(self._level), late))
@@ -115,13 +135,14 @@ class Cohort:
         await self._opened.wait()
         last: Any = None
         async for event in self._stream.level(start):
-            payload = await self._render(event)
+            payload = await self._rendered.get(_Same(event), partial(self._render, event))
             while not subscriber.offer(payload):
                 await subscriber.drained()
             last = event
         # Nothing was awaited since the stream said that this is level: no event can have slipped in between.
         self._joining.pop(subscriber, None)
-        self._level[subscriber] = last
+        self._level[subscriber] = None
+        self._newcomers[subscriber] = last
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         if task.cancelled() or (error := task.exception()) is None:

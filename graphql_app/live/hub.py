@@ -72,6 +72,11 @@ class Hub:
             box.lose()
         self._arrive(head)
 
+    def remembers(self, head: Head) -> bool:
+        """Whether all changes from there to here are in memory."""
+        here = self.head
+        return here is not None and head.epoch == here.epoch and self._recent_from <= head.revision <= here.revision
+
     def since(self, revision: int, last: int, entity: str) -> list[Change[Any]] | None:
         """The entity's changes with revision < r <= last from memory, or None when it does not reach back so far."""
         if revision < self._recent_from:

@@ -13,6 +13,7 @@ from graphql_app.domain.filters import WorkstationFilter
 from graphql_app.domain.workstation import Counts, Place, Status
 from graphql_app.live.mailbox import Batching, Lost, Mailbox
 from graphql_app.observe import Resynced, note
+from graphql_app.services.briefly import Briefly
 from graphql_app.services.cursors import FeedCursors
 from graphql_app.services.history import History, Start
 
@@ -70,6 +71,8 @@ class Changes:
         self.view = view
         self.key: Hashable = ("changes", matching, view)
         self._mailbox: Mailbox | None = None
+        self._snapshots: Briefly[list[Batch]] = Briefly()
+        self._catch_ups: Briefly[Batch | None] = Briefly()
         self._revision = 0
         self._busy = False
         self._moved = asyncio.Event()
@@ -83,6 +86,7 @@ class Changes:
         self._revision = head.revision
         self._progress_at = asyncio.get_running_loop().time() + limits.progress_seconds
         self._mailbox = Mailbox(limits.batching)
+        self._snapshots, self._catch_ups = Briefly(), Briefly()  # of this history alone
         hub.open(self.matching.interest(), self._mailbox)
         try:
             yield self
@@ -132,7 +136,7 @@ class Changes:
         first = True
         position = start.revision
         if position is None and (start.snapshot or start.resync):
-            async for part in self._snapshot(start):
+            for part in await self._snapshot(start.resync):
                 yield part
                 position = part.revision
             first = False
@@ -151,13 +155,12 @@ class Changes:
                 continue
             if position == here and not first:
                 return
-            changes = await self._history.changes_between(position, here)
-            if changes is None:
-                async for part in self._snapshot(Start(resync="too much has changed since the cursor")):
+            batch = await self._caught_up(position, here)
+            if batch is None:
+                for part in await self._snapshot("too much has changed since the cursor"):
                     yield part
                     position = part.revision
             else:
-                batch = tell(merge(changes), self.matching, self.view, here)
                 position = here
                 if first or batch.workstations or batch.removed:
                     yield batch
@@ -185,21 +188,31 @@ class Changes:
         self._busy = True
         return Batch(Kind.PROGRESS, revision)
 
-    async def _snapshot(self, start: Start) -> AsyncIterator[Batch]:
-        if start.resync:
-            note(Resynced(start.resync))
+    async def _snapshot(self, resync: str | None) -> list[Batch]:
+        """All there is, in parts. Those who ask within a moment are given one and the same: each goes on from its
+        revision."""
+        if resync:
+            note(Resynced(resync))
+        kind = Kind.RESYNC if resync else Kind.SNAPSHOT
+        return await self._snapshots.get(resync, lambda: self._read_snapshot(kind, resync))
+
+    async def _read_snapshot(self, kind: Kind, reason: str | None) -> list[Batch]:
         head, found = await self._history.snapshot(self.matching)
-        kind = Kind.RESYNC if start.resync else Kind.SNAPSHOT
         shown = [redact(self.view, workstation) for workstation in found]
         size = self._limits.snapshot_part
-        for begin in range(0, max(len(shown), 1), size):
-            yield Batch(
-                kind,
-                head.revision,
-                shown[begin : begin + size],
-                complete=begin + size >= len(shown),
-                reason=start.resync,
-            )
+        return [
+            Batch(kind, head.revision, shown[begin : begin + size], complete=begin + size >= len(shown), reason=reason)
+            for begin in range(0, max(len(shown), 1), size)
+        ]
+
+    async def _caught_up(self, position: int, here: int) -> Batch | None:
+        """What those are owed who stand at the position; None when it is too much, or not kept so long."""
+
+        async def read() -> Batch | None:
+            changes = await self._history.changes_between(position, here)
+            return None if changes is None else tell(merge(changes), self.matching, self.view, here)
+
+        return await self._catch_ups.get((position, here), read)
 
 
 class FloorStatuses:

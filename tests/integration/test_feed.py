@@ -265,7 +265,8 @@ async def test_who_breaks_off_at_any_moment_resumes_with_nothing_lost_and_nothin
     truth = await committed(database_url)
     for recorder in recorders:
         assert [p.kind for p in recorder.payloads[:1]] == ["SNAPSHOT"]
-        assert {p.kind for p in recorder.payloads[1:]} == {"CHANGES"}
+        # On a busy machine somebody may break off each time before anything arrives, until it is all in the snapshot.
+        assert {p.kind for p in recorder.payloads[1:]} <= {"CHANGES"}
         check(recorder, truth, processes[0].secret)
 
 
@@ -334,7 +335,7 @@ async def cursor_now(process: Process, scene: Scene = FLOOR) -> str:
 async def test_a_cursor_older_than_the_log_is_a_resync(
     start: StartProcess, database: Database, psql: Connection
 ) -> None:
-    process = await start()
+    process = await start(recent_changes=1)  # what is in memory can still be told
     old = await cursor_now(process)
     await psql.execute("UPDATE workstations SET notes = 'a' WHERE id = 1")
     await psql.execute("UPDATE workstations SET notes = 'b' WHERE id = 1")
