@@ -23,6 +23,7 @@ from graphql_app.graph.protocol import Engine, Rules
 from graphql_app.graph.schema import Execution, build
 from graphql_app.graph.socket import SocketDoor
 from graphql_app.live.feed import Feed
+from graphql_app.live.freshness import Freshness
 from graphql_app.live.hub import Hub
 from graphql_app.live.mailbox import Batching
 from graphql_app.live.relay import Relay
@@ -36,6 +37,7 @@ from graphql_app.services.follow import Follow
 from graphql_app.services.history import History
 from graphql_app.services.identify import Identify
 from graphql_app.services.notify import Notify
+from graphql_app.services.receipts import Receipts
 from graphql_app.services.streams import Limits
 from graphql_app.settings import Settings, SettingsError
 from graphql_app.store import broadcast
@@ -98,7 +100,9 @@ async def running(settings: Settings) -> AsyncIterator[Parts]:
         inner = Database(settings.database_url, pool=3, timeout_seconds=settings.database_timeout_seconds)
         stack.push_async_callback(inner.close)
         hub = Hub(settings.recent_changes)
-        relay = Relay(inner, channel, hub)
+        freshness = Freshness()
+        hub.listen(freshness)
+        relay = Relay(inner, channel, hub, freshness)
         feed = Feed(inner, relay)
         duties = housekeeping_duties(
             inner,
@@ -120,14 +124,17 @@ async def running(settings: Settings) -> AsyncIterator[Parts]:
             progress_seconds=settings.progress_seconds,
             snapshot_part=settings.snapshot_part,
         )
+        cursors = FeedCursors(secret)
+        receipts = Receipts(secret, cursors, hub, freshness)
         services = Services(
             identify=identify(settings),
             browse=Browse(database, PageCursors(secret), page_most=settings.page_most),
-            arrange=Arrange(database),
-            follow=Follow(database, history, FeedCursors(secret), limits),
+            arrange=Arrange(database, receipts),
+            follow=Follow(database, history, cursors, limits),
             notify=Notify(
-                database, PageCursors(secret), page_most=settings.page_most, roles=role_table(settings).keys()
+                database, receipts, PageCursors(secret), page_most=settings.page_most, roles=role_table(settings).keys()
             ),
+            receipts=receipts,
         )
         execution = Execution(build(), seconds=settings.operation_seconds)
         documents = Documents(
@@ -173,7 +180,7 @@ def create(settings: Settings) -> FastAPI:
             app.router.routes.append(Route("/graphql", graphql, methods=["GET", "POST"]))
             app.router.routes.append(WebSocketRoute("/graphql", socket.handle))
             services = parts.engine.services
-            app.include_router(rest.routes(services.browse, services.arrange, services.identify))
+            app.include_router(rest.routes(services.browse, services.arrange, services.identify, services.receipts))
             app.include_router(stream.routes(services.follow, services.identify))
             app.include_router(admin.routes(parts.health, services.identify, settings.metrics_directory))
             yield
@@ -203,6 +210,7 @@ def create(settings: Settings) -> FastAPI:
                 "If-Match",
                 "If-None-Match",
                 "Last-Event-ID",
+                "X-Min-Cursor",
                 "X-Request-ID",
             ],
             expose_headers=["ETag", "Link", "Location", "X-Receipt", "X-Request-ID"],

@@ -57,7 +57,11 @@ class View:
 
 @dataclass(frozen=True, slots=True)
 class Viewer:
-    """Who asks: a subject with a view. `expires_at` is when the token ends, in seconds since 1970."""
+    """Who asks: a subject with a view. `expires_at` is when the token ends, in seconds since 1970.
+
+    `reads_primary`: the answer must hold a write that this process may not have heard of, so what it keeps in memory
+    will not do.
+    """
 
     subject: str
     roles: tuple[str, ...]
@@ -66,6 +70,7 @@ class Viewer:
     employee_number: str | None
     expires_at: float
     request_id: str | None = None
+    reads_primary: bool = False
 
 
 def scopes_of(roles: Iterable[str], table: Mapping[str, frozenset[Scope]]) -> frozenset[Scope]:

@@ -33,6 +33,7 @@ class Change(Generic[T]):
     logged_at: datetime
     before: T | None
     after: T | None
+    transaction_id: int = 0
 
 
 class Kind(StrEnum):

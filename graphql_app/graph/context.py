@@ -14,6 +14,7 @@ from graphql_app.services.browse import Browse
 from graphql_app.services.follow import Follow
 from graphql_app.services.identify import Identify
 from graphql_app.services.notify import Notify
+from graphql_app.services.receipts import Receipts
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +26,7 @@ class Services:
     arrange: Arrange
     follow: Follow
     notify: Notify
+    receipts: Receipts
 
 
 @dataclass(slots=True)

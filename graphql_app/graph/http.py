@@ -71,8 +71,9 @@ class HttpDoor:
             viewer = self._engine.services.identify.from_header(request.headers.get("authorization"))
             operation = self._engine.documents.get(asked.query).operation(asked.operation_name)
             kind = operation.kind
+            reads_primary = self._engine.services.receipts.needs_primary(request.headers.get("x-min-cursor"))
             context = Context(
-                replace(viewer, request_id=request_id),
+                replace(viewer, request_id=request_id, reads_primary=reads_primary),
                 self._engine.services,
                 idempotency_key=request.headers.get("idempotency-key"),
                 last_event_id=request.headers.get("last-event-id"),

@@ -130,7 +130,9 @@ def draft_of(given: PublishNotificationInput) -> domain.Draft:
 @strawberry.type(description="The notification that was published.")
 class NotificationPublished:
     notification: Notification = strawberry.field(description="As it is kept.")
-    receipt: str = strawberry.field(description="Names the transaction that wrote it.")
+    receipt: str = strawberry.field(
+        description="Names the write: a request with it in the header X-Min-Cursor sees it."
+    )
 
 
 PublishResult = Annotated[

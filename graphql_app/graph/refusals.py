@@ -115,13 +115,17 @@ def named(value: object) -> type[Refusal] | None:
 @strawberry.type(description="The workstation as it is now.")
 class WorkstationChanged:
     workstation: Workstation = strawberry.field(description="Its new state.")
-    receipt: str = strawberry.field(description="Names the transaction that wrote it.")
+    receipt: str = strawberry.field(
+        description="Names the write: a request with it in the header X-Min-Cursor sees it."
+    )
 
 
 @strawberry.type(description="The workstation is gone.")
 class WorkstationDeleted:
     id: strawberry.ID = strawberry.field(description="The global ID that it had.")
-    receipt: str = strawberry.field(description="Names the transaction that deleted it.")
+    receipt: str = strawberry.field(
+        description="Names the deletion: a request with it in the header X-Min-Cursor sees it."
+    )
 
 
 def union(name: str, what: str) -> Any:

@@ -8,6 +8,7 @@ from uuid import UUID
 import orjson
 
 from graphql_app.domain.change import Change, Head
+from graphql_app.live.freshness import Freshness
 from graphql_app.live.hub import Hub
 from graphql_app.observe import FeedFailed, GapFilled, Resynced, note
 from graphql_app.store import outbox
@@ -20,15 +21,17 @@ ALONE_SECONDS = 0.1  # the same while Redis is away: the log is all there is
 INBOX_MOST = 100
 FILL_AT_ONCE = 2000
 UNSENT_MOST = 200
+UNLED_SECONDS = 1.0  # a change that has waited so long for its revision waits for somebody to lead
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """The changes with previous < revision <= head.revision."""
+    """The changes with previous < revision <= head.revision; `below` as outbox.Numbered says it."""
 
     previous: int
     head: Head
     changes: list[Change[Any]]
+    below: int | None
 
 
 def encoded(numbered: outbox.Numbered) -> bytes:
@@ -38,6 +41,7 @@ def encoded(numbered: outbox.Numbered) -> bytes:
             "previous": numbered.previous,
             "revision": numbered.head.revision,
             "changes": numbered.changes,
+            "below": numbered.below,
         }
     )
 
@@ -45,7 +49,8 @@ def encoded(numbered: outbox.Numbered) -> bytes:
 def decoded(content: bytes) -> Message:
     message = orjson.loads(content)
     head = Head(UUID(message["epoch"]), message["revision"])
-    return Message(message["previous"], head, outbox.decoded(message["changes"]))
+    # A leader of an older release does not say `below`.
+    return Message(message["previous"], head, outbox.decoded(message["changes"]), message.get("below"))
 
 
 def _put(queue: asyncio.Queue[bytes], content: bytes) -> None:
@@ -58,10 +63,11 @@ def _put(queue: asyncio.Queue[bytes], content: bytes) -> None:
 class Relay:
     """Sends what this process numbers, if it leads, and hands every change to the hub: in order, each once."""
 
-    def __init__(self, database: Database, channel: Channel, hub: Hub) -> None:
+    def __init__(self, database: Database, channel: Channel, hub: Hub, freshness: Freshness) -> None:
         self._database = database
         self._channel = channel
         self._hub = hub
+        self._freshness = freshness
         self._inbox: asyncio.Queue[bytes] = asyncio.Queue(INBOX_MOST)
         self._unsent: asyncio.Queue[bytes] = asyncio.Queue(UNSENT_MOST)
 
@@ -109,31 +115,45 @@ class Relay:
             await self._read_log()
             head = self._hub.head
             assert head is not None
-        if message.head.epoch == head.epoch and message.head.revision > head.revision:
+        if message.head.epoch != head.epoch:
+            return
+        if message.head.revision > head.revision:
             news = [change for change in message.changes if change.revision > head.revision]
             self._hub.deliver(news, message.head)
+        if message.below is not None:
+            self._freshness.settled(message.below)
+            if self._inbox.empty():
+                self._freshness.heard()
 
     async def _read_log(self) -> None:
         """Brings the hub to the head of the log."""
         async with self._database.reading() as connection:
-            target = await outbox.head(connection)
-            here = self._hub.head
-            if here is None:
-                self._hub.restart(target)
-                return
-            if here.epoch != target.epoch:
-                self._start_over("another history", target)
-                return
-            if target.revision > here.revision:
-                note(GapFilled(here.revision + 1, target.revision))
-            while here.revision < target.revision:
-                upto = Head(target.epoch, min(target.revision, here.revision + FILL_AT_ONCE))
+            progress = await outbox.progress(connection)
+        await self._advance(progress.head)
+        if progress.waiting_seconds is None:
+            self._freshness.settled(progress.below)
+        if progress.waiting_seconds is None or progress.waiting_seconds < UNLED_SECONDS:
+            self._freshness.heard()
+
+    async def _advance(self, target: Head) -> None:
+        here = self._hub.head
+        if here is None:
+            self._hub.restart(target)
+            return
+        if here.epoch != target.epoch:
+            self._start_over("another history", target)
+            return
+        if target.revision > here.revision:
+            note(GapFilled(here.revision + 1, target.revision))
+        while here.revision < target.revision:
+            upto = Head(target.epoch, min(target.revision, here.revision + FILL_AT_ONCE))
+            async with self._database.reading() as connection:
                 changes = await outbox.changes_between(connection, here.revision, upto.revision)
-                if changes is None:
-                    self._start_over("away for longer than the log is kept", target)
-                    return
-                self._hub.deliver(changes, upto)
-                here = upto
+            if changes is None:
+                self._start_over("away for longer than the log is kept", target)
+                return
+            self._hub.deliver(changes, upto)
+            here = upto
 
     def _start_over(self, why: str, head: Head) -> None:
         note(Resynced(why))

@@ -12,6 +12,7 @@ from graphql_app.domain.access import Scope, Viewer, redact, require
 from graphql_app.domain.arranging import Idempotency
 from graphql_app.domain.errors import Conflict, Contention, InvalidInput, NotFound
 from graphql_app.domain.workstation import Status, Workstation
+from graphql_app.services.receipts import Receipts
 from graphql_app.store import queries
 from graphql_app.store.database import Database, Transaction
 
@@ -56,8 +57,9 @@ def tried_again(work: Callable[P, Awaitable[T]]) -> Callable[P, Awaitable[T]]:
 class Arrange:
     """Use cases of those who may write. `key` makes a repeated request do nothing twice and answer the same."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, receipts: Receipts) -> None:
         self._database = database
+        self._receipts = receipts
 
     @tried_again
     async def create(self, viewer: Viewer, values: Mapping[str, Any], key: Idempotency | None = None) -> Arranged:
@@ -68,8 +70,8 @@ class Arrange:
             if transaction.replayed is not None:
                 return await self._as_before(viewer, transaction)
             created = await queries.insert_workstation(transaction.connection, values)
-            await transaction.remember(viewer, f"{created.id} {transaction.receipt}")
-        return Arranged(redact(viewer.view, created), transaction.receipt)
+            await transaction.remember(viewer, f"{created.id} {transaction.id}")
+        return Arranged(redact(viewer.view, created), self._receipts.issue(transaction.id, created.place))
 
     async def edit(
         self,
@@ -145,14 +147,14 @@ class Arrange:
         """Raises Forbidden, NotFound, VersionConflict, ReadOnly."""
         require(viewer, Scope.WRITE)
         async with self._database.writing(viewer, key) as transaction:
-            if transaction.replayed is None:
-                current = await self._locked(transaction, workstation_id)
-                with _showing(viewer, current):
-                    arranging.require_version(current, expected_version)
-                await queries.delete_workstation(transaction.connection, workstation_id)
-                await transaction.remember(viewer, f"{workstation_id} {transaction.receipt}")
-                return Removed(workstation_id, transaction.receipt)
-            return Removed(workstation_id, transaction.replayed.split()[1])
+            if transaction.replayed is not None:
+                return Removed(workstation_id, self._receipts.issue(int(transaction.replayed.split()[1])))
+            current = await self._locked(transaction, workstation_id)
+            with _showing(viewer, current):
+                arranging.require_version(current, expected_version)
+            await queries.delete_workstation(transaction.connection, workstation_id)
+            await transaction.remember(viewer, f"{workstation_id} {transaction.id}")
+        return Removed(workstation_id, self._receipts.issue(transaction.id, current.place))
 
     @tried_again
     async def _change(
@@ -162,14 +164,14 @@ class Arrange:
         async with self._database.writing(viewer, key) as transaction:
             if transaction.replayed is not None:
                 return await self._as_before(viewer, transaction)
-            saved = await self._locked(transaction, workstation_id)
-            with _showing(viewer, saved):
-                arranging.require_version(saved, expected)
-                changes = await rule(saved, transaction)
+            saved = before = await self._locked(transaction, workstation_id)
+            with _showing(viewer, before):
+                arranging.require_version(before, expected)
+                changes = await rule(before, transaction)
             if changes:
                 saved = await queries.update_workstation(transaction.connection, workstation_id, changes)
-            await transaction.remember(viewer, f"{workstation_id} {transaction.receipt}")
-        return Arranged(redact(viewer.view, saved), transaction.receipt)
+            await transaction.remember(viewer, f"{workstation_id} {transaction.id}")
+        return Arranged(redact(viewer.view, saved), self._receipts.issue(transaction.id, before.place, saved.place))
 
     async def _locked(self, transaction: Transaction, workstation_id: int) -> Workstation:
         current = await queries.locked_workstation(transaction.connection, workstation_id)
@@ -180,12 +182,11 @@ class Arrange:
     async def _as_before(self, viewer: Viewer, transaction: Transaction) -> Arranged:
         """The answer to a repeated request: the workstation that the first one changed, as it is now."""
         assert transaction.replayed is not None
-        key, receipt = transaction.replayed.split()
-        workstation_id = int(key)
+        workstation_id, transaction_id = map(int, transaction.replayed.split())
         found = await queries.workstations_by_id(transaction.connection, [workstation_id])
         if workstation_id not in found:
             raise NotFound("The workstation of this idempotency key has been deleted since.")
-        return Arranged(redact(viewer.view, found[workstation_id]), receipt)
+        return Arranged(redact(viewer.view, found[workstation_id]), self._receipts.issue(transaction_id))
 
 
 @contextmanager

@@ -47,14 +47,21 @@ class FeedCursors:
 
     def decode(self, cursor: str, matching: WorkstationFilter, view: View) -> Position:
         """Raises UnknownCursor for what was not made here."""
+        head, digest = self._opened(cursor)
+        return Position(head, digest == _digest(matching.normalised(), sorted(view.scopes)))
+
+    def head(self, cursor: str) -> Head:
+        """Where the history stood, whatever was followed. Raises UnknownCursor."""
+        return self._opened(cursor)[0]
+
+    def _opened(self, cursor: str) -> tuple[Head, bytes]:
         try:
             epoch, revision, digest = _LAYOUT.unpack(self._seal.open_text(cursor))
         except BrokenSeal as error:
             raise UnknownCursor(
                 "This cursor was not made by this server. Leave `after` out to start from a snapshot.", field="after"
             ) from error
-        wanted = _digest(matching.normalised(), sorted(view.scopes))
-        return Position(Head(UUID(bytes=epoch), revision), digest == wanted)
+        return Head(UUID(bytes=epoch), revision), digest
 
 
 class PageCursors:

@@ -11,6 +11,7 @@ from graphql_app.domain.notification import Audience, Draft, Notification, check
 from graphql_app.domain.paging import Window, sized
 from graphql_app.services.browse import PAGE_DEFAULT, Listing, Paging
 from graphql_app.services.cursors import PageCursors
+from graphql_app.services.receipts import Receipts
 from graphql_app.store import notifications, queries
 from graphql_app.store.database import Database, Transaction
 
@@ -26,8 +27,17 @@ class Published:
 class Notify:
     """Use cases around notifications. Whom one is for, `domain/notification.Audience` decides."""
 
-    def __init__(self, database: Database, cursors: PageCursors, *, page_most: int, roles: Collection[str]) -> None:
+    def __init__(
+        self,
+        database: Database,
+        receipts: Receipts,
+        cursors: PageCursors,
+        *,
+        page_most: int,
+        roles: Collection[str],
+    ) -> None:
         self._database = database
+        self._receipts = receipts
         self._cursors = cursors
         self._page_most = page_most
         self._roles = frozenset(roles)
@@ -39,10 +49,10 @@ class Notify:
             raise InvalidInput(f"There is no such role; there are {', '.join(sorted(self._roles))}.", field="role")
         async with self._database.writing(viewer, key) as transaction:
             if transaction.replayed is not None:
-                return await _as_before(transaction)
+                return await self._as_before(transaction)
             made = await notifications.insert(transaction.connection, draft)
-            await transaction.remember(viewer, f"{made.id} {transaction.receipt}")
-        return Published(made, transaction.receipt)
+            await transaction.remember(viewer, f"{made.id} {transaction.id}")
+        return Published(made, self._receipts.issue(transaction.id))
 
     async def audience(self, viewer: Viewer, building: str | None = None, floor_number: int | None = None) -> Audience:
         """What the viewer is told of, in the place that they name. The department is the present one of the employee
@@ -79,12 +89,11 @@ class Notify:
         own = found.get(viewer.employee_key)
         return own.department.id if own is not None and own.department is not None else None
 
-
-async def _as_before(transaction: Transaction) -> Published:
-    """The answer to a repeated request: the notification that the first one published, as it is now."""
-    assert transaction.replayed is not None
-    key, receipt = transaction.replayed.split()
-    found = await notifications.published(transaction.connection, int(key))
-    if found is None:
-        raise Conflict("The notification of this idempotency key is no longer kept; make a new key for another.")
-    return Published(found, receipt)
+    async def _as_before(self, transaction: Transaction) -> Published:
+        """The answer to a repeated request: the notification that the first one published, as it is now."""
+        assert transaction.replayed is not None
+        notification_id, transaction_id = map(int, transaction.replayed.split())
+        found = await notifications.published(transaction.connection, notification_id)
+        if found is None:
+            raise Conflict("The notification of this idempotency key is no longer kept; make a new key for another.")
+        return Published(found, self._receipts.issue(transaction_id))

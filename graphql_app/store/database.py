@@ -24,10 +24,10 @@ class Transaction:
     """One transaction of one viewer; `replayed` is the answer kept for its idempotency key, if that was used before."""
 
     def __init__(
-        self, connection: AsyncConnection, receipt: str, replayed: str | None, key: Idempotency | None
+        self, connection: AsyncConnection, transaction_id: int, replayed: str | None, key: Idempotency | None
     ) -> None:
         self.connection = connection
-        self.receipt = receipt
+        self.id = transaction_id
         self.replayed = replayed
         self._key = key
 
@@ -104,11 +104,11 @@ class Database:
         """
         with translated():
             async with self.engine.begin() as connection:
-                receipt = await connection.scalar(
+                transaction_id = await connection.scalar(
                     _OPEN, {"actor": viewer.subject, "request_id": viewer.request_id or ""}
                 )
                 replayed = await _claim(connection, viewer, key) if key else None
-                yield Transaction(connection, str(receipt), replayed, key)
+                yield Transaction(connection, int(transaction_id or 0), replayed, key)
 
     async def problem(self) -> str | None:
         """Why the database cannot be used, in one line; None when it can."""

@@ -10,7 +10,7 @@ from uuid import UUID
 
 import asyncpg
 import orjson
-from sqlalchemy import Integer, Select, cast, func, or_, select, tuple_
+from sqlalchemy import Integer, Select, cast, func, or_, select, text, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from graphql_app.domain.change import Change, Head
@@ -25,7 +25,21 @@ LEADER_LOCK = 0x67726170686C6561
 STANDBY_SECONDS = 0.5
 
 _LOG = change_log.c
-_IMAGES = (_LOG.revision, _LOG.entity, _LOG.entity_id, _LOG.logged_at, _LOG.before, _LOG.after)
+_IMAGES = (
+    _LOG.revision,
+    _LOG.transaction_id,
+    _LOG.entity,
+    _LOG.entity_id,
+    _LOG.logged_at,
+    _LOG.before,
+    _LOG.after,
+)
+_PROGRESS = text("""
+SELECT epoch, revision, pg_snapshot_xmin(pg_current_snapshot())::text::bigint AS below,
+    (SELECT extract(epoch FROM clock_timestamp() - min(logged_at))::float8 FROM change_log WHERE revision IS NULL)
+        AS waiting_seconds
+FROM feed_head
+""")
 
 
 def decoded(records: Iterable[Any]) -> list[Change[Any]]:
@@ -43,6 +57,7 @@ def _change(record: Any, image: Callable[[Any], Any]) -> Change[Any]:
         logged_at=rows.moment(record["logged_at"]),
         before=image(before) if before else None,
         after=image(after) if after else None,
+        transaction_id=record.get("transaction_id") or 0,  # a leader of an older release does not say it
     )
 
 
@@ -53,6 +68,21 @@ async def _found(connection: AsyncConnection, statement: Select[Any]) -> list[Ch
 async def head(connection: AsyncConnection) -> Head:
     row = (await connection.execute(select(feed_head.c.epoch, feed_head.c.revision))).one()
     return Head(row.epoch, row.revision)
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far the log is numbered, all as of one moment. Every transaction `below` this id had ended; unless a change
+    was waiting for its revision, what they logged is within the head."""
+
+    head: Head
+    below: int
+    waiting_seconds: float | None
+
+
+async def progress(connection: AsyncConnection) -> Progress:
+    row = (await connection.execute(_PROGRESS)).one()
+    return Progress(Head(row.epoch, row.revision), row.below, row.waiting_seconds)
 
 
 async def waiting_seconds(connection: AsyncConnection) -> float:
@@ -100,11 +130,16 @@ async def unnumbered(connection: AsyncConnection, places: Collection[Place] | No
 
 @dataclass(frozen=True, slots=True)
 class Numbered:
-    """What the leader just numbered: the JSON of the changes with previous < revision <= head.revision."""
+    """What the leader just numbered: the JSON of the changes with previous < revision <= head.revision.
+
+    `below` is given when nothing is left to be numbered: every transaction with a smaller id has ended, and what it
+    logged is within the head.
+    """
 
     previous: int
     head: Head
     changes: list[orjson.Fragment]
+    below: int | None
 
 
 # All in one statement: a crash leaves either the old head and unnumbered rows, or the new head and numbered ones.
@@ -121,9 +156,10 @@ WITH fresh AS (
     WHERE change_log.seq = fresh.seq
     RETURNING change_log.*
 )
-SELECT revision, json_build_object('revision', revision, 'entity', entity, 'entity_id', entity_id,
-    'logged_at', logged_at, 'before', before, 'after', after)::text AS content
-FROM numbered ORDER BY revision
+SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint AS below, revision,
+    json_build_object('revision', revision, 'transaction_id', transaction_id, 'entity', entity, 'entity_id', entity_id,
+        'logged_at', logged_at, 'before', before, 'after', after)::text AS content
+FROM (VALUES (1)) always LEFT JOIN numbered ON true ORDER BY revision
 """
 
 _TRY_LOCK = "SELECT pg_try_advisory_lock($1)"
@@ -163,10 +199,13 @@ class Leader:
     async def number(self, most: int) -> Numbered:
         """Gives the next revisions to what was committed. Also the heartbeat that keeps the session."""
         records = await self._connection.fetch(_NUMBER, most, timeout=5)
+        below = records[0]["below"]
+        numbered = [record for record in records if record["revision"] is not None]
         previous = self.head.revision
-        if records:
-            self.head = Head(self.head.epoch, records[-1]["revision"])
-        return Numbered(previous, self.head, [orjson.Fragment(record["content"]) for record in records])
+        if numbered:
+            self.head = Head(self.head.epoch, numbered[-1]["revision"])
+        changes = [orjson.Fragment(record["content"]) for record in numbered]
+        return Numbered(previous, self.head, changes, below if len(numbered) < most else None)
 
 
 @asynccontextmanager

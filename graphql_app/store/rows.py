@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from graphql_app.domain.notification import Level, Notification
-from graphql_app.domain.workstation import Department, Employee, Status, Workstation
+from graphql_app.domain.workstation import Department, Employee, Floor, Status, Workstation
 
 
 def department(label: Mapping[str, Any] | None) -> Department | None:
@@ -72,5 +72,20 @@ def moment(value: Any) -> Any:
     return datetime.fromisoformat(value) if isinstance(value, str) else value
 
 
-# How the images of each entity in change_log are read.
-IMAGES: Mapping[str, Callable[[Mapping[str, Any]], Any]] = {"workstation": workstation, "notification": notification}
+def floor(row: Mapping[str, Any]) -> Floor:
+    return Floor(row["id"], row["building"], row["number"], row["name"])
+
+
+def _as_it_is(image: Mapping[str, Any]) -> Mapping[str, Any]:
+    return image
+
+
+# How the images of each entity in change_log are read. Those of people and buildings only say that something changed.
+IMAGES: Mapping[str, Callable[[Mapping[str, Any]], Any]] = {
+    "workstation": workstation,
+    "notification": notification,
+    "floor": floor,
+    "department": department,
+    "employee": _as_it_is,
+    "building": _as_it_is,
+}

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Annotated, Any
 
 import orjson
-from fastapi import Header, Request, Response
+from fastapi import Depends, Header, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 
@@ -14,6 +14,7 @@ from graphql_app.domain import errors
 from graphql_app.domain.access import Viewer
 from graphql_app.observe import Unexpected, note
 from graphql_app.services.identify import Identify
+from graphql_app.services.receipts import Receipts
 
 STATUS: Mapping[type[errors.Refusal], int] = {
     errors.InvalidInput: 400,
@@ -78,5 +79,19 @@ def signed_in(identify: Identify) -> Callable[..., Viewer]:
         x_request_id: Annotated[str | None, Header(max_length=64)] = None,
     ) -> Viewer:
         return replace(identify.from_header(authorization), request_id=x_request_id)
+
+    return viewer
+
+
+def reader(identify: Identify, receipts: Receipts) -> Callable[..., Viewer]:
+    """As signed_in, for those who read: they may ask to be shown a write. Raises InvalidInput too."""
+
+    def viewer(
+        viewer: Annotated[Viewer, Depends(signed_in(identify))],
+        x_min_cursor: Annotated[
+            str | None, Header(description="An `X-Receipt` or a cursor: the answer is no older than that.")
+        ] = None,
+    ) -> Viewer:
+        return replace(viewer, reads_primary=receipts.needs_primary(x_min_cursor))
 
     return viewer

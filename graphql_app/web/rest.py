@@ -1,5 +1,6 @@
 """/api/workstations: the same use cases as GraphQL, for those who speak REST."""
 
+from dataclasses import replace
 from hashlib import blake2b
 from typing import Annotated, Any
 
@@ -15,9 +16,10 @@ from graphql_app.domain.workstation import Status, Workstation
 from graphql_app.services.arrange import Arrange
 from graphql_app.services.browse import Browse, Paging
 from graphql_app.services.identify import Identify
+from graphql_app.services.receipts import Receipts
 from graphql_app.web import shapes
 from graphql_app.web.models import Counted, Integer, Listed, NewWorkstation, Shown, WorkstationChanges, values_of
-from graphql_app.web.replies import json_reply, signed_in
+from graphql_app.web.replies import json_reply, reader
 
 PATH = "/api/workstations"
 Id = Annotated[str, Path(description="The global id.")]
@@ -52,9 +54,9 @@ def etag(shown: Workstation) -> str:
     return f'"{blake2b(orjson.dumps(shapes.workstation(shown)), digest_size=12).hexdigest()}"'
 
 
-def routes(browse: Browse, arrange: Arrange, identify: Identify) -> APIRouter:
+def routes(browse: Browse, arrange: Arrange, identify: Identify, receipts: Receipts) -> APIRouter:
     router = APIRouter(prefix=PATH, tags=["workstations"])
-    Viewing = Annotated[Viewer, Depends(signed_in(identify))]  # noqa: N806  # a type, as its name says
+    Viewing = Annotated[Viewer, Depends(reader(identify, receipts))]  # noqa: N806  # a type, as its name says
     Matching = Annotated[WorkstationFilter, Depends(matching)]  # noqa: N806
 
     async def one(viewer: Viewer, identifier: str) -> Workstation:
@@ -68,7 +70,8 @@ def routes(browse: Browse, arrange: Arrange, identify: Identify) -> APIRouter:
         """The version behind the ETag that the client saw. Raises PreconditionFailed when it is not the present one."""
         if if_match is None or if_match.strip() == "*":
             return None
-        current = await one(viewer, identifier)
+        # The client may have seen a newer one than this process keeps.
+        current = await one(replace(viewer, reads_primary=True), identifier)
         if etag(current) not in [tag.strip() for tag in if_match.split(",")]:
             raise PreconditionFailed("The workstation is not what you saw; read it again and decide anew.")
         return current.version

@@ -409,7 +409,8 @@ DOCUMENTS = Documents(EXECUTION.schema, Limits(), kept=100)
 
 
 async def asked(database: Database, query: str, **variables: Any) -> Any:
-    services = Services(cast(Any, None), browse(database), Arrange(database), cast(Any, None), cast(Any, None))
+    nobody = cast(Any, None)
+    services = Services(nobody, browse(database), Arrange(database, nobody), nobody, nobody, nobody)
     operation = DOCUMENTS.get(query).operation(None)
     answer = await EXECUTION.run(operation, variables, Context(ADMIN, services))
     assert "errors" not in answer, answer

@@ -118,7 +118,7 @@ class Talk:
 async def strangers(header: str | None = None, cohorts: Joined | None = None, most: int = 3) -> AsyncIterator[Talk]:
     """A socket on which nobody has said anything yet."""
     browse, joined, wire = Departments(), cohorts or Joined(), Wire()
-    services = Services(IDENTIFY, cast(Browse, browse), cast(Any, None), cast(Any, None), cast(Any, None))
+    services = Services(IDENTIFY, cast(Browse, browse), *[cast(Any, None)] * 4)
     engine = Engine(services, DOCUMENTS, EXECUTION, cast(Cohorts, joined))
     async with asyncio.TaskGroup() as tasks:
         connection = Connection(wire, engine, Rules(init_seconds=10, operations_most=most), header, tasks)

@@ -1,0 +1,48 @@
+"""What a writer is given, so that whoever shows it is shown the write, on any process."""
+
+from struct import Struct
+
+from graphql_app.domain.errors import InvalidInput, UnknownCursor
+from graphql_app.domain.seal import BrokenSeal, Seal
+from graphql_app.domain.workstation import Place
+from graphql_app.live.freshness import Freshness
+from graphql_app.live.hub import Hub
+from graphql_app.services.cursors import FeedCursors
+
+_LAYOUT = Struct("!Q")  # transaction id
+
+
+class Receipts:
+    """Opaque: a reader of transaction ids would learn how many others there were in between."""
+
+    def __init__(self, secret: str, cursors: FeedCursors, hub: Hub, freshness: Freshness) -> None:
+        self._seal = Seal(secret, "receipt")
+        self._cursors = cursors
+        self._hub = hub
+        self._freshness = freshness
+
+    def issue(self, transaction_id: int, *places: Place | None) -> str:
+        """The receipt of a transaction that this process committed, and that changed what is at these places."""
+        self._freshness.wrote(transaction_id, places)
+        return self._seal.close_text(_LAYOUT.pack(transaction_id))
+
+    def needs_primary(self, given: str | None) -> bool:
+        """Whether this process may know less than a receipt or a cursor of a feed speaks of. Raises InvalidInput."""
+        if given is None:
+            return False
+        try:
+            (transaction_id,) = _LAYOUT.unpack(self._seal.open_text(given))
+        except BrokenSeal:
+            return not self._has_reached(given)
+        return not self._freshness.has_passed(transaction_id)
+
+    def _has_reached(self, cursor: str) -> bool:
+        try:
+            asked = self._cursors.head(cursor)
+        except UnknownCursor as error:
+            raise InvalidInput(
+                "`X-Min-Cursor` takes the `receipt` of a mutation or the `cursor` of a feed, as this server gave it.",
+                field="X-Min-Cursor",
+            ) from error
+        here = self._hub.head
+        return here is not None and here.epoch == asked.epoch and here.revision >= asked.revision
