@@ -77,7 +77,7 @@ async def seeded(database: Database) -> str:
     """Seeds the database if it is empty; says what was done."""
     from graphql_app.services.seeding import seed
 
-    await require_current(database.engine)
+    await require_current(database)
     report = await seed(database, system_viewer("seed"))
     return tallied(report) if report is not None else "There are workstations already: nothing was changed."
 
@@ -105,7 +105,7 @@ def import_(file: Path, kind: str | None, dry_run: bool, skip_bad: bool) -> None
     size = file.stat().st_size
 
     async def work(database: Database) -> "Report":
-        await require_current(database.engine)
+        await require_current(database)
         with click.progressbar(length=size, label=file.name, file=sys.stderr) as bar:
             return await Importing(database).run(
                 system_viewer("import"),
@@ -161,8 +161,7 @@ def token(role: str, number: str | None, seconds: float | None) -> None:
     if number is not None:
 
         async def find(database: Database) -> Any:
-            async with database.reading() as connection:
-                return await queries.employee_by_number(connection, number)
+            return await queries.employee_by_number(database, number)
 
         with settled() as settings:
             employee = run_with_database(settings, find)

@@ -37,7 +37,7 @@ async def database_problem(settings: Settings) -> str | None:
     try:
         problem = await database.problem()
         if problem is None:
-            await require_current(database.engine)
+            await require_current(database)
         return problem
     except MigrationError as error:
         return str(error)

@@ -118,7 +118,7 @@ async def prepared(settings: Settings) -> str | None:
             logs.logger.warning("REDIS_URL: %s; serving all the same, every process reads the log itself", problem)
         role_table(settings)
         if settings.mode == "production":
-            await require_current(database.engine)
+            await require_current(database)
             return None
         await upgrade(database.engine)
         if not settings.seed:

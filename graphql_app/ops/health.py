@@ -46,13 +46,12 @@ class Health:
         return dict(zip(checks, found, strict=True))
 
     async def _database_answers(self) -> Finding:
-        async with self._database.reading() as connection:
-            await connection.exec_driver_sql("SELECT 1")
+        await self._database.ping()
         return Finding(True, "answers")
 
     async def _migrations_are_current(self) -> Finding:
         try:
-            await require_current(self._database.engine)
+            await require_current(self._database)
         except NewerDatabase as newer:
             return Finding(True, str(newer), degraded=True)
         return Finding(True, "current")

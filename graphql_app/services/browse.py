@@ -58,68 +58,57 @@ class Browse:
         orders = queries.complete(orders)
         listing = ["workstations", matching.normalised(), [(o.field.value, o.descending) for o in orders]]
         window = self._window(paging, listing)
-        async with self._database.reading() as connection:
-            page = await queries.page_of_workstations(connection, matching, orders, window, fields)
+        page = await queries.page_of_workstations(self._database, matching, orders, window, fields)
         return self._listing(page, listing, lambda w: queries.key_of(w, orders), lambda w: redact(viewer.view, w))
 
     async def workstation_count(self, viewer: Viewer, matching: WorkstationFilter) -> int:
         self._require_readable(viewer, matching)
-        async with self._database.reading() as connection:
-            return await queries.count_workstations(connection, matching)
+        return await queries.count_workstations(self._database, matching)
 
     async def workstation_counts(
         self, viewer: Viewer, matching: WorkstationFilter, group: str | None = None
     ) -> list[Counts]:
         """How many are in each status, in all or for each building, floor or department."""
         self._require_readable(viewer, matching)
-        async with self._database.reading() as connection:
-            return await queries.workstation_counts(connection, matching, group)
+        return await queries.workstation_counts(self._database, matching, group)
 
     async def workstations_by_id(
         self, viewer: Viewer, ids: Collection[int], fields: Collection[str] = queries.FIELDS
     ) -> Mapping[int, Workstation]:
         require(viewer, Scope.READ)
-        async with self._database.reading() as connection:
-            found = await queries.workstations_by_id(connection, ids, fields)
+        found = await queries.workstations_by_id(self._database, ids, fields)
         return {key: redact(viewer.view, workstation) for key, workstation in found.items()}
 
     async def workstations_by_place(
         self, viewer: Viewer, places: Collection[Place], fields: Collection[str] = queries.FIELDS
     ) -> Mapping[Place, list[Workstation]]:
         require(viewer, Scope.READ)
-        async with self._database.reading() as connection:
-            found = await queries.workstations_by_place(connection, places, fields)
+        found = await queries.workstations_by_place(self._database, places, fields)
         return {place: [redact(viewer.view, w) for w in group] for place, group in found.items()}
 
     async def counts_by_place(self, viewer: Viewer, places: Collection[Place]) -> Mapping[Place, Counts]:
         require(viewer, Scope.READ)
-        async with self._database.reading() as connection:
-            return await queries.counts_by_place(connection, places)
+        return await queries.counts_by_place(self._database, places)
 
     async def floors(self, viewer: Viewer, building: str | None = None) -> list[Floor]:
         require(viewer, Scope.READ)
-        async with self._database.reading() as connection:
-            return await queries.all_floors(connection, building)
+        return await queries.all_floors(self._database, building)
 
     async def floors_by_place(self, viewer: Viewer, places: Collection[Place]) -> Mapping[Place, Floor]:
         require(viewer, Scope.READ)
-        async with self._database.reading() as connection:
-            return await queries.floors_by_place(connection, places)
+        return await queries.floors_by_place(self._database, places)
 
     async def floors_by_id(self, viewer: Viewer, ids: Collection[int]) -> Mapping[int, Floor]:
         require(viewer, Scope.READ)
-        async with self._database.reading() as connection:
-            return await queries.floors_by_id(connection, ids)
+        return await queries.floors_by_id(self._database, ids)
 
     async def departments(self, viewer: Viewer) -> list[Department]:
         require(viewer, Scope.READ)
-        async with self._database.reading() as connection:
-            return await queries.all_departments(connection)
+        return await queries.all_departments(self._database)
 
     async def departments_by_id(self, viewer: Viewer, ids: Collection[int]) -> Mapping[int, Department]:
         require(viewer, Scope.READ)
-        async with self._database.reading() as connection:
-            return await queries.departments_by_id(connection, ids)
+        return await queries.departments_by_id(self._database, ids)
 
     async def employees(
         self, viewer: Viewer, paging: Paging, department_id: int | None = None, name_contains: str | None = None
@@ -129,22 +118,19 @@ class Browse:
         checked(WorkstationFilter(name_contains=name_contains))
         listing = ["employees", department_id, name_contains]
         window = self._window(paging, listing)
-        async with self._database.reading() as connection:
-            page = await queries.page_of_employees(connection, window, department_id, name_contains)
+        page = await queries.page_of_employees(self._database, window, department_id, name_contains)
         return self._listing(page, listing, lambda e: [e.name, str(e.key)], lambda e: redact_employee(viewer.view, e))
 
     async def employees_by_key(self, viewer: Viewer, keys: Collection[UUID]) -> Mapping[UUID, Employee]:
         require(viewer, Scope.READ)
-        async with self._database.reading() as connection:
-            found = await queries.employees_by_key(connection, keys)
+        found = await queries.employees_by_key(self._database, keys)
         return {key: redact_employee(viewer.view, employee) for key, employee in found.items()}
 
     async def own_employee(self, viewer: Viewer) -> Employee | None:
         """The viewer's own record; the own number is in the viewer itself, whatever the scopes."""
         if viewer.employee_key is None:
             return None
-        async with self._database.reading() as connection:
-            found = await queries.employees_by_key(connection, [viewer.employee_key])
+        found = await queries.employees_by_key(self._database, [viewer.employee_key])
         own = found.get(viewer.employee_key)
         return redact_employee(viewer.view, own) if own is not None else None
 

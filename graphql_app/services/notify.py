@@ -70,22 +70,19 @@ class Notify:
         size, backward = sized(paging.first, paging.last, default=PAGE_DEFAULT, most=self._page_most)
         after = None if paging.after is None else self._cursors.decode(paging.after, listing, "after")
         before = None if paging.before is None else self._cursors.decode(paging.before, listing, "before")
-        async with self._database.reading() as connection:
-            page = await notifications.page(connection, audience, Window(size, after, before, backward))
+        page = await notifications.page(self._database, audience, Window(size, after, before, backward))
         edges = [(self._cursors.encode([one.id], listing), one) for one in page.rows]
         return Listing(edges, page.has_next, page.has_previous)
 
     async def by_id(self, viewer: Viewer, ids: Collection[int]) -> Mapping[int, Notification]:
         """Those of them that are for the viewer."""
         audience = await self.audience(viewer)
-        async with self._database.reading() as connection:
-            return await notifications.by_id(connection, audience, ids)
+        return await notifications.by_id(self._database, audience, ids)
 
     async def _department(self, viewer: Viewer) -> int | None:
         if viewer.employee_key is None:
             return None
-        async with self._database.reading() as connection:
-            found = await queries.employees_by_key(connection, [viewer.employee_key])
+        found = await queries.employees_by_key(self._database, [viewer.employee_key])
         own = found.get(viewer.employee_key)
         return own.department.id if own is not None and own.department is not None else None
 

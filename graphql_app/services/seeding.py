@@ -21,9 +21,8 @@ async def seed(database: Database, viewer: Viewer) -> Report | None:
     Raises Forbidden, Conflict, ReadOnly, Unavailable.
     """
     require(viewer, Scope.ADMIN)
-    async with database.reading() as connection:
-        if await has_workstations(connection):
-            return None
+    if await has_workstations(database):
+        return None
     document = json.dumps(demo_office(), ensure_ascii=False).encode()
     return await Importing(database).take(viewer, Source("demo office", "json", BytesIO(document), len(document)))
 

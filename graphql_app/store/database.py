@@ -1,31 +1,70 @@
-"""Connections to PostgreSQL: pools, and one transaction each for reading and writing."""
+"""Connections to PostgreSQL: one pool, single reads, and one transaction each for reading and writing."""
 
+from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from types import MappingProxyType
 from typing import Any
 
 import asyncpg
 import orjson
-from sqlalchemy import event, text
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
-from sqlalchemy.pool import Pool
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.pool import NullPool
 
 from graphql_app.domain.access import Viewer
 from graphql_app.domain.arranging import Idempotency
-from graphql_app.domain.errors import Conflict, Contention, InvalidInput, NameTaken, ReadOnly, Refusal, Unavailable
+from graphql_app.domain.errors import Conflict
 from graphql_app.observe import PoolState, note
+from graphql_app.store.connections import Connection, Connections
+from graphql_app.store.failures import is_lost, translated
+from graphql_app.store.statements import Statement, prepared
 
 OLDEST_VERSION = 16  # `IS JSON` in a constraint
+
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
+
+
+class Reader(ABC):
+    """What statements are read through: a Database, each by itself, or a Session, all on one connection."""
+
+    @abstractmethod
+    async def fetch(self, statement: Statement, values: Mapping[str, Any] = _NOTHING) -> list[asyncpg.Record]:
+        """All rows. A JSON column is its value."""
+
+    async def row(self, statement: Statement, values: Mapping[str, Any] = _NOTHING) -> asyncpg.Record | None:
+        """The first row."""
+        found = await self.fetch(statement, values)
+        return found[0] if found else None
+
+    async def scalar(self, statement: Statement, values: Mapping[str, Any] = _NOTHING) -> Any:
+        """The first column of the first row."""
+        found = await self.fetch(statement, values)
+        return found[0][0] if found else None
+
+
+class Session(Reader):
+    """One connection, for as long as somebody holds it. `driver` is asyncpg's, for what is no statement (COPY)."""
+
+    def __init__(self, driver: Connection) -> None:
+        self.driver = driver
+
+    async def fetch(self, statement: Statement, values: Mapping[str, Any] = _NOTHING) -> list[asyncpg.Record]:
+        ready = prepared(statement)
+        return await self.driver.fetch(ready.text, *ready.arguments(values))
+
+    async def execute(self, statement: Statement, values: Mapping[str, Any] = _NOTHING) -> int:
+        """Returns how many rows were touched."""
+        ready = prepared(statement)
+        status = await self.driver.execute(ready.text, *ready.arguments(values))
+        count = status.rpartition(" ")[2]
+        return int(count) if count.isdigit() else 0
 
 
 class Transaction:
     """One transaction of one viewer; `replayed` is the answer kept for its idempotency key, if that was used before."""
 
-    def __init__(
-        self, connection: AsyncConnection, transaction_id: int, replayed: str | None, key: Idempotency | None
-    ) -> None:
+    def __init__(self, connection: Session, transaction_id: int, replayed: str | None, key: Idempotency | None) -> None:
         self.connection = connection
         self.id = transaction_id
         self.replayed = replayed
@@ -37,7 +76,7 @@ class Transaction:
             await self.connection.execute(_REMEMBER, {"actor": viewer.subject, "key": self._key.key, "answer": answer})
 
 
-class Database:
+class Database(Reader):
     """A pool. `is_shown`: it is the one whose use is reported."""
 
     def __init__(
@@ -50,22 +89,15 @@ class Database:
     ) -> None:
         self.url = url
         self.timeout_seconds = timeout_seconds
-        self.engine: AsyncEngine = create_async_engine(
-            "postgresql+asyncpg://",
-            async_creator=self.connect,
-            pool_size=pool,
-            max_overflow=0,
-            pool_timeout=timeout_seconds,
-            json_deserializer=orjson.loads,
-            # What somebody wrote, or where they sit, has no place in a log.
-            hide_parameters=True,
+        self._connections = Connections(
+            self._pooled, pool, timeout_seconds, self._note_pool if is_shown else lambda _: None
         )
-        for moment in ("checkout", "checkin") if is_shown else ():
-            event.listen(self.engine.sync_engine, moment, self._note_pool)
-        self._autocommit = self.engine.execution_options(isolation_level="AUTOCOMMIT")
-        self._snapshot = self.engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+        # For migrations: Alembic speaks SQLAlchemy. It keeps no connection.
+        self.engine: AsyncEngine = create_async_engine(
+            "postgresql+asyncpg://", async_creator=self.connect, poolclass=NullPool, hide_parameters=True
+        )
 
-    async def connect(self, **settings: str) -> "asyncpg.Connection[asyncpg.Record]":
+    async def connect(self, **settings: str) -> Connection:
         """A connection outside the pool; asyncpg reads the URL as libpq does, several hosts and sslmode included."""
         milliseconds = str(int(self.timeout_seconds * 1000))
         return await asyncpg.connect(
@@ -82,18 +114,47 @@ class Database:
             },
         )
 
-    @asynccontextmanager
-    async def reading(self) -> AsyncIterator[AsyncConnection]:
-        """A connection on which every statement stands alone. Raises Unavailable."""
+    async def fetch(self, statement: Statement, values: Mapping[str, Any] = _NOTHING) -> list[asyncpg.Record]:
+        """All rows of a statement that only reads: it is tried once more when its connection turns out to be dead.
+
+        Raises Unavailable.
+        """
+        ready = prepared(statement)
+        arguments = ready.arguments(values)
         with translated():
-            async with self._autocommit.connect() as connection:
-                yield connection
+            try:
+                return await self._fetch(ready.text, arguments)
+            except Exception as error:
+                if not is_lost(error):
+                    raise
+            # A restart or a failover ends all connections at once.
+            self._connections.drop_idle()
+            return await self._fetch(ready.text, arguments)
+
+    async def _fetch(self, text: str, arguments: list[Any]) -> list[asyncpg.Record]:
+        # Written out, as this is what most requests wait for: Connections.one() costs as much as the rest of it.
+        connection = await self._connections.take()
+        try:
+            return await connection.fetch(text, *arguments)
+        except BaseException as error:
+            if not isinstance(error, Exception) or is_lost(error):
+                connection.terminate()
+            raise
+        finally:
+            self._connections.give(connection)
 
     @asynccontextmanager
-    async def snapshot(self) -> AsyncIterator[AsyncConnection]:
+    async def reading(self) -> AsyncIterator[Session]:
+        """A connection on which every statement stands alone. Raises Unavailable."""
+        with translated():
+            async with self._connections.one() as connection:
+                yield Session(connection)
+
+    @asynccontextmanager
+    async def snapshot(self) -> AsyncIterator[Session]:
         """A connection on which all statements see one and the same state. Raises Unavailable."""
         with translated():
-            async with self._snapshot.connect() as connection:
+            async with self._transaction("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY") as connection:
                 yield connection
 
     @asynccontextmanager
@@ -103,12 +164,33 @@ class Database:
         Raises ReadOnly, Unavailable, Conflict, and InvalidInput for what a constraint refuses.
         """
         with translated():
-            async with self.engine.begin() as connection:
+            async with self._transaction("BEGIN") as connection:
                 transaction_id = await connection.scalar(
                     _OPEN, {"actor": viewer.subject, "request_id": viewer.request_id or ""}
                 )
                 replayed = await _claim(connection, viewer, key) if key else None
-                yield Transaction(connection, int(transaction_id or 0), replayed, key)
+                yield Transaction(connection, int(transaction_id), replayed, key)
+
+    @asynccontextmanager
+    async def _transaction(self, begin: str) -> AsyncIterator[Session]:
+        async with self._connections.one() as connection:
+            await connection.execute(begin)
+            try:
+                yield Session(connection)
+            except Exception:
+                await self._undo(connection)
+                raise
+            await connection.execute("COMMIT")
+
+    async def _undo(self, connection: Connection) -> None:
+        try:
+            await connection.execute("ROLLBACK", timeout=self.timeout_seconds)
+        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+            connection.terminate()
+
+    async def ping(self) -> None:
+        """Raises Unavailable unless the database answers."""
+        await self.fetch(_PING)
 
     async def problem(self) -> str | None:
         """Why the database cannot be used, in one line; None when it can."""
@@ -126,11 +208,21 @@ class Database:
         return None
 
     async def close(self) -> None:
-        await self.engine.dispose()
+        await self._connections.close()
 
-    def _note_pool(self, *_: object) -> None:
-        pool: Pool = self.engine.pool
-        note(PoolState(pool.checkedout(), pool.size()))  # type: ignore[attr-defined]  # QueuePool's own
+    async def _pooled(self) -> Connection:
+        connection = await self.connect()
+        await connection.set_type_codec(
+            "jsonb", schema="pg_catalog", format="text", encoder=_json, decoder=orjson.loads
+        )
+        return connection
+
+    def _note_pool(self, in_use: int) -> None:
+        note(PoolState(in_use, self._connections.size))
+
+
+def _json(value: Any) -> str:
+    return orjson.dumps(value).decode()
 
 
 def _where(url: str) -> str:
@@ -139,86 +231,27 @@ def _where(url: str) -> str:
     return f"{head.split('://')[0]}://…@{tail}" if at else url
 
 
-_OPEN = text(
-    "SELECT pg_current_xact_id()::text FROM (SELECT set_config('graphql_app.actor', :actor, true),"
-    " set_config('graphql_app.request_id', :request_id, true)) settings"
+_OPEN = prepared(
+    text(
+        "SELECT pg_current_xact_id()::text FROM (SELECT set_config('graphql_app.actor', :actor, true),"
+        " set_config('graphql_app.request_id', :request_id, true)) settings"
+    )
 )
-_CLAIM = text(
-    "INSERT INTO idempotency_keys (actor, key, request) VALUES (:actor, :key, :request) ON CONFLICT DO NOTHING"
+_PING = prepared(text("SELECT 1"))
+_CLAIM = prepared(
+    text("INSERT INTO idempotency_keys (actor, key, request) VALUES (:actor, :key, :request) ON CONFLICT DO NOTHING")
 )
-_USED = text("SELECT request, answer FROM idempotency_keys WHERE actor = :actor AND key = :key")
-_REMEMBER = text("UPDATE idempotency_keys SET answer = :answer WHERE actor = :actor AND key = :key")
+_USED = prepared(text("SELECT request, answer FROM idempotency_keys WHERE actor = :actor AND key = :key"))
+_REMEMBER = prepared(text("UPDATE idempotency_keys SET answer = :answer WHERE actor = :actor AND key = :key"))
 
 
-async def _claim(connection: AsyncConnection, viewer: Viewer, key: Idempotency) -> str | None:
+async def _claim(connection: Session, viewer: Viewer, key: Idempotency) -> str | None:
     """Takes the key, or returns the answer that it stands for. A rival with the same key is waited for."""
-    claimed = await connection.execute(_CLAIM, {"actor": viewer.subject, "key": key.key, "request": key.request})
-    if claimed.rowcount == 1:
+    named = {"actor": viewer.subject, "key": key.key}
+    if await connection.execute(_CLAIM, {**named, "request": key.request}) == 1:
         return None
-    used = (await connection.execute(_USED, {"actor": viewer.subject, "key": key.key})).one()
-    if used.request != key.request:
+    used = await connection.row(_USED, named)
+    assert used is not None, "the rival's transaction, which held the key, has committed"
+    if used["request"] != key.request:
         raise Conflict("This idempotency key was used for another request; make a new one.", key=key.key)
-    return str(used.answer)
-
-
-class translated:  # noqa: N801  # reads as a verb: with translated():
-    """Turns what the database reports into what the client may be told."""
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        refusal = refusal_for(error) if error is not None else None
-        if refusal is not None:
-            raise refusal from error
-
-
-# SQLSTATE class or code -> refusal. https://www.postgresql.org/docs/current/errcodes-appendix.html
-_STATES: Mapping[str, Refusal] = {
-    "25006": ReadOnly("The database takes no writes at present; reading goes on. Try again later."),
-    "40001": Contention("Somebody else changed the same rows at the same time; try again."),
-    "40P01": Contention("Somebody else changed the same rows at the same time; try again."),
-    "53300": Unavailable("The database has no free connection; try again."),
-    "57014": Unavailable("The database took too long; ask for less, or try again."),
-    "57P01": Unavailable("The database is restarting; try again."),
-    "57P02": Unavailable("The database is restarting; try again."),
-    "57P03": Unavailable("The database is starting; try again."),
-    "08": Unavailable("The connection to the database was lost; try again."),
-    "22": InvalidInput("A value is out of range."),
-    "22001": InvalidInput("A text is longer than its column."),
-    "22003": InvalidInput("A number is too large for its column: coordinates and sizes stay below 100,000,000."),
-    "22021": InvalidInput("A text holds a character that cannot be stored (NUL)."),
-}
-
-_CONSTRAINTS: Mapping[str, Refusal] = {
-    "workstations_place_name_key": NameTaken("That floor has a workstation of this name already; choose another."),
-    "workstations_floor_fkey": InvalidInput(
-        "There is no such floor; `building` and `floorNumber` go together and must exist.", field="floorNumber"
-    ),
-    "workstations_department_id_fkey": InvalidInput("There is no such department.", field="departmentId"),
-    "workstations_employee_id_fkey": InvalidInput("There is no such employee.", field="employeeId"),
-    "workstations_equipment_check": InvalidInput("`equipment` must be JSON.", field="equipment"),
-    "notifications_building_fkey": InvalidInput("There is no such building.", field="building"),
-    "notifications_floor_fkey": InvalidInput("That building has no such floor.", field="floorNumber"),
-    "notifications_department_id_fkey": InvalidInput("There is no such department.", field="departmentId"),
-    "workstations_size_check": InvalidInput("`width` and `height` must be above 0.", field="width"),
-}
-
-
-def refusal_for(error: BaseException) -> Refusal | None:
-    """What to tell the client of a database error; None when it is not one that we know."""
-    if isinstance(error, (PoolTimeout, OSError, TimeoutError, asyncpg.InterfaceError)):
-        return Unavailable("The database does not answer; try again.")
-    if isinstance(error, asyncpg.PostgresError):
-        original: Any = error
-    elif isinstance(error, DBAPIError):
-        original = getattr(error.orig, "__cause__", None)
-        if error.connection_invalidated or isinstance(original, asyncpg.InterfaceError):
-            return Unavailable("The connection to the database was lost; try again.")
-    else:
-        return None
-    found = _CONSTRAINTS.get(getattr(original, "constraint_name", None) or "")
-    state = getattr(original, "sqlstate", None) or ""
-    found = found or _STATES.get(state) or _STATES.get(state[:2])
-    # A fresh one each time: a raised exception carries its traceback.
-    return type(found)(found.message, **found.data) if found is not None else None
+    return str(used["answer"])

@@ -3,18 +3,21 @@
 from functools import cache
 from pathlib import Path
 
+import asyncpg
 from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection
+from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from graphql_app.store.database import translated
+from graphql_app.store.database import Reader
 
 MIGRATION_LOCK = 0x6D69677261746531  # any fixed number that no other program takes
 
 PACKAGE = Path(__file__).resolve().parent.parent
+
+_AT = text("SELECT version_num FROM alembic_version")
 
 
 class MigrationError(Exception):
@@ -86,11 +89,12 @@ async def upgrade(engine: AsyncEngine) -> tuple[str | None, str | None]:
         return await connection.run_sync(_upgrade)
 
 
-async def require_current(engine: AsyncEngine) -> None:
+async def require_current(reader: Reader) -> None:
     """Raises MigrationError unless the database is at this release's migration, and Unavailable."""
-    with translated():
-        async with engine.connect() as connection:
-            current = await connection.run_sync(_current)
+    try:
+        current = await reader.scalar(_AT)
+    except asyncpg.UndefinedTableError:
+        current = None
     wanted = newest()
     if current == wanted:
         return

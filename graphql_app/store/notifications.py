@@ -5,11 +5,11 @@ from dataclasses import asdict
 from typing import Any
 
 from sqlalchemy import ColumnElement, func, or_, select
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from graphql_app.domain.notification import Audience, Draft, Notification
 from graphql_app.domain.paging import Page, Window
 from graphql_app.store import rows
+from graphql_app.store.database import Reader, Session
 from graphql_app.store.tables import notifications
 
 _C = notifications.c
@@ -28,30 +28,31 @@ def _found(found: Collection[Any]) -> list[Notification]:
     return [rows.notification(row) for row in found]
 
 
-async def insert(connection: AsyncConnection, draft: Draft) -> Notification:
-    statement = notifications.insert().values(asdict(draft)).returning(notifications)
-    return rows.notification((await connection.execute(statement)).mappings().one())
+async def insert(connection: Session, draft: Draft) -> Notification:
+    row = await connection.row(notifications.insert().values(asdict(draft)).returning(notifications))
+    assert row is not None
+    return rows.notification(row)
 
 
-async def told_to(connection: AsyncConnection, audience: Audience) -> list[Notification]:
+async def told_to(reader: Reader, audience: Audience) -> list[Notification]:
     """All that this audience is told, the oldest first."""
     statement = select(notifications).where(*_told(audience)).order_by(_C.id)
-    return _found((await connection.execute(statement)).mappings().all())
+    return _found(await reader.fetch(statement))
 
 
-async def by_id(connection: AsyncConnection, audience: Audience, ids: Collection[int]) -> dict[int, Notification]:
+async def by_id(reader: Reader, audience: Audience, ids: Collection[int]) -> dict[int, Notification]:
     """Those of them that this audience is told."""
     statement = select(notifications).where(_C.id.in_(list(ids)), *_told(audience))
-    return {one.id: one for one in _found((await connection.execute(statement)).mappings().all())}
+    return {one.id: one for one in _found(await reader.fetch(statement))}
 
 
-async def published(connection: AsyncConnection, notification_id: int) -> Notification | None:
+async def published(reader: Reader, notification_id: int) -> Notification | None:
     """One of them, whomever it is for."""
-    row = (await connection.execute(select(notifications).where(_C.id == notification_id))).mappings().one_or_none()
-    return _found([row])[0] if row is not None else None
+    row = await reader.row(select(notifications).where(_C.id == notification_id))
+    return rows.notification(row) if row is not None else None
 
 
-async def page(connection: AsyncConnection, audience: Audience, window: Window) -> Page[Notification]:
+async def page(reader: Reader, audience: Audience, window: Window) -> Page[Notification]:
     """Those that this audience is told, the newest first; the key is (id,)."""
     statement = select(notifications).where(*_told(audience))
     if window.after is not None:
@@ -59,7 +60,7 @@ async def page(connection: AsyncConnection, audience: Audience, window: Window) 
     if window.before is not None:
         statement = statement.where(_C.id > window.before[0])
     order: Any = _C.id.asc() if window.backward else _C.id.desc()
-    found = _found((await connection.execute(statement.order_by(order).limit(window.size + 1))).mappings().all())
+    found = _found(await reader.fetch(statement.order_by(order).limit(window.size + 1)))
     more, found = len(found) > window.size, found[: window.size]
     if window.backward:
         return Page(found[::-1], has_next=window.before is not None, has_previous=more)

@@ -10,13 +10,13 @@ from uuid import UUID
 
 import asyncpg
 import orjson
-from sqlalchemy import Integer, Select, cast, func, or_, select, text, tuple_
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import ARRAY, BigInteger, Integer, String, bindparam, cast, func, or_, select, text, tuple_
 
 from graphql_app.domain.change import Change, Head
 from graphql_app.domain.workstation import Place, Workstation
 from graphql_app.store import rows
-from graphql_app.store.database import Database
+from graphql_app.store.database import Database, Reader
+from graphql_app.store.statements import prepared
 from graphql_app.store.tables import change_log, feed_head
 
 CHANNEL = "graphql_app_changes"
@@ -34,12 +34,14 @@ _IMAGES = (
     _LOG.before,
     _LOG.after,
 )
-_PROGRESS = text("""
+_PROGRESS = prepared(
+    text("""
 SELECT epoch, revision, pg_snapshot_xmin(pg_current_snapshot())::text::bigint AS below,
     (SELECT extract(epoch FROM clock_timestamp() - min(logged_at))::float8 FROM change_log WHERE revision IS NULL)
         AS waiting_seconds
 FROM feed_head
 """)
+)
 
 
 def decoded(records: Iterable[Any]) -> list[Change[Any]]:
@@ -61,13 +63,41 @@ def _change(record: Any, image: Callable[[Any], Any]) -> Change[Any]:
     )
 
 
-async def _found(connection: AsyncConnection, statement: Select[Any]) -> list[Change[Any]]:
-    return decoded((await connection.execute(statement)).mappings())
+_HEAD = prepared(select(feed_head.c.epoch, feed_head.c.revision))
+_WAITING = prepared(select(func.extract("epoch", func.now() - func.min(_LOG.logged_at))).where(_LOG.revision.is_(None)))
+_KEPT_FROM = prepared(select(feed_head.c.kept_from))
+_BETWEEN = (
+    select(*_IMAGES)
+    .where(_LOG.revision > bindparam("after", type_=BigInteger), _LOG.revision <= bindparam("last", type_=BigInteger))
+    .order_by(_LOG.revision)
+)
+_ALL_BETWEEN = prepared(_BETWEEN)
+_BETWEEN_OF_ENTITY = prepared(_BETWEEN.where(_LOG.entity == bindparam("entity", type_=String)))
+_ALL_UNNUMBERED = select(*_IMAGES).where(_LOG.revision.is_(None), _LOG.entity == "workstation").order_by(_LOG.seq)
+_UNNUMBERED = prepared(_ALL_UNNUMBERED)
+_PLACES = (
+    func.unnest(bindparam("buildings", type_=ARRAY(String)), bindparam("numbers", type_=ARRAY(Integer)))
+    .table_valued("building", "number", name="places")
+    .render_derived()
+)
+_UNNUMBERED_OF_PLACES = prepared(
+    _ALL_UNNUMBERED.where(
+        or_(
+            *(
+                tuple_(image["building"].astext, cast(image["floor_number"].astext, Integer)).in_(
+                    select(_PLACES.c.building, _PLACES.c.number)
+                )
+                for image in (_LOG.before, _LOG.after)
+            )
+        )
+    )
+)
 
 
-async def head(connection: AsyncConnection) -> Head:
-    row = (await connection.execute(select(feed_head.c.epoch, feed_head.c.revision))).one()
-    return Head(row.epoch, row.revision)
+async def head(reader: Reader) -> Head:
+    row = await reader.row(_HEAD)
+    assert row is not None, "feed_head always has its one row"
+    return Head(row["epoch"], row["revision"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,49 +110,39 @@ class Progress:
     waiting_seconds: float | None
 
 
-async def progress(connection: AsyncConnection) -> Progress:
-    row = (await connection.execute(_PROGRESS)).one()
-    return Progress(Head(row.epoch, row.revision), row.below, row.waiting_seconds)
+async def progress(reader: Reader) -> Progress:
+    row = await reader.row(_PROGRESS)
+    assert row is not None, "feed_head always has its one row"
+    return Progress(Head(row["epoch"], row["revision"]), row["below"], row["waiting_seconds"])
 
 
-async def waiting_seconds(connection: AsyncConnection) -> float:
+async def waiting_seconds(reader: Reader) -> float:
     """How long ago the oldest change was made that has no revision yet; 0 when all have one."""
-    statement = select(func.extract("epoch", func.now() - func.min(_LOG.logged_at))).where(_LOG.revision.is_(None))
-    return float(await connection.scalar(statement) or 0)
+    return float(await reader.scalar(_WAITING) or 0)
 
 
-async def kept_from(connection: AsyncConnection) -> int:
+async def kept_from(reader: Reader) -> int:
     """The oldest revision that a cursor may name: what came after it is all still in the log."""
-    return int(await connection.scalar(select(feed_head.c.kept_from)) or 0)
+    return int(await reader.scalar(_KEPT_FROM) or 0)
 
 
-async def changes_between(
-    connection: AsyncConnection, after: int, last: int, entity: str | None = None
-) -> list[Change[Any]] | None:
+async def changes_between(reader: Reader, after: int, last: int, entity: str | None = None) -> list[Change[Any]] | None:
     """The changes with after < revision <= last, of one entity or of all, in order; None when the log is not kept so
     long."""
-    statement = select(*_IMAGES).where(_LOG.revision > after, _LOG.revision <= last).order_by(_LOG.revision)
-    if entity is not None:
-        statement = statement.where(_LOG.entity == entity)
-    found = await _found(connection, statement)
+    statement = _ALL_BETWEEN if entity is None else _BETWEEN_OF_ENTITY
+    found = decoded(await reader.fetch(statement, {"after": after, "last": last, "entity": entity}))
     # Asked afterwards: whatever is kept now was kept when it was read.
-    return found if after >= await kept_from(connection) else None
+    return found if after >= await kept_from(reader) else None
 
 
-async def unnumbered(connection: AsyncConnection, places: Collection[Place] | None = None) -> list[Change[Workstation]]:
+async def unnumbered(reader: Reader, places: Collection[Place] | None = None) -> list[Change[Workstation]]:
     """Committed changes of workstations that the feed has not numbered yet, in the order of writing, of some floors or
     of all. Their revision reads 0.
     """
-    statement = select(*_IMAGES).where(_LOG.revision.is_(None), _LOG.entity == "workstation").order_by(_LOG.seq)
-    if places is not None:
-        wanted = [(place.building, place.number) for place in places]
-        images = (_LOG.before, _LOG.after)
-        touched = [
-            tuple_(image["building"].astext, cast(image["floor_number"].astext, Integer)).in_(wanted)
-            for image in images
-        ]
-        statement = statement.where(or_(*touched))
-    return await _found(connection, statement)
+    if places is None:
+        return decoded(await reader.fetch(_UNNUMBERED))
+    wanted = {"buildings": [place.building for place in places], "numbers": [place.number for place in places]}
+    return decoded(await reader.fetch(_UNNUMBERED_OF_PLACES, wanted))
 
 
 # --- leading ---------------------------------------------------------------------------------------------------------

@@ -3,32 +3,63 @@
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
+from functools import lru_cache
+from typing import Any, TypeVar
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Float, RowMapping, Select, and_, cast, func, literal_column, or_, select, tuple_
-from sqlalchemy.ext.asyncio import AsyncConnection
+from asyncpg import Record
+from sqlalchemy import (
+    ARRAY,
+    BindParameter,
+    ColumnElement,
+    Float,
+    Integer,
+    String,
+    Uuid,
+    and_,
+    any_,
+    bindparam,
+    cast,
+    func,
+    literal_column,
+    or_,
+    select,
+    tuple_,
+)
 
 from graphql_app.domain.filters import WorkstationFilter
 from graphql_app.domain.paging import Order, OrderField, Page, Window
 from graphql_app.domain.workstation import Counts, Department, Employee, Floor, Place, Status, Workstation
 from graphql_app.store import rows
+from graphql_app.store.database import Reader, Session
+from graphql_app.store.statements import Prepared, prepared
 from graphql_app.store.tables import departments, employees, floors, workstations
 
+T = TypeVar("T")
 _C = workstations.c
 _LABELS = ("floor_name", "department", "employee", "employee_id")
 FIELDS = frozenset(Workstation.__dataclass_fields__)
 # What every answer needs, whatever was selected.
 _ALWAYS = ("id", "building", "floor_number", "status")
+# As the domain holds them: the server writes a float much faster than Python makes one of a Decimal.
+_FLOATS = ("x_position", "y_position", "width", "height")
+# Statements differ in what they select, in which filters are set and in their order; their values are parameters.
+SHAPES_KEPT = 500
 
 
-def _columns(fields: Collection[str]) -> list[ColumnElement[Any]]:
-    """Passes over what is no field of Workstation: `__typename`, or a field of another type in the same selection."""
-    names = dict.fromkeys(_ALWAYS)
-    for field in fields:
-        if field in FIELDS:
-            names["labels" if field in _LABELS else field] = None
-    return [_C[name] for name in names]
+@lru_cache(SHAPES_KEPT)
+def _names(fields: frozenset[str]) -> tuple[str, ...]:
+    """The columns to fetch, in one order. Passes over what is no field of Workstation: `__typename`, or a field of
+    another type in the same selection."""
+    wanted = {*_ALWAYS, *("labels" if field in _LABELS else field for field in fields & FIELDS)}
+    return tuple(column.name for column in workstations.c if column.name in wanted)
+
+
+def _columns(names: Iterable[str]) -> list[ColumnElement[Any]]:
+    return [cast(_C[name], Float).label(name) if name in _FLOATS else _C[name] for name in names]
+
+
+_EVERY = _columns(_names(FIELDS))
 
 
 def _folded(column: str) -> ColumnElement[str]:
@@ -41,76 +72,114 @@ def _like(part: str) -> str:
     return f"%{''.join(c.lower() if c.isascii() else c for c in escaped)}%"
 
 
-def _employee_where(column: ColumnElement[Any], value: Any) -> ColumnElement[bool]:
+def _employee_where(column: ColumnElement[Any], value: BindParameter[Any]) -> ColumnElement[bool]:
     return _C.employee_id == select(employees.c.id).where(column == value).scalar_subquery()
 
 
-_CONDITIONS: Mapping[str, Callable[[Any], ColumnElement[bool]]] = {
-    "ids": _C.id.in_,
-    "building": lambda value: _C.building == value,
-    "floor_number": lambda value: _C.floor_number == value,
-    "department_ids": _C.department_id.in_,
-    "statuses": lambda value: _C.status.in_(sorted(value)),
-    "employee_key": lambda value: _employee_where(employees.c.public_key, value),
-    "employee_number": lambda value: _employee_where(employees.c.employee_number, value),
-    "name_contains": lambda value: _folded("name").like(_like(value)),
-    "equipment_contains": lambda value: _folded("equipment").like(_like(value)),
-    "x_min": lambda value: cast(_C.x_position, Float) >= value,
-    "x_max": lambda value: cast(_C.x_position, Float) <= value,
-    "y_min": lambda value: cast(_C.y_position, Float) >= value,
-    "y_max": lambda value: cast(_C.y_position, Float) <= value,
+# Each field of the filter as a condition on the parameter of its name.
+_CONDITIONS: Mapping[str, ColumnElement[bool]] = {
+    "ids": _C.id == any_(bindparam("ids", type_=ARRAY(Integer))),
+    "building": _C.building == bindparam("building", type_=String),
+    "floor_number": _C.floor_number == bindparam("floor_number", type_=Integer),
+    "department_ids": _C.department_id == any_(bindparam("department_ids", type_=ARRAY(Integer))),
+    "statuses": _C.status == any_(bindparam("statuses", type_=ARRAY(String))),
+    "employee_key": _employee_where(employees.c.public_key, bindparam("employee_key", type_=Uuid)),
+    "employee_number": _employee_where(employees.c.employee_number, bindparam("employee_number", type_=String)),
+    "name_contains": _folded("name").like(bindparam("name_contains", type_=String)),
+    "equipment_contains": _folded("equipment").like(bindparam("equipment_contains", type_=String)),
+    "x_min": cast(_C.x_position, Float) >= bindparam("x_min", type_=Float),
+    "x_max": cast(_C.x_position, Float) <= bindparam("x_max", type_=Float),
+    "y_min": cast(_C.y_position, Float) >= bindparam("y_min", type_=Float),
+    "y_max": cast(_C.y_position, Float) <= bindparam("y_max", type_=Float),
+}
+# Those that are written as something else.
+_WRITTEN: Mapping[str, Callable[[Any], Any]] = {
+    "ids": list,
+    "department_ids": list,
+    "statuses": list,
+    "name_contains": _like,
+    "equipment_contains": _like,
 }
 
 
-def where(matching: WorkstationFilter) -> list[ColumnElement[bool]]:
-    """The filter in SQL; WorkstationFilter.matches says the same of one workstation."""
+def _asked(matching: WorkstationFilter) -> dict[str, Any]:
+    """The filter as parameters, in the order of _CONDITIONS: its keys are the conditions that hold.
+
+    WorkstationFilter.matches says the same of one workstation.
+    """
     asked = ((name, getattr(matching, name)) for name in _CONDITIONS)
-    return [_CONDITIONS[name](value) for name, value in asked if value is not None]
+    return {name: _WRITTEN[name](value) if name in _WRITTEN else value for name, value in asked if value is not None}
 
 
-async def _workstations(connection: AsyncConnection, statement: Select[Any]) -> list[Workstation]:
-    result = await connection.execute(statement)
-    return [rows.workstation(row) for row in result.mappings()]
+async def _workstations(reader: Reader, statement: Prepared, values: Mapping[str, Any]) -> list[Workstation]:
+    return [rows.workstation(row) for row in await reader.fetch(statement, values)]
+
+
+@lru_cache(SHAPES_KEPT)
+def _matching(names: tuple[str, ...], conditions: tuple[str, ...]) -> Prepared:
+    return prepared(select(*_columns(names)).where(*(_CONDITIONS[name] for name in conditions)).order_by(_C.id))
 
 
 async def matching_workstations(
-    connection: AsyncConnection, matching: WorkstationFilter, fields: Collection[str] = FIELDS
+    reader: Reader, matching: WorkstationFilter, fields: Collection[str] = FIELDS
 ) -> list[Workstation]:
     """All that match, by id."""
-    return await _workstations(connection, select(*_columns(fields)).where(*where(matching)).order_by(_C.id))
+    asked = _asked(matching)
+    return await _workstations(reader, _matching(_names(frozenset(fields)), tuple(asked)), asked)
 
 
 async def workstations_by_id(
-    connection: AsyncConnection, ids: Iterable[int], fields: Collection[str] = FIELDS
+    reader: Reader, ids: Iterable[int], fields: Collection[str] = FIELDS
 ) -> dict[int, Workstation]:
-    found = await _workstations(connection, select(*_columns(fields)).where(_C.id.in_(list(ids))))
-    return {workstation.id: workstation for workstation in found}
+    statement = _matching(_names(frozenset(fields)), ("ids",))
+    return {found.id: found for found in await _workstations(reader, statement, {"ids": list(ids)})}
+
+
+def _places(places: Iterable[Place]) -> dict[str, Any]:
+    """The parameters of _is_one_of."""
+    return {"buildings": [place.building for place in places], "numbers": [place.number for place in places]}
+
+
+_PLACES = (
+    func.unnest(bindparam("buildings", type_=ARRAY(String)), bindparam("numbers", type_=ARRAY(Integer)))
+    .table_valued("building", "number", name="places")
+    .render_derived()
+)
+
+
+def _is_one_of(building: ColumnElement[Any], number: ColumnElement[Any]) -> ColumnElement[bool]:
+    return tuple_(building, number).in_(select(_PLACES.c.building, _PLACES.c.number))
+
+
+@lru_cache(SHAPES_KEPT)
+def _by_place(names: tuple[str, ...]) -> Prepared:
+    return prepared(select(*_columns(names)).where(_is_one_of(_C.building, _C.floor_number)).order_by(_C.id))
 
 
 async def workstations_by_place(
-    connection: AsyncConnection, places: Collection[Place], fields: Collection[str] = FIELDS
+    reader: Reader, places: Collection[Place], fields: Collection[str] = FIELDS
 ) -> dict[Place, list[Workstation]]:
     """The workstations of each floor, by id."""
-    wanted = [(place.building, place.number) for place in places]
-    statement = select(*_columns(fields)).where(tuple_(_C.building, _C.floor_number).in_(wanted)).order_by(_C.id)
     grouped: dict[Place, list[Workstation]] = {place: [] for place in places}
-    for workstation in await _workstations(connection, statement):
+    for workstation in await _workstations(reader, _by_place(_names(frozenset(fields))), _places(places)):
         assert workstation.place is not None
         grouped[workstation.place].append(workstation)
     return grouped
 
 
-async def locked_workstation(connection: AsyncConnection, workstation_id: int) -> Workstation | None:
+_LOCKED = prepared(select(*_EVERY).where(_C.id == bindparam("row_id", type_=Integer)).with_for_update(key_share=True))
+
+
+async def locked_workstation(connection: Session, workstation_id: int) -> Workstation | None:
     """The workstation, which nobody else can change until this transaction ends."""
-    statement = select(workstations).where(_C.id == workstation_id).with_for_update(key_share=True)
-    found = await _workstations(connection, statement)
-    return found[0] if found else None
+    found = await connection.row(_LOCKED, {"row_id": workstation_id})
+    return rows.workstation(found) if found else None
 
 
 # --- pages -----------------------------------------------------------------------------------------------------------
 
-_ENCODED = {OrderField.CREATED_AT, OrderField.UPDATED_AT}
-_DECIMAL = {OrderField.X_POSITION, OrderField.Y_POSITION}
+_TIMES = {OrderField.CREATED_AT, OrderField.UPDATED_AT}
+_DECIMALS = {OrderField.X_POSITION, OrderField.Y_POSITION}
 
 
 def complete(orders: Sequence[Order]) -> tuple[Order, ...]:
@@ -130,51 +199,79 @@ def key_of(workstation: Workstation, orders: Sequence[Order]) -> list[Any]:
 def _bound(order: Order, value: Any) -> Any:
     if value is None:
         return None
-    if order.field in _ENCODED:
+    if order.field in _TIMES:
         return datetime.fromisoformat(value)
-    return Decimal(str(value)) if order.field in _DECIMAL else value
+    return Decimal(str(value)) if order.field in _DECIMALS else value
 
 
-def _beyond(orders: Sequence[Order], key: Sequence[Any], *, backward: bool) -> ColumnElement[bool]:
-    """The rows after the key (or before it). PostgreSQL puts nulls last when ascending and first when descending."""
+def _bounds(side: str, orders: Sequence[Order], key: Sequence[Any] | None) -> dict[str, Any]:
+    """The parameters of _beyond."""
+    if key is None:
+        return {}
+    return {f"{side}_{order.field.value}": _bound(order, value) for order, value in zip(orders, key, strict=True)}
+
+
+def _beyond(side: str, orders: Sequence[Order], nulls: frozenset[str]) -> ColumnElement[bool]:
+    """The rows after the key (or before it). PostgreSQL puts nulls last when ascending and first when descending.
+
+    `nulls` names the parameters that are null: these are part of the text.
+    """
     alternatives: list[ColumnElement[bool]] = []
     equal: list[ColumnElement[bool]] = []
-    for order, encoded in zip(orders, key, strict=True):
-        column, value = _C[order.field.value], _bound(order, encoded)
-        if order.descending != backward:
-            further = column.is_not(None) if value is None else column < value
+    for order in orders:
+        column, name = _C[order.field.value], f"{side}_{order.field.value}"
+        value, is_null = bindparam(name, type_=column.type), name in nulls
+        if order.descending != (side == "before"):
+            further = column.is_not(None) if is_null else column < value
         else:
-            further = column.is_(None) & column.is_not(None) if value is None else or_(column > value, column.is_(None))
-            if value is not None and not column.nullable:
+            further = column.is_(None) & column.is_not(None) if is_null else or_(column > value, column.is_(None))
+            if not is_null and not column.nullable:
                 further = column > value
         alternatives.append(and_(*equal, further))
-        equal.append(column.is_(None) if value is None else column == value)
+        equal.append(column.is_(None) if is_null else column == value)
     return or_(*alternatives)
 
 
+@lru_cache(SHAPES_KEPT)
+def _page(
+    names: tuple[str, ...],
+    conditions: tuple[str, ...],
+    orders: tuple[Order, ...],
+    sides: tuple[str, ...],
+    nulls: frozenset[str],
+    backward: bool,
+) -> Prepared:
+    limits = [_CONDITIONS[name] for name in conditions] + [_beyond(side, orders, nulls) for side in sides]
+    ordering = [
+        _C[order.field.value].desc() if order.descending != backward else _C[order.field.value].asc()
+        for order in orders
+    ]
+    statement = select(*_columns(names)).where(*limits).order_by(*ordering)
+    return prepared(statement.limit(bindparam("most", type_=Integer)))
+
+
 async def page_of_workstations(
-    connection: AsyncConnection,
+    reader: Reader,
     matching: WorkstationFilter,
     orders: Sequence[Order],
     window: Window,
     fields: Collection[str] = FIELDS,
 ) -> Page[Workstation]:
     """One page. Asks for one row more than wanted, to know whether there is a next one."""
-    orders = complete(orders)
-    needed = {*fields, *(order.field.value for order in orders)}
-    conditions = where(matching)
-    if window.after is not None:
-        conditions.append(_beyond(orders, window.after, backward=False))
-    if window.before is not None:
-        conditions.append(_beyond(orders, window.before, backward=True))
-    ordering = [
-        _C[order.field.value].desc() if order.descending != window.backward else _C[order.field.value].asc()
-        for order in orders
-    ]
-    statement = select(*_columns(needed)).where(*conditions).order_by(*ordering).limit(window.size + 1)
-    found = await _workstations(connection, statement)
-    more = len(found) > window.size
-    found = found[: window.size]
+    ordered = complete(orders)
+    names = _names(frozenset((*fields, *(order.field.value for order in ordered))))
+    asked = _asked(matching)
+    keys = {side: key for side, key in (("after", window.after), ("before", window.before)) if key is not None}
+    bounds = {name: value for side, key in keys.items() for name, value in _bounds(side, ordered, key).items()}
+    nulls = frozenset(name for name, value in bounds.items() if value is None)
+    statement = _page(names, tuple(asked), ordered, tuple(keys), nulls, window.backward)
+    found = await _workstations(reader, statement, {**asked, **bounds, "most": window.size + 1})
+    return _paged(found, window)
+
+
+def _paged(found: list[T], window: Window) -> Page[T]:
+    """The page of what was fetched: one row more than wanted, backward when the window is."""
+    more, found = len(found) > window.size, found[: window.size]
     if window.backward:
         return Page(found[::-1], has_next=window.before is not None, has_previous=more)
     return Page(found, has_next=more, has_previous=window.after is not None)
@@ -190,77 +287,93 @@ GROUPS: Mapping[str, ColumnElement[Any]] = {
 }
 
 
-async def count_workstations(connection: AsyncConnection, matching: WorkstationFilter) -> int:
-    statement = select(func.count()).select_from(workstations).where(*where(matching))
-    return int(await connection.scalar(statement) or 0)
+@lru_cache(SHAPES_KEPT)
+def _count(conditions: tuple[str, ...]) -> Prepared:
+    return prepared(select(func.count()).select_from(workstations).where(*(_CONDITIONS[name] for name in conditions)))
 
 
-async def workstation_counts(
-    connection: AsyncConnection, matching: WorkstationFilter, group: str | None
-) -> list[Counts]:
-    """How many are in each status, in all or by group. The group of those without one has the key None."""
+async def count_workstations(reader: Reader, matching: WorkstationFilter) -> int:
+    asked = _asked(matching)
+    return int(await reader.scalar(_count(tuple(asked)), asked))
+
+
+@lru_cache(SHAPES_KEPT)
+def _counts_of(conditions: tuple[str, ...], group: str | None) -> Prepared:
     key = GROUPS[group] if group else literal_column("NULL::text")
-    statement = select(key.label("key"), *_STATUS_COUNTS).where(*where(matching))
+    statement = select(key.label("key"), *_STATUS_COUNTS).where(*(_CONDITIONS[name] for name in conditions))
     if group:
         statement = statement.group_by(literal_column("1")).order_by(literal_column("1"))
-    result = await connection.execute(statement)
-    return [_counts(row["key"], row) for row in result.mappings()]
+    return prepared(statement)
 
 
-async def counts_by_place(connection: AsyncConnection, places: Collection[Place]) -> dict[Place, Counts]:
-    wanted = [(place.building, place.number) for place in places]
-    statement = (
-        select(_C.building, _C.floor_number, *_STATUS_COUNTS)
-        .where(tuple_(_C.building, _C.floor_number).in_(wanted))
-        .group_by(_C.building, _C.floor_number)
-    )
-    result = await connection.execute(statement)
-    found = {Place(row["building"], row["floor_number"]): _counts(None, row) for row in result.mappings()}
+async def workstation_counts(reader: Reader, matching: WorkstationFilter, group: str | None) -> list[Counts]:
+    """How many are in each status, in all or by group. The group of those without one has the key None."""
+    asked = _asked(matching)
+    return [_counts(row["key"], row) for row in await reader.fetch(_counts_of(tuple(asked), group), asked)]
+
+
+_COUNTS_BY_PLACE = prepared(
+    select(_C.building, _C.floor_number, *_STATUS_COUNTS)
+    .where(_is_one_of(_C.building, _C.floor_number))
+    .group_by(_C.building, _C.floor_number)
+)
+
+
+async def counts_by_place(reader: Reader, places: Collection[Place]) -> dict[Place, Counts]:
+    result = await reader.fetch(_COUNTS_BY_PLACE, _places(places))
+    found = {Place(row["building"], row["floor_number"]): _counts(None, row) for row in result}
     return {place: found.get(place, Counts(None, dict.fromkeys(Status, 0))) for place in places}
 
 
-def _counts(key: str | None, row: RowMapping) -> Counts:
+def _counts(key: str | None, row: Record) -> Counts:
     return Counts(key, {status: row[status.value] for status in Status})
 
 
 # --- places and people -----------------------------------------------------------------------------------------------
 
-
-async def all_floors(connection: AsyncConnection, building: str | None = None) -> list[Floor]:
-    statement = select(floors).order_by(floors.c.building, floors.c.number)
-    if building is not None:
-        statement = statement.where(floors.c.building == building)
-    return [Floor(**row) for row in (await connection.execute(statement)).mappings()]
-
-
-async def floors_by_place(connection: AsyncConnection, places: Collection[Place]) -> dict[Place, Floor]:
-    wanted = [(place.building, place.number) for place in places]
-    statement = select(floors).where(tuple_(floors.c.building, floors.c.number).in_(wanted))
-    found = (Floor(**row) for row in (await connection.execute(statement)).mappings())
-    return {floor.place: floor for floor in found}
-
-
-async def floors_by_id(connection: AsyncConnection, ids: Collection[int]) -> dict[int, Floor]:
-    statement = select(floors).where(floors.c.id.in_(list(ids)))
-    return {row["id"]: Floor(**row) for row in (await connection.execute(statement)).mappings()}
-
-
-async def all_departments(connection: AsyncConnection) -> list[Department]:
-    result = await connection.execute(select(departments).order_by(departments.c.name))
-    return [Department(**row) for row in result.mappings()]
-
-
-async def departments_by_id(connection: AsyncConnection, ids: Collection[int]) -> dict[int, Department]:
-    result = await connection.execute(select(departments).where(departments.c.id.in_(list(ids))))
-    return {row["id"]: Department(**row) for row in result.mappings()}
-
-
-_EMPLOYEE = select(employees, departments.c.name.label("department_name")).outerjoin_from(
-    employees, departments, employees.c.department_id == departments.c.id
+_FLOORS = prepared(select(floors).order_by(floors.c.building, floors.c.number))
+_FLOORS_OF = prepared(
+    select(floors).where(floors.c.building == bindparam("building", type_=String)).order_by(floors.c.number)
+)
+_FLOORS_BY_PLACE = prepared(select(floors).where(_is_one_of(floors.c.building, floors.c.number)))
+_FLOORS_BY_ID = prepared(select(floors).where(floors.c.id == any_(bindparam("ids", type_=ARRAY(Integer)))))
+_DEPARTMENTS = prepared(select(departments).order_by(departments.c.name))
+_DEPARTMENTS_BY_ID = prepared(
+    select(departments).where(departments.c.id == any_(bindparam("ids", type_=ARRAY(Integer))))
 )
 
 
-def _employee(row: RowMapping) -> Employee:
+async def all_floors(reader: Reader, building: str | None = None) -> list[Floor]:
+    statement = _FLOORS if building is None else _FLOORS_OF
+    return [Floor(**row) for row in await reader.fetch(statement, {"building": building})]
+
+
+async def floors_by_place(reader: Reader, places: Collection[Place]) -> dict[Place, Floor]:
+    found = (Floor(**row) for row in await reader.fetch(_FLOORS_BY_PLACE, _places(places)))
+    return {floor.place: floor for floor in found}
+
+
+async def floors_by_id(reader: Reader, ids: Collection[int]) -> dict[int, Floor]:
+    return {row["id"]: Floor(**row) for row in await reader.fetch(_FLOORS_BY_ID, {"ids": list(ids)})}
+
+
+async def all_departments(reader: Reader) -> list[Department]:
+    return [Department(**row) for row in await reader.fetch(_DEPARTMENTS)]
+
+
+async def departments_by_id(reader: Reader, ids: Collection[int]) -> dict[int, Department]:
+    return {row["id"]: Department(**row) for row in await reader.fetch(_DEPARTMENTS_BY_ID, {"ids": list(ids)})}
+
+
+_E = employees.c
+_EMPLOYEE = select(employees, departments.c.name.label("department_name")).outerjoin_from(
+    employees, departments, _E.department_id == departments.c.id
+)
+_EMPLOYEES_BY_KEY = prepared(_EMPLOYEE.where(_E.public_key == any_(bindparam("keys", type_=ARRAY(Uuid)))))
+_EMPLOYEE_BY_NUMBER = prepared(_EMPLOYEE.where(_E.employee_number == bindparam("number", type_=String)))
+
+
+def _employee(row: Record) -> Employee:
     known = row["department_id"] is not None
     return Employee(
         row["public_key"],
@@ -270,39 +383,53 @@ def _employee(row: RowMapping) -> Employee:
     )
 
 
+_PERSON_ORDER = (_E.name, _E.public_key)
+_PERSON_CONDITIONS: Mapping[str, ColumnElement[bool]] = {
+    "department_id": _E.department_id == bindparam("department_id", type_=Integer),
+    "name_contains": literal_column('lower(employees.name COLLATE "C")', String).like(
+        bindparam("name_contains", type_=String)
+    ),
+    "after": tuple_(*_PERSON_ORDER) > tuple_(bindparam("after_name", type_=String), bindparam("after_key", type_=Uuid)),
+    "before": tuple_(*_PERSON_ORDER)
+    < tuple_(bindparam("before_name", type_=String), bindparam("before_key", type_=Uuid)),
+}
+
+
+@lru_cache(SHAPES_KEPT)
+def _page_of_employees(conditions: tuple[str, ...], backward: bool) -> Prepared:
+    ordering = [column.desc() for column in _PERSON_ORDER] if backward else list(_PERSON_ORDER)
+    statement = _EMPLOYEE.where(*(_PERSON_CONDITIONS[name] for name in conditions)).order_by(*ordering)
+    return prepared(statement.limit(bindparam("most", type_=Integer)))
+
+
 async def page_of_employees(
-    connection: AsyncConnection, window: Window, department_id: int | None, name_contains: str | None
+    reader: Reader, window: Window, department_id: int | None, name_contains: str | None
 ) -> Page[Employee]:
     """Employees by name; the key is (name, public key)."""
-    statement = _EMPLOYEE
-    if department_id is not None:
-        statement = statement.where(employees.c.department_id == department_id)
-    if name_contains is not None:
-        folded: ColumnElement[str] = literal_column('lower(employees.name COLLATE "C")')
-        statement = statement.where(folded.like(_like(name_contains)))
-    order = tuple_(employees.c.name, employees.c.public_key)
-    for key, after in ((window.after, True), (window.before, False)):
-        if key is not None:
-            bound = tuple_(key[0], UUID(key[1]))
-            statement = statement.where(order > bound if after else order < bound)
-    columns = (employees.c.name, employees.c.public_key)
-    ordering = [column.desc() for column in columns] if window.backward else list(columns)
-    result = await connection.execute(statement.order_by(*ordering).limit(window.size + 1))
-    found = [_employee(row) for row in result.mappings()]
-    more, found = len(found) > window.size, found[: window.size]
-    if window.backward:
-        return Page(found[::-1], has_next=window.before is not None, has_previous=more)
-    return Page(found, has_next=more, has_previous=window.after is not None)
+    part = None if name_contains is None else _like(name_contains)
+    given: dict[str, Any] = {
+        "department_id": department_id,
+        "name_contains": part,
+        "after": window.after,
+        "before": window.before,
+    }
+    asked = {name: value for name, value in given.items() if value is not None}
+    for side in ("after", "before"):
+        if side in asked:
+            asked[f"{side}_name"], asked[f"{side}_key"] = asked[side][0], UUID(asked[side][1])
+    conditions = tuple(name for name in _PERSON_CONDITIONS if name in asked)
+    statement = _page_of_employees(conditions, window.backward)
+    found = await reader.fetch(statement, {**asked, "most": window.size + 1})
+    return _paged([_employee(row) for row in found], window)
 
 
-async def employees_by_key(connection: AsyncConnection, keys: Collection[UUID]) -> dict[UUID, Employee]:
-    result = await connection.execute(_EMPLOYEE.where(employees.c.public_key.in_(list(keys))))
-    return {row["public_key"]: _employee(row) for row in result.mappings()}
+async def employees_by_key(reader: Reader, keys: Collection[UUID]) -> dict[UUID, Employee]:
+    found = await reader.fetch(_EMPLOYEES_BY_KEY, {"keys": list(keys)})
+    return {row["public_key"]: _employee(row) for row in found}
 
 
-async def employee_by_number(connection: AsyncConnection, number: str) -> Employee | None:
-    result = await connection.execute(_EMPLOYEE.where(employees.c.employee_number == number))
-    row = result.mappings().one_or_none()
+async def employee_by_number(reader: Reader, number: str) -> Employee | None:
+    row = await reader.row(_EMPLOYEE_BY_NUMBER, {"number": number})
     return _employee(row) if row is not None else None
 
 
@@ -317,23 +444,25 @@ def _values(changes: Mapping[str, Any]) -> dict[str, Any]:
         values["employee_id"] = (
             None if key is None else select(employees.c.id).where(employees.c.public_key == key).scalar_subquery()
         )
-    for name in ("x_position", "y_position", "width", "height"):
+    for name in _FLOATS:
         if values.get(name) is not None:
             values[name] = Decimal(str(values[name]))
     return values
 
 
-async def insert_workstation(connection: AsyncConnection, values: Mapping[str, Any]) -> Workstation:
-    statement = workstations.insert().values(_values(values)).returning(workstations)
-    return rows.workstation((await connection.execute(statement)).mappings().one())
+async def insert_workstation(connection: Session, values: Mapping[str, Any]) -> Workstation:
+    row = await connection.row(workstations.insert().values(_values(values)).returning(*_EVERY))
+    assert row is not None
+    return rows.workstation(row)
 
 
-async def update_workstation(
-    connection: AsyncConnection, workstation_id: int, changes: Mapping[str, Any]
-) -> Workstation:
-    statement = workstations.update().where(_C.id == workstation_id).values(_values(changes)).returning(workstations)
-    return rows.workstation((await connection.execute(statement)).mappings().one())
+async def update_workstation(connection: Session, workstation_id: int, changes: Mapping[str, Any]) -> Workstation:
+    """One that is locked."""
+    statement = workstations.update().where(_C.id == workstation_id).values(_values(changes)).returning(*_EVERY)
+    row = await connection.row(statement)
+    assert row is not None
+    return rows.workstation(row)
 
 
-async def delete_workstation(connection: AsyncConnection, workstation_id: int) -> None:
+async def delete_workstation(connection: Session, workstation_id: int) -> None:
     await connection.execute(workstations.delete().where(_C.id == workstation_id))

@@ -5,6 +5,8 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from asyncpg import Record
+
 from graphql_app.domain.notification import Level, Notification
 from graphql_app.domain.workstation import Department, Employee, Floor, Status, Workstation
 
@@ -19,7 +21,7 @@ def occupant(label: Mapping[str, Any] | None) -> Employee | None:
     return Employee(UUID(label["key"]), label["name"], department(label["department"]), label["number"])
 
 
-def workstation(row: Mapping[str, Any]) -> Workstation:
+def workstation(row: Mapping[str, Any] | Record) -> Workstation:
     """From a row of `workstations`, or from an image of one in change_log. A column that was not selected is None."""
     get = row.get
     labels = get("labels") or {}
@@ -47,7 +49,7 @@ def workstation(row: Mapping[str, Any]) -> Workstation:
     )
 
 
-def notification(row: Mapping[str, Any]) -> Notification:
+def notification(row: Mapping[str, Any] | Record) -> Notification:
     """From a row of `notifications`, or from an image of one in change_log."""
     return Notification(
         id=row["id"],

@@ -64,7 +64,7 @@ async def office(bring: Import) -> None:
 
 async def rows(database: Database, statement: str) -> list[Any]:
     async with database.reading() as connection:
-        return [tuple(row) for row in await connection.execute(text(statement))]
+        return [tuple(row) for row in await connection.fetch(text(statement))]
 
 
 async def state(database: Database) -> list[Any]:
@@ -74,9 +74,9 @@ async def state(database: Database) -> list[Any]:
 
 
 async def desk(database: Database, name: str) -> dict[str, Any]:
-    async with database.reading() as connection:
-        found = await connection.execute(text("SELECT * FROM workstations WHERE name = :name"), {"name": name})
-        return dict(found.mappings().one())
+    found = await database.row(text("SELECT * FROM workstations WHERE name = :name"), {"name": name})
+    assert found is not None
+    return dict(found)
 
 
 # --- what is written -------------------------------------------------------------------------------------------------

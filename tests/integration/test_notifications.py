@@ -8,6 +8,7 @@ from uuid import UUID
 
 import pytest
 import pytest_asyncio
+from sqlalchemy import text
 
 from graphql_app.domain.identifiers import global_id
 from graphql_app.domain.notification import Audience
@@ -244,12 +245,13 @@ async def test_sql_and_memory_agree_on_whom_it_is_for(office: Office) -> None:
 
 
 async def logged(office: Office) -> list[tuple[Any, ...]]:
-    async with office.database.reading() as connection:
-        rows = await connection.exec_driver_sql(
+    rows = await office.database.fetch(
+        text(
             "SELECT actor, entity_id, before ->> 'title', after ->> 'title' FROM change_log"
             " WHERE entity = 'notification' ORDER BY seq DESC LIMIT 3"
         )
-        return [tuple(row) for row in rows][::-1]
+    )
+    return [tuple(row) for row in rows][::-1]
 
 
 async def test_a_notification_of_psql_is_logged_as_one_of_the_api_is(office: Office) -> None:

@@ -24,7 +24,7 @@ async def test_an_empty_database_gets_the_demo_office(database: Database) -> Non
         third = text("SELECT count(*) FROM workstations WHERE building = '总部A座' AND floor_number = 3")
         assert await connection.scalar(third) == 48
         logged = text("SELECT entity, count(*) FROM change_log WHERE actor = 'seeder' GROUP BY entity")
-        counts = dict(map(tuple, await connection.execute(logged)))
+        counts = {row["entity"]: row["count"] for row in await connection.fetch(logged)}
         assert (counts["building"], counts["department"], counts["workstation"]) == (2, 8, 300)
         assert (counts["floor"], counts["employee"]) == (added[Kind.FLOORS], added[Kind.EMPLOYEES])
 

@@ -68,11 +68,11 @@ async def test_a_database_of_a_newer_release_is_refused(database: Database) -> N
     with pytest.raises(migrations.MigrationError, match="9999"):
         await migrations.upgrade(database.engine)
     with pytest.raises(migrations.MigrationError, match="9999"):
-        await migrations.require_current(database.engine)
+        await migrations.require_current(database)
 
 
 async def test_a_database_without_migrations_is_refused_until_it_is_migrated(empty: Database) -> None:
     with pytest.raises(migrations.MigrationError, match="graphql-app migrate"):
-        await migrations.require_current(empty.engine)
+        await migrations.require_current(empty)
     await migrations.upgrade(empty.engine)
-    await migrations.require_current(empty.engine)
+    await migrations.require_current(empty)

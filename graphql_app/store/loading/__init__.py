@@ -6,13 +6,14 @@ change log stays as it is.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Self
 
+from asyncpg import Record
 from sqlalchemy import Table, delete, exists, func, insert, select, text
-from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.schema import CreateTable
 
 from graphql_app.domain.importing import Check, Finding, Kind, Row
+from graphql_app.store.database import Reader, Session
 from graphql_app.store.loading.routes import FINDINGS, ROW, Route
 from graphql_app.store.tables import workstations
 
@@ -35,23 +36,23 @@ class Checked:
 class Loading:
     """One import within a transaction: stage all rows, then for each kind in order check, compare and write."""
 
-    def __init__(self, connection: AsyncConnection, driver: Any) -> None:
+    def __init__(self, connection: Session) -> None:
         self._connection = connection
-        self._driver = driver  # asyncpg's own connection: SQLAlchemy has no COPY
 
     @classmethod
-    async def begin(cls, connection: AsyncConnection) -> Self:
+    async def begin(cls, connection: Session) -> Self:
         """Waits until no other import runs. The time limit of statements is lifted for this transaction."""
         await connection.execute(text("SET LOCAL statement_timeout = 0"))
         await connection.execute(select(func.pg_advisory_xact_lock(IMPORT_LOCK)))
         for table in _TEMPORARY:
             await connection.execute(CreateTable(table))
-        return cls(connection, (await connection.get_raw_connection()).driver_connection)
+        return cls(connection)
 
     async def stage(self, kind: Kind, rows: Iterable[Row]) -> None:
         route = _ROUTES[kind]
         columns = [column.name for column in route.staged.c]
-        await self._driver.copy_records_to_table(route.staged.name, records=map(route.record, rows), columns=columns)
+        records = map(route.record, rows)
+        await self._connection.driver.copy_records_to_table(route.staged.name, records=records, columns=columns)
 
     async def check(self, kind: Kind, most: int) -> Checked:
         """Drops the rows that cannot be written, and tells of the first `most` things wrong with them."""
@@ -64,10 +65,10 @@ class Loading:
         if not count:
             return Checked(0, (), 0)
         listed = select(FINDINGS).where(here).order_by(FINDINGS.c.index).limit(most)
-        findings = [_finding(row) for row in await self._connection.execute(listed)]
+        findings = [_finding(row) for row in await self._connection.fetch(listed)]
         wrong = route.staged.c[ROW].in_(select(FINDINGS.c.index).where(here))
         bad = await self._connection.execute(delete(route.staged).where(wrong))
-        return Checked(bad.rowcount, findings, count)
+        return Checked(bad, findings, count)
 
     async def compare(self, kind: Kind) -> int:
         """Drops the rows that would change nothing, and returns how many. What is left is locked."""
@@ -75,7 +76,7 @@ class Loading:
         unchanged = await self._connection.execute(route.drop_unchanged())
         for lock in route.locks():
             await self._connection.execute(select(func.count()).select_from(lock.subquery()))
-        return unchanged.rowcount
+        return unchanged
 
     async def write(self, kind: Kind, first: int, last: int) -> tuple[int, int]:
         """Adds and changes those of the rows first..last; returns how many of each."""
@@ -83,14 +84,14 @@ class Loading:
         rows = {"first": first, "last": last}
         added = await self._connection.execute(route.insert(), rows)
         if not route.changeable:
-            return added.rowcount, 0
+            return added, 0
         changed = await self._connection.execute(route.update(), rows)
-        return added.rowcount, changed.rowcount
+        return added, changed
 
 
-def _finding(row: Any) -> Finding:
-    return Finding(row.index, row.line, row.column, Check(row.check), row.detail)
+def _finding(row: Record) -> Finding:
+    return Finding(row["index"], row["line"], row["column"], Check(row["check"]), row["detail"])
 
 
-async def has_workstations(connection: AsyncConnection) -> bool:
-    return bool(await connection.scalar(select(exists(select(workstations.c.id)))))
+async def has_workstations(reader: Reader) -> bool:
+    return bool(await reader.scalar(select(exists(select(workstations.c.id)))))

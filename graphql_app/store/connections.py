@@ -1,0 +1,111 @@
+"""A pool of asyncpg's connections, last in, first out: what was used a moment ago is used again.
+
+asyncpg's own pool resets a connection with a round trip each time that it is given back. Here nothing is left on a
+connection that would have to be reset: whoever is interrupted in the middle of something ends it.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import TypeAlias
+
+import asyncpg
+
+Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
+
+
+class Connections:
+    """At most `size` at once; whoever finds none free waits their turn, for `timeout_seconds` at most.
+
+    `changed` is called with the number in use whenever that changes.
+    """
+
+    def __init__(
+        self,
+        connect: Callable[[], Awaitable[Connection]],
+        size: int,
+        timeout_seconds: float,
+        changed: Callable[[int], None],
+    ) -> None:
+        self.size = size
+        self._connect = connect
+        self._timeout_seconds = timeout_seconds
+        self._changed = changed
+        self._free = size  # how many more may be taken; those that are idle or not even open
+        self._idle: list[Connection] = []
+        self._queue: deque[asyncio.Future[None]] = deque()
+        self._is_closed = False
+
+    @asynccontextmanager
+    async def one(self) -> AsyncIterator[Connection]:
+        """A connection for this block. Raises TimeoutError, and what asyncpg raises."""
+        connection = await self.take()
+        try:
+            yield connection
+        except BaseException as error:
+            if not isinstance(error, Exception):
+                connection.terminate()
+            raise
+        finally:
+            self.give(connection)
+
+    async def take(self) -> Connection:
+        """A connection, to be given back. Raises as one() does."""
+        if self._free:
+            self._free -= 1
+        else:
+            await self._turn()
+        try:
+            connection = self._alive() or await self._connect()
+        except BaseException:
+            self._leave()
+            raise
+        self._changed(self.size - self._free)
+        return connection
+
+    def give(self, connection: Connection) -> None:
+        """One that was interrupted must have been terminated."""
+        if self._is_closed:
+            connection.terminate()
+        elif not connection.is_closed():
+            self._idle.append(connection)
+        self._leave()
+        self._changed(self.size - self._free)
+
+    def drop_idle(self) -> None:
+        """For when a connection turned out to be dead: those that lay beside it may be as well."""
+        while self._idle:
+            self._idle.pop().terminate()
+
+    async def close(self) -> None:
+        """Ends what is idle now, and all else when it is given back."""
+        self._is_closed = True
+        while self._idle:
+            await self._idle.pop().close(timeout=self._timeout_seconds)
+
+    def _alive(self) -> "Connection | None":
+        while self._idle:
+            connection = self._idle.pop()
+            if not connection.is_closed():
+                return connection
+        return None
+
+    async def _turn(self) -> None:
+        turn = asyncio.get_running_loop().create_future()
+        self._queue.append(turn)
+        try:
+            async with asyncio.timeout(self._timeout_seconds):
+                await turn
+        except BaseException:
+            if turn.done() and not turn.cancelled():  # it came at the very moment of giving up
+                self._leave()
+            raise
+
+    def _leave(self) -> None:
+        while self._queue:
+            turn = self._queue.popleft()
+            if not turn.done():
+                turn.set_result(None)
+                return
+        self._free += 1

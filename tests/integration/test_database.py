@@ -1,0 +1,238 @@
+"""The pool and what runs on it: no connection too many, none lost, none used again in doubt; reads outlive one."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import asyncpg
+import pytest
+from sqlalchemy import ARRAY, Integer, String, any_, bindparam, column, func, select, text
+
+from graphql_app import observe
+from graphql_app.domain.errors import Conflict, InvalidInput, Unavailable
+from graphql_app.observe import News, PoolState
+from graphql_app.store.database import Database
+from graphql_app.store.statements import prepared
+from tests.examples import viewer
+
+ADMIN = viewer("admin")
+PID = text("SELECT pg_backend_pid()")
+SLEEP = text("SELECT pg_sleep(0.2), pg_backend_pid() AS pid")
+NOTES = text("UPDATE buildings SET time_zone = 'Asia/Tokyo'")
+
+
+@pytest.fixture
+async def two(database_url: str) -> AsyncIterator[Database]:
+    """A pool of two that waits half a second for a turn."""
+    database = Database(database_url, pool=2, timeout_seconds=0.5, is_shown=True)
+    yield database
+    await database.close()
+
+
+@pytest.fixture
+async def psql(database_url: str) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
+    connection = await asyncpg.connect(database_url)
+    yield connection
+    await connection.close()
+
+
+async def killed(psql: "asyncpg.Connection[asyncpg.Record]") -> int:
+    """Ends all sessions but this one, and returns how many there were."""
+    return len(
+        await psql.fetch(
+            "SELECT pg_terminate_backend(pid, 1000) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+    )
+
+
+async def sessions(psql: "asyncpg.Connection[asyncpg.Record]") -> int:
+    count: int = await psql.fetchval(
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    )
+    return count
+
+
+# --- the pool --------------------------------------------------------------------------------------------------------
+
+
+async def test_the_connection_used_last_is_used_again(two: Database) -> None:
+    async with two.reading() as first, two.reading() as second:
+        pids = {await first.scalar(PID), await second.scalar(PID)}
+    assert len(pids) == 2
+    assert len({await two.scalar(PID) for _ in range(5)}) == 1
+
+
+async def test_never_more_connections_than_the_pool_holds(
+    two: Database, psql: "asyncpg.Connection[asyncpg.Record]"
+) -> None:
+    reads = [asyncio.create_task(two.scalar(text("SELECT pg_sleep(0.02)"))) for _ in range(20)]
+    await asyncio.sleep(0.05)
+    assert await sessions(psql) == 2
+    await asyncio.gather(*reads)
+    assert await sessions(psql) == 2
+
+
+async def test_whoever_gets_no_turn_in_time_is_told_so_and_leaves_none_behind(two: Database) -> None:
+    async with two.reading(), two.reading():
+        with pytest.raises(Unavailable):
+            await two.scalar(PID)
+        given_up = asyncio.create_task(two.scalar(PID))
+        await asyncio.sleep(0.01)
+        given_up.cancel()
+        await asyncio.wait([given_up])
+    async with two.reading(), two.reading():
+        pass
+
+
+async def test_turns_are_taken_in_the_order_of_asking(two: Database) -> None:
+    order: list[int] = []
+
+    async def read(number: int) -> None:
+        await two.scalar(PID)
+        order.append(number)
+
+    async with two.reading() as first:
+        await first.scalar(PID)
+        async with two.reading():
+            tasks = [asyncio.create_task(read(number)) for number in range(4)]
+            await asyncio.sleep(0.01)
+        await asyncio.gather(*tasks)
+    assert order == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize("held", ["a read", "a session", "a transaction"])
+async def test_an_interrupted_connection_is_not_used_again(two: Database, held: str) -> None:
+    async def in_session() -> None:
+        async with two.reading() as connection:
+            await connection.fetch(text("SELECT pg_sleep(10)"))
+
+    async def in_transaction() -> None:
+        async with two.writing(ADMIN) as transaction:
+            await transaction.connection.fetch(text("SELECT pg_sleep(10)"))
+
+    works: dict[str, Callable[[], Awaitable[object]]] = {
+        "a read": lambda: two.fetch(text("SELECT pg_sleep(10)")),
+        "a session": in_session,
+        "a transaction": in_transaction,
+    }
+    before = await two.scalar(PID)
+
+    async def work() -> None:
+        await works[held]()
+
+    task = asyncio.create_task(work())
+    await asyncio.sleep(0.05)
+    task.cancel()
+    await asyncio.wait([task], timeout=1)
+
+    assert task.cancelled()
+    assert await two.scalar(PID) != before
+    async with two.reading(), two.reading():
+        pass
+
+
+async def test_the_use_of_the_pool_is_told(two: Database) -> None:
+    told: list[News] = []
+    ended = observe.listen(told.append)
+    async with two.reading():
+        await two.scalar(PID)
+    ended()
+    assert told == [PoolState(1, 2), PoolState(2, 2), PoolState(1, 2), PoolState(0, 2)]
+
+
+async def test_what_is_given_back_after_the_end_is_closed(
+    two: Database, psql: "asyncpg.Connection[asyncpg.Record]"
+) -> None:
+    async with two.reading() as connection:
+        await connection.scalar(PID)
+        await two.close()
+    async with asyncio.timeout(5):
+        while await sessions(psql):  # noqa: ASYNC110  # the server can only be asked
+            await asyncio.sleep(0.01)
+
+
+# --- connections that die --------------------------------------------------------------------------------------------
+
+
+async def test_a_read_whose_connection_died_while_it_was_idle_is_answered(
+    two: Database, psql: "asyncpg.Connection[asyncpg.Record]"
+) -> None:
+    async with two.reading(), two.reading():
+        pass
+    assert await killed(psql) == 2
+    assert await two.scalar(PID)
+
+
+async def test_a_read_whose_connection_dies_under_it_is_answered_by_another(
+    two: Database, psql: "asyncpg.Connection[asyncpg.Record]"
+) -> None:
+    before = await two.scalar(PID)
+    reads = [asyncio.create_task(two.row(SLEEP)) for _ in range(2)]
+    await asyncio.sleep(0.1)
+    assert await killed(psql) == 2
+    after = {row["pid"] for row in await asyncio.gather(*reads) if row is not None}
+    assert len(after) == 2
+    assert before not in after
+
+
+async def test_a_write_whose_connection_dies_is_not_done_again(
+    two: Database, psql: "asyncpg.Connection[asyncpg.Record]"
+) -> None:
+    async def write() -> None:
+        async with two.writing(ADMIN) as transaction:
+            await transaction.connection.execute(NOTES)
+            await killed(psql)
+            await transaction.connection.execute(NOTES)
+
+    with pytest.raises(Unavailable):
+        await write()
+    async with two.writing(ADMIN) as transaction:
+        assert await transaction.connection.scalar(PID)
+
+
+async def test_a_refusal_within_a_transaction_stays_what_it_is_when_the_connection_is_gone(
+    two: Database, psql: "asyncpg.Connection[asyncpg.Record]"
+) -> None:
+    async def write() -> None:
+        async with two.writing(ADMIN):
+            await killed(psql)
+            raise Conflict("for another reason")
+
+    with pytest.raises(Conflict):
+        await write()
+
+
+async def test_a_server_that_is_away_is_unavailable() -> None:
+    away = Database("postgresql://nobody@127.0.0.1:1/nothing", pool=1, timeout_seconds=0.5)
+    with pytest.raises(Unavailable):
+        await away.scalar(PID)
+    with pytest.raises(Unavailable):
+        await away.scalar(PID)
+    await away.close()
+
+
+# --- statements ------------------------------------------------------------------------------------------------------
+
+
+def test_the_text_of_a_statement_is_the_same_for_one_id_and_for_many() -> None:
+    statement = prepared(select(column("id")).where(column("id") == any_(bindparam("ids", type_=ARRAY(Integer)))))
+    assert statement.text.endswith("WHERE id = ANY ($1::INTEGER[])")
+    assert statement.arguments({"ids": [1]}) == [[1]]
+    assert statement.arguments({"ids": [1, 2]}) == [[1, 2]]
+
+
+async def test_values_that_are_part_of_a_statement_need_not_be_given(two: Database) -> None:
+    statement = prepared(select(func.concat("a", bindparam("b", type_=String), func.length("ccc"))))
+    assert await two.scalar(statement, {"b": "x"}) == "ax3"
+
+
+async def test_a_value_that_its_type_cannot_hold_is_refused(two: Database) -> None:
+    with pytest.raises(InvalidInput):
+        await two.scalar(select(bindparam("n", 2**40, type_=Integer)))
+    assert await two.scalar(PID)
+
+
+async def test_json_is_its_value(two: Database) -> None:
+    assert await two.scalar(text("SELECT jsonb_build_object('工位', 1)")) == {"工位": 1}
+    async with two.reading() as connection:
+        assert await connection.scalar(text("SELECT CAST(:given AS jsonb) -> 'a'"), {"given": {"a": [1]}}) == [1]
