@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from typing import Any
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -27,6 +28,7 @@ from graphql_app.live.freshness import Freshness
 from graphql_app.live.hub import Hub
 from graphql_app.live.mailbox import Batching
 from graphql_app.live.relay import Relay
+from graphql_app.live.sessions import Sessions
 from graphql_app.live.ticker import Ticker, housekeeping_duties
 from graphql_app.ops import logs, metrics
 from graphql_app.ops.health import Health
@@ -74,6 +76,7 @@ class Parts:
 
     engine: Engine
     health: Health
+    sessions: Sessions
 
 
 @asynccontextmanager
@@ -111,10 +114,9 @@ async def running(settings: Settings) -> AsyncIterator[Parts]:
             notification_hours=settings.notification_hours,
         )
         ticker = Ticker(feed, duties)
-        loops = {
-            name: asyncio.create_task(loop, name=name)
-            for name, loop in (("relay", relay.run()), ("feed", feed.run()), ("ticker", ticker.run()))
-        }
+        sessions = Sessions(settings.drain_seconds)
+        running = {"relay": relay.run(), "feed": feed.run(), "ticker": ticker.run(), "sessions": sessions.run()}
+        loops = {name: asyncio.create_task(loop, name=name) for name, loop in running.items()}
         for task in loops.values():
             stack.push_async_callback(_end, task)
 
@@ -154,7 +156,7 @@ async def running(settings: Settings) -> AsyncIterator[Parts]:
         )
         cohorts = Cohorts(execution)
         stack.callback(cohorts.close)
-        yield Parts(Engine(services, documents, execution, cohorts), Health(inner, channel, hub, loops))
+        yield Parts(Engine(services, documents, execution, cohorts), Health(inner, channel, hub, loops), sessions)
 
 
 async def _end(task: "asyncio.Task[None]") -> None:
@@ -166,13 +168,18 @@ def create(settings: Settings) -> FastAPI:
     """The ASGI application: what uvicorn is given. The parts start and end with its lifespan."""
 
     @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with running(settings) as parts:
+    async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, Any]]:
+        async with running(settings) as parts, asyncio.TaskGroup() as tasks:
             http = HttpDoor(parts.engine, body_most=settings.request_bytes)
-            rules = Rules(settings.connection_init_seconds, settings.socket_operations)
-            socket = SocketDoor(
-                parts.engine, rules, origins=settings.origins, stall_seconds=settings.socket_stall_seconds
+            rules = Rules(
+                init_seconds=settings.connection_init_seconds,
+                operations_most=settings.socket_operations,
+                message_bytes_most=settings.socket_message_bytes,
+                stall_seconds=settings.socket_stall_seconds,
+                ping_seconds=settings.socket_ping_seconds,
+                compresses=settings.socket_compression,
             )
+            socket = SocketDoor(parts.engine, rules, parts.sessions, tasks, origins=settings.origins)
 
             async def graphql(request: Request) -> Response:
                 return await (graphiql_page(request) if wants_page(request) else http.handle(request))
@@ -183,7 +190,7 @@ def create(settings: Settings) -> FastAPI:
             app.include_router(rest.routes(services.browse, services.arrange, services.identify, services.receipts))
             app.include_router(stream.routes(services.follow, services.identify))
             app.include_router(admin.routes(parts.health, services.identify, settings.metrics_directory))
-            yield
+            yield {"sockets": socket, "sessions": parts.sessions}  # for graph/direct, and for serving to end them
 
     app = FastAPI(
         title="graphql_app",

@@ -12,10 +12,12 @@ from pathlib import Path
 import click
 import uvicorn
 from fastapi import FastAPI
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.supervisors import Multiprocess
 
 from graphql_app.app import create, identify, role_table
 from graphql_app.domain.access import Scope, View, Viewer
+from graphql_app.graph.direct import DirectSocket
 from graphql_app.ops import logs
 from graphql_app.services.seeding import seed
 from graphql_app.settings import Settings, hand_down, read
@@ -25,6 +27,14 @@ from graphql_app.store.migrations import require_current, upgrade
 
 GRACE_SECONDS = 10
 KEEP_ALIVE_SECONDS = 75
+
+
+class Draining(HttpToolsProtocol):
+    """uvicorn's HTTP, which tells the sessions when the process is to stop: an event stream is told by nobody else."""
+
+    def shutdown(self) -> None:
+        self.app_state["sessions"].drain()
+        super().shutdown()
 
 
 class CannotServe(Exception):
@@ -46,9 +56,8 @@ def run(settings: Settings) -> None:
             "graphql_app.serving:worker",
             factory=True,
             workers=settings.workers,
-            ws_max_size=settings.socket_message_bytes,
-            # Compressing every message doubles the cost of a delivery; the front proxy can compress HTTP.
-            ws_per_message_deflate=False,
+            http=Draining,
+            ws=DirectSocket,
             timeout_graceful_shutdown=GRACE_SECONDS,
             # Longer than a proxy keeps its connections, so that it is never the one to find them closed.
             timeout_keep_alive=KEEP_ALIVE_SECONDS,

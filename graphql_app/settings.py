@@ -70,6 +70,13 @@ class Settings(BaseSettings):
     socket_message_bytes: Count = Field(128 * 1024, description="largest message that a client may send")
     socket_operations: Count = Field(100, description="subscriptions open at once on one socket")
     socket_stall_seconds: Seconds = Field(20, description="a client that reads nothing is cut after this")
+    socket_ping_seconds: Seconds = Field(
+        20, description="a silent client is asked whether it is there, and given as long"
+    )
+    socket_compression: bool = Field(False, description="permessage-deflate; doubles the cost of a delivery")
+    drain_seconds: Annotated[float, Field(ge=0, le=8)] = Field(
+        4, description="on SIGTERM, open subscriptions are ended spread over this; the process has 10 s in all"
+    )
     request_bytes: Count = Field(1024 * 1024, description="largest HTTP body")
     document_bytes: Count = Field(64 * 1024, description="largest GraphQL document")
     document_tokens: Count = Field(

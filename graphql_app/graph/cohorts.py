@@ -3,8 +3,9 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Hashable, Mapping
+from dataclasses import dataclass
 from functools import partial
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 from graphql_app.domain.change import Batch
 from graphql_app.graph.context import Context
@@ -18,11 +19,16 @@ from graphql_app.services.history import Start
 from graphql_app.services.streams import AFTER_LOSS, Stream
 
 
-class Payload(NamedTuple):
-    """One event, executed and serialised; `cursor` is where it leaves its subscriber, if it can be resumed."""
+@dataclass(slots=True)
+class Payload:
+    """One event, executed and serialised; `cursor` is where it leaves its subscriber, if it can be resumed.
+
+    `framed` is the last frame that a wire made of it, by what the frame begins with.
+    """
 
     body: bytes
     cursor: str | None
+    framed: tuple[bytes, bytes] = (b"", b"")
 
 
 class Subscriber(Protocol):

@@ -27,6 +27,7 @@ SUBPROTOCOL_NOT_ACCEPTABLE = (4406, "Subprotocol not acceptable")
 INIT_TIMEOUT = (4408, "Connection initialisation timeout")
 ALREADY_EXISTS = 4409
 INTERNAL = (4500, "Internal server error")
+RESTART = (1012, "The service restarts; come back with your last cursor")  # RFC 6455's registry: service restart
 TOO_MANY_INITS = (4429, "Too many initialisation requests")
 REASON_BYTES_MOST = 123  # RFC 6455, 5.5: a control frame carries 125 bytes, two of them the code
 
@@ -34,10 +35,10 @@ REASON_BYTES_MOST = 123  # RFC 6455, 5.5: a control frame carries 125 bytes, two
 class Wire(Protocol):
     """What carries text frames to one client."""
 
-    def write(self, frame: bytes) -> None: ...
+    def write(self, message: bytes) -> None: ...
 
-    @property
-    def is_congested(self) -> bool: ...
+    def offer(self, prefix: bytes, payload: Payload) -> bool:
+        """Writes the prefix, the payload and a brace, unless too much of what was written before is still unread."""
 
     async def drained(self) -> None: ...
 
@@ -50,6 +51,10 @@ class Rules:
 
     init_seconds: float
     operations_most: int
+    message_bytes_most: int
+    stall_seconds: float  # a client that reads nothing is cut after this
+    ping_seconds: float  # a client that says nothing is asked, and cut when it does not answer for as long again
+    compresses: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,11 +80,7 @@ class Subscription:
         self.leave: Callable[[], None] = _nothing
 
     def offer(self, payload: Payload) -> bool:
-        wire = self._connection.wire
-        if wire.is_congested:
-            return False
-        wire.write(self._prefix + payload.body + b"}")
-        return True
+        return self._connection.wire.offer(self._prefix, payload)
 
     async def drained(self) -> None:
         await self._connection.wire.drained()
@@ -95,6 +96,19 @@ def _nothing() -> None:
 class Connection:
     """One client. `receive` is called with each message; answers go to the wire."""
 
+    __slots__ = (
+        "_engine",
+        "_header",
+        "_init_timer",
+        "_is_closed",
+        "_rules",
+        "_running",
+        "_subscriptions",
+        "_tasks",
+        "_viewer",
+        "wire",
+    )
+
     def __init__(self, wire: Wire, engine: Engine, rules: Rules, header: str | None, tasks: asyncio.TaskGroup) -> None:
         self.wire = wire
         self._engine = engine
@@ -105,7 +119,7 @@ class Connection:
         self._running: dict[str, asyncio.Task[None]] = {}
         self._subscriptions: dict[str, Subscription] = {}
         self._is_closed = False
-        self._timer = asyncio.get_running_loop().call_later(rules.init_seconds, self._close, *INIT_TIMEOUT)
+        self._init_timer = asyncio.get_running_loop().call_later(rules.init_seconds, self._close, *INIT_TIMEOUT)
 
     def receive(self, message: str | bytes) -> None:
         if self._is_closed:
@@ -133,11 +147,19 @@ class Connection:
     def closed(self) -> None:
         """The socket is gone: everything that ran for it ends."""
         self._is_closed = True
-        self._timer.cancel()
+        self._init_timer.cancel()
         for task in self._running.values():
             task.cancel()
         for operation_id in list(self._subscriptions):
             self._forget(operation_id)
+
+    def look(self) -> None:
+        """Ends the connection with its token. A session of live/sessions."""
+        if self._viewer is not None and self._viewer.expires_at <= time.time():
+            self._close(UNAUTHORIZED[0], "The token has expired")
+
+    def drain(self) -> None:
+        self._close(*RESTART)
 
     def fail(self, operation_id: str, errors: list[dict[str, Any]]) -> None:
         """Ends one operation with an error; the others go on."""
@@ -157,9 +179,7 @@ class Connection:
         except Unauthenticated as refusal:
             self._close(FORBIDDEN, refusal.message)
             return
-        self._timer.cancel()
-        left = self._viewer.expires_at - time.time()
-        self._timer = asyncio.get_running_loop().call_later(left, self._close, UNAUTHORIZED[0], "The token has expired")
+        self._init_timer.cancel()
         self._send({"type": "connection_ack"})
 
     def _ping(self, message: Mapping[str, Any]) -> None:

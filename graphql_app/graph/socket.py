@@ -2,15 +2,19 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from contextlib import suppress
+from http import HTTPStatus
 from urllib.parse import urlsplit
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from graphql_app.graph.protocol import SUBPROTOCOL, SUBPROTOCOL_NOT_ACCEPTABLE, Connection, Engine, Rules
+from graphql_app.graph.cohorts import Payload
+from graphql_app.graph.protocol import SUBPROTOCOL, SUBPROTOCOL_NOT_ACCEPTABLE, Connection, Engine, Rules, Wire
+from graphql_app.live.sessions import Sessions
 from graphql_app.observe import SocketClosed, SocketOpened, note
 
+PATH = "/graphql"
 CONGESTED_BYTES = 256 * 1024
 TOO_SLOW = (1013, "Reads too slowly; come back with your last cursor")
 NORMAL = 1000
@@ -29,10 +33,16 @@ class AsgiWire:
         self._read_on = asyncio.Event()
         self._closing: tuple[int, str] | None = None
 
-    def write(self, frame: bytes) -> None:
-        self._frames.append(frame)
-        self._bytes += len(frame)
+    def write(self, message: bytes) -> None:
+        self._frames.append(message)
+        self._bytes += len(message)
         self._written.set()
+
+    def offer(self, prefix: bytes, payload: Payload) -> bool:
+        if self.is_congested:
+            return False
+        self.write(b"%b%b}" % (prefix, payload.body))
+        return True
 
     @property
     def is_congested(self) -> bool:
@@ -78,16 +88,36 @@ class AsgiWire:
 
 
 class SocketDoor:
-    """Takes WebSockets on /graphql, those that speak graphql-transport-ws."""
+    """Takes WebSockets on /graphql, those that speak graphql-transport-ws. Under uvicorn graph/direct does the rest."""
 
-    def __init__(self, engine: Engine, rules: Rules, *, origins: Collection[str], stall_seconds: float) -> None:
+    def __init__(
+        self, engine: Engine, rules: Rules, sessions: Sessions, tasks: asyncio.TaskGroup, *, origins: Collection[str]
+    ) -> None:
+        self.rules = rules
+        self.sessions = sessions
         self._engine = engine
-        self._rules = rules
+        self._tasks = tasks
         self._origins = frozenset(origins)
-        self._stall_seconds = stall_seconds
+
+    def refusal(self, path: str, headers: Mapping[str, str]) -> tuple[HTTPStatus, str] | None:
+        """Why a handshake is refused, if it is."""
+        if path != PATH:
+            return HTTPStatus.NOT_FOUND, f"WebSockets are taken on {PATH} alone.\n"
+        if self.sessions.is_draining:
+            return HTTPStatus.SERVICE_UNAVAILABLE, "The service restarts; come back in a moment.\n"
+        if not self._may_come_from(headers.get("origin"), headers.get("host")):
+            return (
+                HTTPStatus.FORBIDDEN,
+                "Pages of this origin may not come in; GRAPHQL_APP_ORIGINS lists those that may.\n",
+            )
+        return None
+
+    def connection(self, wire: Wire, header: str | None) -> Connection:
+        """What speaks the protocol over the wire; `header` is the Authorization of the upgrade request."""
+        return Connection(wire, self._engine, self.rules, header, self._tasks)
 
     async def handle(self, websocket: WebSocket) -> None:
-        if not self._may_come_from(websocket):
+        if self.refusal(websocket.url.path, websocket.headers) is not None:
             await websocket.close(1008)  # before accept: the server answers 403
             return
         if SUBPROTOCOL not in websocket.scope["subprotocols"]:
@@ -96,33 +126,33 @@ class SocketDoor:
             return
         await websocket.accept(SUBPROTOCOL)
         note(SocketOpened())
-        code = 1006
+        code = GONE
         try:
             code = await self._converse(websocket)
         finally:
             note(SocketClosed(code))
 
     async def _converse(self, websocket: WebSocket) -> int:
-        wire = AsgiWire(websocket, self._stall_seconds)
-        header = websocket.headers.get("authorization")
+        wire = AsgiWire(websocket, self.rules.stall_seconds)
+        connection = self.connection(wire, websocket.headers.get("authorization"))
+        self.sessions.open(connection)
         async with asyncio.TaskGroup() as tasks:
-            connection = Connection(wire, self._engine, self._rules, header, tasks)
             writing = tasks.create_task(wire.send_all(), name="socket writer")
             reading = tasks.create_task(_receive(websocket, connection, wire), name="socket reader")
             try:
                 done, _ = await asyncio.wait((writing, reading), return_when=asyncio.FIRST_COMPLETED)
             finally:
+                self.sessions.close(connection)
                 connection.closed()
                 writing.cancel()
                 reading.cancel()
             return next(iter(done)).result()
 
-    def _may_come_from(self, websocket: WebSocket) -> bool:
+    def _may_come_from(self, origin: str | None, host: str | None) -> bool:
         """Browsers name their origin, and must come from this host or a listed one; programs name none."""
-        origin = websocket.headers.get("origin")
         if origin is None or origin in self._origins:
             return True
-        return bool(origin != "null" and urlsplit(origin).netloc == websocket.headers.get("host"))
+        return bool(origin != "null" and urlsplit(origin).netloc == host)
 
 
 async def _receive(websocket: WebSocket, connection: Connection, wire: AsgiWire) -> int:

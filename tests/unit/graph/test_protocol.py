@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any, cast
 
 import orjson
@@ -40,6 +41,11 @@ class Wire:
         assert self.closed_with is None, "nothing is sent after a close"
         self.frames.append(frame)
 
+    def offer(self, prefix: bytes, payload: Payload) -> bool:
+        if not self.is_congested:
+            self.write(prefix + payload.body + b"}")
+        return not self.is_congested
+
     async def drained(self) -> None:
         raise NotImplementedError
 
@@ -64,6 +70,9 @@ class Departments:
         return [Department(1, "Research")]
 
 
+RULES = Rules(
+    init_seconds=10, operations_most=3, message_bytes_most=1000, stall_seconds=10, ping_seconds=10, compresses=False
+)
 SLOW = "{ departments { name } }"
 
 
@@ -121,7 +130,7 @@ async def strangers(header: str | None = None, cohorts: Joined | None = None, mo
     services = Services(IDENTIFY, cast(Browse, browse), *[cast(Any, None)] * 4)
     engine = Engine(services, DOCUMENTS, EXECUTION, cast(Cohorts, joined))
     async with asyncio.TaskGroup() as tasks:
-        connection = Connection(wire, engine, Rules(init_seconds=10, operations_most=most), header, tasks)
+        connection = Connection(wire, engine, replace(RULES, operations_most=most), header, tasks)
         try:
             yield Talk(connection, wire, browse, joined)
         finally:
@@ -210,15 +219,24 @@ async def test_pings_do_not_put_off_the_end_of_whoever_does_not_say_who_they_are
         assert talk.wire.closed_with == (4408, "Connection initialisation timeout")
 
 
-async def test_a_socket_ends_with_its_token(monkeypatch: pytest.MonkeyPatch) -> None:
-    clock = Clock(monkeypatch)
-    async with talking() as talk:
-        await clock.pass_by(3000)
+async def test_a_socket_ends_with_its_token() -> None:
+    token = f"Bearer {IDENTIFY.issue('ada', ['visitor'], seconds=2)}"
+    async with strangers(token) as talk:
+        await talk.say({"type": "connection_init"})
+        talk.connection.look()
         early = talk.is_open
-        await clock.pass_by(601)
+        await asyncio.sleep(2.1)
+        talk.connection.look()
 
         assert early
         assert talk.wire.closed_with == (4401, "The token has expired")
+
+
+async def test_a_process_that_stops_says_so_to_every_socket() -> None:
+    async with talking() as talk:
+        talk.connection.drain()
+
+        assert talk.wire.closed_with == (1012, "The service restarts; come back with your last cursor")
 
 
 async def test_whoever_asks_before_the_acknowledgement_is_closed_as_unauthorised() -> None:

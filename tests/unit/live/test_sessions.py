@@ -1,0 +1,82 @@
+"""How open connections are looked after, and how they end when the process is to stop."""
+
+import asyncio
+
+import pytest
+
+from graphql_app.live.sessions import LOOK_SECONDS, SLICES, Sessions
+from tests.clock import Clock, settle
+
+
+class Session:
+    def __init__(self) -> None:
+        self.looks = 0
+        self.drained_at: list[float] = []
+
+    def look(self) -> None:
+        self.looks += 1
+
+    def drain(self) -> None:
+        self.drained_at.append(asyncio.get_running_loop().time())
+
+
+@pytest.fixture
+async def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    return Clock(monkeypatch)
+
+
+async def pass_by(clock: Clock, seconds: float) -> None:
+    """In small steps: who sleeps again and again is woken each time."""
+    for _ in range(round(seconds * 100)):
+        await clock.pass_by(0.01)
+
+
+async def test_each_is_looked_after_about_once_a_second(clock: Clock) -> None:
+    sessions = Sessions(4)
+    some = [Session() for _ in range(50)]
+    for session in some:
+        sessions.open(session)
+    looking = asyncio.create_task(sessions.run())
+    await settle()
+    await pass_by(clock, 10 * LOOK_SECONDS)
+    looking.cancel()
+
+    assert {8 <= session.looks <= 10 for session in some} == {True}
+
+
+async def test_who_is_gone_is_looked_after_no_more(clock: Clock) -> None:
+    sessions, gone, stays = Sessions(4), Session(), Session()
+    sessions.open(gone)
+    sessions.open(stays)
+    sessions.close(gone)
+    looking = asyncio.create_task(sessions.run())
+    await settle()
+    await pass_by(clock, 2 * LOOK_SECONDS)
+    looking.cancel()
+
+    assert (gone.looks, stays.looks > 0, len(sessions)) == (0, True, 1)
+
+
+async def test_all_end_once_and_not_all_at_once(clock: Clock) -> None:
+    sessions = Sessions(4)
+    some = [Session() for _ in range(10 * SLICES)]
+    for session in some:
+        sessions.open(session)
+    began = clock.now
+    sessions.drain()
+    sessions.drain()
+    await pass_by(clock, 4.5)
+
+    moments = sorted(session.drained_at[0] - began for session in some)
+    assert {len(session.drained_at) for session in some} == {1}
+    assert moments[-1] < 4.1
+    for second in range(4):
+        assert sum(second <= moment < second + 1 for moment in moments) < len(some) / 2
+
+
+async def test_who_comes_while_it_stops_is_told_at_once(clock: Clock) -> None:
+    sessions, late = Sessions(4), Session()
+    sessions.drain()
+    sessions.open(late)
+
+    assert late.drained_at == [clock.now]
