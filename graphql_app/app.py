@@ -4,12 +4,15 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
-from fastapi import FastAPI, Request, Response
+from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.middleware.cors import CORSMiddleware
-from starlette.routing import Route, WebSocketRoute
+from starlette.routing import WebSocketRoute
+from starlette.types import ASGIApp, Receive, Send
+from starlette.types import Scope as AsgiScope
 
 from graphql_app import observe
 from graphql_app.domain.access import ROLES, Scope
@@ -18,7 +21,7 @@ from graphql_app.domain.seal import Seal
 from graphql_app.graph.cohorts import Cohorts
 from graphql_app.graph.context import Services
 from graphql_app.graph.documents import Documents
-from graphql_app.graph.http import HttpDoor, wants_page
+from graphql_app.graph.http import HttpDoor
 from graphql_app.graph.limits import Limits as DocumentLimits
 from graphql_app.graph.protocol import Engine, Rules
 from graphql_app.graph.schema import Execution, build
@@ -164,13 +167,58 @@ async def _end(task: "asyncio.Task[None]") -> None:
     await asyncio.wait([task])
 
 
-def create(settings: Settings) -> FastAPI:
+class Application(FastAPI):
+    """FastAPI, but for requests on /graphql: these go to their door past its middleware and its routing."""
+
+    graphql: ASGIApp
+
+    async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["path"] == "/graphql":
+            await self.graphql(scope, receive, send)
+        else:
+            await super().__call__(scope, receive, send)
+
+
+async def graphiql(scope: AsgiScope, receive: Receive, send: Send) -> None:
+    """The page of /graphql, for people's browsers."""
+    response = await graphiql_page(Request(scope))
+    await response(scope, receive, send)
+
+
+def cors_of(settings: Settings) -> dict[str, Any]:
+    """What pages of the listed origins may send and read; nothing where none is listed."""
+    if not settings.origins:
+        return {}
+    return {
+        "allow_origins": settings.origins,
+        "allow_methods": ["GET", "POST", "PUT", "DELETE"],
+        "allow_headers": [
+            "Authorization",
+            "Content-Type",
+            "Idempotency-Key",
+            "If-Match",
+            "If-None-Match",
+            "Last-Event-ID",
+            "X-Min-Cursor",
+            "X-Request-ID",
+        ],
+        "expose_headers": ["ETag", "Link", "Location", "X-Receipt", "X-Request-ID"],
+    }
+
+
+def create(settings: Settings) -> Application:
     """The ASGI application: what uvicorn is given. The parts start and end with its lifespan."""
+    cors = cors_of(settings)
 
     @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, Any]]:
+    async def lifespan(_: FastAPI) -> AsyncIterator[dict[str, Any]]:
         async with running(settings) as parts, asyncio.TaskGroup() as tasks:
-            http = HttpDoor(parts.engine, body_most=settings.request_bytes)
+            app.graphql = HttpDoor(
+                parts.engine,
+                body_most=settings.request_bytes,
+                page=graphiql,
+                cors=partial(CORSMiddleware, **cors) if cors else None,
+            )
             rules = Rules(
                 init_seconds=settings.connection_init_seconds,
                 operations_most=settings.socket_operations,
@@ -181,10 +229,6 @@ def create(settings: Settings) -> FastAPI:
             )
             socket = SocketDoor(parts.engine, rules, parts.sessions, tasks, origins=settings.origins)
 
-            async def graphql(request: Request) -> Response:
-                return await (graphiql_page(request) if wants_page(request) else http.handle(request))
-
-            app.router.routes.append(Route("/graphql", graphql, methods=["GET", "POST"]))
             app.router.routes.append(WebSocketRoute("/graphql", socket.handle))
             services = parts.engine.services
             app.include_router(rest.routes(services.browse, services.arrange, services.identify, services.receipts))
@@ -192,7 +236,7 @@ def create(settings: Settings) -> FastAPI:
             app.include_router(admin.routes(parts.health, services.identify, settings.metrics_directory))
             yield {"sockets": socket, "sessions": parts.sessions}  # for graph/direct, and for serving to end them
 
-    app = FastAPI(
+    app = Application(
         title="graphql_app",
         description="The HTTP doors beside GraphQL. The schema of `/graphql` is in GraphiQL, on that same address.",
         lifespan=lifespan,
@@ -205,21 +249,6 @@ def create(settings: Settings) -> FastAPI:
     app.add_exception_handler(Exception, broken)
     app.add_middleware(BodyLimit, most=settings.request_bytes)
     app.router.routes.extend(pages())
-    if settings.origins:
-        app.add_middleware(
-            CORSMiddleware,
-            allow_origins=settings.origins,
-            allow_methods=["GET", "POST", "PUT", "DELETE"],
-            allow_headers=[
-                "Authorization",
-                "Content-Type",
-                "Idempotency-Key",
-                "If-Match",
-                "If-None-Match",
-                "Last-Event-ID",
-                "X-Min-Cursor",
-                "X-Request-ID",
-            ],
-            expose_headers=["ETag", "Link", "Location", "X-Receipt", "X-Request-ID"],
-        )
+    if cors:
+        app.add_middleware(CORSMiddleware, **cors)
     return app

@@ -77,7 +77,7 @@ class Settings(BaseSettings):
     drain_seconds: Annotated[float, Field(ge=0, le=8)] = Field(
         4, description="on SIGTERM, open subscriptions are ended spread over this; the process has 10 s in all"
     )
-    request_bytes: Count = Field(1024 * 1024, description="largest HTTP body")
+    request_bytes: Count = Field(128 * 1024, description="largest HTTP body; reading JSON holds up everybody else")
     document_bytes: Count = Field(64 * 1024, description="largest GraphQL document")
     document_tokens: Count = Field(
         2000, description="most tokens in a document; parsing and validating take 20 µs each"

@@ -38,6 +38,8 @@ class InvalidDocument(Exception):
     def __init__(self, errors: list[GraphQLError]) -> None:
         super().__init__(errors[0].message)
         self.errors = errors
+        for error in errors:
+            error.original_error = None  # whatever a literal was to Python, it is the client's mistake
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,10 +13,10 @@ from starlette.types import Receive, Scope, Send
 from graphql_app.graph.cohorts import Cohorts, Payload
 from graphql_app.graph.context import Context
 from graphql_app.graph.documents import Operation
+from graphql_app.graph.negotiation import EVENTS
 from graphql_app.graph.schema import formatted
 from graphql_app.observe import Subscribed, Unsubscribed, note
 
-MEDIA_TYPE = "text/event-stream"
 WAITING_MOST = 8  # payloads for one client; who reads slower than that catches up merged
 KEEP_ALIVE_SECONDS = 12.0  # as the reference implementation
 COMPLETE = b"event: complete\ndata:\n\n"
@@ -77,7 +77,7 @@ class EventStream(StreamingResponse):
     """A response of events; `ended` is called however it ends, also before its first byte."""
 
     def __init__(self, body: AsyncIterator[bytes], ended: Callable[[], None] = lambda: None) -> None:
-        super().__init__(body, media_type=MEDIA_TYPE, headers={"X-Accel-Buffering": "no"})
+        super().__init__(body, media_type=EVENTS, headers={"X-Accel-Buffering": "no"})
         self._ended = ended
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -1,156 +1,194 @@
-"""GraphQL over HTTP (graphql.github.io/graphql-over-http): one operation a request."""
+"""GraphQL over HTTP (graphql.github.io/graphql-over-http): one operation a request.
 
+A plain ASGI application: of a request whose answer is at hand, a framework's routing, middleware, request and response
+objects would be two thirds of the cost.
+"""
+
+import secrets
 import time
-import uuid
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from functools import lru_cache
+from typing import NamedTuple
 
 import orjson
 from graphql import GraphQLError
-from starlette.requests import Request
 from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
 
+from graphql_app.domain.access import Viewer
 from graphql_app.domain.errors import Refusal, Unauthenticated
 from graphql_app.graph.context import Context
-from graphql_app.graph.documents import InvalidDocument
-from graphql_app.graph.events import MEDIA_TYPE, answered, subscribed
+from graphql_app.graph.documents import InvalidDocument, Operation
+from graphql_app.graph.events import answered, subscribed
+from graphql_app.graph.negotiation import EVENTS, LEGACY, RESPONSE, Accepted, negotiated
 from graphql_app.graph.protocol import Engine
+from graphql_app.graph.requests import (
+    Asked,
+    Gone,
+    Unanswerable,
+    body_of,
+    fields_of,
+    from_body,
+    from_query,
+    require_json,
+)
 from graphql_app.graph.schema import BadVariables, formatted
 from graphql_app.observe import OperationEnded, note
 
-RESPONSE = "application/graphql-response+json"
-LEGACY = "application/json"
+REMEMBERED = 1000  # requests, read once for all who send the very same bytes
+REMEMBERED_BYTES = 4096  # longer ones are read anew
+
+Fields = dict[bytes, bytes]
+Headers = list[tuple[bytes, bytes]]
 
 
-class Unanswerable(Exception):
-    """Not a GraphQL request: answered with an HTTP status of its own."""
+class Reply(NamedTuple):
+    """An answer that is whole."""
 
-    def __init__(self, status: int, message: str, headers: Mapping[str, str] | None = None) -> None:
-        super().__init__(message)
-        self.status = status
-        self.headers = headers or {}
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    query: str
-    operation_name: str | None
-    variables: Mapping[str, Any]
+    status: int
+    body: bytes
+    headers: Headers
 
 
 class HttpDoor:
-    """Answers GET and POST on /graphql."""
+    """Answers every request on /graphql. `page` is for people's browsers; `cors` lets pages of other origins in."""
 
-    def __init__(self, engine: Engine, *, body_most: int) -> None:
+    def __init__(
+        self, engine: Engine, *, body_most: int, page: ASGIApp, cors: Callable[[ASGIApp], ASGIApp] | None = None
+    ) -> None:
         self._engine = engine
         self._body_most = body_most
+        self._page = page
+        self._cors = cors(self._in_cors) if cors else None
+        self._short_body = lru_cache(REMEMBERED)(from_body)
+        self._short_query = lru_cache(REMEMBERED)(from_query)
 
-    async def handle(self, request: Request) -> Response:
-        accept = request.headers.get("accept")
-        media = accepted(accept)
-        request_id = _request_id(request)
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        fields = fields_of(scope)
+        if self._cors is not None and b"origin" in fields:
+            await self._cors(scope, receive, send)
+        else:
+            await self._serve(fields, scope, receive, send)
+
+    async def _in_cors(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._serve(fields_of(scope), scope, receive, send)
+
+    async def _serve(self, fields: Fields, scope: Scope, receive: Receive, send: Send) -> None:
+        accept = negotiated(fields.get(b"accept", b""))
+        if accept.page and wants_page(scope):
+            await self._page(scope, receive, send)
+            return
+        request_id = _request_id(fields.get(b"x-request-id", b""))
         try:
-            if media is None and not takes_events(accept):
-                raise Unanswerable(406, f"This answers {RESPONSE}, {LEGACY} or {MEDIA_TYPE}; name one in `Accept`.")
-            response = await self._answer(request, media, request_id)
-        except Unanswerable as problem:
-            body = {"errors": [{"message": str(problem), "extensions": {"code": "BAD_REQUEST"}}]}
-            response = _json(body, problem.status, media, problem.headers)
-        response.headers["X-Request-ID"] = request_id
-        response.headers["Vary"] = "Accept, Authorization"
-        response.headers["Cache-Control"] = "no-store"
-        return response
+            reply = await self._reply(scope, receive, fields, accept, request_id)
+        except Gone:
+            return
+        except Exception as error:  # noqa: BLE001  # the outermost of the door: noted, and masked to the client
+            reply = _errors([error], 500, accept.media)
+        own = [
+            (b"x-request-id", request_id.encode()),
+            (b"vary", b"Accept, Authorization"),
+            (b"cache-control", b"no-store"),
+        ]
+        if isinstance(reply, Response):
+            reply.raw_headers.extend(own)
+            await reply(scope, receive, send)
+            return
+        length = (b"content-length", str(len(reply.body)).encode())
+        headers = [*reply.headers, length, *own]
+        await send({"type": "http.response.start", "status": reply.status, "headers": headers})
+        await send({"type": "http.response.body", "body": reply.body})
 
-    async def _answer(self, request: Request, media: str | None, request_id: str) -> Response:
-        """`media` is None for a client that takes nothing but events."""
+    async def _reply(
+        self, scope: Scope, receive: Receive, fields: Fields, accept: Accepted, request_id: str
+    ) -> Reply | Response:
         began = time.perf_counter()
         kind, failed = "invalid", True
         try:
-            asked = await self._asked(request)
-            viewer = self._engine.services.identify.from_header(request.headers.get("authorization"))
+            if accept.media is None and not accept.events:
+                raise Unanswerable(406, f"This answers {RESPONSE}, {LEGACY} or {EVENTS}; name one in `Accept`.")
+            asked = await self._asked(scope, receive, fields)
+            viewer = self._engine.services.identify.from_header(fields.get(b"authorization", b"").decode("latin-1"))
             operation = self._engine.documents.get(asked.query).operation(asked.operation_name)
             kind = operation.kind
-            reads_primary = self._engine.services.receipts.needs_primary(request.headers.get("x-min-cursor"))
-            context = Context(
-                replace(viewer, request_id=request_id, reads_primary=reads_primary),
-                self._engine.services,
-                idempotency_key=request.headers.get("idempotency-key"),
-                last_event_id=request.headers.get("last-event-id"),
-            )
+            if kind == "mutation" and scope["method"] == "GET":
+                raise Unanswerable(405, "Mutations go by POST.", {"Allow": "POST"})
+            reads_primary = self._engine.services.receipts.needs_primary(_text(fields, b"x-min-cursor"))
+            context = self._context(replace(viewer, request_id=request_id, reads_primary=reads_primary), fields)
             if kind == "subscription":
-                if not takes_events(request.headers.get("accept")):
-                    raise Unanswerable(
-                        406,
-                        f"Subscriptions go over a WebSocket (graphql-transport-ws), or with `Accept: {MEDIA_TYPE}`.",
-                    )
-                response = await subscribed(self._engine.cohorts, operation, asked.variables, context)
+                response = await self._subscribed(operation, asked, context, accept)
                 failed = False
                 return response
-            if kind == "mutation" and request.method == "GET":
-                raise Unanswerable(405, "Mutations go by POST.", {"Allow": "POST"})
             body = await self._engine.execution.run(operation, asked.variables, context)
             failed = "errors" in body
-            return _json(body, 200, media) if media else answered(body)
+            return _json(orjson.dumps(body), 200, accept.media) if accept.media else answered(body)
+        except Unanswerable as problem:
+            return _unanswerable(problem, accept.media)
         except Unauthenticated as refusal:
-            return _json({"errors": [formatted(refusal)]}, 401, media, {"WWW-Authenticate": "Bearer"})
+            return _errors([refusal], 401, accept.media, [(b"www-authenticate", b"Bearer")])
         except (InvalidDocument, BadVariables) as error:
-            return _json({"errors": [formatted(one) for one in error.errors]}, _bad_request(media), media)
+            return _errors(error.errors, _bad_request(accept.media), accept.media)
         except (Refusal, GraphQLError) as error:
-            return _json({"errors": [formatted(error)]}, _bad_request(media), media)
+            return _errors([error], _bad_request(accept.media), accept.media)
         finally:
             note(OperationEnded(kind, time.perf_counter() - began, failed))
 
-    async def _asked(self, request: Request) -> Asked:
-        if request.method == "GET":
-            return _from_query(request)
-        if request.method != "POST":
-            raise Unanswerable(405, "Ask by GET or POST.", {"Allow": "GET, POST"})
-        content_type = request.headers.get("content-type", "").split(";")[0].strip().lower()
-        if content_type != "application/json":
-            raise Unanswerable(415, "Send `Content-Type: application/json`.")
-        return _from_json(await self._body(request))
+    async def _asked(self, scope: Scope, receive: Receive, fields: Fields) -> Asked:
+        method = scope["method"]
+        if method == "POST":
+            require_json(fields)
+            body = await body_of(fields, receive, self._body_most)
+            return (self._short_body if len(body) <= REMEMBERED_BYTES else from_body)(body)
+        if method == "GET":
+            query: bytes = scope["query_string"]
+            if len(query) > self._body_most:
+                raise Unanswerable(414, f"The query string is longer than {self._body_most} bytes.")
+            return (self._short_query if len(query) <= REMEMBERED_BYTES else from_query)(query)
+        raise Unanswerable(405, "Ask by GET or POST.", {"Allow": "GET, POST"})
 
-    async def _body(self, request: Request) -> Any:
-        body = bytearray()
-        async for part in request.stream():
-            body += part
-            if len(body) > self._body_most:
-                raise Unanswerable(413, f"The body is larger than {self._body_most} bytes.")
-        try:
-            return orjson.loads(body)
-        except orjson.JSONDecodeError as error:
-            raise Unanswerable(400, f"The body is not JSON: {error}") from error
+    def _context(self, viewer: Viewer, fields: Fields) -> Context:
+        return Context(
+            viewer,
+            self._engine.services,
+            idempotency_key=_text(fields, b"idempotency-key"),
+            last_event_id=_text(fields, b"last-event-id"),
+        )
 
-
-def _from_query(request: Request) -> Asked:
-    given: dict[str, Any] = dict(request.query_params)
-    for name in ("variables", "extensions"):
-        if name in given:
-            try:
-                given[name] = orjson.loads(given[name])
-            except orjson.JSONDecodeError as error:
-                raise Unanswerable(400, f"`{name}` is not JSON: {error}") from error
-    return _from_json(given)
+    async def _subscribed(self, operation: Operation, asked: Asked, context: Context, accept: Accepted) -> Response:
+        if not accept.events:
+            raise Unanswerable(
+                406, f"Subscriptions go over a WebSocket (graphql-transport-ws), or with `Accept: {EVENTS}`."
+            )
+        return await subscribed(self._engine.cohorts, operation, asked.variables, context)
 
 
-def _from_json(given: Any) -> Asked:
-    if not isinstance(given, dict):
-        raise Unanswerable(400, "The body must be one JSON object; send one operation a request.")
-    if not isinstance(given.get("query"), str):
-        raise Unanswerable(400, "`query` is missing, or not a text.")
-    if not isinstance(given.get("operationName"), (str, type(None))):
-        raise Unanswerable(400, "`operationName` must be a text.")
-    for name in ("variables", "extensions"):
-        if not isinstance(given.get(name), (dict, type(None))):
-            raise Unanswerable(400, f"`{name}` must be an object.")
-    return Asked(given["query"], given.get("operationName"), given.get("variables") or {})
+def wants_page(scope: Scope) -> bool:
+    """Whether a client that takes pages came for one, rather than with a query."""
+    return scope["method"] == "GET" and not any(
+        pair.partition(b"=")[0] == b"query" for pair in scope["query_string"].split(b"&")
+    )
 
 
-def _json(
-    body: Mapping[str, Any], status: int, media: str | None, headers: Mapping[str, str] | None = None
-) -> Response:
-    return Response(orjson.dumps(body), status, dict(headers or {}), media_type=f"{media or LEGACY}; charset=utf-8")
+def _json(body: bytes, status: int, media: str | None, headers: Iterable[tuple[bytes, bytes]] = ()) -> Reply:
+    return Reply(status, body, [(b"content-type", _CONTENT_TYPE[media]), *headers])
+
+
+_CONTENT_TYPE: Mapping[str | None, bytes] = {
+    media: f"{media or LEGACY}; charset=utf-8".encode() for media in (RESPONSE, LEGACY, None)
+}
+
+
+def _errors(
+    errors: Iterable[Exception], status: int, media: str | None, headers: Iterable[tuple[bytes, bytes]] = ()
+) -> Reply:
+    return _json(orjson.dumps({"errors": [formatted(error) for error in errors]}), status, media, headers)
+
+
+def _unanswerable(problem: Unanswerable, media: str | None) -> Reply:
+    body = {"errors": [{"message": str(problem), "extensions": {"code": "BAD_REQUEST"}}]}
+    headers = [(name.lower().encode(), value.encode()) for name, value in problem.headers.items()]
+    return _json(orjson.dumps(body), problem.status, media, headers)
 
 
 def _bad_request(media: str | None) -> int:
@@ -158,52 +196,12 @@ def _bad_request(media: str | None) -> int:
     return 200 if media == LEGACY else 400
 
 
-def _request_id(request: Request) -> str:
-    given = request.headers.get("x-request-id", "")
-    return given if given.isascii() and given.isprintable() and 0 < len(given) <= 64 else uuid.uuid4().hex
+def _text(fields: Fields, name: bytes) -> str | None:
+    value = fields.get(name)
+    return None if value is None else value.decode("latin-1")
 
 
-def wants_page(request: Request) -> bool:
-    """Whether this is a person's browser, which is shown GraphiQL, rather than a program with a query."""
-    if request.method != "GET" or "query" in request.query_params:
-        return False
-    return "text/html" in request.headers.get("accept", "")
-
-
-def accepted(header: str | None) -> str | None:
-    """The media type to answer with, or None when neither of ours is acceptable (RFC 9110, 12.5.1)."""
-    if not header or not header.strip():
-        return LEGACY
-    ranges = [_range(part) for part in header.split(",")]
-    wanted = [(_quality(media, ranges), media) for media in (RESPONSE, LEGACY)]
-    quality, media = max(wanted, key=lambda one: one[0])
-    # A client that accepts anything is one that does not know the newer media type.
-    if wanted[0][0] == wanted[1][0] and not any(name == RESPONSE for name, _ in ranges):
-        media = LEGACY
-    return media if quality > 0 else None
-
-
-def takes_events(header: str | None) -> bool:
-    """Whether the client lists server-sent events by name: `*/*` alone does not ask for a stream."""
-    return any(name == MEDIA_TYPE and quality > 0 for name, quality in map(_range, (header or "").split(",")))
-
-
-def _range(part: str) -> tuple[str, float]:
-    name, *parameters = (piece.strip() for piece in part.split(";"))
-    quality = 1.0
-    for parameter in parameters:
-        if parameter.lower().startswith("q="):
-            try:
-                quality = float(parameter[2:])
-            except ValueError:
-                quality = 0.0
-    return name.lower(), quality
-
-
-def _quality(media: str, ranges: Sequence[tuple[str, float]]) -> float:
-    """Of the most specific range that covers the media type."""
-    for covering in (media, "application/*", "*/*"):
-        found = [quality for name, quality in ranges if name == covering]
-        if found:
-            return max(found)
-    return 0.0
+def _request_id(given: bytes) -> str:
+    if 0 < len(given) <= 64 and given.isascii() and (text := given.decode()).isprintable():
+        return text
+    return secrets.token_hex(16)

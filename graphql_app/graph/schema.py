@@ -113,6 +113,8 @@ class BadVariables(Exception):
     def __init__(self, errors: list[GraphQLError]) -> None:
         super().__init__(errors[0].message)
         self.errors = errors
+        for error in errors:
+            error.original_error = None  # whatever a value was to Python, it is the client's mistake
 
 
 def shared_viewer(view: View) -> Viewer:

@@ -261,7 +261,7 @@ def test_nginx_listens_where_it_is_published() -> None:
 
 
 def test_nginx_takes_bodies_as_large_as_the_app_does() -> None:
-    assert directive("client_max_body_size") == f"{Settings.model_fields['request_bytes'].default // 2**20}m"
+    assert directive("client_max_body_size") == f"{Settings.model_fields['request_bytes'].default // 2**10}k"
 
 
 def test_nginx_waits_longer_than_the_server_pings_and_the_app_works() -> None:

@@ -1,0 +1,146 @@
+"""What an HTTP request asks for: its header fields, its address, its body. Whatever is wrong is a 4xx of its own."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+from urllib.parse import parse_qsl
+
+import orjson
+from starlette.types import Receive, Scope
+
+VALUES_MOST = 10_000  # in the variables: fitting one to its type costs a hundred times what reading it does
+FIELDS_MOST = 100  # in a query string, of which four mean anything
+DEPTH_MOST = 200  # of the variables; what is kept of them is written as JSON again, which goes no deeper than 254
+
+
+class Unanswerable(Exception):
+    """Not a GraphQL request: answered with an HTTP status of its own."""
+
+    def __init__(self, status: int, message: str, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+        self.headers = headers or {}
+
+
+class Gone(Exception):
+    """The client went away before it had sent its request."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    query: str
+    operation_name: str | None
+    variables: Mapping[str, Any]
+    key: tuple[str, str | None, bytes]  # equal for those who ask the same, however they wrote it
+
+
+def fields_of(scope: Scope) -> dict[bytes, bytes]:
+    """The header fields by their names."""
+    lines = scope["headers"]
+    fields: dict[bytes, bytes] = dict(lines)
+    if len(fields) != len(lines):
+        # What is said on several lines is said once, with commas (RFC 9110, 5.3): two tokens are none.
+        for name in fields:
+            fields[name] = b", ".join(value for other, value in lines if other == name)
+    return fields
+
+
+def require_json(fields: Mapping[bytes, bytes]) -> None:
+    """Raises Unanswerable unless the body is said to be JSON, in UTF-8, and not compressed."""
+    if not _is_json(fields.get(b"content-type", b"")):
+        raise Unanswerable(415, "Send `Content-Type: application/json`, in UTF-8.")
+    if fields.get(b"content-encoding", b"identity").lower() != b"identity":
+        raise Unanswerable(415, "Send the body as it is, without `Content-Encoding`.", {"Accept-Encoding": "identity"})
+
+
+@lru_cache(maxsize=256)
+def _is_json(content_type: bytes) -> bool:
+    media, *parameters = (part.strip() for part in content_type.decode("latin-1").lower().split(";"))
+    charsets = [value.strip('"') for name, _, value in (p.partition("=") for p in parameters) if name == "charset"]
+    return media == "application/json" and all(charset in ("utf-8", "utf8") for charset in charsets)
+
+
+async def body_of(fields: Mapping[bytes, bytes], receive: Receive, most: int) -> bytes:
+    """The whole body. Raises Unanswerable for a longer one, before it is read whole, and Gone."""
+    declared = fields.get(b"content-length", b"0")
+    if len(declared) > len(str(most)) or int(declared) > most:
+        raise _too_large(most)
+    message = await receive()
+    body: bytes = message.get("body", b"")
+    while message.get("more_body") or message["type"] == "http.disconnect":
+        if message["type"] == "http.disconnect":
+            raise Gone
+        if len(body) > most:
+            raise _too_large(most)
+        message = await receive()
+        body += message.get("body", b"")
+    if len(body) > most:
+        raise _too_large(most)
+    return body
+
+
+def _too_large(most: int) -> Unanswerable:
+    return Unanswerable(413, f"The body is larger than {most} bytes.")
+
+
+def from_body(body: bytes) -> Asked:
+    """What a body asks for. Raises Unanswerable."""
+    try:
+        given = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise Unanswerable(400, f"The body is not JSON: {error}") from error
+    return _asked(given)
+
+
+def from_query(query_string: bytes) -> Asked:
+    """What an address asks for. Raises Unanswerable."""
+    try:
+        given: dict[str, Any] = dict(
+            parse_qsl(query_string.decode(), keep_blank_values=True, errors="strict", max_num_fields=FIELDS_MOST)
+        )
+    except ValueError as error:
+        problem = f"The query string is not percent-encoded UTF-8, or has more than {FIELDS_MOST} fields."
+        raise Unanswerable(400, problem) from error
+    for name in ("variables", "extensions"):
+        if name in given:
+            try:
+                given[name] = orjson.loads(given[name])
+            except orjson.JSONDecodeError as error:
+                raise Unanswerable(400, f"`{name}` is not JSON: {error}") from error
+    return _asked(given)
+
+
+def _asked(given: Any) -> Asked:
+    if not isinstance(given, dict):
+        raise Unanswerable(400, "The body must be one JSON object; send one operation a request.")
+    query, name, variables = given.get("query"), given.get("operationName"), given.get("variables")
+    if not isinstance(query, str):
+        raise Unanswerable(400, "`query` is missing, or not a text.")
+    if not isinstance(name, (str, type(None))):
+        raise Unanswerable(400, "`operationName` must be a text.")
+    for part in ("variables", "extensions"):
+        if not isinstance(given.get(part), (dict, type(None))):
+            raise Unanswerable(400, f"`{part}` must be an object.")
+    if not variables:
+        return Asked(query, name, {}, (query, name, b""))
+    _require_bounded(variables)
+    return Asked(query, name, variables, (query, name, orjson.dumps(variables, option=orjson.OPT_SORT_KEYS)))
+
+
+def _require_bounded(variables: dict[str, Any]) -> None:
+    """Raises Unanswerable for variables that are too many, or nested too deeply."""
+    count = depth = 0
+    level: list[Any] = [variables]
+    while level:
+        depth += 1
+        below: list[Any] = []
+        for container in level:
+            count += len(container)
+            if count > VALUES_MOST:
+                raise Unanswerable(400, f"The variables hold more than {VALUES_MOST} values.")
+            values = container.values() if isinstance(container, dict) else container
+            below += [value for value in values if isinstance(value, (dict, list))]
+        if depth > DEPTH_MOST:
+            raise Unanswerable(400, f"The variables are nested more than {DEPTH_MOST} levels deep.")
+        level = below
