@@ -27,6 +27,20 @@ GOODBYE_SECONDS = 3.0  # for the peer to read what was written and to answer the
 PING_UNANSWERED = (1011, "No answer to a ping")
 
 
+class Core(ServerProtocol):
+    """Handshake and frames of one connection."""
+
+    def select_subprotocol(self, subprotocols: Sequence[Subprotocol]) -> Subprotocol | None:
+        """Without ours the handshake succeeds all the same, so that a browser is told the close code."""
+        return next((one for one in subprotocols if one == SUBPROTOCOL), None)
+
+    def recv_frame(self, frame: Frame) -> None:
+        if frame.opcode is Opcode.CLOSE:
+            # Whoever closes in the middle of a message just closes: RFC 6455 says nowhere that it must be complete.
+            self.current_size = None
+        super().recv_frame(frame)
+
+
 class DirectSocket(asyncio.Protocol):
     """One client: the protocol of its transport, and the wire of its connection."""
 
@@ -59,10 +73,8 @@ class DirectSocket(asyncio.Protocol):
         self._open_sockets = cast("set[Any]", server_state.connections)  # those that uvicorn waits for when it stops
         rules = self._door.rules
         self._compresses = rules.compresses
-        self._core = ServerProtocol(
+        self._core = Core(
             extensions=[ServerPerMessageDeflateFactory()] if rules.compresses else None,
-            subprotocols=[Subprotocol(SUBPROTOCOL)],
-            select_subprotocol=_ours_or_none,
             max_size=rules.message_bytes_most,
         )
         self._transport: asyncio.Transport = None  # type: ignore[assignment]  # from connection_made on
@@ -209,9 +221,12 @@ class DirectSocket(asyncio.Protocol):
         elif self._core.subprotocol is None:
             self.close(*SUBPROTOCOL_NOT_ACCEPTABLE)
         else:
-            note(SocketOpened())
-            self._connection = self._door.connection(self, request.headers.get("authorization"))
-            self._door.sessions.open(self)
+            self._begin(request)
+
+    def _begin(self, request: Request) -> None:
+        note(SocketOpened())
+        self._connection = self._door.connection(self, request.headers.get("authorization"))
+        self._door.sessions.open(self)
 
     def _take(self, frame: Frame) -> None:
         if frame.opcode is Opcode.CLOSE:
@@ -221,7 +236,8 @@ class DirectSocket(asyncio.Protocol):
         if frame.opcode in (Opcode.TEXT, Opcode.BINARY):
             self._is_text, self._fragments = frame.opcode is Opcode.TEXT, []
         elif frame.opcode is not Opcode.CONT:
-            return  # a ping, which the core has answered, or a pong
+            self._flush()  # the pong to a ping goes before whatever is said next
+            return
         self._fragments.append(frame.data)
         if frame.fin:
             message, self._fragments = b"".join(self._fragments), []
@@ -251,11 +267,6 @@ class DirectSocket(asyncio.Protocol):
                 self._transport.write(content)
             else:  # the core's word for the end of the stream
                 self._transport.close()
-
-
-def _ours_or_none(_: ServerProtocol, offered: Sequence[Subprotocol]) -> Subprotocol | None:
-    """Without ours the handshake succeeds all the same, so that a browser is told the close code."""
-    return next((one for one in offered if one == SUBPROTOCOL), None)
 
 
 def framed(message: bytes) -> bytes:
