@@ -3,8 +3,6 @@
 import argparse
 import asyncio
 import json
-import os
-import secrets
 import subprocess
 import sys
 import tempfile
@@ -17,16 +15,11 @@ from statistics import quantiles
 from typing import Any
 
 import asyncpg
-import httpx
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+import stage
+from stage import Server
 from websockets.asyncio.client import connect
 
-from graphql_app.domain.access import ROLES
-from graphql_app.embedded import running
-from graphql_app.services.identify import Identify
-from graphql_app.store.database import Database
-from graphql_app.store.migrations import upgrade
+from graphql_app.embedded import Servers, running
 
 OFFICE = """
 INSERT INTO buildings (name) VALUES ('A');
@@ -39,7 +32,6 @@ subscription { workstationChanges(filter: {building: "A", floorNumber: 1}) {
   kind cursor removed workstations { id name status version xPosition yPosition }
 } }
 """
-START_SECONDS = 30
 SETTLE_SECONDS = 2.0
 
 
@@ -101,9 +93,7 @@ async def told_to_stop() -> None:
 def receiver(*arguments: str) -> Iterator[Callable[[], Any]]:
     """This file as a process of its own. Yields what tells it to stop and returns what it measured."""
     command = [sys.executable, __file__, *arguments]
-    process = subprocess.Popen(  # noqa: S603  # this very file
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
     def stop() -> Any:
         return json.loads(process.communicate("stop\n", timeout=60)[0].splitlines()[-1])
@@ -141,13 +131,13 @@ async def baseline(database_url: str, rate: float, seconds: float) -> list[float
 
 
 async def through_server(
-    database_url: str, server: "Server", rate: float, seconds: float, count: int
+    database_url: str, server: Server, token: str, rate: float, seconds: float, count: int
 ) -> list[list[float]]:
     """For each change, how long it took to each subscriber."""
     connection = await asyncpg.connect(database_url)
     first = await connection.fetchval("SELECT coalesce(max(seq), 0) FROM change_log")
     update = "UPDATE workstations SET x_position = x_position + 1 WHERE id = $1"
-    with receiver("subscribers", server.ws_url, server.token, str(count)) as stop:
+    with receiver("subscribers", server.ws_url, token, str(count)) as stop:
         await paced(rate, seconds, lambda number: connection.execute(update, 1 + number % 100))
         arrivals = stop()
     rows = await connection.fetch(
@@ -165,61 +155,6 @@ async def through_server(
     return list(latencies.values())
 
 
-# --- the server ------------------------------------------------------------------------------------------------------
-
-
-class Server:
-    def __init__(self, url: str, token: str) -> None:
-        self.ws_url = url.replace("http", "ws", 1) + "/graphql"
-        self.token = token
-
-
-@contextmanager
-def serving(environment: dict[str, str], directory: Path, **settings: str) -> Iterator[Server]:
-    """`graphql-app serve` as a process of its own."""
-    log = directory / "server.log"
-    with log.open("wb") as output:
-        process = subprocess.Popen(  # our own program
-            [sys.executable, "-m", "graphql_app", "serve"],
-            env={**os.environ, **environment, **settings},
-            cwd=directory,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-        )
-    try:
-        identify = Identify(
-            private_key=environment["GRAPHQL_APP_TOKEN_PRIVATE_KEY"],
-            public_key=None,
-            issuer="graphql_app",
-            audience="graphql_app",
-            roles=ROLES,
-        )
-        yield Server(address(process, log), identify.issue("bench", ["admin"], seconds=3600))
-    finally:
-        process.terminate()
-        process.wait(20)
-
-
-def address(process: "subprocess.Popen[bytes]", log: Path) -> str:
-    """Waits until the server says where it is and answers there."""
-    deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline and process.poll() is None:
-        time.sleep(0.1)
-        for line in log.read_text().splitlines():
-            if line.strip().startswith("GraphiQL"):
-                url = line.split()[-1].removesuffix("/graphql")
-                try:
-                    if httpx.get(f"{url}/readyz").is_success:
-                        return url
-                except httpx.TransportError:
-                    break
-    raise SystemExit(f"the server did not start:\n{log.read_text()}")
-
-
-def private_key() -> str:
-    return Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
-
-
 # --- the figures -----------------------------------------------------------------------------------------------------
 
 
@@ -229,21 +164,9 @@ def percentiles(latencies: Iterable[float]) -> tuple[float, float]:
     return cuts[49] * 1000, cuts[98] * 1000
 
 
-async def measure(database_url: str, redis_url: str, directory: Path, options: argparse.Namespace) -> None:
-    database = Database(database_url)
-    await upgrade(database.engine)
-    await database.close()
-    connection = await asyncpg.connect(database_url)
-    await connection.execute(OFFICE)
-    await connection.close()
-    environment = {
-        "DATABASE_URL": database_url,
-        "REDIS_URL": redis_url,
-        "PORT": "0",
-        "GRAPHQL_APP_SECRET": secrets.token_urlsafe(32),
-        "GRAPHQL_APP_TOKEN_PRIVATE_KEY": private_key(),
-        "GRAPHQL_APP_SEED": "false",
-    }
+async def measure(servers: Servers, directory: Path, options: argparse.Namespace) -> None:
+    office = await stage.office(servers.database_url, servers.redis_url, directory, OFFICE)
+    database_url, token = office.database_url, office.token()
     bare = percentiles(await baseline(database_url, options.rate, options.seconds))
     print(f"{'commit to receive':<50}{'p50':>10}{'p99':>10}{'p50 ratio':>12}{'p99 ratio':>12}")
     report("NOTIFY to an asyncpg listener", bare, bare)
@@ -251,8 +174,10 @@ async def measure(database_url: str, redis_url: str, directory: Path, options: a
         ("no batching (window 0)", {"GRAPHQL_APP_BATCH_WINDOW_MS": "0"}),
         ("as shipped (window 100 ms)", {}),
     ):
-        with serving(environment, directory, **settings) as server:
-            found = await through_server(database_url, server, options.rate, options.seconds, options.subscribers)
+        with stage.serving(office, **settings) as server:
+            found = await through_server(
+                database_url, server, token, options.rate, options.seconds, options.subscribers
+            )
         report(f"{name}: the first subscriber", percentiles(map(min, found)), bare)
         report(f"{name}: all {options.subscribers}", percentiles(one for change in found for one in change), bare)
 
@@ -277,8 +202,9 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=50, help="changes per second")
     parser.add_argument("--seconds", type=float, default=20, help="how long each of the three is measured")
     options = parser.parse_args()
+    stage.take_the_stage()
     with tempfile.TemporaryDirectory(prefix="graphql-app-") as data, running(Path(data)) as servers:
-        asyncio.run(measure(servers.database_url, servers.redis_url, Path(data), options))
+        asyncio.run(measure(servers, Path(data), options))
 
 
 if __name__ == "__main__":
