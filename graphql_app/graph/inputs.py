@@ -12,7 +12,7 @@ from graphql_app.domain.arranging import equipment_text
 from graphql_app.domain.filters import WorkstationFilter
 from graphql_app.domain.paging import Order, OrderField
 from graphql_app.domain.workstation import Status
-from graphql_app.graph import types  # noqa: F401  # names the enum Status for the schema, before an input uses it
+from graphql_app.graph import enums, types  # noqa: F401  # names the enum Status for the schema, before an input uses it
 
 
 @strawberry.input(
@@ -66,24 +66,53 @@ def filter_of(given: FilterInput | None) -> WorkstationFilter:
     )
 
 
-strawberry.enum(
+enums.publish(
     OrderField,
+    {
+        OrderField.ID: "In the order in which they were made.",
+        OrderField.NAME: "By their names.",
+        OrderField.STATUS: "By what they are used for, in alphabetical order.",
+        OrderField.BUILDING: "By the names of their buildings.",
+        OrderField.FLOOR_NUMBER: "By the numbers of their floors.",
+        OrderField.CREATED_AT: "By when they were created.",
+        OrderField.UPDATED_AT: "By when they last changed; guarded.",
+        OrderField.X_POSITION: "By their left edges; guarded.",
+        OrderField.Y_POSITION: "By their top edges; guarded.",
+    },
     name="WorkstationOrderField",
     description="What a list can be ordered by. Guarded fields need their scope.",
 )
 
 
-@strawberry.enum(description="Which end comes first.")
 class OrderDirection(Enum):
     ASC = "asc"
     DESC = "desc"
 
 
-@strawberry.enum(description="What statistics are counted by.")
+enums.publish(
+    OrderDirection,
+    {OrderDirection.ASC: "The least first.", OrderDirection.DESC: "The greatest first."},
+    name="OrderDirection",
+    description="Which end comes first.",
+)
+
+
 class StatsGroup(Enum):
     BUILDING = "building"
     FLOOR = "floor"
     DEPARTMENT = "department"
+
+
+enums.publish(
+    StatsGroup,
+    {
+        StatsGroup.BUILDING: "One row for each building.",
+        StatsGroup.FLOOR: "One row for each floor of each building.",
+        StatsGroup.DEPARTMENT: "One row for each department.",
+    },
+    name="StatsGroup",
+    description="What statistics are counted by.",
+)
 
 
 @strawberry.input(name="WorkstationOrder", description="One criterion; later ones decide between equals.")

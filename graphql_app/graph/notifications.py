@@ -10,6 +10,7 @@ from graphql_app.domain import identifiers
 from graphql_app.domain import notification as domain
 from graphql_app.domain import workstation as office
 from graphql_app.domain.identifiers import global_id
+from graphql_app.graph import enums
 from graphql_app.graph.context import AppInfo
 from graphql_app.graph.mutations import answered, idempotency
 from graphql_app.graph.queries import After, Before, First, Last
@@ -18,7 +19,16 @@ from graphql_app.graph.types import Department, Node, PageInfo, page_info
 from graphql_app.services.browse import Paging
 from graphql_app.services.notify import Published
 
-strawberry.enum(domain.Level, name="NotificationLevel", description="How urgent a notification is.")
+enums.publish(
+    domain.Level,
+    {
+        domain.Level.INFO: "Good to know.",
+        domain.Level.WARNING: "Something will go wrong, or go away, unless you act.",
+        domain.Level.CRITICAL: "Act now.",
+    },
+    name="NotificationLevel",
+    description="How urgent a notification is.",
+)
 
 Where = Annotated[
     str | None, argument(description="Leave out those of other buildings. Without it, those of all are meant.")

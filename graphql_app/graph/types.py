@@ -13,6 +13,7 @@ from graphql_app.domain.access import Viewer
 from graphql_app.domain.change import Batch, Kind
 from graphql_app.domain.identifiers import global_id
 from graphql_app.domain.workstation import Counts, Place
+from graphql_app.graph import enums
 from graphql_app.graph.context import AppInfo
 from graphql_app.graph.permissions import guarded
 from graphql_app.graph.selection import selected
@@ -28,8 +29,28 @@ CURSOR = strawberry.scalar(
 )
 
 # Before any annotation that uses it is met: Strawberry would name it by its class, and the schema would have both.
-strawberry.enum(domain.Status, name="WorkstationStatus", description="What a workstation is used for now.")
-strawberry.enum(Kind, name="FeedKind", description="What a payload of a feed means.")
+enums.publish(
+    domain.Status,
+    {
+        domain.Status.AVAILABLE: "Free to take.",
+        domain.Status.OCCUPIED: "Somebody sits there.",
+        domain.Status.MAINTENANCE: "Not to be used for the present.",
+        domain.Status.RESERVED: "Kept for somebody.",
+    },
+    name="WorkstationStatus",
+    description="What a workstation is used for now.",
+)
+enums.publish(
+    Kind,
+    {
+        Kind.SNAPSHOT: "All that is there: what you had before is void.",
+        Kind.CHANGES: "What is new since the payload before.",
+        Kind.RESYNC: "Your cursor cannot be resumed: forget what you had, this is all that is there.",
+        Kind.PROGRESS: "Nothing new, but a newer cursor to resume from.",
+    },
+    name="FeedKind",
+    description="What a payload of a feed means.",
+)
 
 
 @strawberry.interface(description="Anything that `node(id:)` can fetch again.")

@@ -5,7 +5,7 @@ import importlib.util
 import json
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from functools import cache
 from pathlib import Path
@@ -33,13 +33,19 @@ def node() -> str:
     return str(found.node)
 
 
-def run(*command: str, seconds: float = 120) -> str:
-    """What the command says, run in this folder. Fails, with what it said, unless it succeeds."""
+def run(*command: str, seconds: float = 120, exit_codes: Collection[int] = (0,)) -> str:
+    """What the command says, run in this folder. Fails, with what it said, when it ends with another exit code."""
     done = subprocess.run(
         command, cwd=HERE, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=seconds, check=False
     )
-    assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout}{done.stderr}"
+    assert done.returncode in exit_codes, f"{' '.join(command)}\n{done.stdout}{done.stderr}"
     return done.stdout
+
+
+def compile_relay(node: str) -> None:
+    """What relay-compiler makes of real/relay, in compiled. Fails for what it finds wrong with the schema."""
+    (HERE / "compiled").mkdir(exist_ok=True)
+    run(node, "node_modules/relay-compiler/cli.js", "relay.config.json")
 
 
 def _frontend_build() -> ModuleType:
@@ -56,8 +62,8 @@ def _frontend_build() -> ModuleType:
 Event = dict[str, Any]
 
 
-class GraphqlWs:
-    """A Node process with a client of the package graphql-ws. `driver.js` says what it can do and tell."""
+class Client:
+    """A Node process with a client in it. Its script says what it can do and tell."""
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self._process = process
@@ -66,11 +72,6 @@ class GraphqlWs:
     def do(self, command: str, **options: Any) -> None:
         assert self._process.stdin is not None
         self._process.stdin.write(json.dumps({"do": command, **options}).encode() + b"\n")
-
-    async def connect(self, url: str, payload: object, **options: Any) -> None:
-        """Returns when the server has acknowledged the connection."""
-        self.do("connect", url=url, payload=payload, **options)
-        await self.event("connected")
 
     async def event(self, *kinds: str, id: str | None = None) -> Event:
         """The next event of one of the kinds (and of that operation); those before it are kept for later."""
@@ -84,13 +85,6 @@ class GraphqlWs:
                 seen = len(self._waiting)
                 self._waiting.append(await self._read())
 
-    async def data(self, id: str) -> Any:
-        """The data of the operation's next result. Fails for anything else that it may be told."""
-        event = await self.event("next", "error", "complete", id=id)
-        assert event["event"] == "next", event
-        assert "errors" not in event["payload"], event
-        return event["payload"]["data"]
-
     async def _read(self) -> Event:
         assert self._process.stdout is not None
         line = await self._process.stdout.readline()
@@ -99,12 +93,60 @@ class GraphqlWs:
         return event
 
 
+class GraphqlWs(Client):
+    """A client of the package graphql-ws, by `driver.js`."""
+
+    async def connect(self, url: str, payload: object, **options: Any) -> None:
+        """Returns when the server has acknowledged the connection."""
+        self.do("connect", url=url, payload=payload, **options)
+        await self.event("connected")
+
+    async def data(self, id: str) -> Any:
+        """The data of the operation's next result. Fails for anything else that it may be told."""
+        event = await self.event("next", "error", "complete", id=id)
+        assert event["event"] == "next", event
+        assert "errors" not in event["payload"], event
+        return event["payload"]["data"]
+
+
+class Kit(Client):
+    """One of the clients in `real/`, by `real/driver.js`. Each answer and each payload comes as it hands it on."""
+
+    async def ask(self, command: str, name: str, variables: dict[str, Any] | None = None) -> Any:
+        """The data of a query or mutation."""
+        self.do(command, id=name, name=name, variables=variables)
+        return await self.data(name)
+
+    async def data(self, id: str) -> Any:
+        event = await self.event("next", "error", id=id)
+        assert event["event"] == "next", event
+        return event["data"]
+
+    async def refusal(self, id: str) -> str:
+        """All that the client says of what went wrong."""
+        said: str = (await self.event("error", id=id))["said"]
+        return said
+
+
 @asynccontextmanager
 async def graphql_ws(node: str) -> AsyncIterator[GraphqlWs]:
-    """A client, whose process ends with the block."""
+    async with _process(node, "driver.js") as process:
+        yield GraphqlWs(process)
+
+
+@asynccontextmanager
+async def kit(node: str, name: str) -> AsyncIterator[Kit]:
+    async with _process(node, "real/driver.js", name) as process:
+        yield Kit(process)
+
+
+@asynccontextmanager
+async def _process(node: str, script: str, *arguments: str) -> AsyncIterator[asyncio.subprocess.Process]:
+    """Node, which ends with the block."""
     process = await asyncio.create_subprocess_exec(
         node,
-        str(HERE / "driver.js"),
+        str(HERE / script),
+        *arguments,
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
@@ -112,7 +154,7 @@ async def graphql_ws(node: str) -> AsyncIterator[GraphqlWs]:
     )
     assert process.stdin is not None
     try:
-        yield GraphqlWs(process)
+        yield process
     finally:
         process.stdin.close()  # which it takes as its end
         try:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from graphql import (
+    GraphQLEnumType,
     GraphQLInputObjectType,
     GraphQLInterfaceType,
     GraphQLNamedType,
@@ -164,5 +165,7 @@ def test_every_type_and_field_and_argument_of_the_schema_is_described(found: Gra
             silent += [] if field.description else [f"{found.name}.{name}"]
             for argument, taken in getattr(field, "args", {}).items():
                 silent += [] if taken.description else [f"{found.name}.{name}({argument})"]
+    if isinstance(found, GraphQLEnumType):
+        silent += [f"{found.name}.{name}" for name, value in found.values.items() if not value.description]
 
     assert silent == []
