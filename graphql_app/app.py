@@ -137,7 +137,14 @@ async def running(settings: Settings) -> AsyncIterator[Parts]:
             arrange=Arrange(database, receipts),
             follow=Follow(database, history, cursors, limits),
             notify=Notify(
-                database, receipts, PageCursors(secret), page_most=settings.page_most, roles=role_table(settings).keys()
+                database,
+                receipts,
+                history,
+                PageCursors(secret),
+                cursors,
+                limits,
+                page_most=settings.page_most,
+                roles=role_table(settings).keys(),
             ),
             receipts=receipts,
         )

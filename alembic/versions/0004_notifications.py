@@ -52,6 +52,10 @@ def upgrade() -> None:
         ),
     )
     op.create_index("notifications_created_at_idx", "notifications", ["created_at"])
+    # For who comes back: a few of them among all that was logged meanwhile.
+    op.create_index(
+        "change_log_notifications_idx", "change_log", ["revision"], postgresql_where=sa.text("entity = 'notification'")
+    )
     for done, (statement, rows) in TABLES.items():
         op.execute(
             f"CREATE TRIGGER notifications_{done}_v1 AFTER {statement} ON notifications REFERENCING {rows}"
@@ -65,4 +69,5 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    op.drop_index("change_log_notifications_idx", "change_log")
     op.drop_table("notifications")

@@ -5,14 +5,20 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from itertools import pairwise
-from typing import Generic, NamedTuple, TypeVar
+from typing import Generic, NamedTuple, Protocol, TypeVar
 from uuid import UUID
 
-from graphql_app.domain.access import View, redact
-from graphql_app.domain.filters import WorkstationFilter
-from graphql_app.domain.workstation import Workstation
+from graphql_app.domain.topics import Topic
 
 T = TypeVar("T")
+
+
+class Entity(Protocol):
+    @property
+    def id(self) -> int: ...
+
+
+E = TypeVar("E", bound=Entity)
 
 
 class Head(NamedTuple):
@@ -44,12 +50,12 @@ class Kind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Batch:
+class Batch(Generic[T]):
     """All that is new since the last one, redacted. `revision` is where the next one starts."""
 
     kind: Kind
     revision: int
-    workstations: Sequence[Workstation] = ()
+    states: Sequence[T] = ()  # the newest of each that is new or changed
     removed: Sequence[int] = ()
     merged: bool = False
     complete: bool = True
@@ -60,16 +66,16 @@ class Batch:
 BETWEEN_MOST = 16  # states are kept to tell whether one was skipped; a reader that is far behind needs no more of them
 
 
-class Merged(NamedTuple):
-    """What one workstation went through: its state before, its state after, and those between, skipped."""
+class Merged(NamedTuple, Generic[T]):
+    """What one entity went through: its state before, its state after, and those between, skipped."""
 
-    before: Workstation | None
-    after: Workstation | None
-    between: list[Workstation | None]
+    before: T | None
+    after: T | None
+    between: list[T | None]
 
 
-def add(merged: dict[int, Merged], change: Change[Workstation]) -> None:
-    """Notes one more change of its workstation: the first `before` stays, the last `after` counts."""
+def add(merged: dict[int, Merged[T]], change: Change[T]) -> None:
+    """Notes one more change of its entity: the first `before` stays, the last `after` counts."""
     seen = merged.get(change.key)
     if seen is None:
         merged[change.key] = Merged(change.before, change.after, [])
@@ -79,39 +85,33 @@ def add(merged: dict[int, Merged], change: Change[Workstation]) -> None:
         merged[change.key] = Merged(seen.before, change.after, seen.between)
 
 
-def merge(changes: Iterable[Change[Workstation]]) -> dict[int, Merged]:
-    """Each workstation's first `before` and last `after`, by id, in the order of first change."""
-    merged: dict[int, Merged] = {}
+def merge(changes: Iterable[Change[T]]) -> dict[int, Merged[T]]:
+    """Each entity's first `before` and last `after`, by its key, in the order of first change."""
+    merged: dict[int, Merged[T]] = {}
     for change in changes:
         add(merged, change)
     return merged
 
 
-def tell(
-    merged: dict[int, Merged],
-    matching: WorkstationFilter,
-    view: View,
-    revision: int,
-    logged_at: datetime | None = None,
-) -> Batch:
-    """What a view that follows `matching` is told: new states, removals, and nothing of what it cannot notice."""
+def tell(merged: dict[int, Merged[T]], topic: Topic[T], revision: int, logged_at: datetime | None = None) -> Batch[T]:
+    """What who follows the topic is told: new states, removals, and nothing of what they cannot notice."""
 
-    def shown(state: Workstation | None) -> Workstation | None:
-        return redact(view, state) if state is not None and matching.matches(state) else None
+    def shown(state: T | None) -> T | None:
+        return None if state is None else topic.shown(state)
 
-    states: list[Workstation] = []
+    states: list[T] = []
     removed: list[int] = []
     several = False
-    for workstation_id, (before, after, between) in merged.items():
+    for key, (before, after, between) in merged.items():
         was, now = shown(before), shown(after)
         seen = [was, *map(shown, between), now]
         steps = sum(one != other for one, other in pairwise(seen))
         # There and back again is news to whoever is shown the version: the one that they hold is out of date.
-        has_new_version = now is not None and now.version is not None and steps > 0
+        has_new_version = getattr(now, "version", None) is not None and steps > 0
         if was == now and not has_new_version:
             continue
         if now is None:
-            removed.append(workstation_id)
+            removed.append(key)
         else:
             states.append(now)
         # What was skipped counts only as far as this view could have noticed it.
@@ -119,10 +119,10 @@ def tell(
     return Batch(Kind.CHANGES, revision, states, removed, merged=several, logged_at=logged_at)
 
 
-def joined(parts: Sequence[Batch]) -> Batch:
-    """The batches as one, each workstation once with its newest state; a snapshot replaces all before it."""
+def joined(parts: Sequence[Batch[E]]) -> Batch[E]:
+    """The batches as one, each entity once with its newest state; a snapshot replaces all before it."""
     first, begins = parts[0], True
-    states: dict[int, Workstation] = {}
+    states: dict[int, E] = {}
     removed: dict[int, None] = {}
     for part in parts:
         if begins and part.kind in (Kind.SNAPSHOT, Kind.RESYNC):
@@ -130,23 +130,23 @@ def joined(parts: Sequence[Batch]) -> Batch:
             states.clear()
             removed.clear()
         begins = part.complete
-        for workstation in part.workstations:
-            states[workstation.id] = workstation
-            removed.pop(workstation.id, None)
-        for workstation_id in part.removed:
-            states.pop(workstation_id, None)
-            removed[workstation_id] = None
+        for state in part.states:
+            states[state.id] = state
+            removed.pop(state.id, None)
+        for key in part.removed:
+            states.pop(key, None)
+            removed[key] = None
     # A snapshot is all there is: what was removed since it began is simply not in it.
     gone = list(removed) if first.kind is Kind.CHANGES else []
     merged = any(part.merged for part in parts)
     return Batch(first.kind, parts[-1].revision, list(states.values()), gone, merged=merged, reason=first.reason)
 
 
-def rewind(rows: Iterable[Workstation], unnumbered: Iterable[Change[Workstation]]) -> list[Workstation]:
+def rewind(rows: Iterable[E], unnumbered: Iterable[Change[E]]) -> list[E]:
     """The rows as they were before the changes that have no revision yet: exactly the state at the head."""
     state = {row.id: row for row in rows}
-    for workstation_id, (before, _, _) in merge(unnumbered).items():
-        state.pop(workstation_id, None)
+    for key, (before, _, _) in merge(unnumbered).items():
+        state.pop(key, None)
         if before is not None:
-            state[workstation_id] = before
+            state[key] = before
     return sorted(state.values(), key=lambda row: row.id)

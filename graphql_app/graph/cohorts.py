@@ -129,7 +129,7 @@ class Cohort:
         self._newcomers.clear()
         if isinstance(event, Batch) and event.logged_at is not None:
             late = time.time() - event.logged_at.timestamp()
-            note(ChangesDelivered(len(event.workstations) + len(event.removed), len(self._level), late))
+            note(ChangesDelivered(len(event.states) + len(event.removed), len(self._level), late))
 
     def _start_over(self) -> None:
         everybody = [*self._level, *self._joining]

@@ -1,5 +1,6 @@
 """Notifications in the schema: what they are like, those that are for you, and publishing one."""
 
+from collections.abc import AsyncGenerator, Sequence
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -9,15 +10,18 @@ from strawberry import Parent, argument
 from graphql_app.domain import identifiers
 from graphql_app.domain import notification as domain
 from graphql_app.domain import workstation as office
+from graphql_app.domain.change import Batch, Kind
 from graphql_app.domain.identifiers import global_id
 from graphql_app.graph import enums
 from graphql_app.graph.context import AppInfo
 from graphql_app.graph.mutations import answered, idempotency
 from graphql_app.graph.queries import After, Before, First, Last
 from graphql_app.graph.refusals import Conflict, Forbidden, InvalidInput, ReadOnly, union
-from graphql_app.graph.types import Department, Node, PageInfo, page_info
+from graphql_app.graph.sources import Source
+from graphql_app.graph.types import Cursor, Department, Node, PageInfo, page_info
 from graphql_app.services.browse import Paging
 from graphql_app.services.notify import Published
+from graphql_app.services.streams import Changes
 
 enums.publish(
     domain.Level,
@@ -108,6 +112,63 @@ class NotificationQueries:
             nodes=[row for _, row in listing.edges],  # type: ignore[misc]  # domain objects stand for their types
             page_info=page_info(listing),
         )
+
+
+@strawberry.type(description="All that is new since the payload before, of the notifications that are for you.")
+class NotificationFeed:
+    batch: strawberry.Private[Batch[domain.Notification]]
+    cursor: Cursor = strawberry.field(
+        description="Give it back as `after` to resume with nothing lost and nothing twice."
+    )
+
+    @strawberry.field(graphql_type=Kind, description="What this payload means.")
+    def kind(self) -> Kind:
+        return self.batch.kind
+
+    @strawberry.field(
+        graphql_type=list[Notification], description="Those that are new or were corrected, in the order of publishing."
+    )
+    def notifications(self) -> Sequence[domain.Notification]:
+        return self.batch.states
+
+    @strawberry.field(
+        description="Those that were taken back, are for others now, or are no longer kept. What expires is not among"
+        " them: `expiresAt` has said so."
+    )
+    def removed(self) -> list[strawberry.ID]:
+        return [strawberry.ID(global_id("Notification", key)) for key in self.batch.removed]
+
+    @strawberry.field(description="Large snapshots come in parts; only the last part's cursor resumes.")
+    def complete(self) -> bool:
+        return self.batch.complete
+
+    @strawberry.field(description="Why a RESYNC was needed; null on everything else.")
+    def reason(self) -> str | None:
+        return self.batch.reason
+
+
+def _feed_of(stream: Changes[domain.Notification], batch: Batch[domain.Notification]) -> NotificationFeed:
+    return NotificationFeed(batch=batch, cursor=Cursor(stream.cursor(batch)))
+
+
+@strawberry.type(description="What can be followed of notifications.")
+class NotificationSubscriptions:
+    @strawberry.subscription(
+        description="The notifications that are for you, by the roles and the department that you have when you"
+        " subscribe: those that there are, then every later one. `cursor` resumes it on any connection, with nothing"
+        " lost and nothing twice."
+    )
+    async def notifications(
+        self,
+        info: AppInfo,
+        after: Annotated[Cursor | None, argument(description="Resume after this cursor.")] = None,
+        building: Where = None,
+        floor: WhichFloor = None,
+        snapshot: Annotated[bool, argument(description="Without a cursor: start with those that there are.")] = True,
+    ) -> AsyncGenerator[NotificationFeed, None]:
+        stream = await info.context.services.notify.changes(info.context.viewer, building, floor)
+        start = await stream.start(info.context.last_event_id or after, snapshot=snapshot)
+        return Source(stream, start, _feed_of)  # type: ignore[return-value]
 
 
 @strawberry.input(description="A new notification. Without a target it is for everybody.")

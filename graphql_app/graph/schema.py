@@ -16,7 +16,12 @@ from graphql_app.domain.errors import Refusal, Unavailable
 from graphql_app.graph.context import Context
 from graphql_app.graph.documents import Operation
 from graphql_app.graph.mutations import Mutation
-from graphql_app.graph.notifications import Notification, NotificationMutations, NotificationQueries
+from graphql_app.graph.notifications import (
+    Notification,
+    NotificationMutations,
+    NotificationQueries,
+    NotificationSubscriptions,
+)
 from graphql_app.graph.queries import Query
 from graphql_app.graph.refusals import Refusal as RefusalType
 from graphql_app.graph.subscriptions import Subscription
@@ -38,11 +43,16 @@ class Mutations(Mutation, NotificationMutations):
     """All mutations."""
 
 
+@strawberry.type(name="Subscription", description="What can be followed.")
+class Subscriptions(Subscription, NotificationSubscriptions):
+    """All subscriptions."""
+
+
 def build() -> strawberry.Schema:
     return strawberry.Schema(
         query=Queries,
         mutation=Mutations,
-        subscription=Subscription,
+        subscription=Subscriptions,
         types=[Department, Employee, Floor, Notification, Workstation, RefusalType],
         config=StrawberryConfig(scalar_map={Cursor: CURSOR}),
     )

@@ -7,7 +7,7 @@ import strawberry
 from strawberry import argument
 
 from graphql_app.domain.change import Batch
-from graphql_app.domain.workstation import Counts, Place
+from graphql_app.domain.workstation import Counts, Place, Workstation
 from graphql_app.graph.context import AppInfo
 from graphql_app.graph.inputs import FilterInput, filter_of
 from graphql_app.graph.sources import Source
@@ -32,9 +32,8 @@ class Subscription:
         follow, viewer = info.context.services.follow, info.context.viewer
         matching = filter_of(filter)
         stream = follow.changes(viewer, matching)
-        return Source(
-            stream, await follow.start(viewer, matching, info.context.last_event_id or after, snapshot), feed_of
-        )  # type: ignore[return-value]
+        start = await stream.start(info.context.last_event_id or after, snapshot=snapshot)
+        return Source(stream, start, feed_of)  # type: ignore[return-value]
 
     @strawberry.subscription(
         description="How many workstations of a floor are in each status, now and on every change."
@@ -49,7 +48,7 @@ class Subscription:
         return Source(stream, Start(), status_of)  # type: ignore[return-value]  # an async iterable is all it takes
 
 
-def feed_of(stream: Changes, batch: Batch) -> WorkstationFeed:
+def feed_of(stream: Changes[Workstation], batch: Batch[Workstation]) -> WorkstationFeed:
     return WorkstationFeed(batch=batch, cursor=Cursor(stream.cursor(batch)))
 
 

@@ -282,7 +282,7 @@ class Me:
 
 @strawberry.type(description="All that is new since the payload before, for one filter.")
 class WorkstationFeed:
-    batch: strawberry.Private[Batch]
+    batch: strawberry.Private[Batch[domain.Workstation]]
     cursor: Cursor = strawberry.field(
         description="Give it back as `after` to resume with nothing lost and nothing twice."
     )
@@ -293,7 +293,7 @@ class WorkstationFeed:
 
     @strawberry.field(graphql_type=list[Workstation], description="The newest state of each that is new or changed.")
     def workstations(self) -> Sequence[domain.Workstation]:
-        return self.batch.workstations
+        return self.batch.states
 
     @strawberry.field(description="Those that were deleted, or are no longer in the filter.")
     def removed(self) -> list[strawberry.ID]:

@@ -1,12 +1,12 @@
-"""What one cohort has not been sent yet, newest state per workstation."""
+"""What one cohort has not been sent yet, newest state per entity."""
 
 import asyncio
 from collections import deque
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 from graphql_app.domain.change import Change, Merged, add
-from graphql_app.domain.workstation import Workstation
 
 # However slow the reader is: from here on parts are no longer kept apart, but merged.
 PARTS_MOST = 256
@@ -28,15 +28,15 @@ class Lost(Exception):
 
 @dataclass(slots=True)
 class Part:
-    """What goes out together: each workstation once, up to a revision. `logged_at` is of the oldest change."""
+    """What goes out together: each entity once, up to a revision. `logged_at` is of the oldest change."""
 
     logged_at: datetime
-    merged: dict[int, Merged] = field(default_factory=dict)
+    merged: dict[int, Merged[Any]] = field(default_factory=dict)
     revision: int = 0
 
 
 class Mailbox:
-    """Bounded by the number of workstations that changed: what is not read in time is merged, never queued."""
+    """Bounded by the number of entities that changed: what is not read in time is merged, never queued."""
 
     def __init__(self, batching: Batching) -> None:
         self._batching = batching
@@ -50,7 +50,7 @@ class Mailbox:
     def is_empty(self) -> bool:
         return not self._parts
 
-    def put(self, change: Change[Workstation]) -> None:
+    def put(self, change: Change[Any]) -> None:
         if not self._parts or self._goes_apart(change):
             self._parts.append(Part(logged_at=change.logged_at))
         part = self._parts[-1]
@@ -91,8 +91,8 @@ class Mailbox:
         """The oldest part of what is here."""
         return self._parts.popleft()
 
-    def _goes_apart(self, change: Change[Workstation]) -> bool:
-        """A part holds only so many workstations, and with a window of 0 only one state of each."""
+    def _goes_apart(self, change: Change[Any]) -> bool:
+        """A part holds only so many entities, and with a window of 0 only one state of each."""
         if len(self._parts) >= PARTS_MOST:
             return False
         merged = self._parts[-1].merged

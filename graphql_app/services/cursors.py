@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from struct import Struct
-from typing import Any
+from typing import Any, Protocol
 from uuid import UUID
 
 import orjson
@@ -12,7 +12,6 @@ import orjson
 from graphql_app.domain.access import View
 from graphql_app.domain.change import Head
 from graphql_app.domain.errors import UnknownCursor
-from graphql_app.domain.filters import WorkstationFilter
 from graphql_app.domain.seal import BrokenSeal, Seal
 
 _LAYOUT = Struct("!16sQ8s")  # epoch, revision, digest of filter and view
@@ -33,6 +32,12 @@ class Position:
     is_for_this: bool
 
 
+class Followed(Protocol):
+    """What a cursor is good for: a topic, or its filter."""
+
+    def normalised(self) -> Any: ...
+
+
 class FeedCursors:
     """Opaque and authenticated. Sealed with a random nonce, so that equal positions do not look equal:
     a client cannot tell whether something hidden happened in between."""
@@ -40,12 +45,12 @@ class FeedCursors:
     def __init__(self, secret: str) -> None:
         self._seal = Seal(secret, "feed cursor")
 
-    def encode(self, head: Head, matching: WorkstationFilter, view: View, *, complete: bool = True) -> str:
+    def encode(self, head: Head, matching: Followed, view: View, *, complete: bool = True) -> str:
         """`complete=False`: in the middle of a snapshot, where nobody can go on: coming back means starting anew."""
         digest = _digest(matching.normalised(), sorted(view.scopes)) if complete else _NOTHING
         return self._seal.close_text(_LAYOUT.pack(head.epoch.bytes, head.revision, digest))
 
-    def decode(self, cursor: str, matching: WorkstationFilter, view: View) -> Position:
+    def decode(self, cursor: str, matching: Followed, view: View) -> Position:
         """Raises UnknownCursor for what was not made here."""
         head, digest = self._opened(cursor)
         return Position(head, digest == _digest(matching.normalised(), sorted(view.scopes)))

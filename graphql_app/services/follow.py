@@ -7,10 +7,11 @@ from dataclasses import dataclass, replace
 from graphql_app.domain.access import Scope, Viewer, redact, require, require_fields
 from graphql_app.domain.change import Batch, Kind, joined, rewind
 from graphql_app.domain.filters import WorkstationFilter, checked
+from graphql_app.domain.topics import Workstations
 from graphql_app.domain.workstation import Place, Workstation
 from graphql_app.live.mailbox import Lost
 from graphql_app.services.cursors import FeedCursors
-from graphql_app.services.history import History, Start
+from graphql_app.services.history import History
 from graphql_app.services.streams import AFTER_LOSS, Changes, FloorStatuses, Limits, alone
 from graphql_app.store import outbox, queries
 from graphql_app.store.database import Database
@@ -33,13 +34,13 @@ class Follow:
         self._cursors = cursors
         self._limits = limits
 
-    def changes(self, viewer: Viewer, matching: WorkstationFilter) -> "Changes":
+    def changes(self, viewer: Viewer, matching: WorkstationFilter) -> Changes[Workstation]:
         """A stream of the workstations that match. Raises Forbidden, InvalidInput."""
         require(viewer, Scope.READ)
         require_fields(viewer.view, "Workstation", checked(matching).guarded_fields())
-        return Changes(self._history, self._cursors, matching, viewer.view, self._limits)
+        return Changes(self._history, self._cursors, Workstations(matching, viewer.view), self._limits)
 
-    def floor_status(self, viewer: Viewer, place: Place) -> "FloorStatuses":
+    def floor_status(self, viewer: Viewer, place: Place) -> FloorStatuses:
         """A stream of the counts of one floor. Raises Forbidden."""
         require(viewer, Scope.READ)
         return FloorStatuses(self._history, self._cursors, place, viewer.view, self._limits)
@@ -50,7 +51,7 @@ class Follow:
         async with self._database.snapshot() as connection:
             head = await outbox.head(connection)
             found = await queries.workstations_by_place(connection, places)
-            waiting = await outbox.unnumbered(connection, places)
+            waiting = await outbox.unnumbered(connection, "workstation", places)
         snapshots = {}
         for place, rows in found.items():
             matching = WorkstationFilter(building=place.building, floor_number=place.number)
@@ -60,35 +61,26 @@ class Follow:
             )
         return snapshots
 
-    async def start(self, viewer: Viewer, matching: WorkstationFilter, after: str | None, snapshot: bool) -> Start:
-        """What a subscriber's cursor means now. Raises UnknownCursor for one that was not made here."""
-        if after is None:
-            return Start(snapshot=snapshot)
-        position = self._cursors.decode(after, matching, viewer.view)
-        if not position.is_for_this:
-            return Start(resync="the cursor belongs to another filter or view")
-        return await self._history.resume(position.head)
-
     async def stream(
         self, viewer: Viewer, matching: WorkstationFilter, after: str | None
-    ) -> AsyncIterator[tuple[str, Batch]]:
+    ) -> AsyncIterator[tuple[str, Batch[Workstation]]]:
         """Every batch with its cursor, for one follower. Raises Forbidden, InvalidInput, UnknownCursor, Unavailable."""
         changes = self.changes(viewer, matching)
-        async for batch in alone(changes, await self.start(viewer, matching, after, snapshot=True)):
+        async for batch in alone(changes, await changes.start(after, snapshot=True)):
             yield changes.cursor(batch), batch
 
     async def poll(
         self, viewer: Viewer, matching: WorkstationFilter, after: str | None, wait_seconds: float
-    ) -> tuple[str, Batch]:
+    ) -> tuple[str, Batch[Workstation]]:
         """What is new since the cursor, as one batch: at once when there is something, else the first that comes.
 
         Empty with an advanced cursor when nothing came in time. Raises what stream() raises.
         """
         changes = self.changes(viewer, matching)
-        start = await self.start(viewer, matching, after, snapshot=True)
+        start = await changes.start(after, snapshot=True)
         async with changes.opened():
             batch = joined([part async for part in changes.level(start, alone=True)])
-            if batch.kind is Kind.CHANGES and not (batch.workstations or batch.removed):
+            if batch.kind is Kind.CHANGES and not (batch.states or batch.removed):
                 try:
                     async with asyncio.timeout(wait_seconds):
                         batch = await changes.news()

@@ -1,17 +1,27 @@
 """What happened in the office: from memory, from the log, or as a snapshot."""
 
 import asyncio
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from graphql_app.domain.change import Change, Head, rewind
 from graphql_app.domain.errors import Unavailable
-from graphql_app.domain.filters import WorkstationFilter
-from graphql_app.domain.workstation import Workstation
+from graphql_app.domain.topics import Topic
 from graphql_app.live.hub import Hub
-from graphql_app.store import outbox, queries
+from graphql_app.store import notifications, outbox, queries
 from graphql_app.store.database import Database
 
 CATCH_UP_SECONDS = 10.0
+
+# Few beside all else that is logged, and found by an index of their own, however much that is.
+_RARE = frozenset({"notification"})
+
+# All rows that a topic shows, by its entity.
+_ROWS: Mapping[str, Callable[[Any, Any], Awaitable[list[Any]]]] = {
+    "workstation": lambda connection, topic: queries.matching_workstations(connection, topic.matching),
+    "notification": lambda connection, topic: notifications.told_to(connection, topic.audience),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,23 +68,21 @@ class History:
                 return Start(resync="the cursor is older than the change log")
         return Start(revision=head.revision)
 
-    async def snapshot(self, matching: WorkstationFilter) -> tuple[Head, list[Workstation]]:
-        """Rows and head as of one and the same moment, not redacted yet."""
+    async def snapshot(self, topic: Topic[Any]) -> tuple[Head, list[Any]]:
+        """Rows and head as of one and the same moment; among them all that the topic shows, not redacted yet."""
         async with self._database.snapshot() as connection:
             head = await outbox.head(connection)
-            found = await queries.matching_workstations(connection, matching)
-            waiting = await outbox.unnumbered(connection, [matching.place] if matching.place else None)
-        if waiting:
-            found = [w for w in rewind(found, waiting) if matching.matches(w)]
-        return head, found
+            found = await _ROWS[topic.entity](connection, topic)
+            waiting = await outbox.unnumbered(connection, topic.entity, [topic.place] if topic.place else None)
+        return head, rewind(found, waiting) if waiting else found
 
-    async def changes_between(self, after: int, last: int) -> list[Change[Workstation]] | None:
-        """Of workstations, from memory, else from the log; None when it is not kept so long, or they are too many to be
+    async def changes_between(self, after: int, last: int, entity: str) -> list[Change[Any]] | None:
+        """Of one entity, from memory, else from the log; None when it is not kept so long, or they are too many to be
         worth it."""
-        recent = self.hub.since(after, last, "workstation")
+        recent = self.hub.since(after, last, entity)
         if recent is not None:
             return recent
-        if last - after > self._catch_up_most:
+        if last - after > self._catch_up_most and entity not in _RARE:
             return None
         async with self._database.reading() as connection:
-            return await outbox.changes_between(connection, after, last, "workstation")
+            return await outbox.changes_between(connection, after, last, entity)

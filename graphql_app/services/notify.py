@@ -9,9 +9,12 @@ from graphql_app.domain.arranging import Idempotency
 from graphql_app.domain.errors import Conflict, InvalidInput
 from graphql_app.domain.notification import Audience, Draft, Notification, checked
 from graphql_app.domain.paging import Window, sized
+from graphql_app.domain.topics import Notifications
 from graphql_app.services.browse import PAGE_DEFAULT, Listing, Paging
-from graphql_app.services.cursors import PageCursors
+from graphql_app.services.cursors import FeedCursors, PageCursors
+from graphql_app.services.history import History
 from graphql_app.services.receipts import Receipts
+from graphql_app.services.streams import Changes, Limits
 from graphql_app.store import notifications, queries
 from graphql_app.store.database import Database, Transaction
 
@@ -31,14 +34,20 @@ class Notify:
         self,
         database: Database,
         receipts: Receipts,
+        history: History,
         cursors: PageCursors,
+        feed_cursors: FeedCursors,
+        limits: Limits,
         *,
         page_most: int,
         roles: Collection[str],
     ) -> None:
         self._database = database
         self._receipts = receipts
+        self._history = history
         self._cursors = cursors
+        self._feed_cursors = feed_cursors
+        self._limits = limits
         self._page_most = page_most
         self._roles = frozenset(roles)
 
@@ -78,6 +87,16 @@ class Notify:
         """Those of them that are for the viewer."""
         audience = await self.audience(viewer)
         return await notifications.by_id(self._database, audience, ids)
+
+    async def changes(
+        self, viewer: Viewer, building: str | None = None, floor_number: int | None = None
+    ) -> Changes[Notification]:
+        """A stream of those that are for the viewer, as the viewer is now, shared by all whom the same are for.
+
+        Raises Forbidden, Unavailable.
+        """
+        topic = Notifications(await self.audience(viewer, building, floor_number), viewer.view)
+        return Changes(self._history, self._feed_cursors, topic, self._limits)
 
     async def _department(self, viewer: Viewer) -> int | None:
         if viewer.employee_key is None:

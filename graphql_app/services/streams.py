@@ -5,12 +5,13 @@ import sys
 from collections.abc import AsyncIterator, Hashable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any, Generic, Protocol
 
-from graphql_app.domain.access import View, redact
-from graphql_app.domain.change import Batch, Head, Kind, merge, tell
+from graphql_app.domain.access import View
+from graphql_app.domain.change import Batch, E, Head, Kind, merge, tell
 from graphql_app.domain.filters import WorkstationFilter
-from graphql_app.domain.workstation import Counts, Place, Status
+from graphql_app.domain.topics import Topic, Workstations
+from graphql_app.domain.workstation import Counts, Place, Status, Workstation
 from graphql_app.live.mailbox import Batching, Lost, Mailbox
 from graphql_app.observe import Resynced, note
 from graphql_app.services.briefly import Briefly
@@ -58,36 +59,34 @@ async def alone(stream: Stream, start: Start) -> AsyncIterator[Any]:
                 start = AFTER_LOSS
 
 
-class Changes:
-    """The live stream of one filter and view. Open it, bring each subscriber level, then share what it yields."""
+class Changes(Generic[E]):
+    """The live stream of one topic. Open it, bring each subscriber level, then share what it yields."""
 
-    def __init__(
-        self, history: History, cursors: FeedCursors, matching: WorkstationFilter, view: View, limits: Limits
-    ) -> None:
+    def __init__(self, history: History, cursors: FeedCursors, topic: Topic[E], limits: Limits) -> None:
         self._history = history
         self._cursors = cursors
         self._limits = limits
-        self.matching = matching
-        self.view = view
-        self.key: Hashable = ("changes", matching, view)
+        self.topic = topic
+        self.view = topic.view
+        self.key: Hashable = ("changes", topic)
         self._mailbox: Mailbox | None = None
-        self._snapshots: Briefly[list[Batch]] = Briefly()
-        self._catch_ups: Briefly[Batch | None] = Briefly()
+        self._snapshots: Briefly[list[Batch[E]]] = Briefly()
+        self._catch_ups: Briefly[Batch[E] | None] = Briefly()
         self._revision = 0
         self._busy = False
         self._moved = asyncio.Event()
         self._progress_at = 0.0
 
     @asynccontextmanager
-    async def opened(self) -> AsyncIterator["Changes"]:
-        """While it is open, nothing that the filter matches passes it by."""
+    async def opened(self) -> AsyncIterator["Changes[E]"]:
+        """While it is open, nothing that the topic shows passes it by."""
         hub, limits = self._history.hub, self._limits
         head = await self._history.reached(0)
         self._revision = head.revision
         self._progress_at = asyncio.get_running_loop().time() + limits.progress_seconds
         self._mailbox = Mailbox(limits.batching)
         self._snapshots, self._catch_ups = Briefly(), Briefly()  # of this history alone
-        hub.open(self.matching.interest(), self._mailbox)
+        hub.open(self.topic.interest(), self._mailbox)
         try:
             yield self
         finally:
@@ -101,11 +100,20 @@ class Changes:
             self._revision = self._history.head.revision
         return self._revision
 
-    def cursor(self, batch: Batch) -> str:
+    def cursor(self, batch: Batch[E]) -> str:
         head = Head(self._history.head.epoch, batch.revision)
-        return self._cursors.encode(head, self.matching, self.view, complete=batch.complete)
+        return self._cursors.encode(head, self.topic, self.view, complete=batch.complete)
 
-    async def next(self) -> Batch:
+    async def start(self, after: str | None, *, snapshot: bool) -> Start:
+        """What a subscriber's cursor means now. Raises UnknownCursor for one that was not made here."""
+        if after is None:
+            return Start(snapshot=snapshot)
+        position = self._cursors.decode(after, self.topic, self.view)
+        if not position.is_for_this:
+            return Start(resync="the cursor belongs to another filter or view")
+        return await self._history.resume(position.head)
+
+    async def next(self) -> Batch[E]:
         """The next batch for all who are level. Raises Lost when the history ended.
 
         The stream counts as busy until the next call: who awaits in between has not handed out the batch yet.
@@ -120,14 +128,14 @@ class Changes:
                 return self._progress()
             part = self._mailbox.take()
             revision = self._history.head.revision if self._mailbox.is_empty else part.revision
-            batch = tell(part.merged, self.matching, self.view, revision, part.logged_at)
+            batch = tell(part.merged, self.topic, revision, part.logged_at)
             self._revision, self._busy = revision, True
-            if batch.workstations or batch.removed:
-                self._mailbox.told(len(batch.workstations) + len(batch.removed))
+            if batch.states or batch.removed:
+                self._mailbox.told(len(batch.states) + len(batch.removed))
                 return batch
             self._settle()
 
-    async def level(self, start: Start, *, alone: bool = False) -> AsyncIterator[Batch]:
+    async def level(self, start: Start, *, alone: bool = False) -> AsyncIterator[Batch[E]]:
         """What one subscriber is owed before it shares the stream. When this ends, it is level, at this very moment.
 
         `alone`: nobody else takes from the stream, so that waiting for the others to get on would be for ever.
@@ -162,18 +170,18 @@ class Changes:
                     position = part.revision
             else:
                 position = here
-                if first or batch.workstations or batch.removed:
+                if first or batch.states or batch.removed:
                     yield batch
             first = False
 
-    async def news(self) -> Batch:
+    async def news(self) -> Batch[E]:
         """The next batch that tells something. Raises Lost."""
         while True:
             batch = await self.next()
             if batch.kind is not Kind.PROGRESS:
                 return batch
 
-    def after(self, batch: Batch) -> Start:
+    def after(self, batch: Batch[E]) -> Start:
         """Where a subscriber goes on whose last batch this was."""
         return Start(revision=batch.revision)
 
@@ -181,14 +189,14 @@ class Changes:
         self._busy = False
         self._moved.set()
 
-    def _progress(self) -> Batch:
+    def _progress(self) -> Batch[E]:
         self._progress_at += self._limits.progress_seconds
         revision = self.revision
         # Whoever joins meanwhile must not be level beyond what this is about to say.
         self._busy = True
         return Batch(Kind.PROGRESS, revision)
 
-    async def _snapshot(self, resync: str | None) -> list[Batch]:
+    async def _snapshot(self, resync: str | None) -> list[Batch[E]]:
         """All there is, in parts. Those who ask within a moment are given one and the same: each goes on from its
         revision."""
         if resync:
@@ -196,21 +204,21 @@ class Changes:
         kind = Kind.RESYNC if resync else Kind.SNAPSHOT
         return await self._snapshots.get(resync, lambda: self._read_snapshot(kind, resync))
 
-    async def _read_snapshot(self, kind: Kind, reason: str | None) -> list[Batch]:
-        head, found = await self._history.snapshot(self.matching)
-        shown = [redact(self.view, workstation) for workstation in found]
+    async def _read_snapshot(self, kind: Kind, reason: str | None) -> list[Batch[E]]:
+        head, found = await self._history.snapshot(self.topic)
+        shown = [state for row in found if (state := self.topic.shown(row)) is not None]
         size = self._limits.snapshot_part
         return [
             Batch(kind, head.revision, shown[begin : begin + size], complete=begin + size >= len(shown), reason=reason)
             for begin in range(0, max(len(shown), 1), size)
         ]
 
-    async def _caught_up(self, position: int, here: int) -> Batch | None:
+    async def _caught_up(self, position: int, here: int) -> Batch[E] | None:
         """What those are owed who stand at the position; None when it is too much, or not kept so long."""
 
-        async def read() -> Batch | None:
-            changes = await self._history.changes_between(position, here)
-            return None if changes is None else tell(merge(changes), self.matching, self.view, here)
+        async def read() -> Batch[E] | None:
+            changes = await self._history.changes_between(position, here, self.topic.entity)
+            return None if changes is None else tell(merge(changes), self.topic, here)
 
         return await self._catch_ups.get((position, here), read)
 
@@ -221,7 +229,7 @@ class FloorStatuses:
     def __init__(self, history: History, cursors: FeedCursors, place: Place, view: View, limits: Limits) -> None:
         matching = WorkstationFilter(building=place.building, floor_number=place.number)
         limits = replace(limits, batching=Batching(FLOOR_STATUS_SECONDS, sys.maxsize))
-        self._changes = Changes(history, cursors, matching, view, limits)
+        self._changes = Changes(history, cursors, Workstations(matching, view), limits)
         self._statuses: dict[int, Status] = {}
         self._shown: Counts | None = None
         self.place = place
@@ -257,8 +265,8 @@ class FloorStatuses:
             shown = self._shown
             yield shown
 
-    def _apply(self, batch: Batch) -> None:
-        for workstation in batch.workstations:
+    def _apply(self, batch: Batch[Workstation]) -> None:
+        for workstation in batch.states:
             self._statuses[workstation.id] = workstation.status
         for workstation_id in batch.removed:
             self._statuses.pop(workstation_id, None)

@@ -5,18 +5,32 @@ import random
 from collections.abc import AsyncIterator, Callable, Collection, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 from uuid import UUID
 
 import asyncpg
 import orjson
-from sqlalchemy import ARRAY, BigInteger, Integer, String, bindparam, cast, func, or_, select, text, tuple_
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    Integer,
+    String,
+    bindparam,
+    cast,
+    func,
+    literal_column,
+    or_,
+    select,
+    text,
+    tuple_,
+)
 
 from graphql_app.domain.change import Change, Head
-from graphql_app.domain.workstation import Place, Workstation
+from graphql_app.domain.workstation import Place
 from graphql_app.store import rows
 from graphql_app.store.database import Database, Reader
-from graphql_app.store.statements import prepared
+from graphql_app.store.statements import Prepared, prepared
 from graphql_app.store.tables import change_log, feed_head
 
 CHANNEL = "graphql_app_changes"
@@ -72,8 +86,9 @@ _BETWEEN = (
     .order_by(_LOG.revision)
 )
 _ALL_BETWEEN = prepared(_BETWEEN)
-_BETWEEN_OF_ENTITY = prepared(_BETWEEN.where(_LOG.entity == bindparam("entity", type_=String)))
-_ALL_UNNUMBERED = select(*_IMAGES).where(_LOG.revision.is_(None), _LOG.entity == "workstation").order_by(_LOG.seq)
+_ALL_UNNUMBERED = (
+    select(*_IMAGES).where(_LOG.revision.is_(None), _LOG.entity == bindparam("entity", type_=String)).order_by(_LOG.seq)
+)
 _UNNUMBERED = prepared(_ALL_UNNUMBERED)
 _PLACES = (
     func.unnest(bindparam("buildings", type_=ARRAY(String)), bindparam("numbers", type_=ARRAY(Integer)))
@@ -92,6 +107,13 @@ _UNNUMBERED_OF_PLACES = prepared(
         )
     )
 )
+
+
+@cache
+def _between_of(entity: str) -> Prepared:
+    """The name, one of the program's own, is part of the text: only so the planner knows that an index of one entity
+    will do."""
+    return prepared(_BETWEEN.where(_LOG.entity == literal_column(f"'{entity}'", String)))
 
 
 async def head(reader: Reader) -> Head:
@@ -129,20 +151,20 @@ async def kept_from(reader: Reader) -> int:
 async def changes_between(reader: Reader, after: int, last: int, entity: str | None = None) -> list[Change[Any]] | None:
     """The changes with after < revision <= last, of one entity or of all, in order; None when the log is not kept so
     long."""
-    statement = _ALL_BETWEEN if entity is None else _BETWEEN_OF_ENTITY
-    found = decoded(await reader.fetch(statement, {"after": after, "last": last, "entity": entity}))
+    statement = _ALL_BETWEEN if entity is None else _between_of(entity)
+    found = decoded(await reader.fetch(statement, {"after": after, "last": last}))
     # Asked afterwards: whatever is kept now was kept when it was read.
     return found if after >= await kept_from(reader) else None
 
 
-async def unnumbered(reader: Reader, places: Collection[Place] | None = None) -> list[Change[Workstation]]:
-    """Committed changes of workstations that the feed has not numbered yet, in the order of writing, of some floors or
-    of all. Their revision reads 0.
+async def unnumbered(reader: Reader, entity: str, places: Collection[Place] | None = None) -> list[Change[Any]]:
+    """Committed changes of an entity that the feed has not numbered yet, in the order of writing, of some floors or of
+    all. Their revision reads 0.
     """
     if places is None:
-        return decoded(await reader.fetch(_UNNUMBERED))
+        return decoded(await reader.fetch(_UNNUMBERED, {"entity": entity}))
     wanted = {"buildings": [place.building for place in places], "numbers": [place.number for place in places]}
-    return decoded(await reader.fetch(_UNNUMBERED_OF_PLACES, wanted))
+    return decoded(await reader.fetch(_UNNUMBERED_OF_PLACES, {"entity": entity, **wanted}))
 
 
 # --- leading ---------------------------------------------------------------------------------------------------------

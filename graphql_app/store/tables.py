@@ -171,6 +171,7 @@ change_log = Table(
     Column("after", JSONB),
     UniqueConstraint("revision", name="change_log_revision_key"),
     Index("change_log_unnumbered_idx", "seq", postgresql_where=text("revision IS NULL")),
+    Index("change_log_notifications_idx", "revision", postgresql_where=text("entity = 'notification'")),
 )
 
 feed_head = Table(

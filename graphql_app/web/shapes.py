@@ -50,11 +50,11 @@ def counts(shown: Counts) -> dict[str, Any]:
     return {"key": shown.key, "total": shown.total, **by_status}
 
 
-def feed(cursor: str, batch: Batch) -> dict[str, Any]:
+def feed(cursor: str, batch: Batch[Workstation]) -> dict[str, Any]:
     return {
         "cursor": cursor,
         "kind": batch.kind.name,
-        "workstations": [workstation(state) for state in batch.workstations],
+        "workstations": [workstation(state) for state in batch.states],
         "removed": [global_id("Workstation", key) for key in batch.removed],
         "merged": batch.merged,
         "complete": batch.complete,

@@ -12,6 +12,7 @@ from starlette.responses import StreamingResponse
 from graphql_app.domain.access import Viewer
 from graphql_app.domain.change import Batch, Kind
 from graphql_app.domain.filters import WorkstationFilter
+from graphql_app.domain.workstation import Workstation
 from graphql_app.services.follow import Follow
 from graphql_app.services.identify import Identify
 from graphql_app.web import shapes
@@ -57,7 +58,7 @@ def routes(follow: Follow, identify: Identify) -> APIRouter:
 
 
 async def events(
-    first: tuple[str, Batch], batches: AsyncIterator[tuple[str, Batch]], expires_at: float
+    first: tuple[str, Batch[Workstation]], batches: AsyncIterator[tuple[str, Batch[Workstation]]], expires_at: float
 ) -> AsyncIterator[bytes]:
     """The stream in frames (html.spec.whatwg.org, server-sent events), until the token expires."""
     yield framed(*first)
@@ -69,7 +70,7 @@ async def events(
         yield b": the token has expired\n\n"
 
 
-def framed(cursor: str, batch: Batch) -> bytes:
+def framed(cursor: str, batch: Batch[Workstation]) -> bytes:
     """PROGRESS is a comment that moves the client's last event id: it tells nothing, and keeps the line open."""
     identity = f"id: {cursor}\n".encode()
     if batch.kind is Kind.PROGRESS:

@@ -702,7 +702,7 @@ async def test_a_poll_that_is_overtaken_while_it_catches_up_is_a_resync_and_whol
     viewer = Viewer("test", ("admin",), FLOOR.view, None, None, time.time() + 600)
     cursor, batch = await process.engine.services.follow.poll(viewer, FLOOR.matching, old, 5)
     rows = await psql.fetch("SELECT id FROM workstations WHERE building = '总部A座' AND floor_number = 3 ORDER BY id")
-    told = sorted(workstation.id for workstation in batch.workstations)
+    told = sorted(workstation.id for workstation in batch.states)
     assert (batch.kind, told) == (Kind.RESYNC, [row["id"] for row in rows])
     resumed = Recorder(FLOOR)
     await process.follow(resumed, cursor)

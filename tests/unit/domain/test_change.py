@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from graphql_app.domain.change import Batch, Change, Kind, Merged, add, joined, merge, rewind, tell
 from graphql_app.domain.filters import WorkstationFilter
+from graphql_app.domain.topics import Workstations
 from graphql_app.domain.workstation import Status, Workstation
 from tests.examples import ADA, THEN, WEI, change, occupied, view, workstation
 
@@ -35,37 +36,41 @@ TOLD: list[tuple[Workstation | None, Workstation | None, list[Workstation], list
 def test_a_state_is_told_if_it_matches_and_a_removal_if_only_what_was_before_did(
     before: Workstation | None, after: Workstation | None, states: list[Workstation], removed: list[int]
 ) -> None:
-    batch = tell({1: Merged(before, after, [])}, FREE, view("admin"), 7)
+    batch = tell({1: Merged(before, after, [])}, Workstations(FREE, view("admin")), 7)
 
-    assert (batch.kind, batch.revision, batch.workstations, batch.removed) == (Kind.CHANGES, 7, states, removed)
+    assert (batch.kind, batch.revision, batch.states, batch.removed) == (Kind.CHANGES, 7, states, removed)
 
 
 @pytest.mark.parametrize("role", ["visitor", "hr", "operator"])
 def test_a_move_is_not_told_to_who_does_not_see_coordinates(role: str) -> None:
     moved = {1: Merged(INSIDE, replace(INSIDE, x_position=99.0, version=2), [])}
 
-    batch = tell(moved, WorkstationFilter(), view(role), 1)
+    batch = tell(moved, Workstations(WorkstationFilter(), view(role)), 1)
 
-    assert (batch.workstations, batch.removed) == (NOTHING, NOTHING)
+    assert (batch.states, batch.removed) == (NOTHING, NOTHING)
 
 
 @pytest.mark.parametrize("role", ["employee", "facilities", "admin"])
 def test_a_move_is_told_to_who_sees_coordinates(role: str) -> None:
     moved = {1: Merged(INSIDE, replace(INSIDE, x_position=99.0), [])}
 
-    assert [w.x_position for w in tell(moved, WorkstationFilter(), view(role), 1).workstations] == [99.0]
+    assert [w.x_position for w in tell(moved, Workstations(WorkstationFilter(), view(role)), 1).states] == [99.0]
 
 
 @pytest.mark.parametrize("role", ["visitor", "employee", "facilities", "operator"])
 def test_a_new_employee_number_is_not_told_to_who_does_not_see_it(role: str) -> None:
     after = occupied(replace(ADA, employee_number="E-2002"))
 
-    assert tell({1: Merged(occupied(ADA), after, [])}, WorkstationFilter(), view(role), 1).workstations == NOTHING
+    assert (
+        tell({1: Merged(occupied(ADA), after, [])}, Workstations(WorkstationFilter(), view(role)), 1).states == NOTHING
+    )
 
 
 def test_a_new_version_alone_is_told_to_nobody() -> None:
     assert (
-        tell({1: Merged(INSIDE, replace(INSIDE, version=2), [])}, WorkstationFilter(), view("admin"), 1).workstations
+        tell(
+            {1: Merged(INSIDE, replace(INSIDE, version=2), [])}, Workstations(WorkstationFilter(), view("admin")), 1
+        ).states
         == []
     )
 
@@ -74,16 +79,16 @@ def test_what_came_into_the_filter_is_told_even_if_it_looks_the_same() -> None:
     # Found by its coordinates, which this view may not see: it has to know that it is there now.
     near = WorkstationFilter(x_max=50)
 
-    batch = tell({1: Merged(replace(INSIDE, x_position=99.0), INSIDE, [])}, near, view("visitor"), 1)
+    batch = tell({1: Merged(replace(INSIDE, x_position=99.0), INSIDE, [])}, Workstations(near, view("visitor")), 1)
 
-    assert [w.id for w in batch.workstations] == [1]
+    assert [w.id for w in batch.states] == [1]
 
 
 def test_what_is_told_is_redacted() -> None:
-    batch = tell({1: Merged(None, occupied(), [])}, WorkstationFilter(), view("visitor"), 1)
+    batch = tell({1: Merged(None, occupied(), [])}, Workstations(WorkstationFilter(), view("visitor")), 1)
 
-    assert [(w.x_position, w.employee_id, w.version) for w in batch.workstations] == [(None, None, None)]
-    assert [w.employee and w.employee.employee_number for w in batch.workstations] == [None]
+    assert [(w.x_position, w.employee_id, w.version) for w in batch.states] == [(None, None, None)]
+    assert [w.employee and w.employee.employee_number for w in batch.states] == [None]
 
 
 MOVED = replace(INSIDE, x_position=99.0)
@@ -107,15 +112,15 @@ def test_merged_says_whether_a_state_was_skipped_that_the_view_could_have_notice
 ) -> None:
     told = {1: Merged(INSIDE, ALSO_INSIDE, between)}
 
-    assert tell(told, WorkstationFilter(), view(role), 1).merged is merged
+    assert tell(told, Workstations(WorkstationFilter(), view(role)), 1).merged is merged
 
 
 def test_what_is_not_told_does_not_count_as_merged() -> None:
     hidden = {1: Merged(OUTSIDE, ALSO_OUTSIDE, [INSIDE] * 2), 2: Merged(None, workstation(id=2), [])}
 
-    batch = tell(hidden, FREE, view("admin"), 1)
+    batch = tell(hidden, Workstations(FREE, view("admin")), 1)
 
-    assert [w.id for w in batch.workstations] == [2]
+    assert [w.id for w in batch.states] == [2]
     assert batch.merged is False
 
 
@@ -123,34 +128,38 @@ def test_merged_tells_nothing_of_a_change_that_the_view_cannot_notice() -> None:
     moved = replace(INSIDE, x_position=99.0)
     seen = replace(moved, notes="the lamp is new")
 
-    alone = tell(merge([change(moved, seen)]), WorkstationFilter(), view("visitor"), 1)
+    alone = tell(merge([change(moved, seen)]), Workstations(WorkstationFilter(), view("visitor")), 1)
     with_a_hidden_move = tell(
-        merge([change(INSIDE, moved), change(moved, seen)]), WorkstationFilter(), view("visitor"), 1
+        merge([change(INSIDE, moved), change(moved, seen)]), Workstations(WorkstationFilter(), view("visitor")), 1
     )
 
     assert with_a_hidden_move == alone
 
 
 def test_a_workstation_that_came_and_went_is_not_told_at_all() -> None:
-    batch = tell(merge([change(None, INSIDE), change(INSIDE, None)]), WorkstationFilter(), view("admin"), 2)
+    batch = tell(
+        merge([change(None, INSIDE), change(INSIDE, None)]), Workstations(WorkstationFilter(), view("admin")), 2
+    )
 
-    assert (batch.workstations, batch.removed, batch.merged) == (NOTHING, NOTHING, False)
+    assert (batch.states, batch.removed, batch.merged) == (NOTHING, NOTHING, False)
 
 
 def test_a_change_that_was_taken_back_is_told_only_to_who_is_shown_the_version() -> None:
     back = replace(INSIDE, version=3)
     there_and_back = merge([change(INSIDE, OUTSIDE), change(OUTSIDE, back)])
 
-    assert tell(there_and_back, WorkstationFilter(), view("visitor"), 2).workstations == []
-    told = tell(there_and_back, WorkstationFilter(), view("admin"), 2)
-    assert ([w.version for w in told.workstations], told.merged) == ([3], True)
+    assert tell(there_and_back, Workstations(WorkstationFilter(), view("visitor")), 2).states == []
+    told = tell(there_and_back, Workstations(WorkstationFilter(), view("admin")), 2)
+    assert ([w.version for w in told.states], told.merged) == ([3], True)
 
 
 def test_a_batch_carries_when_its_oldest_change_was_made() -> None:
-    assert tell({}, WorkstationFilter(), view("visitor"), 3, THEN).logged_at == THEN
+    assert tell({}, Workstations(WorkstationFilter(), view("visitor")), 3, THEN).logged_at == THEN
 
 
-def batch(kind: Kind = Kind.CHANGES, revision: int = 1, *states: Workstation, removed: tuple[int, ...] = ()) -> Batch:
+def batch(
+    kind: Kind = Kind.CHANGES, revision: int = 1, *states: Workstation, removed: tuple[int, ...] = ()
+) -> Batch[Workstation]:
     return Batch(kind, revision, states, removed)
 
 
@@ -165,19 +174,19 @@ def test_batches_become_one_with_the_newest_state_of_each_workstation() -> None:
 def test_what_a_later_batch_removes_is_removed_from_the_whole() -> None:
     whole = joined([batch(Kind.CHANGES, 1, INSIDE), batch(Kind.CHANGES, 2, removed=(1,))])
 
-    assert (whole.workstations, whole.removed) == (NOTHING, [1])
+    assert (whole.states, whole.removed) == (NOTHING, [1])
 
 
 def test_what_a_later_batch_brings_back_is_not_removed_from_the_whole() -> None:
     whole = joined([batch(Kind.CHANGES, 1, removed=(1,)), batch(Kind.CHANGES, 2, INSIDE)])
 
-    assert (whole.workstations, whole.removed) == ([INSIDE], NOTHING)
+    assert (whole.states, whole.removed) == ([INSIDE], NOTHING)
 
 
 def test_what_was_removed_since_a_snapshot_is_simply_not_in_it() -> None:
     whole = joined([batch(Kind.SNAPSHOT, 1, INSIDE, workstation(id=2)), batch(Kind.CHANGES, 2, removed=(1,))])
 
-    assert (whole.kind, whole.workstations, whole.removed) == (Kind.SNAPSHOT, [workstation(id=2)], NOTHING)
+    assert (whole.kind, whole.states, whole.removed) == (Kind.SNAPSHOT, [workstation(id=2)], NOTHING)
 
 
 def test_the_first_before_and_the_last_after_are_kept() -> None:
@@ -255,16 +264,17 @@ def test_a_follower_who_applies_what_it_is_told_sees_what_a_snapshot_would_show(
 ) -> None:
     first, changes, last = history
     shown = {
-        w.id: w for w in tell({id: Merged(None, w, []) for id, w in first.items()}, FREE, view(role), 0).workstations
+        w.id: w
+        for w in tell({id: Merged(None, w, []) for id, w in first.items()}, Workstations(FREE, view(role)), 0).states
     }
 
-    batch = tell(merge(changes), FREE, view(role), 1)
-    for w in batch.workstations:
+    batch = tell(merge(changes), Workstations(FREE, view(role)), 1)
+    for w in batch.states:
         shown[w.id] = w
     for id in batch.removed:
         del shown[id]
 
-    expected = tell({id: Merged(None, w, []) for id, w in last.items()}, FREE, view(role), 1).workstations
+    expected = tell({id: Merged(None, w, []) for id, w in last.items()}, Workstations(FREE, view(role)), 1).states
     assert sorted(shown.values(), key=lambda w: w.id) == sorted(expected, key=lambda w: w.id)
 
 
@@ -282,6 +292,6 @@ def test_what_is_merged_in_parts_says_the_same_as_what_is_merged_at_once(
 
 @pytest.mark.parametrize(("was", "now"), list(product([None, INSIDE, OUTSIDE], repeat=2)))
 def test_no_workstation_is_both_told_and_removed(was: Workstation | None, now: Workstation | None) -> None:
-    batch = tell({1: Merged(was, now, [])}, FREE, view("visitor"), 1)
+    batch = tell({1: Merged(was, now, [])}, Workstations(FREE, view("visitor")), 1)
 
-    assert not {w.id for w in batch.workstations} & set(batch.removed)
+    assert not {w.id for w in batch.states} & set(batch.removed)

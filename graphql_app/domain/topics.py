@@ -1,0 +1,78 @@
+"""What can be followed: which entities are meant, and what is shown of one."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, ClassVar, Protocol, TypeVar
+
+from graphql_app.domain import notification
+from graphql_app.domain.access import View, redact
+from graphql_app.domain.filters import WorkstationFilter
+from graphql_app.domain.interest import Interest
+from graphql_app.domain.notification import Audience, Notification
+from graphql_app.domain.workstation import Place, Workstation
+
+T = TypeVar("T")
+
+
+class Topic(Protocol[T]):
+    """Hashable and small: followers of equal topics share one stream."""
+
+    @property
+    def entity(self) -> str: ...
+
+    @property
+    def view(self) -> View: ...
+
+    @property
+    def place(self) -> Place | None:
+        """The one floor that it stays on, if it does."""
+
+    def interest(self) -> Interest:
+        """The changes that its followers can notice."""
+
+    def shown(self, state: T) -> T | None:
+        """What its followers see of this state: redacted, or nothing."""
+
+    def normalised(self) -> Any:
+        """What is asked, the view apart: equal for topics that mean the same, and JSON."""
+
+
+@dataclass(frozen=True, slots=True)
+class Workstations:
+    """Those that a filter matches."""
+
+    matching: WorkstationFilter
+    view: View
+    entity: ClassVar[str] = "workstation"
+
+    @property
+    def place(self) -> Place | None:
+        return self.matching.place
+
+    def interest(self) -> Interest:
+        return self.matching.interest()
+
+    def shown(self, state: Workstation) -> Workstation | None:
+        return redact(self.view, state) if self.matching.matches(state) else None
+
+    def normalised(self) -> Any:
+        return self.matching.normalised()
+
+
+@dataclass(frozen=True, slots=True)
+class Notifications:
+    """Those that an audience is told: until they expire, which no change in the log will say."""
+
+    audience: Audience
+    view: View
+    entity: ClassVar[str] = notification.ENTITY
+    place: ClassVar[None] = None
+
+    def interest(self) -> Interest:
+        return self.audience.interest()
+
+    def shown(self, state: Notification) -> Notification | None:
+        return state if self.audience.is_told(state, datetime.now(UTC)) else None
+
+    def normalised(self) -> Any:
+        return ["notifications", *self.audience.normalised()]
