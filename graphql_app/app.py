@@ -79,7 +79,6 @@ class Parts:
 
     engine: Engine
     health: Health
-    sessions: Sessions
 
 
 @asynccontextmanager
@@ -135,7 +134,7 @@ async def running(settings: Settings) -> AsyncIterator[Parts]:
             identify=identify(settings),
             browse=Browse(database, PageCursors(secret), page_most=settings.page_most),
             arrange=Arrange(database, receipts),
-            follow=Follow(database, history, cursors, limits),
+            follow=Follow(database, history, cursors, limits, sessions),
             notify=Notify(
                 database,
                 receipts,
@@ -166,7 +165,7 @@ async def running(settings: Settings) -> AsyncIterator[Parts]:
         )
         cohorts = Cohorts(execution)
         stack.callback(cohorts.close)
-        yield Parts(Engine(services, documents, execution, cohorts), Health(inner, channel, hub, loops), sessions)
+        yield Parts(Engine(services, documents, execution, cohorts, sessions), Health(inner, channel, hub, loops))
 
 
 async def _end(task: "asyncio.Task[None]") -> None:
@@ -234,14 +233,15 @@ def create(settings: Settings) -> Application:
                 ping_seconds=settings.socket_ping_seconds,
                 compresses=settings.socket_compression,
             )
-            socket = SocketDoor(parts.engine, rules, parts.sessions, tasks, origins=settings.origins)
+            socket = SocketDoor(parts.engine, rules, tasks, origins=settings.origins)
 
             app.router.routes.append(WebSocketRoute("/graphql", socket.handle))
             services = parts.engine.services
             app.include_router(rest.routes(services.browse, services.arrange, services.identify, services.receipts))
-            app.include_router(stream.routes(services.follow, services.identify))
+            app.include_router(stream.routes(services.follow, services.identify, parts.engine.sessions))
             app.include_router(admin.routes(parts.health, services.identify, settings.metrics_directory))
-            yield {"sockets": socket, "sessions": parts.sessions}  # for graph/direct, and for serving to end them
+            # For graph/direct, and for whoever is to end them all.
+            yield {"sockets": socket, "sessions": parts.engine.sessions}
 
     app = Application(
         title="graphql_app",

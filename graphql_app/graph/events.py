@@ -10,10 +10,11 @@ import orjson
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from graphql_app.graph.cohorts import Cohorts, Payload
+from graphql_app.graph.cohorts import Payload
 from graphql_app.graph.context import Context
 from graphql_app.graph.documents import Operation
 from graphql_app.graph.negotiation import EVENTS
+from graphql_app.graph.protocol import Engine
 from graphql_app.graph.schema import formatted
 from graphql_app.observe import Subscribed, Unsubscribed, note
 
@@ -30,6 +31,15 @@ class Events:
         self._arrived = asyncio.Event()
         self._read = asyncio.Event()
         self._has_ended = False
+        self._is_cut = False
+
+    def look(self) -> None:
+        """The stream ends with its token by itself."""
+
+    def drain(self) -> None:
+        """Cuts the stream off without a word: a client that is told that it is complete does not come back."""
+        self._is_cut = True
+        self._arrived.set()
 
     def offer(self, payload: Payload) -> bool:
         if len(self._waiting) >= WAITING_MOST:
@@ -55,6 +65,8 @@ class Events:
             while self._waiting:
                 yield framed(self._waiting.popleft())
             self._read.set()
+            if self._is_cut:
+                return
             left = ends_at - asyncio.get_running_loop().time()
             if self._has_ended or left <= 0:
                 yield COMPLETE
@@ -88,14 +100,16 @@ class EventStream(StreamingResponse):
 
 
 async def subscribed(
-    cohorts: Cohorts, operation: Operation, variables: Mapping[str, Any], context: Context
+    engine: Engine, operation: Operation, variables: Mapping[str, Any], context: Context
 ) -> EventStream:
     """The response that carries a subscription. Raises BadVariables, GraphQLError."""
     events = Events()
-    leave = await cohorts.subscribe(operation, variables, context, events)
+    leave = await engine.cohorts.subscribe(operation, variables, context, events)
+    engine.sessions.open(events)
     note(Subscribed())
 
     def ended() -> None:
+        engine.sessions.close(events)
         leave()
         note(Unsubscribed())
 

@@ -160,7 +160,7 @@ class HttpDoor:
             raise Unanswerable(
                 406, f"Subscriptions go over a WebSocket (graphql-transport-ws), or with `Accept: {EVENTS}`."
             )
-        return await subscribed(self._engine.cohorts, operation, asked.variables, context)
+        return await subscribed(self._engine, operation, asked.variables, context)
 
 
 def wants_page(scope: Scope) -> bool:

@@ -15,6 +15,7 @@ from graphql_app.graph.cohorts import Cohorts, Payload
 from graphql_app.graph.context import Context, Services, viewer_from_init
 from graphql_app.graph.documents import Documents, InvalidDocument
 from graphql_app.graph.schema import BadVariables, Execution, formatted
+from graphql_app.live.sessions import Sessions
 from graphql_app.observe import OperationEnded, Subscribed, Unsubscribed, note
 
 SUBPROTOCOL = "graphql-transport-ws"
@@ -65,6 +66,7 @@ class Engine:
     documents: Documents
     execution: Execution
     cohorts: Cohorts
+    sessions: Sessions
 
 
 class Subscription:

@@ -11,7 +11,6 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from graphql_app.graph.cohorts import Payload
 from graphql_app.graph.protocol import SUBPROTOCOL, SUBPROTOCOL_NOT_ACCEPTABLE, Connection, Engine, Rules, Wire
-from graphql_app.live.sessions import Sessions
 from graphql_app.observe import SocketClosed, SocketOpened, note
 
 PATH = "/graphql"
@@ -90,11 +89,9 @@ class AsgiWire:
 class SocketDoor:
     """Takes WebSockets on /graphql, those that speak graphql-transport-ws. Under uvicorn graph/direct does the rest."""
 
-    def __init__(
-        self, engine: Engine, rules: Rules, sessions: Sessions, tasks: asyncio.TaskGroup, *, origins: Collection[str]
-    ) -> None:
+    def __init__(self, engine: Engine, rules: Rules, tasks: asyncio.TaskGroup, *, origins: Collection[str]) -> None:
         self.rules = rules
-        self.sessions = sessions
+        self.sessions = engine.sessions
         self._engine = engine
         self._tasks = tasks
         self._origins = frozenset(origins)

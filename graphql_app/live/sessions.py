@@ -2,6 +2,8 @@
 
 import asyncio
 import random
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Protocol
 
 LOOK_SECONDS = 1.0
@@ -16,6 +18,20 @@ class Session(Protocol):
 
     def drain(self) -> None:
         """The process is to stop: says so to the client, which comes back elsewhere with its cursor."""
+
+
+class Waiting:
+    """A request that waits for news."""
+
+    def __init__(self, deadline: asyncio.Timeout) -> None:
+        self._deadline = deadline
+
+    def look(self) -> None:
+        pass
+
+    def drain(self) -> None:
+        if not self._deadline.expired():
+            self._deadline.reschedule(asyncio.get_running_loop().time())
 
 
 class Sessions:
@@ -49,6 +65,17 @@ class Sessions:
                 for session in list(sessions):
                     session.look()
 
+    @asynccontextmanager
+    async def timeout(self, seconds: float) -> AsyncIterator[None]:
+        """As asyncio.timeout, and over at once when the process is to stop. Raises TimeoutError."""
+        async with asyncio.timeout(seconds) as deadline:
+            waiting = Waiting(deadline)
+            self.open(waiting)
+            try:
+                yield
+            finally:
+                self.close(waiting)
+
     def drain(self) -> None:
         """Ends every session, each at a moment of its own within the time: they do not all come back at once."""
         if self._draining is None:
@@ -59,7 +86,6 @@ class Sessions:
         random.shuffle(sessions)
         ends_at = asyncio.get_running_loop().time() + self._drain_seconds
         for left in range(len(sessions), 0, -1):
-            # Exponential pauses would do too; these end in time whatever the number.
             pause = (ends_at - asyncio.get_running_loop().time()) / left * random.uniform(0, 2)  # noqa: S311  # jitter
             if pause > 0:
                 await asyncio.sleep(pause)

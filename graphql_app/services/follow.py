@@ -1,6 +1,5 @@
 """Following the office: a snapshot, then every later change, from any cursor."""
 
-import asyncio
 from collections.abc import AsyncIterator, Collection, Mapping
 from dataclasses import dataclass, replace
 
@@ -10,6 +9,7 @@ from graphql_app.domain.filters import WorkstationFilter, checked
 from graphql_app.domain.topics import Workstations
 from graphql_app.domain.workstation import Place, Workstation
 from graphql_app.live.mailbox import Lost
+from graphql_app.live.sessions import Sessions
 from graphql_app.services.cursors import FeedCursors
 from graphql_app.services.history import History
 from graphql_app.services.streams import AFTER_LOSS, Changes, FloorStatuses, Limits, alone
@@ -28,11 +28,14 @@ class FloorSnapshot:
 class Follow:
     """Opens streams for viewers. What a stream shows depends on its filter and view alone, so it can be shared."""
 
-    def __init__(self, database: Database, history: History, cursors: FeedCursors, limits: Limits) -> None:
+    def __init__(
+        self, database: Database, history: History, cursors: FeedCursors, limits: Limits, sessions: Sessions
+    ) -> None:
         self._database = database
         self._history = history
         self._cursors = cursors
         self._limits = limits
+        self._sessions = sessions
 
     def changes(self, viewer: Viewer, matching: WorkstationFilter) -> Changes[Workstation]:
         """A stream of the workstations that match. Raises Forbidden, InvalidInput."""
@@ -74,7 +77,7 @@ class Follow:
     ) -> tuple[str, Batch[Workstation]]:
         """What is new since the cursor, as one batch: at once when there is something, else the first that comes.
 
-        Empty with an advanced cursor when nothing came in time. Raises what stream() raises.
+        Empty with an advanced cursor when nothing came in time, or the process is to stop. Raises what stream() raises.
         """
         changes = self.changes(viewer, matching)
         start = await changes.start(after, snapshot=True)
@@ -82,7 +85,7 @@ class Follow:
             batch = joined([part async for part in changes.level(start, alone=True)])
             if batch.kind is Kind.CHANGES and not (batch.states or batch.removed):
                 try:
-                    async with asyncio.timeout(wait_seconds):
+                    async with self._sessions.timeout(wait_seconds):
                         batch = await changes.news()
                 except TimeoutError:
                     batch = replace(batch, revision=changes.revision)

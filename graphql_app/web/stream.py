@@ -1,6 +1,5 @@
 """/api/changes as long-poll, or as server-sent events: two framings of services/follow."""
 
-import asyncio
 import time
 from collections.abc import AsyncIterator
 from typing import Annotated
@@ -13,6 +12,7 @@ from graphql_app.domain.access import Viewer
 from graphql_app.domain.change import Batch, Kind
 from graphql_app.domain.filters import WorkstationFilter
 from graphql_app.domain.workstation import Workstation
+from graphql_app.live.sessions import Sessions
 from graphql_app.services.follow import Follow
 from graphql_app.services.identify import Identify
 from graphql_app.web import shapes
@@ -23,7 +23,7 @@ WAIT_MOST = 60
 EVENT_STREAM = "text/event-stream"
 
 
-def routes(follow: Follow, identify: Identify) -> APIRouter:
+def routes(follow: Follow, identify: Identify, sessions: Sessions) -> APIRouter:
     router = APIRouter(tags=["changes"])
     viewing = Annotated[Viewer, Depends(signed_in(identify))]
 
@@ -49,7 +49,7 @@ def routes(follow: Follow, identify: Identify) -> APIRouter:
         batches = follow.stream(viewer, matching, cursor)
         first = await anext(batches)  # what is refused is refused before the stream begins
         return StreamingResponse(
-            events(first, batches, viewer.expires_at),
+            events(first, batches, sessions, viewer.expires_at),
             media_type=EVENT_STREAM,
             headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
         )
@@ -58,16 +58,19 @@ def routes(follow: Follow, identify: Identify) -> APIRouter:
 
 
 async def events(
-    first: tuple[str, Batch[Workstation]], batches: AsyncIterator[tuple[str, Batch[Workstation]]], expires_at: float
+    first: tuple[str, Batch[Workstation]],
+    batches: AsyncIterator[tuple[str, Batch[Workstation]]],
+    sessions: Sessions,
+    expires_at: float,
 ) -> AsyncIterator[bytes]:
-    """The stream in frames (html.spec.whatwg.org, server-sent events), until the token expires."""
+    """The stream in frames (html.spec.whatwg.org, server-sent events), until the token expires or the process stops."""
     yield framed(*first)
     try:
-        async with asyncio.timeout(expires_at - time.time()):
+        async with sessions.timeout(expires_at - time.time()):
             async for cursor, batch in batches:
                 yield framed(cursor, batch)
     except TimeoutError:
-        yield b": the token has expired\n\n"
+        yield b": the token has expired, or the service restarts\n\n"
 
 
 def framed(cursor: str, batch: Batch[Workstation]) -> bytes:

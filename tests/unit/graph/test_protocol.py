@@ -17,6 +17,7 @@ from graphql_app.graph.documents import Documents
 from graphql_app.graph.limits import Limits
 from graphql_app.graph.protocol import REASON_BYTES_MOST, Connection, Engine, Rules, fitting
 from graphql_app.graph.schema import Execution, build
+from graphql_app.live.sessions import Sessions
 from graphql_app.services.browse import Browse
 from graphql_app.services.identify import Identify
 from tests.clock import Clock, settle
@@ -128,7 +129,7 @@ async def strangers(header: str | None = None, cohorts: Joined | None = None, mo
     """A socket on which nobody has said anything yet."""
     browse, joined, wire = Departments(), cohorts or Joined(), Wire()
     services = Services(IDENTIFY, cast(Browse, browse), *[cast(Any, None)] * 4)
-    engine = Engine(services, DOCUMENTS, EXECUTION, cast(Cohorts, joined))
+    engine = Engine(services, DOCUMENTS, EXECUTION, cast(Cohorts, joined), Sessions(0))
     async with asyncio.TaskGroup() as tasks:
         connection = Connection(wire, engine, replace(RULES, operations_most=most), header, tasks)
         try:

@@ -80,3 +80,24 @@ async def test_who_comes_while_it_stops_is_told_at_once(clock: Clock) -> None:
     sessions.open(late)
 
     assert late.drained_at == [clock.now]
+
+
+async def test_a_wait_ends_in_time_or_when_the_process_is_to_stop(clock: Clock) -> None:
+    sessions = Sessions(0)
+
+    async def wait(seconds: float) -> float:
+        with pytest.raises(TimeoutError):
+            async with sessions.timeout(seconds):
+                await asyncio.Event().wait()
+        return clock.now
+
+    began = clock.now
+    short, long = (asyncio.create_task(wait(seconds)) for seconds in (1, 100))
+    await settle()
+    await pass_by(clock, 2)
+    early = long.done()
+    sessions.drain()
+    await pass_by(clock, 0.1)
+
+    assert (round(await short - began), early, round(await long - began)) == (1, False, 2)
+    assert len(sessions) == 0
