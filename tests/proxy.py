@@ -32,6 +32,7 @@ class Proxy:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="proxy", daemon=True)
         self._links: set[Link] = set()
+        self._forgotten: set[Link] = set()
         self._refuses = self._is_silent = False
         self._delay_seconds = 0.0
 
@@ -101,6 +102,7 @@ class Proxy:
         finally:
             link.abort()
             self._links.discard(link)
+            self._forgotten.discard(link)
 
     async def _pump(self, link: Link, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while content := await reader.read(AT_ONCE_BYTES):
@@ -120,7 +122,8 @@ class Proxy:
     async def _forget(self) -> None:
         for link in self._links:
             link.gate.clear()
-        self._links.clear()  # and so nobody will open these again
+        self._forgotten |= self._links
+        self._links.clear()
 
     async def _drop(self) -> None:
         self._refuses = True
@@ -135,7 +138,7 @@ class Proxy:
 
     async def _end(self) -> None:
         self._server.close()
-        tasks = asyncio.all_tasks(self._loop) - {asyncio.current_task()}
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        for link in self._links | self._forgotten:
+            link.abort()
+            link.gate.set()
+        await asyncio.gather(*asyncio.all_tasks(self._loop) - {asyncio.current_task()}, return_exceptions=True)

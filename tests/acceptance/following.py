@@ -117,3 +117,9 @@ def gap_most(recorder: Recorder, since: float, until: float) -> float:
     """The longest time in which nothing arrived."""
     times = [since, *(p.received_at for p in recorder.payloads if since < p.received_at < until), until]
     return max(later - earlier for earlier, later in pairwise(times))
+
+
+def metric(server: Server, name: str) -> float:
+    """The value of a metric, with its labels in the name if it has any; 0 while it has none."""
+    text = httpx.get(f"{server.url}/metrics", headers=server.headers("operator")).text
+    return sum(float(line.rsplit(" ", 1)[1]) for line in text.splitlines() if line.startswith(f"{name} "))
