@@ -240,8 +240,12 @@ def create(settings: Settings) -> Application:
             app.include_router(rest.routes(services.browse, services.arrange, services.identify, services.receipts))
             app.include_router(stream.routes(services.follow, services.identify, parts.engine.sessions))
             app.include_router(admin.routes(parts.health, services.identify, settings.metrics_directory))
-            # For graph/direct, and for whoever is to end them all.
-            yield {"sockets": socket, "sessions": parts.engine.sessions}
+            # For the connections: graph/direct and web/connection.
+            yield {
+                "sockets": socket,
+                "sessions": parts.engine.sessions,
+                "stall_seconds": settings.socket_stall_seconds,
+            }
 
     app = Application(
         title="graphql_app",

@@ -31,6 +31,11 @@ class SocketClosed:
 
 
 @dataclass(frozen=True, slots=True)
+class AnswerUnread:
+    """A client over HTTP read nothing of its answer or stream for too long, and was cut."""
+
+
+@dataclass(frozen=True, slots=True)
 class Subscribed:
     pass
 
@@ -112,6 +117,7 @@ News = (
     | Unexpected
     | SocketOpened
     | SocketClosed
+    | AnswerUnread
     | Subscribed
     | Unsubscribed
     | ChangesNumbered

@@ -12,7 +12,6 @@ from pathlib import Path
 import click
 import uvicorn
 from fastapi import FastAPI
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.supervisors import Multiprocess
 
 from graphql_app.app import create, identify, role_table
@@ -24,17 +23,11 @@ from graphql_app.settings import Settings, hand_down, read
 from graphql_app.store import broadcast
 from graphql_app.store.database import Database
 from graphql_app.store.migrations import require_current, upgrade
+from graphql_app.web.connection import HttpConnection
 
 GRACE_SECONDS = 10
 KEEP_ALIVE_SECONDS = 75
-
-
-class Draining(HttpToolsProtocol):
-    """uvicorn's HTTP, which tells the sessions when the process is to stop: an event stream is told by nobody else."""
-
-    def shutdown(self) -> None:
-        self.app_state["sessions"].drain()
-        super().shutdown()
+SEND_BUFFER_BYTES = 256 * 1024
 
 
 class CannotServe(Exception):
@@ -56,7 +49,7 @@ def run(settings: Settings) -> None:
             "graphql_app.serving:worker",
             factory=True,
             workers=settings.workers,
-            http=Draining,
+            http=HttpConnection,
             ws=DirectSocket,
             timeout_graceful_shutdown=GRACE_SECONDS,
             # Longer than a proxy keeps its connections, so that it is never the one to find them closed.
@@ -99,6 +92,9 @@ def bound(settings: Settings) -> socket.socket:
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     listening = socket.socket(family, socket.SOCK_STREAM)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    # Every connection inherits it. Left alone, the kernel keeps up to 4 MB for each client that does not read, and it
+    # takes as long to notice that.
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
     try:
         listening.bind((settings.host, settings.port))
     except OSError as error:

@@ -25,6 +25,7 @@ INCIDENTS = Counter("graphql_app_incidents_total", "Unexpected errors, masked to
 SOCKETS = Gauge("graphql_app_sockets_open", "Open WebSockets", multiprocess_mode="livesum")
 SUBSCRIPTIONS = Gauge("graphql_app_subscriptions_open", "Running subscriptions", multiprocess_mode="livesum")
 CLOSES = Counter("graphql_app_socket_closes_total", "Closed WebSockets", ["code"])
+UNREAD = Counter("graphql_app_answers_unread_total", "HTTP clients cut because they read nothing")
 CHANGES = Counter("graphql_app_changes_total", "Changes numbered by the feed")
 REVISION = Gauge("graphql_app_revision", "Newest revision", multiprocess_mode="max")
 DELIVERIES = Counter("graphql_app_deliveries_total", "Payloads handed to subscribers")
@@ -54,6 +55,8 @@ def count(news: observe.News) -> None:  # noqa: PLR0912  # one arm for each kind
         case observe.SocketClosed(code):
             SOCKETS.dec()
             CLOSES.labels(str(code)).inc()
+        case observe.AnswerUnread():
+            UNREAD.inc()
         case observe.Subscribed():
             SUBSCRIPTIONS.inc()
         case observe.Unsubscribed():
