@@ -15,6 +15,7 @@ from sqlalchemy import (
     Float,
     Integer,
     String,
+    Text,
     Uuid,
     and_,
     any_,
@@ -22,6 +23,7 @@ from sqlalchemy import (
     cast,
     func,
     literal_column,
+    null,
     or_,
     select,
     tuple_,
@@ -48,15 +50,20 @@ SHAPES_KEPT = 500
 
 
 @lru_cache(SHAPES_KEPT)
-def _names(fields: frozenset[str]) -> tuple[str, ...]:
-    """The columns to fetch, in one order. Passes over what is no field of Workstation: `__typename`, or a field of
-    another type in the same selection."""
-    wanted = {*_ALWAYS, *("labels" if field in _LABELS else field for field in fields & FIELDS)}
-    return tuple(column.name for column in workstations.c if column.name in wanted)
+def _names(fields: frozenset[str]) -> frozenset[str]:
+    """The columns to fetch. Passes over what is no field of Workstation: `__typename`, or a field of another type."""
+    return frozenset((*_ALWAYS, *("labels" if field in _LABELS else field for field in fields & FIELDS)))
 
 
-def _columns(names: Iterable[str]) -> list[ColumnElement[Any]]:
-    return [cast(_C[name], Float).label(name) if name in _FLOATS else _C[name] for name in names]
+def _columns(names: Collection[str]) -> list[ColumnElement[Any]]:
+    """What rows.selected reads: the others are null."""
+    return [_column(name).label(name) if name in names else null().label(name) for name in rows.SELECTED]
+
+
+def _column(name: str) -> ColumnElement[Any]:
+    if name in _FLOATS:
+        return cast(_C[name], Float)
+    return cast(_C[name], Text) if name == "labels" else _C[name]
 
 
 _EVERY = _columns(_names(FIELDS))
@@ -112,11 +119,11 @@ def _asked(matching: WorkstationFilter) -> dict[str, Any]:
 
 
 async def _workstations(reader: Reader, statement: Prepared, values: Mapping[str, Any]) -> list[Workstation]:
-    return [rows.workstation(row) for row in await reader.fetch(statement, values)]
+    return [rows.selected(row) for row in await reader.fetch(statement, values)]
 
 
 @lru_cache(SHAPES_KEPT)
-def _matching(names: tuple[str, ...], conditions: tuple[str, ...]) -> Prepared:
+def _matching(names: frozenset[str], conditions: tuple[str, ...]) -> Prepared:
     return prepared(select(*_columns(names)).where(*(_CONDITIONS[name] for name in conditions)).order_by(_C.id))
 
 
@@ -152,7 +159,7 @@ def _is_one_of(building: ColumnElement[Any], number: ColumnElement[Any]) -> Colu
 
 
 @lru_cache(SHAPES_KEPT)
-def _by_place(names: tuple[str, ...]) -> Prepared:
+def _by_place(names: frozenset[str]) -> Prepared:
     return prepared(select(*_columns(names)).where(_is_one_of(_C.building, _C.floor_number)).order_by(_C.id))
 
 
@@ -173,7 +180,7 @@ _LOCKED = prepared(select(*_EVERY).where(_C.id == bindparam("row_id", type_=Inte
 async def locked_workstation(connection: Session, workstation_id: int) -> Workstation | None:
     """The workstation, which nobody else can change until this transaction ends."""
     found = await connection.row(_LOCKED, {"row_id": workstation_id})
-    return rows.workstation(found) if found else None
+    return rows.selected(found) if found else None
 
 
 # --- pages -----------------------------------------------------------------------------------------------------------
@@ -234,7 +241,7 @@ def _beyond(side: str, orders: Sequence[Order], nulls: frozenset[str]) -> Column
 
 @lru_cache(SHAPES_KEPT)
 def _page(
-    names: tuple[str, ...],
+    names: frozenset[str],
     conditions: tuple[str, ...],
     orders: tuple[Order, ...],
     sides: tuple[str, ...],
@@ -453,7 +460,7 @@ def _values(changes: Mapping[str, Any]) -> dict[str, Any]:
 async def insert_workstation(connection: Session, values: Mapping[str, Any]) -> Workstation:
     row = await connection.row(workstations.insert().values(_values(values)).returning(*_EVERY))
     assert row is not None
-    return rows.workstation(row)
+    return rows.selected(row)
 
 
 async def update_workstation(connection: Session, workstation_id: int, changes: Mapping[str, Any]) -> Workstation:
@@ -461,7 +468,7 @@ async def update_workstation(connection: Session, workstation_id: int, changes: 
     statement = workstations.update().where(_C.id == workstation_id).values(_values(changes)).returning(*_EVERY)
     row = await connection.row(statement)
     assert row is not None
-    return rows.workstation(row)
+    return rows.selected(row)
 
 
 async def delete_workstation(connection: Session, workstation_id: int) -> None:

@@ -9,6 +9,7 @@ from typing import Any, cast
 from unittest.mock import patch
 from uuid import UUID
 
+import asyncpg
 import pytest
 import pytest_asyncio
 from hypothesis import given, settings
@@ -391,18 +392,20 @@ async def test_employees_are_found_by_department_and_part_of_the_name(
 
 
 @contextmanager
-def statements(database: Database) -> Iterator[list[str]]:
+def statements() -> Iterator[list[str]]:
     """Collects what is sent to the database."""
     sent: list[str] = []
-    pool = database._connections
-    take = pool.take
 
-    async def watched() -> Connection:
-        connection = await take()
-        logging.enter_context(connection.query_logger(lambda record: sent.append(record.query)))
-        return connection
+    def noted(real: Any) -> Any:
+        async def run(connection: Connection, query: str, *arguments: Any, **options: Any) -> Any:
+            sent.append(query)
+            return await real(connection, query, *arguments, **options)
 
-    with ExitStack() as logging, patch.object(pool, "take", watched):
+        return run
+
+    with ExitStack() as stack:
+        for name in ("fetch", "execute"):
+            stack.enter_context(patch.object(asyncpg.Connection, name, noted(getattr(asyncpg.Connection, name))))
         yield sent
 
 
@@ -435,8 +438,7 @@ LEVELS = {
 
 @pytest.mark.parametrize("query", LEVELS)
 async def test_each_level_of_a_query_is_one_statement_however_many_rows_there_are(loaded: Database, query: str) -> None:
-    await asked(loaded, query)  # asyncpg asks a new connection what an array is
-    with statements(loaded) as sent:
+    with statements() as sent:
         await asked(loaded, query)
 
     assert len(sent) == LEVELS[query], sent
@@ -449,9 +451,8 @@ async def test_many_nodes_of_several_types_are_one_statement_a_type(loaded: Data
     )
     found = [page["workstations"]["nodes"], page["floors"], page["departments"], page["employees"]["nodes"]]
     ids = [one["id"] for group in found for one in group]
-    await asked(loaded, "query ($ids: [ID!]!) { nodes(ids: $ids) { id } }", ids=ids)
 
-    with statements(loaded) as sent:
+    with statements() as sent:
         nodes = (await asked(loaded, "query ($ids: [ID!]!) { nodes(ids: $ids) { id } }", ids=ids))["nodes"]
 
     assert [node["id"] for node in nodes] == ids
@@ -472,8 +473,7 @@ COLUMNS = {
 
 @pytest.mark.parametrize("query", COLUMNS)
 async def test_only_the_columns_that_are_asked_for_are_fetched(loaded: Database, query: str) -> None:
-    await asked(loaded, query)
-    with statements(loaded) as sent:
+    with statements() as sent:
         await asked(loaded, query)
 
     (statement,) = sent
