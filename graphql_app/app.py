@@ -232,6 +232,7 @@ def create(settings: Settings) -> Application:
                 stall_seconds=settings.socket_stall_seconds,
                 ping_seconds=settings.socket_ping_seconds,
                 compresses=settings.socket_compression,
+                messages_per_second=settings.socket_messages_per_second,
             )
             socket = SocketDoor(parts.engine, rules, tasks, origins=settings.origins)
 

@@ -68,6 +68,7 @@ class Settings(BaseSettings):
 
     connection_init_seconds: Seconds = Field(10, description="a socket without connection_init is closed after this")
     socket_message_bytes: Count = Field(128 * 1024, description="largest message that a client may send")
+    socket_messages_per_second: Count = Field(1000, description="a client that sends more is cut")
     socket_operations: Count = Field(100, description="subscriptions open at once on one socket")
     socket_stall_seconds: Seconds = Field(
         20, description="a client that reads nothing is cut after this, over HTTP too"

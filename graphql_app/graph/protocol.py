@@ -30,6 +30,7 @@ ALREADY_EXISTS = 4409
 INTERNAL = (4500, "Internal server error")
 RESTART = (1012, "The service restarts; come back with your last cursor")  # RFC 6455's registry: service restart
 TOO_MANY_INITS = (4429, "Too many initialisation requests")
+TOO_FAST = 1008  # RFC 6455, 7.4.1: a message that breaks a policy
 REASON_BYTES_MOST = 123  # RFC 6455, 5.5: a control frame carries 125 bytes, two of them the code
 
 
@@ -56,6 +57,7 @@ class Rules:
     stall_seconds: float  # a client that reads nothing is cut after this
     ping_seconds: float  # a client that says nothing is asked, and cut when it does not answer for as long again
     compresses: bool
+    messages_per_second: int = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,10 +103,12 @@ class Connection:
     __slots__ = (
         "_engine",
         "_header",
+        "_heard",
         "_init_timer",
         "_is_closed",
         "_rules",
         "_running",
+        "_second",
         "_subscriptions",
         "_tasks",
         "_viewer",
@@ -121,10 +125,14 @@ class Connection:
         self._running: dict[str, asyncio.Task[None]] = {}
         self._subscriptions: dict[str, Subscription] = {}
         self._is_closed = False
+        self._second = self._heard = 0  # which second it is, and how many messages came in it
         self._init_timer = asyncio.get_running_loop().call_later(rules.init_seconds, self._close, *INIT_TIMEOUT)
 
     def receive(self, message: str | bytes) -> None:
         if self._is_closed:
+            return
+        if self._is_too_fast():
+            self._close(TOO_FAST, f"More than {self._rules.messages_per_second} messages in one second")
             return
         if isinstance(message, bytes):
             self._close(BAD_REQUEST, "Messages must be text, not binary")
@@ -172,12 +180,10 @@ class Connection:
         if self._viewer is not None:
             self._close(*TOO_MANY_INITS)
             return
-        payload = message.get("payload")
-        if not isinstance(payload, (dict, type(None))):
-            self._close(BAD_REQUEST, "The payload of `connection_init` must be an object")
+        if not self._has_fitting_payload(message):
             return
         try:
-            self._viewer = viewer_from_init(self._engine.services.identify, payload, self._header)
+            self._viewer = viewer_from_init(self._engine.services.identify, message.get("payload"), self._header)
         except Unauthenticated as refusal:
             self._close(FORBIDDEN, refusal.message)
             return
@@ -185,10 +191,18 @@ class Connection:
         self._send({"type": "connection_ack"})
 
     def _ping(self, message: Mapping[str, Any]) -> None:
-        self._send({"type": "pong", **({"payload": message["payload"]} if "payload" in message else {})})
+        if self._has_fitting_payload(message):
+            self._send({"type": "pong", **({"payload": message["payload"]} if "payload" in message else {})})
 
-    def _pong(self, _: Mapping[str, Any]) -> None:
-        pass
+    def _pong(self, message: Mapping[str, Any]) -> None:
+        self._has_fitting_payload(message)
+
+    def _has_fitting_payload(self, message: Mapping[str, Any]) -> bool:
+        """Whether the payload is an object, or none. Closes the socket for any other."""
+        fits = isinstance(message.get("payload"), (dict, type(None)))
+        if not fits:
+            self._close(BAD_REQUEST, f"The payload of `{message['type']}` must be an object")
+        return fits
 
     def _subscribe(self, message: Mapping[str, Any]) -> None:
         if self._viewer is None:
@@ -215,7 +229,7 @@ class Connection:
 
     def _complete(self, message: Mapping[str, Any]) -> None:
         operation_id = message.get("id")
-        if not isinstance(operation_id, str):
+        if not isinstance(operation_id, str) or not operation_id:
             self._close(BAD_REQUEST, "`complete` needs an `id`")
             return
         task = self._running.pop(operation_id, None)
@@ -262,6 +276,14 @@ class Connection:
         if subscription is not None:
             subscription.leave()
             note(Unsubscribed())
+
+    def _is_too_fast(self) -> bool:
+        """Counts a message. Whether there were more of them in this second than any client needs."""
+        second = int(time.monotonic())
+        if second != self._second:
+            self._second, self._heard = second, 0
+        self._heard += 1
+        return self._heard > self._rules.messages_per_second
 
     def _send(self, message: Mapping[str, Any]) -> None:
         if not self._is_closed:

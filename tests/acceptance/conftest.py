@@ -1,5 +1,6 @@
 """Real server processes: `graphql-app serve` on a free port, over a fresh database and the test's Valkey."""
 
+import asyncio
 import os
 import secrets
 import signal
@@ -21,6 +22,7 @@ from graphql_app.domain.access import ROLES
 from graphql_app.embedded import Embedded, Servers, Valkey
 from graphql_app.services.identify import Identify
 from tests import histories
+from tests.conftest import with_database
 
 START_SECONDS = 30
 
@@ -63,13 +65,12 @@ class Server:
 StartServer = Callable[..., Server]
 
 
-@pytest.fixture
-def environment(servers: Servers, database_url: str) -> dict[str, str]:
+def environment_for(database_url: str, redis_url: str) -> dict[str, str]:
     """What a server process is given; two processes with the same one are one installation."""
     key = Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     return {
         "DATABASE_URL": database_url,
-        "REDIS_URL": servers.redis_url,
+        "REDIS_URL": redis_url,
         "PORT": "0",
         "GRAPHQL_APP_SECRET": secrets.token_urlsafe(32),
         "GRAPHQL_APP_TOKEN_PRIVATE_KEY": key.decode(),
@@ -78,37 +79,68 @@ def environment(servers: Servers, database_url: str) -> dict[str, str]:
 
 
 @pytest.fixture
+def environment(servers: Servers, database_url: str) -> dict[str, str]:
+    return environment_for(database_url, servers.redis_url)
+
+
+def started(environment: dict[str, str], log: Path) -> Server:
+    """A server process, which has still to find its port; `_address` waits for that."""
+    env = {**{k: v for k, v in os.environ.items() if not k.startswith("GRAPHQL_APP_")}, **environment}
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "graphql_app", "serve"],
+            env=env,
+            cwd=log.parent,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    identify = Identify(
+        private_key=env["GRAPHQL_APP_TOKEN_PRIVATE_KEY"],
+        public_key=None,
+        issuer="graphql_app",
+        audience="graphql_app",
+        roles=ROLES,
+    )
+    return Server(process, "", log, identify)
+
+
+@pytest.fixture
 def start_server(environment: dict[str, str], tmp_path: Path) -> Iterator[StartServer]:
     """Starts server processes; all that still run are stopped at the end."""
-    started: list[Server] = []
+    running: list[Server] = []
 
     def start(**settings: str) -> Server:
-        env = {**{k: v for k, v in os.environ.items() if not k.startswith("GRAPHQL_APP_")}, **environment, **settings}
-        log = tmp_path / f"server-{len(started)}.log"
-        with log.open("wb") as output:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "graphql_app", "serve"],
-                env=env,
-                cwd=tmp_path,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
-        identify = Identify(
-            private_key=env["GRAPHQL_APP_TOKEN_PRIVATE_KEY"],
-            public_key=None,
-            issuer="graphql_app",
-            audience="graphql_app",
-            roles=ROLES,
-        )
-        server = Server(process, "", log, identify)
-        started.append(server)
+        server = started(environment | settings, tmp_path / f"server-{len(running)}.log")
+        running.append(server)
         server.url = _address(server)
         return server
 
     yield start
-    for server in started:
+    for server in running:
         server.stop()
+
+
+@pytest.fixture(scope="module")
+def shared_server(servers: Servers, template: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """One for all tests of a module that leave it as it was, with the office in it."""
+    name = f"test_{secrets.token_hex(8)}"
+    url = with_database(servers.database_url, name)
+    asyncio.run(_execute(servers.database_url, f"CREATE DATABASE {name} TEMPLATE {template}"))
+    asyncio.run(_execute(url, OFFICE))
+    server = started(environment_for(url, servers.redis_url), tmp_path_factory.mktemp("shared") / "server.log")
+    try:
+        server.url = _address(server)
+        yield server
+    finally:
+        server.stop()
+        asyncio.run(_execute(servers.database_url, f"DROP DATABASE {name} WITH (FORCE)"))
+
+
+async def _execute(url: str, statement: str) -> None:
+    connection = await asyncpg.connect(url)
+    await connection.execute(statement)
+    await connection.close()
 
 
 def _address(server: Server) -> str:

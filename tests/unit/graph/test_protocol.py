@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any, cast
 
 import orjson
@@ -255,6 +256,28 @@ async def test_a_ping_is_answered_with_its_own_payload(more: dict[str, Any]) -> 
         assert talk.heard() == [{"type": "pong", **more}]
 
 
+async def test_whoever_floods_the_socket_with_messages_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("graphql_app.graph.protocol.time", SimpleNamespace(monotonic=lambda: 1000.5))
+    async with strangers() as talk:
+        for _ in range(RULES.messages_per_second):
+            talk.connection.receive('{"type": "pong"}')
+        before = talk.is_open
+        talk.connection.receive('{"type": "pong"}')
+
+        assert before
+        assert talk.wire.closed_with == (1008, "More than 1000 messages in one second")
+
+
+async def test_messages_of_another_second_count_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    moments = (n / 600 for n in range(2500))
+    monkeypatch.setattr("graphql_app.graph.protocol.time", SimpleNamespace(monotonic=lambda: next(moments)))
+    async with strangers() as talk:
+        for _ in range(2500):
+            talk.connection.receive('{"type": "pong"}')
+
+        assert talk.is_open
+
+
 @pytest.mark.parametrize("more", [{}, {"payload": {"n": 1}}])
 async def test_a_pong_is_not_answered(more: dict[str, Any]) -> None:
     async with talking() as talk:
@@ -292,7 +315,10 @@ MISSHAPEN: list[object] = [
     {"type": "next", "id": "1"},  # the server's
     {"type": "_init"},
     {"type": "工" * 1000},
+    {"type": "ping", "payload": 1},
+    {"type": "pong", "payload": ["x"]},
     {"type": "complete"},
+    {"type": "complete", "id": ""},
     {"type": "complete", "id": 1},
     {"type": "complete", "id": None},
     {"type": "complete", "id": ["1"]},
