@@ -31,6 +31,7 @@ from graphql_app.live.freshness import Freshness
 from graphql_app.live.hub import Hub
 from graphql_app.live.mailbox import Batching
 from graphql_app.live.relay import Relay
+from graphql_app.live.replica import Replica
 from graphql_app.live.sessions import Sessions
 from graphql_app.live.ticker import Ticker, housekeeping_duties
 from graphql_app.ops import logs, metrics
@@ -45,7 +46,7 @@ from graphql_app.services.notify import Notify
 from graphql_app.services.receipts import Receipts
 from graphql_app.services.streams import Limits
 from graphql_app.settings import Settings, SettingsError
-from graphql_app.store import broadcast
+from graphql_app.store import broadcast, floors
 from graphql_app.store.database import Database
 from graphql_app.web import admin, rest, stream
 from graphql_app.web.limits import BodyLimit
@@ -118,11 +119,22 @@ async def running(settings: Settings) -> AsyncIterator[Parts]:
         ticker = Ticker(feed, duties)
         sessions = Sessions(settings.drain_seconds)
         running = {"relay": relay.run(), "feed": feed.run(), "ticker": ticker.run(), "sessions": sessions.run()}
+        replica = None
+        if settings.cache_rows:
+            replica = Replica(
+                partial(floors.read, database),
+                hub,
+                freshness,
+                rows_most=settings.cache_rows,
+                unused_seconds=settings.cache_unused_seconds,
+            )
+            hub.listen(replica)
+            running["replica"] = replica.run()
         loops = {name: asyncio.create_task(loop, name=name) for name, loop in running.items()}
         for task in loops.values():
             stack.push_async_callback(_end, task)
 
-        history = History(database, hub, catch_up_most=settings.catch_up_most)
+        history = History(database, hub, catch_up_most=settings.catch_up_most, replica=replica)
         limits = Limits(
             Batching(settings.batch_window_ms / 1000, settings.batch_changes, settings.batch_eager),
             progress_seconds=settings.progress_seconds,
@@ -132,9 +144,9 @@ async def running(settings: Settings) -> AsyncIterator[Parts]:
         receipts = Receipts(secret, cursors, hub, freshness)
         services = Services(
             identify=identify(settings),
-            browse=Browse(database, PageCursors(secret), page_most=settings.page_most),
+            browse=Browse(database, PageCursors(secret), page_most=settings.page_most, replica=replica),
             arrange=Arrange(database, receipts),
-            follow=Follow(database, history, cursors, limits, sessions),
+            follow=Follow(history, cursors, limits, sessions),
             notify=Notify(
                 database,
                 receipts,
@@ -165,7 +177,8 @@ async def running(settings: Settings) -> AsyncIterator[Parts]:
         )
         cohorts = Cohorts(execution)
         stack.callback(cohorts.close)
-        yield Parts(Engine(services, documents, execution, cohorts, sessions), Health(inner, channel, hub, loops))
+        health = Health(inner, channel, hub, freshness, loops)
+        yield Parts(Engine(services, documents, execution, cohorts, sessions), health)
 
 
 async def _end(task: "asyncio.Task[None]") -> None:

@@ -107,6 +107,19 @@ class DutyFailed:
 
 
 @dataclass(frozen=True, slots=True)
+class CachesCounted:
+    """What the floors in memory did since the last such news, and what they hold now."""
+
+    hits: int
+    misses: int
+    loads: int
+    evictions: int
+    floors: int
+    rows: int
+    is_on: bool
+
+
+@dataclass(frozen=True, slots=True)
 class PoolState:
     in_use: int
     size: int
@@ -130,6 +143,7 @@ News = (
     | Resynced
     | RowsPruned
     | DutyFailed
+    | CachesCounted
     | PoolState
 )
 

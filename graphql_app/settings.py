@@ -66,6 +66,11 @@ class Settings(BaseSettings):
     recent_changes: Count = Field(10_000, description="changes kept in memory for those who come back")
     log_hours: Seconds = Field(24, description="how long the change log is kept, and so how old a cursor may be")
 
+    cache_rows: Annotated[int, Field(ge=0)] = Field(
+        50_000, description="workstations kept in memory, per process; 0: none, every read asks the database"
+    )
+    cache_unused_seconds: Seconds = Field(600, description="a floor that nobody read for so long leaves memory")
+
     connection_init_seconds: Seconds = Field(10, description="a socket without connection_init is closed after this")
     socket_message_bytes: Count = Field(128 * 1024, description="largest message that a client may send")
     socket_messages_per_second: Count = Field(1000, description="a client that sends more is cut")

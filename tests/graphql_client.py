@@ -41,6 +41,7 @@ def settings_for(database_url: str, servers: Servers, **overrides: Any) -> Setti
         "secret": SecretStr(secrets.token_urlsafe(32)),
         "token_private_key": SecretStr(new_key()),
         "batch_window_ms": 0,
+        "cache_rows": 0,  # what a test writes with SQL it reads at once
         **overrides,
     }
     return read(**given)

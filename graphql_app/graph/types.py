@@ -180,7 +180,7 @@ class Floor(Node):
             return (await _exactly(info, root.place)).workstations
         fields = selected(info)
         browse = context.services.browse
-        found: list[domain.Workstation] = await context.load(
+        found: Sequence[domain.Workstation] = await context.load(
             ("floor workstations", fields),
             root.place,
             lambda places: browse.workstations_by_place(context.viewer, places, fields),

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 from graphql_app.domain.errors import Refusal
+from graphql_app.live.freshness import Freshness
 from graphql_app.live.hub import Hub
 from graphql_app.store import outbox
 from graphql_app.store.broadcast import Channel
@@ -27,12 +28,18 @@ class Finding:
 
 class Health:
     def __init__(
-        self, database: Database, channel: Channel, hub: Hub, loops: "Mapping[str, asyncio.Task[None]]"
+        self,
+        database: Database,
+        channel: Channel,
+        hub: Hub,
+        freshness: Freshness,
+        loops: "Mapping[str, asyncio.Task[None]]",
     ) -> None:
         self._loops = loops
         self._database = database
         self._channel = channel
         self._hub = hub
+        self._freshness = freshness
 
     async def findings(self) -> dict[str, Finding]:
         """Every part, asked at the same time, each within its time."""
@@ -41,6 +48,7 @@ class Health:
             "migrations": self._migrations_are_current,
             "broadcast": self._broadcast_is_connected,
             "feed": self._feed_is_near,
+            "caches": self._caches_are_true,
         }
         found = await asyncio.gather(*(_in_time(check) for check in checks.values()))
         return dict(zip(checks, found, strict=True))
@@ -76,6 +84,13 @@ class Health:
         lag = head.revision - here.revision
         near = head.epoch == here.epoch and lag <= LAG_MOST
         return Finding(near, f"at revision {here.revision}, {max(lag, 0)} behind")
+
+    async def _caches_are_true(self) -> Finding:
+        silent = self._freshness.silent_seconds
+        if self._freshness.is_current:
+            return Finding(True, f"kept true by the feed, heard {silent:.1f} s ago")
+        heard = "not heard yet" if silent is None else f"not heard for {silent:.1f} s"
+        return Finding(True, f"off, every read asks the database: the feed was {heard}", degraded=True)
 
 
 async def _in_time(check: Callable[[], Awaitable[Finding]]) -> Finding:

@@ -39,6 +39,14 @@ GAPS = Counter("graphql_app_gaps_filled_total", "Gaps of the relay, filled from 
 RESYNCS = Counter("graphql_app_resyncs_total", "Subscribers sent a new snapshot")
 PRUNED = Counter("graphql_app_rows_pruned_total", "Old rows forgotten", ["table"])
 DUTY_FAILURES = Counter("graphql_app_duty_failures_total", "Failures of time-driven duties", ["duty"])
+CACHE_READS = Counter("graphql_app_cache_reads_total", "Floors and workstations looked for in memory", ["result"])
+CACHE_LOADS = Counter("graphql_app_cache_loads_total", "Floors read into memory")
+CACHE_EVICTIONS = Counter("graphql_app_cache_evictions_total", "Floors forgotten to make room, or as nobody used them")
+CACHE_FLOORS = Gauge("graphql_app_cache_floors", "Floors in memory", multiprocess_mode="livesum")
+CACHE_ROWS = Gauge(
+    "graphql_app_cache_rows", "Workstations in memory, copies for views included", multiprocess_mode="livesum"
+)
+CACHE_ON = Gauge("graphql_app_cache_on", "Processes that answer from memory", multiprocess_mode="livesum")
 POOL_IN_USE = Gauge("graphql_app_database_pool_in_use", "Database connections in use", multiprocess_mode="livesum")
 POOL_SIZE = Gauge("graphql_app_database_pool_size", "Database connections at most", multiprocess_mode="livesum")
 
@@ -83,6 +91,14 @@ def count(news: observe.News) -> None:  # noqa: PLR0912  # one arm for each kind
             PRUNED.labels(table).inc(number)
         case observe.DutyFailed(name):
             DUTY_FAILURES.labels(name).inc()
+        case observe.CachesCounted():
+            CACHE_READS.labels("hit").inc(news.hits)
+            CACHE_READS.labels("miss").inc(news.misses)
+            CACHE_LOADS.inc(news.loads)
+            CACHE_EVICTIONS.inc(news.evictions)
+            CACHE_FLOORS.set(news.floors)
+            CACHE_ROWS.set(news.rows)
+            CACHE_ON.set(int(news.is_on))
         case observe.PoolState(in_use, size):
             POOL_IN_USE.set(in_use)
             POOL_SIZE.set(size)

@@ -9,6 +9,8 @@ from graphql_app.domain.access import Scope, Viewer, redact, redact_employee, re
 from graphql_app.domain.filters import WorkstationFilter, checked
 from graphql_app.domain.paging import Order, Page, Window, sized
 from graphql_app.domain.workstation import Counts, Department, Employee, Floor, Place, Workstation
+from graphql_app.live.held import HeldFloor
+from graphql_app.live.replica import Replica
 from graphql_app.services.cursors import PageCursors
 from graphql_app.store import queries
 from graphql_app.store.database import Database
@@ -39,8 +41,11 @@ class Listing(Generic[T]):
 class Browse:
     """Use cases of readers. `fields` says which fields of Workstation will be looked at; the rest is not fetched."""
 
-    def __init__(self, database: Database, cursors: PageCursors, *, page_most: int) -> None:
+    def __init__(
+        self, database: Database, cursors: PageCursors, *, page_most: int, replica: Replica | None = None
+    ) -> None:
         self._database = database
+        self._replica = replica
         self._cursors = cursors
         self._page_most = page_most
 
@@ -63,6 +68,9 @@ class Browse:
 
     async def workstation_count(self, viewer: Viewer, matching: WorkstationFilter) -> int:
         self._require_readable(viewer, matching)
+        held = await self._held_by(viewer, matching)
+        if held is not None:
+            return held.counts_matching(matching).total
         return await queries.count_workstations(self._database, matching)
 
     async def workstation_counts(
@@ -70,24 +78,40 @@ class Browse:
     ) -> list[Counts]:
         """How many are in each status, in all or for each building, floor or department."""
         self._require_readable(viewer, matching)
+        held = None if group else await self._held_by(viewer, matching)
+        if held is not None:
+            return [held.counts_matching(matching)]
         return await queries.workstation_counts(self._database, matching, group)
 
     async def workstations_by_id(
         self, viewer: Viewer, ids: Collection[int], fields: Collection[str] = queries.FIELDS
     ) -> Mapping[int, Workstation]:
         require(viewer, Scope.READ)
-        found = await queries.workstations_by_id(self._database, ids, fields)
-        return {key: redact(viewer.view, workstation) for key, workstation in found.items()}
+        replica = None if viewer.reads_primary else self._replica
+        known = replica.workstations(ids, viewer.view) if replica is not None else {}
+        missing = [key for key in ids if key not in known]
+        if not missing:
+            return known
+        found = await queries.workstations_by_id(self._database, missing, fields)
+        if replica is not None:
+            replica.want({one.place for one in found.values() if one.place is not None})
+        return {**known, **{key: redact(viewer.view, workstation) for key, workstation in found.items()}}
 
     async def workstations_by_place(
         self, viewer: Viewer, places: Collection[Place], fields: Collection[str] = queries.FIELDS
-    ) -> Mapping[Place, list[Workstation]]:
+    ) -> Mapping[Place, Sequence[Workstation]]:
         require(viewer, Scope.READ)
+        held = await self._held(viewer, places)
+        if held is not None:
+            return {place: floor.workstations(viewer.view) for place, floor in held.items()}
         found = await queries.workstations_by_place(self._database, places, fields)
         return {place: [redact(viewer.view, w) for w in group] for place, group in found.items()}
 
     async def counts_by_place(self, viewer: Viewer, places: Collection[Place]) -> Mapping[Place, Counts]:
         require(viewer, Scope.READ)
+        held = await self._held(viewer, places)
+        if held is not None:
+            return {place: floor.counts() for place, floor in held.items()}
         return await queries.counts_by_place(self._database, places)
 
     async def floors(self, viewer: Viewer, building: str | None = None) -> list[Floor]:
@@ -96,11 +120,18 @@ class Browse:
 
     async def floors_by_place(self, viewer: Viewer, places: Collection[Place]) -> Mapping[Place, Floor]:
         require(viewer, Scope.READ)
+        held = await self._held(viewer, places)
+        if held is not None:
+            return {place: floor.floor for place, floor in held.items()}
         return await queries.floors_by_place(self._database, places)
 
     async def floors_by_id(self, viewer: Viewer, ids: Collection[int]) -> Mapping[int, Floor]:
         require(viewer, Scope.READ)
-        return await queries.floors_by_id(self._database, ids)
+        known = self._replica.floors_by_id(ids) if self._replica is not None and not viewer.reads_primary else {}
+        missing = [key for key in ids if key not in known]
+        if not missing:
+            return known
+        return {**known, **await queries.floors_by_id(self._database, missing)}
 
     async def departments(self, viewer: Viewer) -> list[Department]:
         require(viewer, Scope.READ)
@@ -133,6 +164,17 @@ class Browse:
         found = await queries.employees_by_key(self._database, [viewer.employee_key])
         own = found.get(viewer.employee_key)
         return redact_employee(viewer.view, own) if own is not None else None
+
+    async def _held(self, viewer: Viewer, places: Collection[Place]) -> Mapping[Place, HeldFloor] | None:
+        """The floors from memory; None when the viewer, or the state of things, demands the database."""
+        if self._replica is None or viewer.reads_primary:
+            return None
+        return await self._replica.floors(places)
+
+    async def _held_by(self, viewer: Viewer, matching: WorkstationFilter) -> HeldFloor | None:
+        """The one floor that the filter stays on, likewise."""
+        held = await self._held(viewer, [matching.place]) if matching.place is not None else None
+        return next(iter(held.values())) if held else None
 
     def _require_readable(self, viewer: Viewer, matching: WorkstationFilter) -> None:
         require(viewer, Scope.READ)

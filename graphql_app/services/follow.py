@@ -1,10 +1,10 @@
 """Following the office: a snapshot, then every later change, from any cursor."""
 
-from collections.abc import AsyncIterator, Collection, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from graphql_app.domain.access import Scope, Viewer, redact, require, require_fields
-from graphql_app.domain.change import Batch, Kind, joined, rewind
+from graphql_app.domain.access import Scope, Viewer, require, require_fields
+from graphql_app.domain.change import Batch, Kind, joined
 from graphql_app.domain.filters import WorkstationFilter, checked
 from graphql_app.domain.topics import Workstations
 from graphql_app.domain.workstation import Place, Workstation
@@ -13,8 +13,6 @@ from graphql_app.live.sessions import Sessions
 from graphql_app.services.cursors import FeedCursors
 from graphql_app.services.history import History
 from graphql_app.services.streams import AFTER_LOSS, Changes, FloorStatuses, Limits, alone
-from graphql_app.store import outbox, queries
-from graphql_app.store.database import Database
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,16 +20,13 @@ class FloorSnapshot:
     """The workstations of a floor as of `cursor`, redacted."""
 
     cursor: str
-    workstations: list[Workstation]
+    workstations: Sequence[Workstation]
 
 
 class Follow:
     """Opens streams for viewers. What a stream shows depends on its filter and view alone, so it can be shared."""
 
-    def __init__(
-        self, database: Database, history: History, cursors: FeedCursors, limits: Limits, sessions: Sessions
-    ) -> None:
-        self._database = database
+    def __init__(self, history: History, cursors: FeedCursors, limits: Limits, sessions: Sessions) -> None:
         self._history = history
         self._cursors = cursors
         self._limits = limits
@@ -51,17 +46,11 @@ class Follow:
     async def floors(self, viewer: Viewer, places: Collection[Place]) -> Mapping[Place, FloorSnapshot]:
         """The workstations of each floor and the cursor to go on from, all as of one moment."""
         require(viewer, Scope.READ)
-        async with self._database.snapshot() as connection:
-            head = await outbox.head(connection)
-            found = await queries.workstations_by_place(connection, places)
-            waiting = await outbox.unnumbered(connection, "workstation", places)
+        head, found = await self._history.floors(places, viewer.view, settled=viewer.reads_primary)
         snapshots = {}
-        for place, rows in found.items():
+        for place, workstations in found.items():
             matching = WorkstationFilter(building=place.building, floor_number=place.number)
-            exact = [w for w in rewind(rows, waiting) if matching.matches(w)]
-            snapshots[place] = FloorSnapshot(
-                self._cursors.encode(head, matching, viewer.view), [redact(viewer.view, w) for w in exact]
-            )
+            snapshots[place] = FloorSnapshot(self._cursors.encode(head, matching, viewer.view), workstations)
         return snapshots
 
     async def stream(

@@ -1,14 +1,17 @@
 """What happened in the office: from memory, from the log, or as a snapshot."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from graphql_app.domain.access import View, redact
 from graphql_app.domain.change import Change, Head, rewind
 from graphql_app.domain.errors import Unavailable
-from graphql_app.domain.topics import Topic
+from graphql_app.domain.topics import Topic, Workstations
+from graphql_app.domain.workstation import Place, Workstation
 from graphql_app.live.hub import Hub
+from graphql_app.live.replica import Replica
 from graphql_app.store import notifications, outbox, queries
 from graphql_app.store.database import Database
 
@@ -34,10 +37,11 @@ class Start:
 
 
 class History:
-    """Not redacted: for services alone."""
+    """Redacted where a view is given: for services alone."""
 
-    def __init__(self, database: Database, hub: Hub, *, catch_up_most: int) -> None:
+    def __init__(self, database: Database, hub: Hub, *, catch_up_most: int, replica: Replica | None = None) -> None:
         self._database = database
+        self._replica = replica
         self._catch_up_most = catch_up_most
         self.hub = hub
 
@@ -68,13 +72,50 @@ class History:
                 return Start(resync="the cursor is older than the change log")
         return Start(revision=head.revision)
 
-    async def snapshot(self, topic: Topic[Any]) -> tuple[Head, list[Any]]:
-        """Rows and head as of one and the same moment; among them all that the topic shows, not redacted yet."""
+    async def snapshot(self, topic: Topic[Any]) -> tuple[Head, Sequence[Any]]:
+        """All that the topic shows, and the head, as of one and the same moment."""
+        if self._replica is not None and isinstance(topic, Workstations) and topic.place is not None:
+            held = await self._replica.floors([topic.place], own_writes=False)
+            if held is not None:
+                return self.head, held[topic.place].matching(topic.matching, topic.view)
         async with self._database.snapshot() as connection:
             head = await outbox.head(connection)
             found = await _ROWS[topic.entity](connection, topic)
             waiting = await outbox.unnumbered(connection, topic.entity, [topic.place] if topic.place else None)
-        return head, rewind(found, waiting) if waiting else found
+        rows = rewind(found, waiting) if waiting else found
+        return head, [shown for row in rows if (shown := topic.shown(row)) is not None]
+
+    async def floors(
+        self, places: Collection[Place], view: View, *, settled: bool
+    ) -> tuple[Head, Mapping[Place, Sequence[Workstation]]]:
+        """The workstations of each floor, and the head, as of one and the same moment.
+
+        `settled`: with every change that was committed before. Raises Unavailable.
+        """
+        held = await self._replica.floors(places) if self._replica and not settled else None
+        if held is not None:
+            return self.head, {place: floor.workstations(view) for place, floor in held.items()}
+        try:
+            async with asyncio.timeout(CATCH_UP_SECONDS):
+                while (read := await self._read_floors(places, view))[2] and settled:  # noqa: ASYNC110  # who else knows?
+                    await asyncio.sleep(0.01)
+        except TimeoutError as error:
+            raise Unavailable("The change feed is behind; try again.") from error
+        return read[:2]
+
+    async def _read_floors(
+        self, places: Collection[Place], view: View
+    ) -> tuple[Head, Mapping[Place, Sequence[Workstation]], bool]:
+        """The third says whether a change that was committed is not within the head yet."""
+        async with self._database.snapshot() as connection:
+            head = await outbox.head(connection)
+            found = await queries.workstations_by_place(connection, places)
+            waiting = await outbox.unnumbered(connection, "workstation", places)
+        exact = {
+            place: [redact(view, one) for one in rewind(rows, waiting) if one.place == place]
+            for place, rows in found.items()
+        }
+        return head, exact, bool(waiting)
 
     async def changes_between(self, after: int, last: int, entity: str) -> list[Change[Any]] | None:
         """Of one entity, from memory, else from the log; None when it is not kept so long, or they are too many to be

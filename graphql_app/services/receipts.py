@@ -18,7 +18,7 @@ class Receipts:
     def __init__(self, secret: str, cursors: FeedCursors, hub: Hub, freshness: Freshness) -> None:
         self._seal = Seal(secret, "receipt")
         self._cursors = cursors
-        self._hub = hub
+        self.hub = hub
         self._freshness = freshness
 
     def issue(self, transaction_id: int, *places: Place | None) -> str:
@@ -44,5 +44,5 @@ class Receipts:
                 "`X-Min-Cursor` takes the `receipt` of a mutation or the `cursor` of a feed, as this server gave it.",
                 field="X-Min-Cursor",
             ) from error
-        here = self._hub.head
+        here = self.hub.head
         return here is not None and here.epoch == asked.epoch and here.revision >= asked.revision

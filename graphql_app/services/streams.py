@@ -205,8 +205,7 @@ class Changes(Generic[E]):
         return await self._snapshots.get(resync, lambda: self._read_snapshot(kind, resync))
 
     async def _read_snapshot(self, kind: Kind, reason: str | None) -> list[Batch[E]]:
-        head, found = await self._history.snapshot(self.topic)
-        shown = [state for row in found if (state := self.topic.shown(row)) is not None]
+        head, shown = await self._history.snapshot(self.topic)
         size = self._limits.snapshot_part
         return [
             Batch(kind, head.revision, shown[begin : begin + size], complete=begin + size >= len(shown), reason=reason)

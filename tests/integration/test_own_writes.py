@@ -15,6 +15,7 @@ mutation Set($id: ID!, $status: WorkstationStatus!) {
 }
 """
 READ = "query Read($id: ID!) { workstation(id: $id) { status } }"
+FLOOR = '{ floor(building: "总部大楼", number: 1) { cursor workstations { id status } } }'
 CURSOR = '{ floor(building: "总部大楼", number: 1) { cursor } }'
 
 
@@ -22,7 +23,7 @@ CURSOR = '{ floor(building: "总部大楼", number: 1) { cursor } }'
 async def processes(database_url: str, servers: Servers) -> AsyncIterator[tuple[Office, Office]]:
     """Two processes of one installation."""
     shared = {"secret": SecretStr(secrets.token_urlsafe(32)), "token_private_key": SecretStr(new_key())}
-    one = settings_for(database_url, servers, **shared)
+    one = settings_for(database_url, servers, cache_rows=10_000, **shared)
     async with running_office(one) as first, running_office(one) as second:
         await seed(first.database)
         yield first, second
@@ -44,6 +45,15 @@ async def test_a_write_is_seen_at_once_on_another_process(processes: tuple[Offic
             f"/api/workstations/{A_01}", headers={**second.headers("visitor"), "X-Min-Cursor": receipt}
         )
         assert shown.json()["status"] == status
+        first, second = second, first
+
+
+async def test_a_floor_with_its_cursor_holds_the_write_too(processes: tuple[Office, Office]) -> None:
+    first, second = processes
+    for status in ("MAINTENANCE", "AVAILABLE") * 5:
+        receipt = await written(first, status)
+        floor = (await second.data("visitor", FLOOR, x_min_cursor=receipt))["floor"]
+        assert next(desk for desk in floor["workstations"] if desk["id"] == A_01)["status"] == status
         first, second = second, first
 
 

@@ -1,0 +1,231 @@
+"""Floors in memory, as of the hub's head: read once, then kept true by the feed."""
+
+import asyncio
+import time
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from graphql_app.domain.access import View
+from graphql_app.domain.change import Change, Head
+from graphql_app.domain.workstation import Floor, Place, Workstation
+from graphql_app.live.flights import Flights
+from graphql_app.live.freshness import Freshness
+from graphql_app.live.held import HeldFloor
+from graphql_app.live.hub import Hub
+from graphql_app.observe import CachesCounted, note
+from graphql_app.store.floors import FloorState
+
+REACH_SECONDS = 1.0  # the database may be ahead of this process by so much; a longer lag is not waited for
+LOADED_AT_ONCE_MOST = 10  # of one request; more floors than that are one read of the database
+COUNT_SECONDS = 1.0
+
+
+@dataclass(slots=True)
+class Counted:
+    """Since it was noted last."""
+
+    hits: int = 0
+    misses: int = 0
+    loads: int = 0
+    evictions: int = 0
+
+
+class Replica:
+    """A cache that does not forget what changed, but applies it: before anybody is told of a change, reads show it.
+
+    Bounded by the number of workstations, copies for views included; what was used least recently goes first, and what
+    nobody used for a while. When the feed is not heard it holds its tongue, and the database is asked.
+    """
+
+    def __init__(
+        self,
+        read: Callable[[Place], Awaitable[FloorState | None]],
+        hub: Hub,
+        freshness: Freshness,
+        *,
+        rows_most: int,
+        unused_seconds: float,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._read = read
+        self._hub = hub
+        self._freshness = freshness
+        self._rows_most = rows_most
+        self._unused_seconds = unused_seconds
+        self._clock = clock
+        self._floors: OrderedDict[Place, HeldFloor] = OrderedDict()  # the one used last is last
+        self._places: dict[int, Place] = {}  # of the workstations that are held
+        self._by_id: dict[int, Place] = {}  # of the floors
+        self._loading: Flights[Place, None] = Flights()
+        self._counted = Counted()
+
+    async def run(self) -> None:
+        """Tidies up and counts. Never returns; end it by cancelling."""
+        try:
+            while True:
+                await asyncio.sleep(COUNT_SECONDS)
+                self.tidy()
+        finally:
+            await self._loading.close()
+
+    # --- reading -----------------------------------------------------------------------------------------------------
+
+    async def floors(self, places: Collection[Place], *, own_writes: bool = True) -> Mapping[Place, HeldFloor] | None:
+        """The floors, all as of the hub's head, loaded if need be; None when the database must be asked.
+
+        `own_writes`: also when this process wrote there and has not heard of it yet. Raises Unavailable.
+        """
+        if not self._freshness.is_current or (own_writes and any(map(self._freshness.awaits, places))):
+            return None
+        missing = [place for place in places if place not in self._floors]
+        self._counted.misses += len(missing)
+        self._counted.hits += len(places) - len(missing)
+        if missing:
+            if len(missing) > LOADED_AT_ONCE_MOST:
+                return None
+            await asyncio.gather(*(self._loading.join(place, partial(self._load, place)) for place in missing))
+            if not (self._freshness.is_current and all(place in self._floors for place in places)):
+                return None
+        return {place: self._used(place) for place in places}
+
+    def workstations(self, keys: Collection[int], view: View) -> dict[int, Workstation]:
+        """Those of the workstations that are held, redacted for the view."""
+        found = {}
+        for key in keys if self._freshness.is_current else ():
+            place = self._places.get(key)
+            if place is not None and not self._freshness.awaits(place):
+                found[key] = self._used(place).workstation(key, view)
+        self._counted.hits += len(found)
+        self._counted.misses += len(keys) - len(found)
+        return found
+
+    def floors_by_id(self, keys: Collection[int]) -> dict[int, Floor]:
+        """Those of the floors that are held."""
+        if not self._freshness.is_current:
+            return {}
+        return {key: self._floors[self._by_id[key]].floor for key in keys if key in self._by_id}
+
+    def want(self, places: Collection[Place]) -> None:
+        """Loads the floors in the background, as long as nothing must go to make room for them."""
+        if self._freshness.is_current and self._size() < self._rows_most / 2:
+            for place in places:
+                if place not in self._floors:
+                    self._loading.begin(place, partial(self._load, place))
+
+    # --- told by the feed --------------------------------------------------------------------------------------------
+
+    def delivered(self, changes: Sequence[Change[Any]], head: Head) -> None:
+        for change in changes:
+            if change.entity == "workstation":
+                self._apply(change)
+            elif change.entity == "floor":
+                self._rearrange(change)
+
+    def restarted(self, head: Head) -> None:
+        self._floors.clear()
+        self._places.clear()
+        self._by_id.clear()
+
+    def _apply(self, change: Change[Workstation]) -> None:
+        self._places.pop(change.key, None)
+        for place in _places(change):
+            if place in self._floors:
+                self._floors[place].apply(change)
+        here = change.after.place if change.after is not None else None
+        if here is not None and here in self._floors:
+            self._places[change.key] = here
+
+    def _rearrange(self, change: Change[Floor]) -> None:
+        """A floor that was moved, renamed or removed is read anew when somebody asks for it."""
+        for floor in (change.before, change.after):
+            if floor is not None:
+                self._drop(floor.place)
+
+    # --- loading and forgetting --------------------------------------------------------------------------------------
+
+    async def _load(self, place: Place) -> None:
+        self._counted.loads += 1
+        state = await self._read(place)
+        if state is not None and await self._is_within_reach(state.head):
+            self._take_in(place, state)
+
+    async def _is_within_reach(self, head: Head) -> bool:
+        try:
+            async with asyncio.timeout(REACH_SECONDS):
+                await self._hub.reached(head.revision)
+        except TimeoutError:
+            return False
+        return self._hub.remembers(head)
+
+    def _take_in(self, place: Place, state: FloorState) -> None:
+        """Brings the state to the hub's head, within one breath: from then on the feed keeps it there."""
+        held = HeldFloor(state.floor, state.workstations)
+        for change in self._since(state.head, "workstation"):
+            if place in _places(change):
+                held.apply(change)
+        if any(place in _places(change) for change in self._since(state.head, "floor")) or held.size > self._rows_most:
+            return
+        self._floors[place] = held
+        self._by_id[held.floor.id] = place
+        self._places.update(dict.fromkeys(held.ids, place))
+        self._used(place)
+        self._make_room()
+
+    def _since(self, head: Head, entity: str) -> list[Change[Any]]:
+        here = self._hub.head
+        assert here is not None
+        changes = self._hub.since(head.revision, here.revision, entity)
+        assert changes is not None, "the hub remembers that head"
+        return changes
+
+    def _used(self, place: Place) -> HeldFloor:
+        self._floors.move_to_end(place)
+        held = self._floors[place]
+        held.used_at = self._clock()
+        return held
+
+    def _drop(self, place: Place) -> None:
+        held = self._floors.pop(place, None)
+        if held is not None:
+            del self._by_id[held.floor.id]
+            for key in held.ids:
+                self._places.pop(key, None)
+
+    def _size(self) -> int:
+        return sum(held.size for held in self._floors.values())
+
+    def _make_room(self) -> None:
+        size = self._size()
+        while size > self._rows_most:
+            oldest = next(iter(self._floors))
+            size -= self._floors[oldest].size
+            self._drop(oldest)
+            self._counted.evictions += 1
+
+    def tidy(self) -> None:
+        """Forgets what nobody uses, and tells what happened since the last time."""
+        long_ago = self._clock() - self._unused_seconds
+        for place in [place for place, held in self._floors.items() if held.used_at < long_ago]:
+            self._drop(place)
+            self._counted.evictions += 1
+        self._make_room()
+        counted, self._counted = self._counted, Counted()
+        note(
+            CachesCounted(
+                hits=counted.hits,
+                misses=counted.misses,
+                loads=counted.loads,
+                evictions=counted.evictions,
+                floors=len(self._floors),
+                rows=self._size(),
+                is_on=self._freshness.is_current,
+            )
+        )
+
+
+def _places(change: Change[Any]) -> set[Place]:
+    states = (state for state in (change.before, change.after) if state is not None)
+    return {state.place for state in states if state.place is not None}

@@ -1,0 +1,427 @@
+"""Answers from memory are true: whoever reads whatever where, while anybody writes and Redis comes and goes."""
+
+import asyncio
+import os
+import random
+import secrets
+import signal
+import tempfile
+from collections import defaultdict
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import asyncpg
+import pytest
+import redis.asyncio as redis
+from pydantic import SecretStr
+
+from graphql_app import app
+from graphql_app.domain.access import ROLES, View, Viewer, redact
+from graphql_app.domain.filters import WorkstationFilter
+from graphql_app.domain.identifiers import global_id
+from graphql_app.domain.workstation import Counts, Place, Status, Workstation
+from graphql_app.embedded import Embedded, Servers
+from graphql_app.live.freshness import CURRENT_SECONDS
+from graphql_app.services.browse import Browse
+from graphql_app.services.follow import Follow
+from graphql_app.store import rows
+from tests import histories
+from tests.graphql_client import Office, new_key, numbered, running_office, settings_for
+from tests.histories import Committed, committed
+
+PLACES = [Place("总部A座", 3), Place("总部A座", 4), Place("Riverside", 1)]
+
+
+def viewer(role: str, **fields: Any) -> Viewer:
+    return Viewer(role, (role,), View(ROLES[role]), None, None, float("inf"), **fields)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a reader was told, and how far the process was when it was asked and when it had answered."""
+
+    what: str
+    view: View
+    asked: int
+    answered: int
+    told: Any
+    from_memory: bool
+
+
+class Process:
+    """All of graphql_app but its doors."""
+
+    def __init__(self, parts: app.Parts) -> None:
+        self.browse: Browse = parts.engine.services.browse
+        self.follow: Follow = parts.engine.services.follow
+        self.receipts = parts.engine.services.receipts
+        self.arrange = parts.engine.services.arrange
+        self.health = parts.health
+        self._hub = parts.engine.services.receipts.hub
+
+    @property
+    def revision(self) -> int:
+        return self._hub.head.revision if self._hub.head is not None else -1
+
+
+StartProcess: TypeAlias = Callable[..., Awaitable[Process]]
+
+
+@pytest.fixture(scope="module")
+def own_servers() -> Iterator[Embedded]:
+    """Servers that may be stopped."""
+    with tempfile.TemporaryDirectory(prefix="graphql-app-") as data, Embedded(Path(data), durable=False) as embedded:
+        yield embedded
+
+
+@pytest.fixture
+async def start(database_url: str, servers: Servers) -> AsyncIterator[StartProcess]:
+    """Starts processes of one installation over the furnished office, with warm caches if told."""
+    secret = SecretStr(secrets.token_urlsafe(32))
+    await histories.furnish(database_url)
+    async with AsyncExitStack() as stack:
+
+        async def start(**settings: Any) -> Process:
+            given = settings_for(database_url, servers, **{"secret": secret, "cache_rows": 10_000, **settings})
+            process = Process(await stack.enter_async_context(app.running(given)))
+            await committed(database_url)
+            async with asyncio.timeout(5):
+                while (await process.health.findings())["caches"].degraded:  # noqa: ASYNC110  # it is only told
+                    await asyncio.sleep(0.01)
+            return process
+
+        yield start
+
+
+# --- what may be told ------------------------------------------------------------------------------------------------
+
+
+class Truth:
+    """Each workstation's states by revision, and so the office at any of them."""
+
+    def __init__(self, truth: Committed) -> None:
+        self.head = truth.head
+        self._states: defaultdict[int, list[tuple[int, Workstation | None]]] = defaultdict(list)
+        for entry in truth.log:
+            after = rows.workstation(entry.after) if entry.after is not None else None
+            self._states[entry.workstation_id].append((entry.revision, after))
+
+    def at(self, revision: int) -> dict[int, Workstation]:
+        found = {key: self.of(key, revision) for key in self._states}
+        return {key: state for key, state in found.items() if state is not None}
+
+    def of(self, key: int, revision: int) -> Workstation | None:
+        known = [state for changed, state in self._states[key] if changed <= revision]
+        return known[-1] if known else None
+
+    def between(self, key: int, first: int, last: int) -> list[Workstation | None]:
+        return [self.of(key, first), *(state for changed, state in self._states[key] if first < changed <= last)]
+
+
+def _whole(workstation: Workstation | None) -> Any:
+    """Its hidden parts too, which take no part in comparisons."""
+    return workstation and (workstation, workstation.version, workstation.updated_at)
+
+
+def _shown(view: View, workstation: Workstation | None) -> Any:
+    return _whole(redact(view, workstation)) if workstation is not None else None
+
+
+Expected: TypeAlias = Callable[[dict[int, Workstation], View], Any]
+
+
+def floor_at(place: Place) -> Expected:
+    return lambda office, view: [_shown(view, one) for _, one in sorted(office.items()) if one.place == place]
+
+
+def counts_at(place: Place) -> Expected:
+    def counts(office: dict[int, Workstation], _: View) -> Any:
+        statuses = [one.status for one in office.values() if one.place == place]
+        return {status: statuses.count(status) for status in Status}
+
+    return counts
+
+
+def one_at(key: int) -> Expected:
+    return lambda office, view: _shown(view, office.get(key))
+
+
+# --- readers ---------------------------------------------------------------------------------------------------------
+
+
+class Reader:
+    """Reads in every way as every role, and remembers what it was told."""
+
+    def __init__(self, process: Process, number: int) -> None:
+        self.process = process
+        self.choice = random.Random(number)
+        self.answers: list[tuple[Answer, Expected]] = []
+
+    async def read(self) -> None:
+        role = self.choice.choice(["visitor", "employee", "facilities", "hr", "admin"])
+        place = self.choice.choice(PLACES)
+        ways = (self._floor, self._floor, self._counts, self._one, self._exact, self._filtered)
+        await self.choice.choice(ways)(viewer(role), place)
+
+    def _note(self, what: str, who: Viewer, asked: int, told: Any, expected: Expected, memory: bool) -> None:
+        self.answers.append((Answer(what, who.view, asked, self.process.revision, told, memory), expected))
+
+    async def _floor(self, who: Viewer, place: Place) -> None:
+        asked = self.process.revision
+        found = (await self.process.browse.workstations_by_place(who, [place]))[place]
+        told = [_whole(one) for one in found]
+        self._note("floor", who, asked, told, floor_at(place), isinstance(found, tuple))
+
+    async def _counts(self, who: Viewer, place: Place) -> None:
+        asked = self.process.revision
+        found: Counts = (await self.process.browse.counts_by_place(who, [place]))[place]
+        self._note("counts", who, asked, found.by_status, counts_at(place), False)
+
+    async def _one(self, who: Viewer, _: Place) -> None:
+        key, asked = self.choice.randint(1, 79), self.process.revision
+        found = (await self.process.browse.workstations_by_id(who, [key])).get(key)
+        self._note("one", who, asked, _whole(found), one_at(key), False)
+
+    async def _exact(self, who: Viewer, place: Place) -> None:
+        asked = self.process.revision
+        snapshot = (await self.process.follow.floors(who, [place]))[place]
+        told = [_whole(one) for one in snapshot.workstations]
+        self._note("exact", who, asked, told, floor_at(place), True)
+
+    async def _filtered(self, who: Viewer, place: Place) -> None:
+        matching = WorkstationFilter(frozenset(range(1, 40)), place.building, place.number)
+        asked = self.process.revision
+        told = await self.process.browse.workstation_count(who, matching)
+
+        def expected(office: dict[int, Workstation], _: View) -> Any:
+            return sum(matching.matches(one) for one in office.values())
+
+        self._note("count", who, asked, told, expected, False)
+
+
+def check(answers: Sequence[tuple[Answer, Expected]], truth: Truth) -> None:
+    """Raises AssertionError for an answer that was never true since it was asked.
+
+    What was read from the database may be ahead of the feed, and see the changes of two transactions in another order:
+    there, each workstation is held to its own states.
+    """
+    offices: dict[int, dict[int, Workstation]] = {}
+    for answer, expected in answers:
+        last = answer.answered if answer.from_memory else truth.head
+        for revision in range(answer.asked, last + 1):
+            if revision not in offices:
+                offices[revision] = truth.at(revision)
+            if expected(offices[revision], answer.view) == answer.told:
+                break
+        else:
+            assert answer.what in ("floor", "counts", "count"), f"{answer} was never true"
+            assert not answer.from_memory, f"{answer} was never true"
+            if answer.what == "floor":
+                _check_each(answer, truth, last)
+
+
+def _check_each(answer: Answer, truth: Truth, last: int) -> None:
+    for told in answer.told:
+        states = truth.between(told[0].id, answer.asked, last)
+        assert told in [_shown(answer.view, state) for state in states], f"{told} was never true"
+
+
+async def reading(reader: Reader, until: "asyncio.Task[Any]") -> None:
+    while not until.done():
+        await reader.read()
+        await asyncio.sleep(reader.choice.random() * 0.002)
+
+
+# --- stories ---------------------------------------------------------------------------------------------------------
+
+
+async def test_every_answer_was_true_between_the_question_and_the_answer(
+    start: StartProcess, database_url: str
+) -> None:
+    processes = [await start(), await start(recent_changes=40)]  # one of them often cannot reach back
+    readers = [Reader(process, number) for number, process in enumerate(processes * 3)]
+    writing = asyncio.create_task(_written(database_url, 4, 3.0))
+    await asyncio.gather(*(reading(reader, writing) for reader in readers))
+    await writing
+    truth = Truth(await committed(database_url))
+    answers = [answer for reader in readers for answer in reader.answers]
+    check(answers, truth)
+    assert sum(answer.from_memory for answer, _ in answers if answer.what == "floor") > 50
+
+
+async def test_renames_of_what_a_floor_shows_are_seen_in_memory(start: StartProcess, database_url: str) -> None:
+    process = await start()
+    reader = Reader(process, 1)
+    psql = await asyncpg.connect(database_url)
+
+    async def rename() -> None:
+        for number in range(30):
+            await psql.execute("UPDATE departments SET name = $1 WHERE id = 1", f"研发 {number}")
+            await psql.execute("UPDATE floors SET name = $1 WHERE number = 3", f"floor {number}")
+            await psql.execute("UPDATE floors SET number = 4 + 10 * ($1 % 2) WHERE number IN (4, 14)", number)
+            await psql.execute("UPDATE buildings SET name = $1 WHERE id = 2", ("Riverside", "Waterside")[number % 2])
+
+    renaming = asyncio.create_task(rename())
+    await reading(reader, renaming)
+    await renaming
+    await psql.close()
+    check(reader.answers, Truth(await committed(database_url)))
+
+
+async def _written(url: str, writers: int, seconds: float) -> None:
+    await asyncio.gather(*(histories.write(url, number, seconds) for number in range(writers)))
+
+
+async def test_whatever_happens_to_redis_every_answer_is_true(
+    start: StartProcess, database_url: str, own_servers: Embedded
+) -> None:
+    valkey = own_servers.valkey
+    processes = [await start(redis_url=valkey.url), await start(redis_url=valkey.url)]
+    readers = [Reader(process, number) for number, process in enumerate(processes)]
+    writing = asyncio.create_task(_written(database_url, 2, 7.0))
+
+    async def trouble() -> None:
+        await asyncio.sleep(0.5)
+        async with redis.Redis.from_url(valkey.url) as admin:
+            await admin.flushall()
+        await asyncio.sleep(0.3)
+        pid = valkey.pid
+        assert pid is not None
+        os.kill(pid, signal.SIGSTOP)
+        await asyncio.sleep(2.5)
+        os.kill(pid, signal.SIGCONT)
+        await asyncio.sleep(0.5)
+        await asyncio.to_thread(valkey.stop)
+        await asyncio.sleep(1.0)
+        await asyncio.to_thread(valkey.start)
+
+    await asyncio.gather(trouble(), *(reading(reader, writing) for reader in readers))
+    await writing
+    answers = [answer for reader in readers for answer in reader.answers]
+    check(answers, Truth(await committed(database_url)))
+    assert sum(answer.from_memory for answer, _ in answers if answer.what == "floor") > 50
+
+
+async def test_without_a_leader_memory_is_silent_and_the_database_answers(
+    start: StartProcess, database_url: str
+) -> None:
+    """Redis is away too: all that the process can do is to read a log that nobody numbers."""
+    process = await start(redis_url="redis://127.0.0.1:1/0")
+    who = viewer("admin")
+    assert isinstance((await process.browse.workstations_by_place(who, PLACES))[PLACES[0]], tuple)
+    async with _leaderless(database_url):
+        psql = await asyncpg.connect(database_url)
+        await psql.execute("UPDATE workstations SET notes = 'unheard' WHERE id = 1")
+        await psql.close()
+        async with asyncio.timeout(CURRENT_SECONDS + 3):
+            while (await process.browse.workstations_by_id(who, [1]))[1].notes != "unheard":  # noqa: ASYNC110  # it is only told
+                await asyncio.sleep(0.05)
+        finding = (await process.health.findings())["caches"]
+        assert (finding.ok, finding.degraded) == (True, True)
+        assert "off" in finding.detail
+    async with asyncio.timeout(10):
+        while (await process.health.findings())["caches"].degraded:  # noqa: ASYNC110  # it is only told
+            await asyncio.sleep(0.05)
+
+
+class _leaderless:  # noqa: N801  # reads as a state: async with _leaderless(url):
+    """While this lasts nobody numbers: the lock is held by somebody who does nothing."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+
+    async def __aenter__(self) -> None:
+        self._holder = await asyncpg.connect(self._url)
+        await self._holder.execute(
+            "SELECT pg_terminate_backend(l.pid) FROM pg_locks l JOIN pg_database d ON d.oid = l.database"
+            " WHERE d.datname = current_database() AND locktype = 'advisory' AND granted"
+        )
+        await self._holder.execute("SELECT pg_advisory_lock($1)", 0x67726170686C6561)
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._holder.close()
+
+
+# --- through the doors -----------------------------------------------------------------------------------------------
+
+FIELDS = """
+id name status building floorNumber floorName notes equipment createdAt updatedAt version
+xPosition yPosition width height employeeId department { id name }
+employee { id name employeeNumber department { name } }
+"""
+FLOOR = 'building: "总部A座", floorNumber: 3'
+DESK = global_id("Workstation", 7)
+DOCUMENTS = [
+    f'{{ floor(building: "总部A座", number: 3) {{ id name stats {{ total occupied }} workstations {{ {FIELDS} }} }} }}',
+    f"{{ floors {{ id number workstations {{ {FIELDS} }} }} }}",
+    f'{{ workstation(id: "{DESK}") {{ {FIELDS} }} }}',
+    f'{{ node(id: "{DESK}") {{ id ... on Workstation {{ {FIELDS} }} }} }}',
+    f"{{ workstations(filter: {{{FLOOR}}}, first: 20) {{ totalCount nodes {{ {FIELDS} }} }} }}",
+    f"{{ workstationStats(filter: {{{FLOOR}}}) {{ key total reserved maintenance }} }}",
+    f"{{ workstationStats(filter: {{{FLOOR}, xMin: 10}}) {{ total }} }}",
+    f'{{ nodes(ids: ["{global_id("Floor", 1)}", "{DESK}"]) {{ id ... on Floor {{ name }} }} }}',
+]
+PATHS = [
+    f"/api/workstations/{DESK}",
+    "/api/workstations?building=总部A座&floor=3&first=10",
+    "/api/workstations/stats?building=总部A座&floor=3",
+]
+UPDATE = """
+mutation Update($id: ID!, $input: UpdateWorkstationInput!) {
+  updateWorkstation(id: $id, input: $input) { ... on WorkstationChanged { workstation { id } } }
+}
+"""
+ROLES_HERE = ["visitor", "employee", "facilities", "hr", "admin"]
+
+
+async def test_every_role_is_told_by_a_warm_server_what_a_cold_one_tells_it(
+    database_url: str, servers: Servers
+) -> None:
+    await histories.furnish(database_url)
+    shared = {"secret": SecretStr(secrets.token_urlsafe(32)), "token_private_key": SecretStr(new_key())}
+    settings = [settings_for(database_url, servers, cache_rows=rows, **shared) for rows in (10_000, 0)]
+    choice = random.Random(7)
+    async with running_office(settings[0]) as warm, running_office(settings[1]) as cold:
+        for _ in range(3):
+            await _written(database_url, 2, 0.5)
+            await histories.mark(database_url, str(choice.random()))
+            await _heard(warm)
+            questions = [(role, ask) for role in ROLES_HERE for ask in [*DOCUMENTS, *PATHS]] * 2
+            choice.shuffle(questions)
+            for role, ask in questions:
+                told, true = [await _answer(office, role, ask) for office in (warm, cold)]
+                assert told == true, (role, ask)
+
+
+async def _heard(office: Office) -> None:
+    """Waits until the server has been told of all that was committed."""
+    await numbered(office.database)
+    head = await office.sql("SELECT revision FROM feed_head")
+    async with asyncio.timeout(5):
+        while f"revision {head}," not in (await office.client.get("/readyz")).text:  # noqa: ASYNC110  # it is only told
+            await asyncio.sleep(0.01)
+
+
+async def _answer(office: Office, role: str, ask: str) -> Any:
+    if ask.startswith("/"):
+        response = await office.client.get(ask, headers=office.headers(role))
+        body = response.json()
+        # The place of the next page is sealed anew each time.
+        return response.status_code, body.get("items", body) if isinstance(body, dict) else body
+    return await office.ask(role, ask)
+
+
+async def test_who_writes_reads_the_write_on_the_same_process_without_a_word(
+    database_url: str, servers: Servers
+) -> None:
+    await histories.furnish(database_url)
+    async with running_office(settings_for(database_url, servers, cache_rows=10_000)) as office:
+        await _heard(office)
+        for number in range(40):
+            changed = await office.data("admin", UPDATE, {"id": DESK, "input": {"notes": f"note {number}"}})
+            assert "workstation" in changed["updateWorkstation"]
+            for ask in DOCUMENTS[:4]:
+                assert f'"notes":"note {number}"' in (await office.post("admin", ask)).text
