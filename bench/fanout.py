@@ -243,7 +243,7 @@ async def latency(bench: Bench) -> None:
 
 
 async def kilobytes(bench: Bench, of: Contender) -> float:
-    count = bench.options.subscribers[-1]
+    count: int = bench.options.subscribers[-1]
     async with writer(of.office.database_url) as write:
         with of.serve(of.office) as server:
             # A server that has served: code is loaded, plans are made.
@@ -272,7 +272,7 @@ async def memory(bench: Bench) -> None:
 
 async def cpu_a_change(bench: Bench, write: Writer, pids: list[int], rate: float) -> float:
     """Milliseconds of the servers' CPU for one change, above what they need when nothing happens."""
-    seconds = bench.options.seconds
+    seconds: float = bench.options.seconds
 
     async def over(activity: Coroutine[Any, Any, None]) -> tuple[float, float]:
         cpu, began = cpu_seconds(*pids), time.monotonic()
