@@ -53,6 +53,8 @@ from graphql_app.web.limits import BodyLimit
 from graphql_app.web.pages import graphiql_page, pages
 from graphql_app.web.replies import broken, misshapen, refused
 
+INNER_SECONDS_MOST = 5.0
+
 
 def role_table(settings: Settings) -> Mapping[str, frozenset[Scope]]:
     """The shipped roles and the operator's. Raises SettingsError for a scope that does not exist."""
@@ -97,13 +99,16 @@ async def running(settings: Settings) -> AsyncIterator[Parts]:
             pool=settings.database_pool,
             is_shown=True,
             timeout_seconds=settings.database_timeout_seconds,
+            silent_seconds=settings.database_timeout_seconds + 1,  # PostgreSQL says itself what takes too long
         )
         stack.push_async_callback(database.close)
         channel = await stack.enter_async_context(
             broadcast.opened(settings.redis_url, Seal(secret, "broadcast"), "graphql_app:changes")
         )
-        # Connections of their own: however many clients wait for one, changes go on and health is told.
-        inner = Database(settings.database_url, pool=3, timeout_seconds=settings.database_timeout_seconds)
+        # Connections of their own: however many clients wait for one, changes go on and health is told. What is asked
+        # on them is quick, so that a dead one is given up soon.
+        inner_seconds = min(INNER_SECONDS_MOST, settings.database_timeout_seconds)
+        inner = Database(settings.database_url, pool=3, timeout_seconds=inner_seconds, silent_seconds=inner_seconds)
         stack.push_async_callback(inner.close)
         hub = Hub(settings.recent_changes)
         freshness = Freshness()

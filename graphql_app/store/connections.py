@@ -7,10 +7,14 @@ connection that would have to be reset: whoever is interrupted in the middle of 
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import TypeAlias
 
 import asyncpg
+
+from graphql_app.store.failures import is_lost
+
+GOODBYE_SECONDS = 2.0
 
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
@@ -44,8 +48,7 @@ class Connections:
         try:
             yield connection
         except BaseException as error:
-            if not isinstance(error, Exception):
-                connection.terminate()
+            self.interrupted(connection, error)
             raise
         finally:
             self.give(connection)
@@ -73,6 +76,13 @@ class Connections:
         self._leave()
         self._changed(self.size - self._free)
 
+    def interrupted(self, connection: Connection, error: BaseException) -> None:
+        """Ends a connection of which, after this error, nobody knows what it would say next."""
+        if not isinstance(error, Exception) or isinstance(error, TimeoutError) or is_lost(error):
+            connection.terminate()
+        if isinstance(error, TimeoutError):
+            self.drop_idle()
+
     def drop_idle(self) -> None:
         """For when a connection turned out to be dead: those that lay beside it may be as well."""
         while self._idle:
@@ -81,8 +91,8 @@ class Connections:
     async def close(self) -> None:
         """Ends what is idle now, and all else when it is given back."""
         self._is_closed = True
-        while self._idle:
-            await self._idle.pop().close(timeout=self._timeout_seconds)
+        idle, self._idle = self._idle, []
+        await asyncio.gather(*map(_said_goodbye, idle))
 
     def _alive(self) -> "Connection | None":
         while self._idle:
@@ -109,3 +119,9 @@ class Connections:
                 turn.set_result(None)
                 return
         self._free += 1
+
+
+async def _said_goodbye(connection: Connection) -> None:
+    # After the time it is terminated: the peer may be gone.
+    with suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+        await connection.close(timeout=GOODBYE_SECONDS)

@@ -1,5 +1,7 @@
 """Connections to PostgreSQL: one pool, single reads, and one transaction each for reading and writing."""
 
+import asyncio
+import socket
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -21,6 +23,7 @@ from graphql_app.store.failures import is_lost, translated
 from graphql_app.store.statements import Statement, prepared
 
 OLDEST_VERSION = 16  # `IS JSON` in a constraint
+KEEP_ALIVE = {"idle": 15, "interval": 5, "count": 3}  # seconds, seconds, probes; on both ends
 
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
 
@@ -77,7 +80,8 @@ class Transaction:
 
 
 class Database(Reader):
-    """A pool. `is_shown`: it is the one whose use is reported."""
+    """A pool. `is_shown`: it is the one whose use is reported. `silent_seconds`: a connection that has not answered for
+    so long is dead, whatever TCP says; without it answers are waited for, as who imports must."""
 
     def __init__(
         self,
@@ -85,10 +89,12 @@ class Database(Reader):
         *,
         pool: int = 10,
         timeout_seconds: float = 10,
+        silent_seconds: float | None = None,
         is_shown: bool = False,
     ) -> None:
         self.url = url
         self.timeout_seconds = timeout_seconds
+        self._silent_seconds = silent_seconds
         self._connections = Connections(
             self._pooled, pool, timeout_seconds, self._note_pool if is_shown else lambda _: None
         )
@@ -100,19 +106,24 @@ class Database(Reader):
     async def connect(self, **settings: str) -> Connection:
         """A connection outside the pool; asyncpg reads the URL as libpq does, several hosts and sslmode included."""
         milliseconds = str(int(self.timeout_seconds * 1000))
-        return await asyncpg.connect(
+        connection = await asyncpg.connect(
             self.url,
             timeout=self.timeout_seconds,
+            command_timeout=self._silent_seconds,
             server_settings={
                 "application_name": "graphql_app",
                 "statement_timeout": milliseconds,
                 "idle_in_transaction_session_timeout": milliseconds,
+                # What PostgreSQL keeps for a process that vanished: two hours and more if left alone.
+                **{f"tcp_keepalives_{name}": str(value) for name, value in KEEP_ALIVE.items()},
                 "timezone": "UTC",
                 # Compiling a short query costs more than running it.
                 "jit": "off",
                 **settings,
             },
         )
+        _keep_alive(connection)
+        return connection
 
     async def fetch(self, statement: Statement, values: Mapping[str, Any] = _NOTHING) -> list[asyncpg.Record]:
         """All rows of a statement that only reads: it is tried once more when its connection turns out to be dead.
@@ -137,8 +148,7 @@ class Database(Reader):
         try:
             return await connection.fetch(text, *arguments)
         except BaseException as error:
-            if not isinstance(error, Exception) or is_lost(error):
-                connection.terminate()
+            self._connections.interrupted(connection, error)
             raise
         finally:
             self._connections.give(connection)
@@ -219,6 +229,18 @@ class Database(Reader):
 
     def _note_pool(self, in_use: int) -> None:
         note(PoolState(in_use, self._connections.size))
+
+
+def _keep_alive(connection: Connection) -> None:
+    """A connection that lies idle and whose peer is gone ends by itself, before anybody waits for it."""
+    transport: asyncio.Transport = connection._transport  # type: ignore[attr-defined]  # asyncpg has no other way
+    own = transport.get_extra_info("socket")
+    if own.family == socket.AF_UNIX:
+        return
+    own.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, option in (("idle", "TCP_KEEPIDLE"), ("interval", "TCP_KEEPINTVL"), ("count", "TCP_KEEPCNT")):
+        if hasattr(socket, option):  # not everywhere
+            own.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), KEEP_ALIVE[name])
 
 
 def _json(value: Any) -> str:

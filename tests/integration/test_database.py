@@ -1,7 +1,9 @@
 """The pool and what runs on it: no connection too many, none lost, none used again in doubt; reads outlive one."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+import socket
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
 import asyncpg
 import pytest
@@ -10,9 +12,11 @@ from sqlalchemy import ARRAY, Integer, String, any_, bindparam, column, func, se
 from graphql_app import observe
 from graphql_app.domain.errors import Conflict, InvalidInput, Unavailable
 from graphql_app.observe import News, PoolState
-from graphql_app.store.database import Database
+from graphql_app.store.connections import GOODBYE_SECONDS
+from graphql_app.store.database import KEEP_ALIVE, Database
 from graphql_app.store.statements import prepared
 from tests.examples import viewer
+from tests.proxy import Proxy
 
 ADMIN = viewer("admin")
 PID = text("SELECT pg_backend_pid()")
@@ -212,6 +216,59 @@ async def test_a_server_that_is_away_is_unavailable() -> None:
 
 
 # --- statements ------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def line(database_url: str) -> Iterator[Proxy]:
+    with Proxy(database_url) as line:
+        yield line
+
+
+async def opened(line: Proxy) -> Database:
+    """A pool over the line, with two connections that lie idle."""
+    database = Database(line.url, pool=2, silent_seconds=0.5)
+    await asyncio.gather(database.fetch(SLEEP), database.fetch(SLEEP))
+    return database
+
+
+async def test_a_connection_that_is_silently_dead_is_given_up_in_time_and_those_beside_it(line: Proxy) -> None:
+    database = await opened(line)
+    line.forget()
+    began = time.monotonic()
+    with pytest.raises(Unavailable):
+        await database.fetch(PID)
+    assert time.monotonic() - began < 2
+    async with database.reading() as one, database.reading() as other:
+        assert await one.scalar(PID) != await other.scalar(PID)
+    await database.close()
+
+
+async def test_a_write_on_a_connection_that_is_silently_dead_is_given_up_in_time(line: Proxy) -> None:
+    database = await opened(line)
+    line.forget()
+    with pytest.raises(Unavailable):
+        async with asyncio.timeout(2), database.writing(ADMIN) as transaction:
+            await transaction.connection.execute(NOTES)
+    async with database.writing(ADMIN) as transaction:
+        await transaction.connection.execute(NOTES)
+    await database.close()
+
+
+async def test_the_end_does_not_wait_for_connections_that_are_silently_dead(line: Proxy) -> None:
+    database = await opened(line)
+    line.forget()
+    async with asyncio.timeout(2 * GOODBYE_SECONDS):
+        await database.close()
+
+
+async def test_both_ends_of_a_connection_are_asked_whether_they_are_there(database_url: str) -> None:
+    database = Database(database_url)
+    connection = await database.connect()
+    own = connection._transport.get_extra_info("socket")  # type: ignore[attr-defined]  # as the code does
+    assert own.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+    assert await connection.fetchval("SHOW tcp_keepalives_idle") == str(KEEP_ALIVE["idle"])
+    await connection.close()
+    await database.close()
 
 
 def test_the_text_of_a_statement_is_the_same_for_one_id_and_for_many() -> None:
