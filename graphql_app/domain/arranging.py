@@ -50,10 +50,33 @@ def change_status(workstation: Workstation, status: Status) -> dict[str, Any]:
             f"it may become {' or '.join(name.upper() for name in allowed)}.",
             allowed=[name.upper() for name in allowed],
         )
+    return _with_status(status)
+
+
+def _with_status(status: Status) -> dict[str, Any]:
     changes: dict[str, Any] = {"status": status.value}
     if status is Status.AVAILABLE:
         changes["employee_key"] = None
     return changes
+
+
+@dataclass(frozen=True, slots=True)
+class Guarded:
+    """A change that needs no look at the workstation: what to write, if it has one of these statuses."""
+
+    changes: Mapping[str, Any]
+    statuses: frozenset[Status]
+
+
+def guarded(changes: Mapping[str, Any]) -> Guarded | None:
+    """What edit() comes to for every workstation that allows it; None when there is none."""
+    if "status" not in changes:
+        return Guarded(changes, frozenset(Status))
+    status = changes["status"]
+    if status is None:
+        return None
+    allowing = frozenset(now for now in Status if may_become(now, status))
+    return Guarded({**changes, **_with_status(status)}, allowing)
 
 
 def edit(workstation: Workstation, changes: Mapping[str, Any]) -> dict[str, Any]:
@@ -71,11 +94,6 @@ def assign(workstation: Workstation, employee: Employee) -> dict[str, Any]:
     if workstation.status is Status.OCCUPIED and occupant is not None and occupant.key != employee.key:
         raise Conflict("Somebody else sits there; release the workstation first.")
     return {**change_status(workstation, Status.OCCUPIED), "employee_key": employee.key}
-
-
-def release(workstation: Workstation) -> dict[str, Any]:
-    """Frees the desk. One that is free already stays as it is."""
-    return change_status(workstation, Status.AVAILABLE)
 
 
 def checked(values: Mapping[str, Any]) -> dict[str, Any]:

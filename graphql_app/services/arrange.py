@@ -82,12 +82,7 @@ class Arrange:
         key: Idempotency | None = None,
     ) -> Arranged:
         """Raises Forbidden, NotFound, VersionConflict, InvalidInput, NameTaken, ReadOnly."""
-        changes = arranging.checked(values)
-
-        async def rule(current: Workstation, _: Transaction) -> Mapping[str, Any]:
-            return arranging.edit(current, changes)
-
-        return await self._change(viewer, workstation_id, rule, expected_version, key)
+        return await self._edit(viewer, workstation_id, arranging.checked(values), expected_version, key)
 
     async def set_status(
         self,
@@ -99,11 +94,9 @@ class Arrange:
     ) -> Arranged:
         """Raises Forbidden, NotFound, VersionConflict, Conflict, ReadOnly."""
 
-        async def rule(current: Workstation, _: Transaction) -> Mapping[str, Any]:
-            return arranging.change_status(current, status)
+        return await self._edit(viewer, workstation_id, {"status": status}, expected_version, key)
 
-        return await self._change(viewer, workstation_id, rule, expected_version, key)
-
+    @tried_again
     async def assign(
         self,
         viewer: Viewer,
@@ -130,11 +123,7 @@ class Arrange:
         key: Idempotency | None = None,
     ) -> Arranged:
         """Raises Forbidden, NotFound, VersionConflict, ReadOnly."""
-
-        async def rule(current: Workstation, _: Transaction) -> Mapping[str, Any]:
-            return arranging.release(current)
-
-        return await self._change(viewer, workstation_id, rule, expected_version, key)
+        return await self._edit(viewer, workstation_id, {"status": Status.AVAILABLE}, expected_version, key)
 
     @tried_again
     async def delete(
@@ -157,6 +146,28 @@ class Arrange:
         return Removed(workstation_id, self._receipts.issue(transaction.id, current.place))
 
     @tried_again
+    async def _edit(
+        self,
+        viewer: Viewer,
+        workstation_id: int,
+        changes: Mapping[str, Any],
+        expected: int | None,
+        key: Idempotency | None,
+    ) -> Arranged:
+        """In one round trip where that does it; who is refused, moves it or has a key goes the long way."""
+        require(viewer, Scope.WRITE)
+        guarded = arranging.guarded(changes)
+        if guarded is not None and guarded.changes and "building" not in changes and key is None:
+            written = await queries.update_guarded(self._database, viewer, workstation_id, guarded, expected)
+            if written is not None:
+                saved, transaction_id = written
+                return Arranged(redact(viewer.view, saved), self._receipts.issue(transaction_id, saved.place))
+
+        async def rule(current: Workstation, _: Transaction) -> Mapping[str, Any]:
+            return arranging.edit(current, changes)
+
+        return await self._change(viewer, workstation_id, rule, expected, key)
+
     async def _change(
         self, viewer: Viewer, workstation_id: int, rule: Rule, expected: int | None, key: Idempotency | None
     ) -> Arranged:

@@ -10,7 +10,7 @@ from typing import Any
 
 import asyncpg
 import orjson
-from sqlalchemy import text
+from sqlalchemy import BigInteger, String, Text, bindparam, cast, func, select, text, true
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
 
@@ -142,6 +142,16 @@ class Database(Reader):
             self._connections.drop_idle()
             return await self._fetch(ready.text, arguments)
 
+    async def write(self, viewer: Viewer, statement: Statement, values: Mapping[str, Any]) -> list[asyncpg.Record]:
+        """The rows of a statement that writes and is a transaction by itself. It must be joined to `author`.
+
+        Raises what writing() raises.
+        """
+        ready = prepared(statement)
+        named = {"actor": viewer.subject, "request_id": viewer.request_id or ""}
+        with translated():
+            return await self._fetch(ready.text, ready.arguments({**values, **named}))
+
     async def _fetch(self, text: str, arguments: list[Any]) -> list[asyncpg.Record]:
         # Written out, as this is what most requests wait for: Connections.one() costs as much as the rest of it.
         connection = await self._connections.take()
@@ -253,12 +263,20 @@ def _where(url: str) -> str:
     return f"{head.split('://')[0]}://…@{tail}" if at else url
 
 
-_OPEN = prepared(
-    text(
-        "SELECT pg_current_xact_id()::text FROM (SELECT set_config('graphql_app.actor', :actor, true),"
-        " set_config('graphql_app.request_id', :request_id, true)) settings"
+# Who writes, and on which request, told to the triggers for the length of one transaction. A statement that is joined
+# to it (`author.c.actor.is_not(None)`) tells before it writes, as no row is written before it is joined; MATERIALIZED,
+# as what is inlined might be left out.
+author = (
+    select(
+        func.set_config("graphql_app.actor", bindparam("actor", type_=String), true()).label("actor"),
+        func.set_config("graphql_app.request_id", bindparam("request_id", type_=String), true()).label("request_id"),
     )
+    .cte("author")
+    .prefix_with("MATERIALIZED")
 )
+transaction_id = cast(cast(func.pg_current_xact_id(), Text), BigInteger).label("transaction_id")
+
+_OPEN = prepared(select(transaction_id).select_from(author).where(author.c.actor.is_not(None)))
 _PING = prepared(text("SELECT 1"))
 _CLAIM = prepared(
     text("INSERT INTO idempotency_keys (actor, key, request) VALUES (:actor, :key, :request) ON CONFLICT DO NOTHING")

@@ -29,11 +29,13 @@ from sqlalchemy import (
     tuple_,
 )
 
+from graphql_app.domain.access import Viewer
+from graphql_app.domain.arranging import Guarded
 from graphql_app.domain.filters import WorkstationFilter
 from graphql_app.domain.paging import Order, OrderField, Page, Window
 from graphql_app.domain.workstation import Counts, Department, Employee, Floor, Place, Status, Workstation
 from graphql_app.store import rows
-from graphql_app.store.database import Reader, Session
+from graphql_app.store.database import Database, Reader, Session, author, transaction_id
 from graphql_app.store.statements import Prepared, prepared
 from graphql_app.store.tables import departments, employees, floors, workstations
 
@@ -174,7 +176,8 @@ async def workstations_by_place(
     return grouped
 
 
-_LOCKED = prepared(select(*_EVERY).where(_C.id == bindparam("row_id", type_=Integer)).with_for_update(key_share=True))
+_THIS = _C.id == bindparam("row_id", type_=Integer)
+_LOCKED = prepared(select(*_EVERY).where(_THIS).with_for_update(key_share=True))
 
 
 async def locked_workstation(connection: Session, workstation_id: int) -> Workstation | None:
@@ -443,33 +446,84 @@ async def employee_by_number(reader: Reader, number: str) -> Employee | None:
 # --- writing ---------------------------------------------------------------------------------------------------------
 
 
-def _values(changes: Mapping[str, Any]) -> dict[str, Any]:
-    """Domain fields as columns; an employee is named by its public key."""
-    values = dict(changes)
-    if "employee_key" in values:
-        key = values.pop("employee_key")
-        values["employee_id"] = (
-            None if key is None else select(employees.c.id).where(employees.c.public_key == key).scalar_subquery()
-        )
-    for name in _FLOATS:
-        if values.get(name) is not None:
-            values[name] = Decimal(str(values[name]))
-    return values
+def _set(fields: Iterable[str]) -> dict[str, ColumnElement[Any]]:
+    """The columns of these fields, each with its parameter; an employee is named by their public key."""
+    columns: dict[str, ColumnElement[Any]] = {}
+    for field in fields:
+        if field == "employee_key":
+            key = bindparam("new_employee_key", type_=Uuid)
+            columns["employee_id"] = select(employees.c.id).where(employees.c.public_key == key).scalar_subquery()
+        else:
+            columns[field] = bindparam(f"new_{field}", type_=_C[field].type)
+    return columns
+
+
+def _given(changes: Mapping[str, Any]) -> dict[str, Any]:
+    """The parameters of _set."""
+    return {
+        f"new_{field}": Decimal(str(value)) if field in _FLOATS and value is not None else value
+        for field, value in changes.items()
+    }
+
+
+@lru_cache(SHAPES_KEPT)
+def _insert(fields: tuple[str, ...]) -> Prepared:
+    return prepared(workstations.insert().values(_set(fields)).returning(*_EVERY))
 
 
 async def insert_workstation(connection: Session, values: Mapping[str, Any]) -> Workstation:
-    row = await connection.row(workstations.insert().values(_values(values)).returning(*_EVERY))
+    row = await connection.row(_insert(tuple(values)), _given(values))
     assert row is not None
     return rows.selected(row)
+
+
+@lru_cache(SHAPES_KEPT)
+def _update(fields: tuple[str, ...]) -> Prepared:
+    return prepared(workstations.update().where(_THIS).values(_set(fields)).returning(*_EVERY))
 
 
 async def update_workstation(connection: Session, workstation_id: int, changes: Mapping[str, Any]) -> Workstation:
     """One that is locked."""
-    statement = workstations.update().where(_C.id == workstation_id).values(_values(changes)).returning(*_EVERY)
-    row = await connection.row(statement)
+    row = await connection.row(_update(tuple(changes)), {**_given(changes), "row_id": workstation_id})
     assert row is not None
     return rows.selected(row)
 
 
+_EXPECTED = bindparam("expected_version", type_=Integer)
+_GUARDS = (
+    _C.status == any_(bindparam("statuses", type_=ARRAY(String))),
+    or_(_EXPECTED.is_(None), _C.version == _EXPECTED),
+)
+
+
+@lru_cache(SHAPES_KEPT)
+def _guarded_update(fields: tuple[str, ...]) -> Prepared:
+    statement = workstations.update().where(_THIS, *_GUARDS, author.c.actor.is_not(None)).values(_set(fields))
+    return prepared(statement.returning(*_EVERY, transaction_id))
+
+
+async def update_guarded(
+    database: Database, viewer: Viewer, workstation_id: int, guarded: Guarded, expected_version: int | None
+) -> tuple[Workstation, int] | None:
+    """The workstation as it was written, and the transaction's id: read, decided and committed in one round trip.
+
+    None, and nothing is done, when there is no such workstation, or its status or version is another.
+    """
+    values = {
+        **_given(guarded.changes),
+        "row_id": workstation_id,
+        "statuses": list(guarded.statuses),
+        "expected_version": expected_version,
+    }
+    found = await database.write(viewer, _guarded_update(tuple(guarded.changes)), values)
+    if not found:
+        return None
+    *columns, transaction = found[0]
+    return rows.selected(columns), transaction
+
+
+_DELETE = prepared(workstations.delete().where(_THIS))
+
+
 async def delete_workstation(connection: Session, workstation_id: int) -> None:
-    await connection.execute(workstations.delete().where(_C.id == workstation_id))
+    await connection.execute(_DELETE, {"row_id": workstation_id})

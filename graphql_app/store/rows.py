@@ -1,6 +1,6 @@
 """Rows and images of the database, as domain objects."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from functools import lru_cache
 from typing import Any
@@ -68,7 +68,7 @@ SELECTED = (
 )
 
 
-def selected(row: Record) -> Workstation:
+def selected(row: Iterable[Any]) -> Workstation:
     """From a row of SELECTED; what was not asked for is null in it."""
     key, name, status, building, floor, text, x, y, width, height, equipment, notes, created, updated, version = row
     floor_name, its_department, employee, number = _labels_of(text)

@@ -2,14 +2,11 @@
 
 import re
 from base64 import urlsafe_b64decode
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import AsyncIterator, Callable
 from random import Random
 from typing import Any, cast
-from unittest.mock import patch
 from uuid import UUID
 
-import asyncpg
 import pytest
 import pytest_asyncio
 from hypothesis import given, settings
@@ -28,10 +25,10 @@ from graphql_app.services.arrange import Arrange
 from graphql_app.services.browse import Browse, Paging
 from graphql_app.services.cursors import PageCursors
 from graphql_app.store import queries
-from graphql_app.store.connections import Connection
 from graphql_app.store.database import Database
 from tests.examples import viewer
 from tests.graphql_client import fresh_database
+from tests.statements import statements
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -389,24 +386,6 @@ async def test_employees_are_found_by_department_and_part_of_the_name(
 
 
 # --- statements ------------------------------------------------------------------------------------------------------
-
-
-@contextmanager
-def statements() -> Iterator[list[str]]:
-    """Collects what is sent to the database."""
-    sent: list[str] = []
-
-    def noted(real: Any) -> Any:
-        async def run(connection: Connection, query: str, *arguments: Any, **options: Any) -> Any:
-            sent.append(query)
-            return await real(connection, query, *arguments, **options)
-
-        return run
-
-    with ExitStack() as stack:
-        for name in ("fetch", "execute"):
-            stack.enter_context(patch.object(asyncpg.Connection, name, noted(getattr(asyncpg.Connection, name))))
-        yield sent
 
 
 EXECUTION = Execution(build(), seconds=10)

@@ -13,7 +13,7 @@ from graphql_app.domain.arranging import (
     change_status,
     checked,
     edit,
-    release,
+    guarded,
     require_version,
 )
 from graphql_app.domain.errors import Conflict, InvalidInput, VersionConflict
@@ -77,7 +77,7 @@ def test_nobody_is_seated_at_a_desk_in_maintenance() -> None:
 
 @pytest.mark.parametrize("now", Status)
 def test_releasing_frees_a_desk_whatever_its_status(now: Status) -> None:
-    assert release(occupied(status=now)) == {"status": "available", "employee_key": None}
+    assert change_status(occupied(status=now), Status.AVAILABLE) == {"status": "available", "employee_key": None}
 
 
 @pytest.mark.parametrize("expected", [None, 7])
@@ -208,3 +208,28 @@ def test_an_idempotency_key_is_neither_empty_nor_too_long_to_be_kept(key: str) -
 
 def test_the_longest_idempotency_key_is_taken() -> None:
     assert Idempotency("k" * 255, "request").key == "k" * 255
+
+
+changes_asked = st.fixed_dictionaries(
+    {},
+    optional={"notes": st.none() | st.just("x"), "status": st.sampled_from(Status), "employee_key": st.just(ADA.key)},
+)
+
+
+@given(changes=changes_asked, now=st.sampled_from(Status))
+def test_a_guarded_change_is_what_an_edit_comes_to_wherever_that_is_allowed(
+    changes: dict[str, Any], now: Status
+) -> None:
+    decided = guarded(changes)
+    assert decided is not None
+    try:
+        expected = edit(occupied(status=now), changes)
+    except Conflict:
+        assert now not in decided.statuses
+    else:
+        assert now in decided.statuses
+        assert decided.changes == expected
+
+
+def test_no_status_at_all_is_never_allowed() -> None:
+    assert guarded({"status": None}) is None

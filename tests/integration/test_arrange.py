@@ -1,0 +1,155 @@
+"""Changing a workstation at the database: decided where the row is, in one round trip where that does it."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+
+import pytest
+from sqlalchemy import text
+
+from graphql_app.domain.access import Viewer
+from graphql_app.domain.arranging import Idempotency
+from graphql_app.domain.errors import Conflict, InvalidInput, NotFound, ReadOnly, VersionConflict
+from graphql_app.domain.workstation import MAY_FOLLOW, Status
+from graphql_app.live.freshness import Freshness
+from graphql_app.live.hub import Hub
+from graphql_app.services.arrange import Arrange, Arranged
+from graphql_app.services.cursors import FeedCursors
+from graphql_app.services.receipts import Receipts
+from graphql_app.store.database import Database
+from tests.examples import viewer
+from tests.statements import statements
+
+SECRET = "a secret of thirty-two characters"
+ADMIN = replace(viewer("admin"), subject="zhang.san", request_id="r-1")
+OFFICE = (
+    "INSERT INTO buildings (name) VALUES ('A')",
+    "INSERT INTO floors (building, number) VALUES ('A', 1), ('A', 2)",
+    "INSERT INTO employees (employee_number, name) VALUES ('E1', 'Ann')",
+    "INSERT INTO workstations (name, x_position, y_position, building, floor_number, employee_id)"
+    " SELECT 'A' || n, n, 0.5, 'A', 1, 1 FROM generate_series(1, 20) n",
+    "DELETE FROM change_log",
+)
+
+
+@pytest.fixture
+async def arrange(database: Database) -> Arrange:
+    async with database.reading() as connection:
+        for statement in OFFICE:
+            await connection.execute(text(statement))
+    return Arrange(database, Receipts(SECRET, FeedCursors(SECRET), Hub(10), Freshness()))
+
+
+async def stand(database: Database, status: Status) -> None:
+    async with database.reading() as connection:
+        await connection.execute(
+            text("UPDATE workstations SET status = :status WHERE id = 1"), {"status": status.value}
+        )
+
+
+async def logged(database: Database) -> list[tuple[str, str, int]]:
+    return [
+        (row["actor"], row["request_id"], int(row["entity_id"]))
+        for row in await database.fetch(text("SELECT * FROM change_log WHERE actor NOT LIKE 'database:%' ORDER BY seq"))
+    ]
+
+
+ONE_ROUND_TRIP: dict[str, Callable[[Arrange], Awaitable[Arranged]]] = {
+    "status": lambda arrange: arrange.set_status(ADMIN, 1, Status.MAINTENANCE),
+    "status of a version": lambda arrange: arrange.set_status(ADMIN, 1, Status.MAINTENANCE, expected_version=1),
+    "the status that it has": lambda arrange: arrange.set_status(ADMIN, 1, Status.AVAILABLE),
+    "release": lambda arrange: arrange.release(ADMIN, 1),
+    "edit": lambda arrange: arrange.edit(ADMIN, 1, {"notes": "x", "width": 12.345}),
+    "edit with a status": lambda arrange: arrange.edit(ADMIN, 1, {"name": "B", "status": Status.OCCUPIED}),
+}
+
+
+@pytest.mark.parametrize("change", ONE_ROUND_TRIP)
+async def test_one_statement_reads_decides_writes_and_commits(
+    arrange: Arrange, database: Database, change: str
+) -> None:
+    await database.ping()
+    with statements() as sent:
+        arranged = await ONE_ROUND_TRIP[change](arrange)
+    assert len(sent) == 1, sent
+
+    (now,) = await database.fetch(text("SELECT version, status, notes, name, width FROM workstations WHERE id = 1"))
+    shown = arranged.workstation
+    assert (shown.version, shown.status, shown.notes, shown.name) == tuple(now)[:4]
+    assert shown.width == float(now["width"])
+    assert await logged(database) == [("zhang.san", "r-1", 1)] * (now["version"] - 1)
+
+
+async def test_who_wrote_is_forgotten_with_the_statement(arrange: Arrange, database: Database) -> None:
+    await arrange.set_status(ADMIN, 1, Status.MAINTENANCE)
+    async with database.reading() as connection:
+        await connection.execute(text("UPDATE workstations SET notes = 'x' WHERE id = 2"))
+    assert await logged(database) == [("zhang.san", "r-1", 1)]
+
+
+@pytest.mark.parametrize("now", Status)
+@pytest.mark.parametrize("then", Status)
+async def test_the_database_allows_what_the_table_of_transitions_allows(
+    arrange: Arrange, database: Database, now: Status, then: Status
+) -> None:
+    await stand(database, now)
+    if now == then or then in MAY_FOLLOW[now]:
+        arranged = await arrange.set_status(ADMIN, 1, then)
+        assert arranged.workstation.status is then
+        assert (arranged.workstation.employee is None) == (then is Status.AVAILABLE)
+    else:
+        with pytest.raises(Conflict) as refused:
+            await arrange.set_status(ADMIN, 1, then)
+        assert refused.value.current is not None
+        assert refused.value.current.status is now
+        assert await logged(database) == []
+
+
+async def test_a_refusal_says_why(arrange: Arrange, database: Database) -> None:
+    with pytest.raises(NotFound):
+        await arrange.set_status(ADMIN, 99, Status.RESERVED)
+    with pytest.raises(VersionConflict) as refused:
+        await arrange.set_status(ADMIN, 1, Status.RESERVED, expected_version=7)
+    assert refused.value.current is not None
+    assert refused.value.current.version == 1
+    with pytest.raises(InvalidInput):
+        await arrange.edit(ADMIN, 1, {"status": None})
+    assert await logged(database) == []
+
+
+async def test_of_many_who_expect_the_same_version_one_writes(arrange: Arrange, database: Database) -> None:
+    async def write(subject: str) -> str | None:
+        writer: Viewer = replace(ADMIN, subject=subject)
+        try:
+            await arrange.edit(writer, 1, {"notes": subject}, expected_version=1)
+        except VersionConflict:
+            return None
+        return subject
+
+    (winner,) = [one for one in await asyncio.gather(*(write(f"w{n}") for n in range(20))) if one is not None]
+    assert await database.scalar(text("SELECT notes FROM workstations WHERE id = 1")) == winner
+    assert await logged(database) == [(winner, "r-1", 1)]
+
+
+async def test_each_of_many_at_once_is_logged_in_its_own_name(arrange: Arrange, database: Database) -> None:
+    await asyncio.gather(
+        *(arrange.set_status(replace(ADMIN, subject=f"w{n}"), n, Status.RESERVED) for n in range(1, 21) for _ in "ab")
+    )
+    assert sorted(await logged(database)) == sorted((f"w{n}", "r-1", n) for n in range(1, 21))
+
+
+async def test_a_key_makes_the_second_request_answer_as_the_first(arrange: Arrange, database: Database) -> None:
+    key = Idempotency("k", "request")
+    first = await arrange.set_status(ADMIN, 1, Status.RESERVED, key=key)
+    await arrange.set_status(ADMIN, 1, Status.AVAILABLE)
+    second = await arrange.set_status(ADMIN, 1, Status.RESERVED, key=key)
+    assert second.workstation.status is Status.AVAILABLE
+    assert first.workstation.version == 2
+    assert len(await logged(database)) == 2
+
+
+async def test_a_database_that_takes_no_writes_says_so(arrange: Arrange, database: Database) -> None:
+    async with database.reading() as connection:
+        await connection.execute(text("SET default_transaction_read_only = on"))
+    with pytest.raises(ReadOnly):
+        await arrange.set_status(ADMIN, 1, Status.RESERVED)
