@@ -17,7 +17,7 @@ from starlette.types import Scope as AsgiScope
 from graphql_app import observe
 from graphql_app.domain.access import ROLES, Scope
 from graphql_app.domain.errors import Refusal
-from graphql_app.domain.seal import Seal
+from graphql_app.domain.seal import Pseudonyms, Seal
 from graphql_app.graph.cohorts import Cohorts
 from graphql_app.graph.context import Services
 from graphql_app.graph.documents import Documents
@@ -30,6 +30,7 @@ from graphql_app.live.feed import Feed
 from graphql_app.live.freshness import Freshness
 from graphql_app.live.hub import Hub
 from graphql_app.live.mailbox import Batching
+from graphql_app.live.presence import Presence, kept_seconds
 from graphql_app.live.relay import Relay
 from graphql_app.live.replica import Replica
 from graphql_app.live.sessions import Sessions
@@ -48,6 +49,7 @@ from graphql_app.services.streams import Limits
 from graphql_app.settings import Settings, SettingsError
 from graphql_app.store import broadcast, floors
 from graphql_app.store.database import Database
+from graphql_app.store.presence import PresenceStore
 from graphql_app.web import admin, rest, stream
 from graphql_app.web.limits import BodyLimit
 from graphql_app.web.pages import graphiql_page, pages
@@ -123,7 +125,21 @@ async def running(settings: Settings) -> AsyncIterator[Parts]:
         )
         ticker = Ticker(feed, duties)
         sessions = Sessions(settings.drain_seconds)
-        running = {"relay": relay.run(), "feed": feed.run(), "ticker": ticker.run(), "sessions": sessions.run()}
+        presence = Presence(
+            PresenceStore(settings.redis_url, secret, kept_seconds=kept_seconds(settings.presence_ghost_seconds)),
+            channel.beside("graphql_app:presence"),
+            Pseudonyms(secret, "present"),
+            ghost_seconds=settings.presence_ghost_seconds,
+            linger_seconds=settings.presence_linger_seconds,
+        )
+        stack.push_async_callback(presence.close)
+        running = {
+            "relay": relay.run(),
+            "feed": feed.run(),
+            "ticker": ticker.run(),
+            "sessions": sessions.run(),
+            "presence": presence.run(),
+        }
         replica = None
         if settings.cache_rows:
             replica = Replica(
@@ -151,7 +167,7 @@ async def running(settings: Settings) -> AsyncIterator[Parts]:
             identify=identify(settings),
             browse=Browse(database, PageCursors(secret), page_most=settings.page_most, replica=replica),
             arrange=Arrange(database, receipts),
-            follow=Follow(history, cursors, limits, sessions),
+            follow=Follow(history, cursors, presence, limits, sessions),
             notify=Notify(
                 database,
                 receipts,

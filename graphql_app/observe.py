@@ -82,6 +82,18 @@ class BroadcastLost:
 
 
 @dataclass(frozen=True, slots=True)
+class PresenceLost:
+    """What other processes know of who is here cannot be asked."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class PresenceWhole:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
 class GapFilled:
     """The relay missed messages and read the log instead."""
 
@@ -139,6 +151,8 @@ News = (
     | FeedFailed
     | BroadcastConnected
     | BroadcastLost
+    | PresenceLost
+    | PresenceWhole
     | GapFilled
     | Resynced
     | RowsPruned

@@ -53,6 +53,10 @@ class Settings(BaseSettings):
     database_timeout_seconds: Seconds = Field(10, description="longest statement, and longest wait for a connection")
     idempotency_hours: Seconds = Field(24, description="how long an idempotency key is remembered")
     notification_hours: Seconds = Field(30 * 24, description="how long a notification is kept")
+    presence_ghost_seconds: Seconds = Field(
+        60, description="longest that users of a killed process are shown as present"
+    )
+    presence_linger_seconds: Seconds = Field(3, description="who is back so soon was never away")
 
     page_most: Count = Field(500, description="largest `first` or `last`")
     snapshot_part: Count = Field(500, description="workstations in one part of a snapshot")

@@ -1,7 +1,7 @@
 """Who may see and do what: scopes, the one table of guarded fields, and the redaction of every answer."""
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import lru_cache
 from typing import Any, TypeVar
@@ -9,6 +9,7 @@ from uuid import UUID
 
 from graphql_app.domain.errors import Forbidden, public_name
 from graphql_app.domain.frozen import copier
+from graphql_app.domain.presence import Present
 from graphql_app.domain.workstation import Employee, Workstation
 
 T = TypeVar("T")
@@ -37,6 +38,7 @@ GUARDED: Mapping[str, Mapping[str, Scope]] = {
         "updated_at": Scope.WRITE,
     },
     "Employee": {"employee_number": Scope.EMPLOYEES},
+    "PresenceChange": {"people": Scope.EMPLOYEES},
 }
 
 # The shipped roles; GRAPHQL_APP_ROLES adds to them or replaces one.
@@ -136,6 +138,12 @@ def redactor(view: View) -> Callable[[Workstation], Workstation]:
 def redact_employee(view: View, employee: Employee) -> Employee:
     """The employee as this view may see it."""
     return employee_redactor(view)(employee)
+
+
+def redact_present(view: View, present: Present) -> Present:
+    """How many are there, and to whom it is shown, who."""
+    hidden: dict[str, Any] = dict.fromkeys(_hiding(view, "PresenceChange"))
+    return replace(present, **hidden)
 
 
 def redact(view: View, workstation: Workstation) -> Workstation:

@@ -193,10 +193,12 @@ class Cohorts:
                 return Payload(body, getattr(shown, "cursor", None))
 
             cohort = self._cohorts[key] = Cohort(stream, render)
+        go = context.services.follow.enter(context.viewer, stream.place)
         cohort.join(subscriber, source.start)
         joined = cohort
 
         def leave() -> None:
+            go()
             joined.leave(subscriber)
             if joined.is_empty:
                 joined.close()

@@ -6,6 +6,7 @@ import strawberry
 from strawberry.permission import BasePermission, PermissionExtension
 from strawberry.schema_directive import Location
 from strawberry.types import Info
+from strawberry.types.field import StrawberryField
 
 from graphql_app.domain.access import Scope, guarding_scope
 from graphql_app.graph.context import Context
@@ -31,13 +32,25 @@ class HasScope(BasePermission):
         return info.context.viewer.view.has(self.scope)
 
 
-def guarded(type_name: str, field: str, description: str) -> Any:
-    """A field of the schema that GUARDED names. Raises KeyError at import for one that it does not."""
+class NullUnlessPermitted(PermissionExtension):
+    """Strawberry shows an empty list in place of one that is hidden, as if there were nothing; here it is null."""
+
+    def apply(self, field: StrawberryField) -> None:
+        super().apply(field)
+        self.return_empty_list = False
+
+
+def guarded(type_name: str, field: str, description: str, **options: Any) -> Any:
+    """A field of the schema that GUARDED names; `options` are strawberry.field's.
+
+    Raises KeyError at import for one that it does not name.
+    """
     scope = guarding_scope(type_name, field)
     if scope is None:
         raise KeyError(f"{type_name}.{field} is not in domain/access.GUARDED")
     return strawberry.field(
         description=f"{description} Null without the scope `{scope}`.",
         directives=[Guarded(scope=str(scope))],
-        extensions=[PermissionExtension([HasScope(scope)], fail_silently=True, use_directives=False)],
+        extensions=[NullUnlessPermitted([HasScope(scope)], fail_silently=True, use_directives=False)],
+        **options,
     )

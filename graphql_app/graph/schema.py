@@ -22,6 +22,7 @@ from graphql_app.graph.notifications import (
     NotificationQueries,
     NotificationSubscriptions,
 )
+from graphql_app.graph.presence import PresenceSubscriptions
 from graphql_app.graph.queries import Query
 from graphql_app.graph.refusals import Refusal as RefusalType
 from graphql_app.graph.subscriptions import Subscription
@@ -44,7 +45,7 @@ class Mutations(Mutation, NotificationMutations):
 
 
 @strawberry.type(name="Subscription", description="What can be followed.")
-class Subscriptions(Subscription, NotificationSubscriptions):
+class Subscriptions(Subscription, NotificationSubscriptions, PresenceSubscriptions):
     """All subscriptions."""
 
 

@@ -28,6 +28,10 @@ def log(news: observe.News) -> None:
             logger.info("broadcast connected")
         case observe.BroadcastLost(why):
             logger.warning("broadcast lost, reading the log instead: %s", why)
+        case observe.PresenceLost(why):
+            logger.warning("presence is partial: %s", why)
+        case observe.PresenceWhole():
+            logger.info("presence is whole")
         case observe.Resynced(why):
             logger.info("resync: %s", why)
         case observe.GapFilled(first, last):

@@ -35,6 +35,9 @@ COMMIT_TO_SEND = Histogram(
 LEADING = Gauge("graphql_app_feed_leading", "Processes that lead the feed", multiprocess_mode="livesum")
 FEED_FAILURES = Counter("graphql_app_feed_failures_total", "Interruptions of the feed")
 BROADCAST = Gauge("graphql_app_broadcast_connected", "Processes connected to broadcast", multiprocess_mode="livesum")
+PRESENCE = Gauge(
+    "graphql_app_presence_whole", "Processes that know who is connected elsewhere", multiprocess_mode="livesum"
+)
 GAPS = Counter("graphql_app_gaps_filled_total", "Gaps of the relay, filled from the log")
 RESYNCS = Counter("graphql_app_resyncs_total", "Subscribers sent a new snapshot")
 PRUNED = Counter("graphql_app_rows_pruned_total", "Old rows forgotten", ["table"])
@@ -83,6 +86,10 @@ def count(news: observe.News) -> None:  # noqa: PLR0912  # one arm for each kind
             BROADCAST.set(1)
         case observe.BroadcastLost():
             BROADCAST.set(0)
+        case observe.PresenceWhole():
+            PRESENCE.set(1)
+        case observe.PresenceLost():
+            PRESENCE.set(0)
         case observe.GapFilled():
             GAPS.inc()
         case observe.Resynced():

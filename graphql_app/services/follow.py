@@ -1,17 +1,21 @@
 """Following the office: a snapshot, then every later change, from any cursor."""
 
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from graphql_app.domain.access import Scope, Viewer, require, require_fields
 from graphql_app.domain.change import Batch, Kind, joined
 from graphql_app.domain.filters import WorkstationFilter, checked
+from graphql_app.domain.presence import Places
 from graphql_app.domain.topics import Workstations
 from graphql_app.domain.workstation import Place, Workstation
 from graphql_app.live.mailbox import Lost
+from graphql_app.live.presence import Presence
 from graphql_app.live.sessions import Sessions
 from graphql_app.services.cursors import FeedCursors
-from graphql_app.services.history import History
+from graphql_app.services.history import History, Start
+from graphql_app.services.presences import Presences
 from graphql_app.services.streams import AFTER_LOSS, Changes, FloorStatuses, Limits, alone
 
 
@@ -26,9 +30,12 @@ class FloorSnapshot:
 class Follow:
     """Opens streams for viewers. What a stream shows depends on its filter and view alone, so it can be shared."""
 
-    def __init__(self, history: History, cursors: FeedCursors, limits: Limits, sessions: Sessions) -> None:
+    def __init__(
+        self, history: History, cursors: FeedCursors, presence: Presence, limits: Limits, sessions: Sessions
+    ) -> None:
         self._history = history
         self._cursors = cursors
+        self._presence = presence
         self._limits = limits
         self._sessions = sessions
 
@@ -42,6 +49,23 @@ class Follow:
         """A stream of the counts of one floor. Raises Forbidden."""
         require(viewer, Scope.READ)
         return FloorStatuses(self._history, self._cursors, place, viewer.view, self._limits)
+
+    def presence(self, viewer: Viewer, places: Places) -> Presences:
+        """A stream of who is connected on some floors. Raises Forbidden."""
+        require(viewer, Scope.READ)
+        return Presences(self._presence, places, viewer.view)
+
+    def enter(self, viewer: Viewer, place: Place | None) -> Callable[[], None]:
+        """The viewer follows the floor, and so is present there. Returns what says that they follow it no more."""
+        return self._presence.enter(viewer, place) if place is not None else lambda: None
+
+    @contextmanager
+    def _present(self, viewer: Viewer, place: Place | None) -> Iterator[None]:
+        leave = self.enter(viewer, place)
+        try:
+            yield
+        finally:
+            leave()
 
     async def floors(self, viewer: Viewer, places: Collection[Place]) -> Mapping[Place, FloorSnapshot]:
         """The workstations of each floor and the cursor to go on from, all as of one moment."""
@@ -58,8 +82,10 @@ class Follow:
     ) -> AsyncIterator[tuple[str, Batch[Workstation]]]:
         """Every batch with its cursor, for one follower. Raises Forbidden, InvalidInput, UnknownCursor, Unavailable."""
         changes = self.changes(viewer, matching)
-        async for batch in alone(changes, await changes.start(after, snapshot=True)):
-            yield changes.cursor(batch), batch
+        start = await changes.start(after, snapshot=True)
+        with self._present(viewer, changes.place):
+            async for batch in alone(changes, start):
+                yield changes.cursor(batch), batch
 
     async def poll(
         self, viewer: Viewer, matching: WorkstationFilter, after: str | None, wait_seconds: float
@@ -70,6 +96,12 @@ class Follow:
         """
         changes = self.changes(viewer, matching)
         start = await changes.start(after, snapshot=True)
+        with self._present(viewer, changes.place):
+            return await self._poll(changes, start, wait_seconds)
+
+    async def _poll(
+        self, changes: Changes[Workstation], start: Start, wait_seconds: float
+    ) -> tuple[str, Batch[Workstation]]:
         async with changes.opened():
             batch = joined([part async for part in changes.level(start, alone=True)])
             if batch.kind is Kind.CHANGES and not (batch.states or batch.removed):

@@ -33,6 +33,7 @@ class Stream(Protocol):
 
     key: Hashable
     view: View
+    place: Place | None  # the one floor that it stays on: who follows it, is there
 
     def opened(self) -> AbstractAsyncContextManager[Any]: ...
 
@@ -68,6 +69,7 @@ class Changes(Generic[E]):
         self._limits = limits
         self.topic = topic
         self.view = topic.view
+        self.place = topic.place
         self.key: Hashable = ("changes", topic)
         self._mailbox: Mailbox | None = None
         self._snapshots: Briefly[list[Batch[E]]] = Briefly()

@@ -143,6 +143,10 @@ class Channel:
     def is_connected(self) -> bool:
         return self._backend.connected
 
+    def beside(self, name: str) -> "Channel":
+        """Another channel over the same connection."""
+        return Channel(name, self._broadcast, self._backend)
+
     async def publish(self, message: bytes) -> None:
         """Sends it, if Redis is there. What does not arrive is missed by the others, who notice and read the log."""
         if self._backend.connected:

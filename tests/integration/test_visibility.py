@@ -404,6 +404,36 @@ async def test_a_subscription_tells_a_role_what_it_may_see_and_nothing_else(offi
         assert payload.get("extensions", {}).get("masked", []) == way.masked(role)
 
 
+PRESENT = {"people": Scope.EMPLOYEES, "people.employeeNumber": Scope.EMPLOYEES}
+WHO = f"""subscription {{ feed: presence(building: "{HQ}", floor: 1) {{
+    building floorNumber count partial people {{ id name employeeNumber department {{ name }} }} }} }}"""
+
+
+@pytest.mark.parametrize("role", READERS)
+async def test_presence_tells_names_and_numbers_only_to_who_may_see_them(office: Office, role: str) -> None:
+    headers = {"authorization": f"Bearer {office.token('employee', subject='wei', employee=WEI_KEY)}"}
+    watching = f'subscription {{ floorStatus(building: "{HQ}", number: 1) {{ number }} }}'
+    wei = Socket(office.app, {"host": "office.test", **headers})
+    await wei.open()
+    wei.subscribe(watching)
+    await news(wei)
+    async with office.socket(role) as socket:
+        socket.subscribe(WHO)
+        payload = await news(socket)
+    await wei.close()
+
+    shown = payload["data"]["feed"]
+    assert (shown["building"], shown["floorNumber"]) == (HQ, 1)
+    assert shown["count"] >= 2, "they, and whoever asks; those of the test before may linger"
+    assert payload.get("extensions", {}).get("masked", []) == Way("", ["feed"], PRESENT).masked(role)
+    assert told(words(payload)) == {Scope.EMPLOYEES} & SCOPES[role]
+    if Scope.EMPLOYEES in SCOPES[role]:
+        assert [(one["id"], one["name"]) for one in shown["people"]] == [(WEI, "张伟")]
+    else:
+        assert shown["people"] is None
+        assert "张伟" not in str(payload)
+
+
 HIDDEN_CHANGES = {
     Scope.COORDINATES: f"UPDATE workstations SET x_position = {NUMBERS[4]} WHERE id = 1",
     Scope.EMPLOYEES: "UPDATE employees SET employee_number = 'CANARY-7002-B' WHERE id = 1",
@@ -523,6 +553,6 @@ async def test_every_guarded_field_is_nullable() -> None:
 
 
 async def test_every_guarded_field_is_asked_for_here() -> None:
-    asked = {field.rpartition(".")[2] for field in DESK} - {"left"} | {"xPosition"}
+    asked = {field.rpartition(".")[2] for field in {**DESK, **PRESENT}} - {"left"} | {"xPosition"}
 
     assert asked == {camel(name) for guarded in GUARDED.values() for name in guarded}

@@ -14,15 +14,17 @@ from graphql_app.domain.access import (
     may_see,
     redact,
     redact_employee,
+    redact_present,
     require,
     require_fields,
     scopes_of,
 )
 from graphql_app.domain.errors import Forbidden
-from graphql_app.domain.workstation import Employee, Workstation
+from graphql_app.domain.presence import Present
+from graphql_app.domain.workstation import Employee, Place, Workstation
 from tests.examples import ADA, occupied, view, viewer, views
 
-SEEN_BY: dict[str, set[str]] = {  # field of Workstation, or employee_number of Employee -> roles that see it
+SEEN_BY: dict[str, set[str]] = {  # field of Workstation, Employee or PresenceChange -> roles that see it
     "x_position": {"employee", "facilities", "admin"},
     "y_position": {"employee", "facilities", "admin"},
     "width": {"employee", "facilities", "admin"},
@@ -31,6 +33,7 @@ SEEN_BY: dict[str, set[str]] = {  # field of Workstation, or employee_number of 
     "version": {"facilities", "admin"},
     "updated_at": {"facilities", "admin"},
     "employee_number": {"hr", "admin"},
+    "people": {"hr", "admin"},
 }
 WORKSTATION_FIELDS = sorted(GUARDED["Workstation"])
 
@@ -72,6 +75,16 @@ def test_what_is_not_guarded_is_shown_to_every_role(role: str) -> None:
     assert (shown.employee.key, shown.employee.name, shown.employee.department) == (ADA.key, ADA.name, ADA.department)
 
 
+@pytest.mark.parametrize("role", ROLES)
+def test_how_many_are_present_is_shown_to_all_and_who_only_with_the_scope(role: str) -> None:
+    here = Present(Place("HQ", 1), 2, frozenset({ADA.key}), is_partial=False)
+
+    shown = redact_present(view(role), here)
+
+    assert shown.people == (here.people if role in SEEN_BY["people"] else None)
+    assert (shown.place, shown.count, shown.is_partial) == (here.place, 2, False)
+
+
 @given(views)
 def test_no_guarded_field_passes_a_view_without_its_scope(anyone: View) -> None:
     shown = redact(anyone, occupied())
@@ -96,7 +109,9 @@ def test_who_sees_everything_is_given_the_very_object() -> None:
     assert redact(view("admin"), desk) is desk
 
 
-@pytest.mark.parametrize(("type_name", "held"), [("Workstation", Workstation), ("Employee", Employee)])
+@pytest.mark.parametrize(
+    ("type_name", "held"), [("Workstation", Workstation), ("Employee", Employee), ("PresenceChange", Present)]
+)
 def test_every_guarded_field_is_a_field_of_its_type(type_name: str, held: Any) -> None:
     assert set(GUARDED[type_name]) <= {f.name for f in fields(held)}
 
