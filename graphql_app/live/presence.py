@@ -200,7 +200,7 @@ class Presence:
 
     async def _once(self) -> None:
         try:
-            async with asyncio.timeout(LOOK_SECONDS):
+            async with asyncio.timeout(min(LOOK_SECONDS, self._beat_seconds)):
                 await self._woken.wait()
         except TimeoutError:
             pass

@@ -186,11 +186,11 @@ async def test_a_process_that_dies_leaves_no_ghosts_beyond_the_bound(valkey: Val
 
 
 async def test_who_stays_is_shown_for_longer_than_an_entry_lives(valkey: Valkey) -> None:
-    async with pair(valkey) as (one, other):
+    async with pair(valkey, ghost_seconds=6) as (one, other):
         one.presence.enter(somebody("ada"), HERE)
         with other.presence.watching(Places(HERE.building, HERE.number)):
             await other.until(HERE, lambda here: here.count == 1)
-            for _ in range(40):
+            for _ in range(60):
                 await asyncio.sleep(0.1)
                 assert other.presence.at(HERE).count == 1
 
