@@ -30,6 +30,16 @@ KEEP_ALIVE_SECONDS = 75
 SEND_BUFFER_BYTES = 256 * 1024
 
 
+class Workers(Multiprocess):
+    """uvicorn's, but for the end: whoever connects while the workers drain is refused, and goes elsewhere at once,
+    instead of waiting in the queue of a socket that only the parent still holds."""
+
+    def terminate_all(self) -> None:
+        for listening in self.sockets:
+            listening.close()
+        super().terminate_all()
+
+
 class CannotServe(Exception):
     """Something that serving needs is not there; the message says what, in one line."""
 
@@ -64,7 +74,7 @@ def run(settings: Settings) -> None:
             if settings.workers == 1:
                 server.run(sockets=[listening])
             else:
-                Multiprocess(config, sockets=[listening]).run()
+                Workers(config, sockets=[listening]).run()
 
 
 def terminated(*_: object) -> None:

@@ -490,6 +490,7 @@ class SocketClient:
     patient: bool = False  # asks again when it is told that the server cannot answer now
     recorders: dict[str, Recorder] = field(default_factory=dict)
     failures: list[Any] = field(default_factory=list)
+    ended: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def subscribe(self, recorder: Recorder) -> None:
         """Follows the recorder's scene, from its last cursor if it has one."""
@@ -511,6 +512,7 @@ class SocketClient:
                     await self.subscribe(self.recorders[message["id"]])
                 else:
                     self.failures.append(message)
+        self.ended.set()
 
     async def _send(self, message: Mapping[str, Any]) -> None:
         await self.socket.send(orjson.dumps(message).decode())

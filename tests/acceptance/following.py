@@ -43,6 +43,18 @@ class Client:
     async def leave(self) -> None:
         await self._stack.aclose()
 
+    async def ended(self) -> int:
+        """Waits until the server ends the connection. Returns the close code; 1006 if there was none."""
+        await self._socket.ended.wait()
+        return self._socket.socket.close_code or 1006
+
+    async def come_back(self, server: Server) -> None:
+        """Joins the server again whenever the connection ends; never returns."""
+        while True:
+            await self.ended()
+            await self.leave()
+            await self.join(server)
+
     async def drop(self) -> None:
         """Breaks off in the middle of whatever was going on, with no word to the server."""
         self._socket.socket.transport.abort()
