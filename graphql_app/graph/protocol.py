@@ -205,13 +205,13 @@ class Connection:
         return fits
 
     def _subscribe(self, message: Mapping[str, Any]) -> None:
-        if self._viewer is None:
-            self._close(*UNAUTHORIZED)
-            return
         operation_id, payload = message.get("id"), message.get("payload")
         problem = _problem(operation_id, payload)
         if problem is not None:
             self._close(BAD_REQUEST, problem)
+            return
+        if self._viewer is None:
+            self._close(*UNAUTHORIZED)
             return
         assert isinstance(operation_id, str)
         assert isinstance(payload, dict)

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Response
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, PlainTextResponse
 
 from graphql_app.domain.access import Scope, Viewer, require
 from graphql_app.ops.health import Health
@@ -35,7 +35,11 @@ def routes(health: Health, identify: Identify, metrics_directory: Path | None) -
         }
         return JSONResponse(body, 200 if ready else 503)
 
-    @router.get("/metrics", summary="Prometheus metrics, summed over all workers; needs the scope server:read.")
+    @router.get(
+        "/metrics",
+        summary="Prometheus metrics, summed over all workers; needs the scope server:read.",
+        response_class=PlainTextResponse,
+    )
     async def metrics(viewer: Annotated[Viewer, Depends(signed_in(identify))]) -> Response:
         require(viewer, Scope.SERVER)
         text, media_type = exposition(metrics_directory)

@@ -102,6 +102,7 @@ OBLIGATIONS: dict[str, Dialogue] = {
     "Pong: its payload is an object": (Say({"type": "pong", "payload": [1]}), Closed(4400)),
     # --- Subscribe
     "executing before the acknowledgement closes with 4401": (subscribe("1"), Closed(4401, "Unauthorized")),
+    "a message of the wrong shape is one before the acknowledgement too": (subscribe("1", {}), Closed(4400)),
     "an id of an active operation closes with 4409": (
         *BEGIN, subscribe("1", FOLLOW), heard("1", "next"), subscribe("1"),
         Closed(4409, "Subscriber for 1 already exists")),
