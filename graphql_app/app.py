@@ -18,6 +18,7 @@ from graphql_app import observe
 from graphql_app.domain.access import ROLES, Scope
 from graphql_app.domain.errors import Refusal
 from graphql_app.domain.seal import Pseudonyms, Seal
+from graphql_app.graph.answers import Answers
 from graphql_app.graph.cohorts import Cohorts
 from graphql_app.graph.context import Services
 from graphql_app.graph.documents import Documents
@@ -83,6 +84,7 @@ class Parts:
     """What the doors stand on."""
 
     engine: Engine
+    answers: Answers | None
     health: Health
 
 
@@ -196,10 +198,23 @@ async def running(settings: Settings) -> AsyncIterator[Parts]:
             ),
             kept=settings.documents_kept,
         )
+        answers = None
+        if settings.answers_bytes:
+            answers = Answers(
+                execution,
+                services,
+                hub,
+                freshness,
+                bytes_most=settings.answers_bytes,
+                seconds_most=settings.answers_seconds,
+            )
+            hub.listen(answers)
+            loops["answers"] = asyncio.create_task(answers.run(), name="answers")
+            stack.push_async_callback(_end, loops["answers"])
         cohorts = Cohorts(execution)
         stack.callback(cohorts.close)
-        health = Health(inner, channel, hub, freshness, loops)
-        yield Parts(Engine(services, documents, execution, cohorts, sessions), health)
+        engine = Engine(services, documents, execution, cohorts, sessions)
+        yield Parts(engine, answers, Health(inner, channel, hub, freshness, loops))
 
 
 async def _end(task: "asyncio.Task[None]") -> None:
@@ -255,6 +270,7 @@ def create(settings: Settings) -> Application:
         async with running(settings) as parts, asyncio.TaskGroup() as tasks:
             app.graphql = HttpDoor(
                 parts.engine,
+                parts.answers,
                 body_most=settings.request_bytes,
                 page=graphiql,
                 cors=partial(CORSMiddleware, **cors) if cors else None,

@@ -21,6 +21,18 @@ class Unexpected:
 
 
 @dataclass(frozen=True, slots=True)
+class AnswersCounted:
+    """What became of finished answers since it was noted last, and how many are kept."""
+
+    hits: int
+    misses: int
+    dropped: int  # a change made them untrue
+    evicted: int  # too old, or no room
+    kept: int
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class SocketOpened:
     pass
 
@@ -140,6 +152,7 @@ class PoolState:
 News = (
     OperationEnded
     | Unexpected
+    | AnswersCounted
     | SocketOpened
     | SocketClosed
     | AnswerUnread

@@ -101,6 +101,10 @@ class Settings(BaseSettings):
     document_comparisons: Count = Field(5000, description="most comparisons of fields with equal names at one place")
     document_cost: Count = Field(100_000, description="most values in an answer, as estimated from its page sizes")
     documents_kept: Count = Field(500, description="parsed documents kept in memory")
+    answers_bytes: Annotated[int, Field(ge=0)] = Field(
+        64 * 1024 * 1024, description="finished answers kept in memory, per process; 0 turns it off"
+    )
+    answers_seconds: Seconds = Field(60, description="how long one is kept at most; a change drops it at once")
     operation_seconds: Seconds = Field(15, description="longest query or mutation")
 
     @field_validator("secret")

@@ -116,10 +116,10 @@ async def subscribed(
     return EventStream(events.frames(context.viewer.expires_at - time.time()), ended)
 
 
-def answered(body: Mapping[str, Any]) -> EventStream:
+def answered(body: bytes) -> EventStream:
     """The response that carries the one answer of a query or mutation, for a client that takes nothing but events."""
 
     async def frames() -> AsyncIterator[bytes]:
-        yield framed(Payload(orjson.dumps(body), None)) + COMPLETE
+        yield framed(Payload(body, None)) + COMPLETE
 
     return EventStream(frames())

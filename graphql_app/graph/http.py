@@ -7,7 +7,7 @@ objects would be two thirds of the cost.
 import secrets
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -18,6 +18,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from graphql_app.domain.access import Viewer
 from graphql_app.domain.errors import Refusal, Unauthenticated
+from graphql_app.graph.answers import Answer, Answers, Key, can_be_shared
 from graphql_app.graph.context import Context
 from graphql_app.graph.documents import InvalidDocument, Operation
 from graphql_app.graph.events import answered, subscribed
@@ -39,8 +40,33 @@ from graphql_app.observe import OperationEnded, note
 REMEMBERED = 1000  # requests, read once for all who send the very same bytes
 REMEMBERED_BYTES = 4096  # longer ones are read anew
 
+REVALIDATED = b"private, no-cache"
+
 Fields = dict[bytes, bytes]
 Headers = list[tuple[bytes, bytes]]
+
+
+class Request(NamedTuple):
+    """A request with what was read off its header fields."""
+
+    scope: Scope
+    receive: Receive
+    fields: Fields
+    accept: Accepted
+    id: str
+
+    @property
+    def method(self) -> str:
+        method: str = self.scope["method"]
+        return method
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What is counted of an operation, as far as it came."""
+
+    kind: str = "invalid"
+    failed: bool = True
 
 
 class Reply(NamedTuple):
@@ -49,15 +75,23 @@ class Reply(NamedTuple):
     status: int
     body: bytes
     headers: Headers
+    caching: bytes = b"no-store"
 
 
 class HttpDoor:
     """Answers every request on /graphql. `page` is for people's browsers; `cors` lets pages of other origins in."""
 
     def __init__(
-        self, engine: Engine, *, body_most: int, page: ASGIApp, cors: Callable[[ASGIApp], ASGIApp] | None = None
+        self,
+        engine: Engine,
+        answers: Answers | None,
+        *,
+        body_most: int,
+        page: ASGIApp,
+        cors: Callable[[ASGIApp], ASGIApp] | None = None,
     ) -> None:
         self._engine = engine
+        self._answers = answers
         self._body_most = body_most
         self._page = page
         self._cors = cors(self._in_cors) if cors else None
@@ -79,73 +113,96 @@ class HttpDoor:
         if accept.page and wants_page(scope):
             await self._page(scope, receive, send)
             return
-        request_id = _request_id(fields.get(b"x-request-id", b""))
+        request = Request(scope, receive, fields, accept, _request_id(fields.get(b"x-request-id", b"")))
         try:
-            reply = await self._reply(scope, receive, fields, accept, request_id)
+            reply = await self._reply(request)
         except Gone:
             return
         except Exception as error:  # noqa: BLE001  # the outermost of the door: noted, and masked to the client
             reply = _errors([error], 500, accept.media)
         own = [
-            (b"x-request-id", request_id.encode()),
+            (b"x-request-id", request.id.encode()),
             (b"vary", b"Accept, Authorization"),
-            (b"cache-control", b"no-store"),
+            (b"cache-control", reply.caching if isinstance(reply, Reply) else b"no-store"),
         ]
         if isinstance(reply, Response):
             reply.raw_headers.extend(own)
             await reply(scope, receive, send)
             return
-        length = (b"content-length", str(len(reply.body)).encode())
-        headers = [*reply.headers, length, *own]
-        await send({"type": "http.response.start", "status": reply.status, "headers": headers})
+        if reply.status != 304:
+            own.append((b"content-length", b"%d" % len(reply.body)))
+        await send({"type": "http.response.start", "status": reply.status, "headers": reply.headers + own})
         await send({"type": "http.response.body", "body": reply.body})
 
-    async def _reply(
-        self, scope: Scope, receive: Receive, fields: Fields, accept: Accepted, request_id: str
-    ) -> Reply | Response:
-        began = time.perf_counter()
-        kind, failed = "invalid", True
+    async def _reply(self, request: Request) -> Reply | Response:
+        outcome, began, media = Outcome(), time.perf_counter(), request.accept.media
+        reply: Reply | Response
         try:
-            if accept.media is None and not accept.events:
-                raise Unanswerable(406, f"This answers {RESPONSE}, {LEGACY} or {EVENTS}; name one in `Accept`.")
-            asked = await self._asked(scope, receive, fields)
-            viewer = self._engine.services.identify.from_header(fields.get(b"authorization", b"").decode("latin-1"))
-            operation = self._engine.documents.get(asked.query).operation(asked.operation_name)
-            kind = operation.kind
-            if kind == "mutation" and scope["method"] == "GET":
-                raise Unanswerable(405, "Mutations go by POST.", {"Allow": "POST"})
-            reads_primary = self._engine.services.receipts.needs_primary(_text(fields, b"x-min-cursor"))
-            context = self._context(replace(viewer, request_id=request_id, reads_primary=reads_primary), fields)
-            if kind == "subscription":
-                response = await self._subscribed(operation, asked, context, accept)
-                failed = False
-                return response
-            body = await self._engine.execution.run(operation, asked.variables, context)
-            failed = "errors" in body
-            return _json(orjson.dumps(body), 200, accept.media) if accept.media else answered(body)
+            reply = await self._operated(request, outcome)
         except Unanswerable as problem:
-            return _unanswerable(problem, accept.media)
+            reply = _unanswerable(problem, media)
         except Unauthenticated as refusal:
-            return _errors([refusal], 401, accept.media, [(b"www-authenticate", b"Bearer")])
+            reply = _errors([refusal], 401, media, [(b"www-authenticate", b"Bearer")])
         except (InvalidDocument, BadVariables) as error:
-            return _errors(error.errors, _bad_request(accept.media), accept.media)
+            reply = _errors(error.errors, _bad_request(media), media)
         except (Refusal, GraphQLError) as error:
-            return _errors([error], _bad_request(accept.media), accept.media)
+            reply = _errors([error], _bad_request(media), media)
         finally:
-            note(OperationEnded(kind, time.perf_counter() - began, failed))
+            note(OperationEnded(outcome.kind, time.perf_counter() - began, outcome.failed))
+        return reply
 
-    async def _asked(self, scope: Scope, receive: Receive, fields: Fields) -> Asked:
-        method = scope["method"]
-        if method == "POST":
-            require_json(fields)
-            body = await body_of(fields, receive, self._body_most)
+    async def _operated(self, request: Request, outcome: Outcome) -> Reply | Response:
+        """Does what is asked. Raises what _reply() knows how to answer."""
+        fields, accept = request.fields, request.accept
+        if accept.media is None and not accept.events:
+            raise Unanswerable(406, f"This answers {RESPONSE}, {LEGACY} or {EVENTS}; name one in `Accept`.")
+        asked = await self._asked(request)
+        services = self._engine.services
+        viewer = services.identify.from_header(fields.get(b"authorization", b"").decode("latin-1"))
+        reads_primary = services.receipts.needs_primary(_text(fields, b"x-min-cursor"))
+        answers = None if reads_primary else self._answers
+        key = Key(asked.key, viewer.view)
+        if answers is not None and (known := answers.known(key)) is not None:
+            outcome.kind, outcome.failed = "query", False
+            return _whole(known, request, is_shareable=True)
+        operation = self._engine.documents.get(asked.query).operation(asked.operation_name)
+        outcome.kind = operation.kind
+        if operation.kind == "mutation" and request.method == "GET":
+            raise Unanswerable(405, "Mutations go by POST.", {"Allow": "POST"})
+        is_shareable = can_be_shared(operation)
+        if answers is not None and is_shareable:
+            answer = await answers.make(key, operation, asked)
+        else:
+            context = self._context(replace(viewer, request_id=request.id, reads_primary=reads_primary), fields)
+            if operation.kind == "subscription":
+                return await self._subscribed(operation, asked, context, request, outcome)
+            body = await self._engine.execution.run(operation, asked.variables, context)
+            answer = Answer(orjson.dumps(body), has_errors="errors" in body)
+        outcome.failed = answer.has_errors
+        return _whole(answer, request, is_shareable=is_shareable)
+
+    async def _asked(self, request: Request) -> Asked:
+        if request.method == "POST":
+            require_json(request.fields)
+            body = await body_of(request.fields, request.receive, self._body_most)
             return (self._short_body if len(body) <= REMEMBERED_BYTES else from_body)(body)
-        if method == "GET":
-            query: bytes = scope["query_string"]
+        if request.method == "GET":
+            query: bytes = request.scope["query_string"]
             if len(query) > self._body_most:
                 raise Unanswerable(414, f"The query string is longer than {self._body_most} bytes.")
             return (self._short_query if len(query) <= REMEMBERED_BYTES else from_query)(query)
         raise Unanswerable(405, "Ask by GET or POST.", {"Allow": "GET, POST"})
+
+    async def _subscribed(
+        self, operation: Operation, asked: Asked, context: Context, request: Request, outcome: Outcome
+    ) -> Response:
+        if not request.accept.events:
+            raise Unanswerable(
+                406, f"Subscriptions go over a WebSocket (graphql-transport-ws), or with `Accept: {EVENTS}`."
+            )
+        response = await subscribed(self._engine, operation, asked.variables, context)
+        outcome.failed = False
+        return response
 
     def _context(self, viewer: Viewer, fields: Fields) -> Context:
         return Context(
@@ -155,19 +212,32 @@ class HttpDoor:
             last_event_id=_text(fields, b"last-event-id"),
         )
 
-    async def _subscribed(self, operation: Operation, asked: Asked, context: Context, accept: Accepted) -> Response:
-        if not accept.events:
-            raise Unanswerable(
-                406, f"Subscriptions go over a WebSocket (graphql-transport-ws), or with `Accept: {EVENTS}`."
-            )
-        return await subscribed(self._engine, operation, asked.variables, context)
-
 
 def wants_page(scope: Scope) -> bool:
     """Whether a client that takes pages came for one, rather than with a query."""
     return scope["method"] == "GET" and not any(
         pair.partition(b"=")[0] == b"query" for pair in scope["query_string"].split(b"&")
     )
+
+
+def _whole(answer: Answer, request: Request, *, is_shareable: bool) -> Reply | Response:
+    """An answer in the way that its client takes it. What is not personal, a client may keep, and ask whether it is
+    still true."""
+    if request.accept.media is None:
+        return answered(answer.body)
+    reply = _json(answer.body, 200, request.accept.media)
+    if request.method != "GET" or answer.has_errors or not is_shareable:
+        return reply
+    headers = [*reply.headers, (b"etag", answer.tag)]
+    if _holds(request.fields.get(b"if-none-match", b""), answer.tag):
+        return Reply(304, b"", headers, REVALIDATED)
+    return Reply(200, reply.body, headers, REVALIDATED)
+
+
+def _holds(if_none_match: bytes, tag: bytes) -> bool:
+    """Whether the client has what the tag names; weak or strong makes no difference here (RFC 9110, 13.1.2)."""
+    opaque = tag.removeprefix(b"W/")
+    return any(one.strip().removeprefix(b"W/") in (opaque, b"*") for one in if_none_match.split(b","))
 
 
 def _json(body: bytes, status: int, media: str | None, headers: Iterable[tuple[bytes, bytes]] = ()) -> Reply:

@@ -4,12 +4,14 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from graphql import (
+    DocumentNode,
     FieldNode,
     FragmentDefinitionNode,
     FragmentSpreadNode,
     GraphQLObjectType,
     GraphQLResolveInfo,
     InlineFragmentNode,
+    OperationDefinitionNode,
     SelectionSetNode,
     get_named_type,
 )
@@ -47,6 +49,12 @@ def _fields(selections: SelectionSetNode, fragments: Fragments, seen: set[str]) 
         elif isinstance(node, FragmentSpreadNode) and node.name.value not in seen:
             seen.add(node.name.value)
             yield from _fields(fragments[node.name.value].selection_set, fragments, seen)
+
+
+def root_fields(document: DocumentNode, operation: OperationDefinitionNode) -> set[str]:
+    """The fields of the root type that an operation asks for."""
+    fragments = {d.name.value: d for d in document.definitions if isinstance(d, FragmentDefinitionNode)}
+    return {field.name.value for field in _fields(operation.selection_set, fragments, set())}
 
 
 _SNAKE = {to_camel_case(name): name for name in Workstation.__dataclass_fields__}

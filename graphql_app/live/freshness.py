@@ -79,6 +79,10 @@ class Freshness:
         """Whether an own write there has not come back yet."""
         return bool(self._awaited) and place in self._awaited
 
+    def awaits_any(self, places: frozenset[Place] | None) -> bool:
+        """The same of several floors; of all there are when given None."""
+        return bool(self._awaited) and (places is None or not places.isdisjoint(self._awaited))
+
 
 def _forget(oldest_first: dict[Any, Any], most: int) -> None:
     for _ in range(len(oldest_first) - most):

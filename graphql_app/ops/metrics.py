@@ -22,6 +22,9 @@ LATENCY_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2
 OPERATIONS = Counter("graphql_app_operations_total", "GraphQL operations", ["kind", "result"])
 OPERATION_SECONDS = Histogram("graphql_app_operation_seconds", "Time to answer", ["kind"], buckets=LATENCY_BUCKETS)
 INCIDENTS = Counter("graphql_app_incidents_total", "Unexpected errors, masked to the client")
+ANSWERS = Counter("graphql_app_answers_total", "Finished answers by what became of them", ["result"])
+ANSWERS_KEPT = Gauge("graphql_app_answers_kept", "Finished answers in memory", multiprocess_mode="livesum")
+ANSWERS_BYTES = Gauge("graphql_app_answers_bytes", "What they take", multiprocess_mode="livesum")
 SOCKETS = Gauge("graphql_app_sockets_open", "Open WebSockets", multiprocess_mode="livesum")
 SUBSCRIPTIONS = Gauge("graphql_app_subscriptions_open", "Running subscriptions", multiprocess_mode="livesum")
 CLOSES = Counter("graphql_app_socket_closes_total", "Closed WebSockets", ["code"])
@@ -59,6 +62,11 @@ def count(news: observe.News) -> None:  # noqa: PLR0912, PLR0915  # one arm for 
         case observe.OperationEnded(kind, seconds, failed):
             OPERATIONS.labels(kind, "error" if failed else "ok").inc()
             OPERATION_SECONDS.labels(kind).observe(seconds)
+        case observe.AnswersCounted(hits, misses, dropped, evicted, kept, size):
+            for result, number in (("hit", hits), ("miss", misses), ("dropped", dropped), ("evicted", evicted)):
+                ANSWERS.labels(result).inc(number)
+            ANSWERS_KEPT.set(kept)
+            ANSWERS_BYTES.set(size)
         case observe.Unexpected():
             INCIDENTS.inc()
         case observe.SocketOpened():

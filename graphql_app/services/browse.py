@@ -12,6 +12,7 @@ from graphql_app.domain.workstation import Counts, Department, Employee, Floor, 
 from graphql_app.live.held import HeldFloor
 from graphql_app.live.replica import Replica
 from graphql_app.services.cursors import PageCursors
+from graphql_app.services.reads import reads, reads_floors, reads_workstations
 from graphql_app.store import queries
 from graphql_app.store.database import Database
 
@@ -63,11 +64,13 @@ class Browse:
         orders = queries.complete(orders)
         listing = ["workstations", matching.normalised(), [(o.field.value, o.descending) for o in orders]]
         window = self._window(paging, listing)
+        reads_workstations(matching)
         page = await queries.page_of_workstations(self._database, matching, orders, window, fields)
         return self._listing(page, listing, lambda w: queries.key_of(w, orders), lambda w: redact(viewer.view, w))
 
     async def workstation_count(self, viewer: Viewer, matching: WorkstationFilter) -> int:
         self._require_readable(viewer, matching)
+        reads_workstations(matching)
         held = await self._held_by(viewer, matching)
         if held is not None:
             return held.counts_matching(matching).total
@@ -78,6 +81,7 @@ class Browse:
     ) -> list[Counts]:
         """How many are in each status, in all or for each building, floor or department."""
         self._require_readable(viewer, matching)
+        reads_workstations(matching)
         held = None if group else await self._held_by(viewer, matching)
         if held is not None:
             return [held.counts_matching(matching)]
@@ -87,6 +91,7 @@ class Browse:
         self, viewer: Viewer, ids: Collection[int], fields: Collection[str] = queries.FIELDS
     ) -> Mapping[int, Workstation]:
         require(viewer, Scope.READ)
+        reads_workstations(WorkstationFilter(ids=frozenset(ids)))
         replica = None if viewer.reads_primary else self._replica
         known = replica.workstations(ids, viewer.view) if replica is not None else {}
         missing = [key for key in ids if key not in known]
@@ -101,6 +106,7 @@ class Browse:
         self, viewer: Viewer, places: Collection[Place], fields: Collection[str] = queries.FIELDS
     ) -> Mapping[Place, Sequence[Workstation]]:
         require(viewer, Scope.READ)
+        reads_floors(*places)
         held = await self._held(viewer, places)
         if held is not None:
             return {place: floor.workstations(viewer.view) for place, floor in held.items()}
@@ -109,6 +115,7 @@ class Browse:
 
     async def counts_by_place(self, viewer: Viewer, places: Collection[Place]) -> Mapping[Place, Counts]:
         require(viewer, Scope.READ)
+        reads_floors(*places)
         held = await self._held(viewer, places)
         if held is not None:
             return {place: floor.counts() for place, floor in held.items()}
@@ -116,10 +123,12 @@ class Browse:
 
     async def floors(self, viewer: Viewer, building: str | None = None) -> list[Floor]:
         require(viewer, Scope.READ)
+        reads("floor")
         return await queries.all_floors(self._database, building)
 
     async def floors_by_place(self, viewer: Viewer, places: Collection[Place]) -> Mapping[Place, Floor]:
         require(viewer, Scope.READ)
+        reads("floor")
         held = await self._held(viewer, places)
         if held is not None:
             return {place: floor.floor for place, floor in held.items()}
@@ -127,6 +136,7 @@ class Browse:
 
     async def floors_by_id(self, viewer: Viewer, ids: Collection[int]) -> Mapping[int, Floor]:
         require(viewer, Scope.READ)
+        reads("floor")
         known = self._replica.floors_by_id(ids) if self._replica is not None and not viewer.reads_primary else {}
         missing = [key for key in ids if key not in known]
         if not missing:
@@ -135,10 +145,12 @@ class Browse:
 
     async def departments(self, viewer: Viewer) -> list[Department]:
         require(viewer, Scope.READ)
+        reads("department")
         return await queries.all_departments(self._database)
 
     async def departments_by_id(self, viewer: Viewer, ids: Collection[int]) -> Mapping[int, Department]:
         require(viewer, Scope.READ)
+        reads("department")
         return await queries.departments_by_id(self._database, ids)
 
     async def employees(
@@ -146,6 +158,7 @@ class Browse:
     ) -> Listing[Employee]:
         """A page of employees, by name."""
         require(viewer, Scope.READ)
+        reads("employee", "department")
         checked(WorkstationFilter(name_contains=name_contains))
         listing = ["employees", department_id, name_contains]
         window = self._window(paging, listing)
@@ -154,6 +167,7 @@ class Browse:
 
     async def employees_by_key(self, viewer: Viewer, keys: Collection[UUID]) -> Mapping[UUID, Employee]:
         require(viewer, Scope.READ)
+        reads("employee", "department")
         found = await queries.employees_by_key(self._database, keys)
         return {key: redact_employee(viewer.view, employee) for key, employee in found.items()}
 
@@ -161,6 +175,7 @@ class Browse:
         """The viewer's own record; the own number is in the viewer itself, whatever the scopes."""
         if viewer.employee_key is None:
             return None
+        reads("employee", "department")
         found = await queries.employees_by_key(self._database, [viewer.employee_key])
         own = found.get(viewer.employee_key)
         return redact_employee(viewer.view, own) if own is not None else None

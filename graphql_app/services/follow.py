@@ -16,6 +16,7 @@ from graphql_app.live.sessions import Sessions
 from graphql_app.services.cursors import FeedCursors
 from graphql_app.services.history import History, Start
 from graphql_app.services.presences import Presences
+from graphql_app.services.reads import reads_floors
 from graphql_app.services.streams import AFTER_LOSS, Changes, FloorStatuses, Limits, alone
 
 
@@ -70,6 +71,7 @@ class Follow:
     async def floors(self, viewer: Viewer, places: Collection[Place]) -> Mapping[Place, FloorSnapshot]:
         """The workstations of each floor and the cursor to go on from, all as of one moment."""
         require(viewer, Scope.READ)
+        reads_floors(*places)
         head, found = await self._history.floors(places, viewer.view, settled=viewer.reads_primary)
         snapshots = {}
         for place, workstations in found.items():
