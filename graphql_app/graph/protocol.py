@@ -14,6 +14,7 @@ from graphql_app.domain.errors import Refusal, TooMany, Unauthenticated
 from graphql_app.graph.cohorts import Cohorts, Payload
 from graphql_app.graph.context import Context, Services, viewer_from_init
 from graphql_app.graph.documents import Documents, InvalidDocument
+from graphql_app.graph.limits import excess
 from graphql_app.graph.schema import BadVariables, Execution, formatted
 from graphql_app.live.sessions import Sessions
 from graphql_app.observe import OperationEnded, Subscribed, Unsubscribed, note
@@ -245,6 +246,8 @@ class Connection:
             operation = self._engine.documents.get(payload["query"]).operation(payload.get("operationName"))
             kind = operation.kind
             variables = payload.get("variables") or {}
+            if (problem := excess(variables)) is not None:
+                raise TooMany(problem, measure="variables")
             context = Context(viewer, self._engine.services)
             if kind == "subscription":
                 subscription = Subscription(self, operation_id)

@@ -9,9 +9,9 @@ from urllib.parse import parse_qsl
 import orjson
 from starlette.types import Receive, Scope
 
-VALUES_MOST = 10_000  # in the variables: fitting one to its type costs a hundred times what reading it does
+from graphql_app.graph.limits import excess
+
 FIELDS_MOST = 100  # in a query string, of which four mean anything
-DEPTH_MOST = 200  # of the variables; what is kept of them is written as JSON again, which goes no deeper than 254
 
 
 class Unanswerable(Exception):
@@ -124,23 +124,6 @@ def _asked(given: Any) -> Asked:
             raise Unanswerable(400, f"`{part}` must be an object.")
     if not variables:
         return Asked(query, name, {}, (query, name, b""))
-    _require_bounded(variables)
+    if (problem := excess(variables)) is not None:
+        raise Unanswerable(400, problem)
     return Asked(query, name, variables, (query, name, orjson.dumps(variables, option=orjson.OPT_SORT_KEYS)))
-
-
-def _require_bounded(variables: dict[str, Any]) -> None:
-    """Raises Unanswerable for variables that are too many, or nested too deeply."""
-    count = depth = 0
-    level: list[Any] = [variables]
-    while level:
-        depth += 1
-        below: list[Any] = []
-        for container in level:
-            count += len(container)
-            if count > VALUES_MOST:
-                raise Unanswerable(400, f"The variables hold more than {VALUES_MOST} values.")
-            values = container.values() if isinstance(container, dict) else container
-            below += [value for value in values if isinstance(value, (dict, list))]
-        if depth > DEPTH_MOST:
-            raise Unanswerable(400, f"The variables are nested more than {DEPTH_MOST} levels deep.")
-        level = below

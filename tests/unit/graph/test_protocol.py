@@ -409,6 +409,13 @@ async def test_variables_and_the_name_of_the_operation_are_heeded() -> None:
         assert talk.heard()[0]["payload"] == {"data": {"me": {"subject": "ada"}}}
 
 
+def nested(levels: int) -> Any:
+    value: Any = 1
+    for _ in range(levels):
+        value = [value]
+    return value
+
+
 @pytest.mark.parametrize(
     ("payload", "code"),
     [
@@ -419,6 +426,8 @@ async def test_variables_and_the_name_of_the_operation_are_heeded() -> None:
         ({"query": "query ($b: Boolean!) { me { subject @include(if: $b) } }", "variables": {"b": 1}}, "BAD_REQUEST"),
         ({"query": "{ me { subject } }", "operationName": "Other"}, "INVALID_INPUT"),
         ({"query": "{ me { subject } } " + "#" * 70_000}, "TOO_MANY"),
+        ({"query": "{ me { subject } }", "variables": {"of no use": [1] * 10_001}}, "TOO_MANY"),
+        ({"query": "{ me { subject } }", "variables": {"deep": nested(201)}}, "TOO_MANY"),
     ],
 )
 async def test_an_operation_that_cannot_run_is_an_error_of_its_own_and_the_socket_stays(
