@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any, Protocol
 
 from graphql_app.domain.change import Batch
+from graphql_app.domain.errors import Refusal
 from graphql_app.graph.context import Context
 from graphql_app.graph.documents import Operation
 from graphql_app.graph.schema import Execution, shared_viewer
@@ -174,11 +175,13 @@ class Cohorts:
     ) -> Callable[[], None]:
         """Joins the cohort of all who asked the same and see the same. Returns what leaves it again.
 
-        Raises BadVariables, and GraphQLError for what the resolver refuses.
+        Raises BadVariables, GraphQLError for what the resolver refuses, and Refusal when that has changed since.
         """
         executor = self._execution.executor(operation, variables, context)
         source = await self._execution.source(executor)
         assert isinstance(source, Source), "every subscription of the schema returns one"
+        if source.standing is not None:
+            source.standing.check()
         stream: Stream = source.stream
         key = (operation.shared_key(variables), stream.key)
         cohort = self._cohorts.get(key)
@@ -193,18 +196,26 @@ class Cohorts:
                 return Payload(body, getattr(shown, "cursor", None))
 
             cohort = self._cohorts[key] = Cohort(stream, render)
-        go = context.services.follow.enter(context.viewer, stream.place)
-        cohort.join(subscriber, source.start)
         joined = cohort
+        stops: list[Callable[[], None]] = []
 
         def leave() -> None:
-            go()
+            while stops:
+                stops.pop()()
             joined.leave(subscriber)
             if joined.is_empty:
                 joined.close()
                 if self._cohorts.get(key) is joined:
                     del self._cohorts[key]
 
+        def end(refusal: Refusal) -> None:
+            leave()
+            subscriber.failed(refusal)
+
+        if source.standing is not None:
+            stops.append(source.standing.watch(end))
+        stops.append(context.services.follow.enter(context.viewer, stream.place))
+        joined.join(subscriber, source.start)
         return leave
 
     def close(self) -> None:

@@ -154,9 +154,9 @@ def _feed_of(stream: Changes[domain.Notification], batch: Batch[domain.Notificat
 @strawberry.type(description="What can be followed of notifications.")
 class NotificationSubscriptions:
     @strawberry.subscription(
-        description="The notifications that are for you, by the roles and the department that you have when you"
-        " subscribe: those that there are, then every later one. `cursor` resumes it on any connection, with nothing"
-        " lost and nothing twice."
+        description="The notifications that are for you: those that there are, then every later one. `cursor` resumes"
+        " it on any connection, with nothing lost and nothing twice. It ends with the error CONFLICT when you come to"
+        " belong to another department: subscribe again."
     )
     async def notifications(
         self,
@@ -166,9 +166,14 @@ class NotificationSubscriptions:
         floor: WhichFloor = None,
         snapshot: Annotated[bool, argument(description="Without a cursor: start with those that there are.")] = True,
     ) -> AsyncGenerator[NotificationFeed, None]:
-        stream = await info.context.services.notify.changes(info.context.viewer, building, floor)
-        start = await stream.start(info.context.last_event_id or after, snapshot=snapshot)
-        return Source(stream, start, _feed_of)  # type: ignore[return-value]
+        followed = await info.context.services.notify.follow(
+            info.context.viewer,
+            info.context.last_event_id or after,
+            snapshot=snapshot,
+            building=building,
+            floor_number=floor,
+        )
+        return Source(followed.stream, followed.start, _feed_of, followed.standing)  # type: ignore[return-value]
 
 
 @strawberry.input(description="A new notification. Without a target it is for everybody.")

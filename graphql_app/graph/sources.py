@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from graphql_app.services.history import Start
+from graphql_app.services.standing import Standing
 from graphql_app.services.streams import alone
 
 
@@ -15,6 +16,7 @@ class Source:
     stream: Any  # a Stream; its events are of its own kind
     start: Start
     show: Callable[[Any, Any], object]
+    standing: Standing | None = None
 
     async def __aiter__(self) -> AsyncIterator[object]:
         async for event in alone(self.stream, self.start):

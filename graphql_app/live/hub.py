@@ -68,7 +68,7 @@ class Hub:
         self._recent_from = head.revision
         for listener in self._listeners:
             listener.restarted(head)
-        for box in self._interests:
+        for box in list(self._interests):  # some of them close others
             box.lose()
         self._arrive(head)
 

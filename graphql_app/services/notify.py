@@ -12,8 +12,9 @@ from graphql_app.domain.paging import Window, sized
 from graphql_app.domain.topics import Notifications
 from graphql_app.services.browse import PAGE_DEFAULT, Listing, Paging
 from graphql_app.services.cursors import FeedCursors, PageCursors
-from graphql_app.services.history import History
+from graphql_app.services.history import History, Start
 from graphql_app.services.receipts import Receipts
+from graphql_app.services.standing import Standing
 from graphql_app.services.streams import Changes, Limits
 from graphql_app.store import notifications, queries
 from graphql_app.store.database import Database, Transaction
@@ -25,6 +26,15 @@ class Published:
 
     notification: Notification
     receipt: str
+
+
+@dataclass(frozen=True, slots=True)
+class Followed:
+    """`standing` is what the audience rests upon, if it can change while somebody follows."""
+
+    stream: Changes[Notification]
+    start: Start
+    standing: Standing | None
 
 
 class Notify:
@@ -88,15 +98,19 @@ class Notify:
         audience = await self.audience(viewer)
         return await notifications.by_id(self._database, audience, ids)
 
-    async def changes(
-        self, viewer: Viewer, building: str | None = None, floor_number: int | None = None
-    ) -> Changes[Notification]:
-        """A stream of those that are for the viewer, as the viewer is now, shared by all whom the same are for.
+    async def follow(
+        self, viewer: Viewer, after: str | None, *, snapshot: bool, building: str | None, floor_number: int | None
+    ) -> Followed:
+        """A stream of those that are for the viewer, shared by all whom the same are for, and where to start in it.
 
-        Raises Forbidden, Unavailable.
+        Raises Forbidden, UnknownCursor, Unavailable.
         """
+        head = await self._history.reached(0)
         topic = Notifications(await self.audience(viewer, building, floor_number), viewer.view)
-        return Changes(self._history, self._feed_cursors, topic, self._limits)
+        stream = Changes(self._history, self._feed_cursors, topic, self._limits)
+        employee = viewer.employee_key
+        standing = None if employee is None else Standing(self._history.hub, employee, head.revision)
+        return Followed(stream, await stream.start(after, snapshot=snapshot), standing)
 
     async def _department(self, viewer: Viewer) -> int | None:
         if viewer.employee_key is None:

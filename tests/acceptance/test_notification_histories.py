@@ -187,7 +187,7 @@ async def committed(psql: Connection) -> list[asyncpg.Record]:
 async def test_each_is_told_once_and_in_order_to_whom_it_is_for_and_to_nobody_else(
     start_server: StartServer, psql: Connection, database_url: str
 ) -> None:
-    servers = [start_server(), start_server(GRAPHQL_APP_BATCH_WINDOW_MS="0", GRAPHQL_APP_RECENT_CHANGES="20")]
+    servers = [start_server(), start_server(GRAPHQL_APP_BATCH_WINDOW_MS="0", GRAPHQL_APP_RECENT_CHANGES="100")]
     of = await employees(psql)
     people = [
         Person("visitor"),
@@ -248,6 +248,35 @@ async def test_a_correction_is_told_and_what_is_taken_back_or_aimed_elsewhere_is
 
     assert (visitor.told, visitor.removed) == ([1, 2, 3, 1, 4], [2, 3, 1])
     assert (hr.told, hr.removed) == ([1, 2, 3, 1, 2, 4], [3, 1])
+
+
+async def test_who_comes_to_belong_elsewhere_is_told_nothing_more_and_starts_anew(
+    start_server: StartServer, psql: Connection
+) -> None:
+    server = start_server(GRAPHQL_APP_BATCH_WINDOW_MS="0")
+    employee = (await employees(psql))[1]
+    somebody, other = Person("employee", employee, 1), Person("visitor")
+    tasks = [asyncio.create_task(person.follow(server)) for person in (somebody, other)]
+    await psql.execute("INSERT INTO notifications (title, department_id) VALUES ('first', NULL), ('second', 1)")
+    await asyncio.gather(somebody.until_told(2), other.until_told(1))
+
+    await psql.execute("UPDATE employees SET name = 'another name' WHERE public_key = $1", employee)
+    async with psql.transaction():
+        await psql.execute("UPDATE employees SET department_id = 2 WHERE public_key = $1", employee)
+        await psql.execute("INSERT INTO notifications (title, department_id) VALUES ('third', 1), ('fourth', 2)")
+    (refused,) = await asyncio.gather(tasks[0], return_exceptions=True)
+    assert "CONFLICT" in str(refused)
+
+    assert somebody.told == [1, 2]
+    somebody.department, somebody.told = 2, []
+    tasks.append(asyncio.create_task(somebody.follow(server)))
+    await somebody.until_told(4)
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+    assert (somebody.told, somebody.kinds[-1]) == ([1, 4], "RESYNC")
+    assert other.told == [1], "nobody else was disturbed"
 
 
 async def test_who_comes_back_after_much_else_has_happened_is_told_what_they_missed_and_nothing_twice(
