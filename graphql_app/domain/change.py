@@ -1,7 +1,7 @@
 """What changed, and what a viewer is told of it."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from itertools import pairwise
@@ -49,6 +49,13 @@ class Kind(StrEnum):
     PROGRESS = "progress"
 
 
+class Notice(StrEnum):
+    """What a follower should know who hears nothing."""
+
+    NO_SUCH_BUILDING = "no_such_building"
+    NO_SUCH_FLOOR = "no_such_floor"
+
+
 @dataclass(frozen=True, slots=True)
 class Batch(Generic[T]):
     """All that is new since the last one, redacted. `revision` is where the next one starts."""
@@ -60,6 +67,7 @@ class Batch(Generic[T]):
     merged: bool = False
     complete: bool = True
     reason: str | None = None  # of a RESYNC
+    notice: Notice | None = None  # of the first one, where nothing is followed
     logged_at: datetime | None = None  # when the oldest change in it was made
 
 
@@ -139,7 +147,9 @@ def joined(parts: Sequence[Batch[E]]) -> Batch[E]:
     # A snapshot is all there is: what was removed since it began is simply not in it.
     gone = list(removed) if first.kind is Kind.CHANGES else []
     merged = any(part.merged for part in parts)
-    return Batch(first.kind, parts[-1].revision, list(states.values()), gone, merged=merged, reason=first.reason)
+    return replace(
+        first, revision=parts[-1].revision, states=list(states.values()), removed=gone, merged=merged, complete=True
+    )
 
 
 def rewind(rows: Iterable[E], unnumbered: Iterable[Change[E]]) -> list[E]:

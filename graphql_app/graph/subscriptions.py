@@ -53,4 +53,4 @@ def feed_of(stream: Changes[Workstation], batch: Batch[Workstation]) -> Workstat
 
 
 def status_of(stream: FloorStatuses, counts: Counts) -> FloorStatus:
-    return FloorStatus(counts=counts, place=stream.place)
+    return FloorStatus(counts=counts, place=stream.place, notice=stream.notice)

@@ -10,7 +10,7 @@ from strawberry.scalars import JSON
 
 from graphql_app.domain import workstation as domain
 from graphql_app.domain.access import Viewer
-from graphql_app.domain.change import Batch, Kind
+from graphql_app.domain.change import Batch, Kind, Notice
 from graphql_app.domain.identifiers import global_id
 from graphql_app.domain.workstation import Counts, Place
 from graphql_app.graph import enums
@@ -50,6 +50,17 @@ enums.publish(
     },
     name="FeedKind",
     description="What a payload of a feed means.",
+)
+
+
+enums.publish(
+    Notice,
+    {
+        Notice.NO_SUCH_BUILDING: "There is no building of the name that the filter gives.",
+        Notice.NO_SUCH_FLOOR: "There is no floor of the number that the filter gives.",
+    },
+    name="FeedNotice",
+    description="What to know of a filter that nothing matches.",
 )
 
 
@@ -311,11 +322,22 @@ class WorkstationFeed:
     def reason(self) -> str | None:
         return self.batch.reason
 
+    @strawberry.field(
+        graphql_type=Notice | None,
+        description="On the first payload: that there is no such building or floor. It is followed all the same, and is"
+        " empty until there is one; check the name. Null everywhere else.",
+    )
+    def notice(self) -> Notice | None:
+        return self.batch.notice
+
 
 @strawberry.type(description="The present figures of one floor.")
 class FloorStatus:
     counts: strawberry.Private[Counts]
     place: strawberry.Private[Place]
+    notice: Notice | None = strawberry.field(
+        description="That there is no such building or floor. It is followed all the same; check the name."
+    )
 
     @strawberry.field(description="Name of the building.")
     def building(self) -> str:

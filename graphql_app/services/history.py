@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from graphql_app.domain.access import View, redact
-from graphql_app.domain.change import Change, Head, rewind
+from graphql_app.domain.change import Change, Head, Notice, rewind
 from graphql_app.domain.errors import Unavailable
 from graphql_app.domain.topics import Topic, Workstations
 from graphql_app.domain.workstation import Place, Workstation
@@ -84,6 +84,17 @@ class History:
             waiting = await outbox.unnumbered(connection, topic.entity, [topic.place] if topic.place else None)
         rows = rewind(found, waiting) if waiting else found
         return head, [shown for row in rows if (shown := topic.shown(row)) is not None]
+
+    async def notice(self, topic: Topic[Any]) -> Notice | None:
+        """What somebody should know of the place that they follow, if nothing is there: it may be mistyped."""
+        if not isinstance(topic, Workstations):
+            return None
+        building, number = topic.matching.building, topic.matching.floor_number
+        if building is not None and not await queries.building_exists(self._database, building):
+            return Notice.NO_SUCH_BUILDING
+        if number is not None and not await queries.floor_exists(self._database, building, number):
+            return Notice.NO_SUCH_FLOOR
+        return None
 
     async def floors(
         self, places: Collection[Place], view: View, *, settled: bool

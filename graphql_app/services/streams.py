@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Generic, Protocol
 
 from graphql_app.domain.access import View
-from graphql_app.domain.change import Batch, E, Head, Kind, merge, tell
+from graphql_app.domain.change import Batch, E, Head, Kind, Notice, merge, tell
 from graphql_app.domain.filters import WorkstationFilter
 from graphql_app.domain.topics import Topic, Workstations
 from graphql_app.domain.workstation import Counts, Place, Status, Workstation
@@ -143,7 +143,7 @@ class Changes(Generic[E]):
         `alone`: nobody else takes from the stream, so that waiting for the others to get on would be for ever.
         """
         assert self._mailbox is not None
-        first = True
+        first, notice = True, None
         position = start.revision
         if position is None and (start.snapshot or start.resync):
             for part in await self._snapshot(start.resync):
@@ -151,6 +151,7 @@ class Changes(Generic[E]):
                 position = part.revision
             first = False
         elif position is None:
+            notice = await self._history.notice(self.topic)
             position = self.revision
         while True:
             assert position is not None
@@ -173,7 +174,7 @@ class Changes(Generic[E]):
             else:
                 position = here
                 if first or batch.states or batch.removed:
-                    yield batch
+                    yield replace(batch, notice=notice) if first and notice else batch
             first = False
 
     async def news(self) -> Batch[E]:
@@ -208,10 +209,12 @@ class Changes(Generic[E]):
 
     async def _read_snapshot(self, kind: Kind, reason: str | None) -> list[Batch[E]]:
         head, shown = await self._history.snapshot(self.topic)
+        if not shown:
+            return [Batch(kind, head.revision, reason=reason, notice=await self._history.notice(self.topic))]
         size = self._limits.snapshot_part
         return [
             Batch(kind, head.revision, shown[begin : begin + size], complete=begin + size >= len(shown), reason=reason)
-            for begin in range(0, max(len(shown), 1), size)
+            for begin in range(0, len(shown), size)
         ]
 
     async def _caught_up(self, position: int, here: int) -> Batch[E] | None:
@@ -233,6 +236,7 @@ class FloorStatuses:
         self._changes = Changes(history, cursors, Workstations(matching, view), limits)
         self._statuses: dict[int, Status] = {}
         self._shown: Counts | None = None
+        self.notice: Notice | None = None
         self.place = place
         self.view = view
         self.key: Hashable = ("floor status", place, view)
@@ -243,6 +247,7 @@ class FloorStatuses:
             self._statuses.clear()
             async for batch in self._changes.level(Start(), alone=True):
                 self._apply(batch)
+                self.notice = batch.notice
             self._shown = self._counts()
             yield self
 
@@ -267,6 +272,8 @@ class FloorStatuses:
             yield shown
 
     def _apply(self, batch: Batch[Workstation]) -> None:
+        if batch.states:
+            self.notice = None
         for workstation in batch.states:
             self._statuses[workstation.id] = workstation.status
         for workstation_id in batch.removed:

@@ -21,6 +21,7 @@ from sqlalchemy import (
     any_,
     bindparam,
     cast,
+    exists,
     func,
     literal_column,
     null,
@@ -37,7 +38,7 @@ from graphql_app.domain.workstation import Counts, Department, Employee, Floor, 
 from graphql_app.store import rows
 from graphql_app.store.database import Database, Reader, Session, author, transaction_id
 from graphql_app.store.statements import Prepared, prepared
-from graphql_app.store.tables import departments, employees, floors, workstations
+from graphql_app.store.tables import buildings, departments, employees, floors, workstations
 
 T = TypeVar("T")
 _C = workstations.c
@@ -347,6 +348,15 @@ _FLOORS_OF = prepared(
 )
 _FLOORS_BY_PLACE = prepared(select(floors).where(_is_one_of(floors.c.building, floors.c.number)))
 _FLOORS_BY_ID = prepared(select(floors).where(floors.c.id == any_(bindparam("ids", type_=ARRAY(Integer)))))
+_BUILDING = prepared(select(exists().where(buildings.c.name == bindparam("building", type_=String))))
+_FLOOR = prepared(
+    select(
+        exists().where(
+            func.coalesce(bindparam("building", type_=String), floors.c.building) == floors.c.building,
+            floors.c.number == bindparam("number", type_=Integer),
+        )
+    )
+)
 _DEPARTMENTS = prepared(select(departments).order_by(departments.c.name))
 _DEPARTMENTS_BY_ID = prepared(
     select(departments).where(departments.c.id == any_(bindparam("ids", type_=ARRAY(Integer))))
@@ -361,6 +371,15 @@ async def all_floors(reader: Reader, building: str | None = None) -> list[Floor]
 async def floors_by_place(reader: Reader, places: Collection[Place]) -> dict[Place, Floor]:
     found = (Floor(**row) for row in await reader.fetch(_FLOORS_BY_PLACE, _places(places)))
     return {floor.place: floor for floor in found}
+
+
+async def building_exists(reader: Reader, name: str) -> bool:
+    return bool(await reader.scalar(_BUILDING, {"building": name}))
+
+
+async def floor_exists(reader: Reader, building: str | None, number: int) -> bool:
+    """Of that building, or of any."""
+    return bool(await reader.scalar(_FLOOR, {"building": building, "number": number}))
 
 
 async def floors_by_id(reader: Reader, ids: Collection[int]) -> dict[int, Floor]:

@@ -59,4 +59,5 @@ def feed(cursor: str, batch: Batch[Workstation]) -> dict[str, Any]:
         "merged": batch.merged,
         "complete": batch.complete,
         "reason": batch.reason,
+        "notice": batch.notice and batch.notice.name,
     }

@@ -63,11 +63,13 @@ async def by_socket(
 
 
 @asynccontextmanager
-async def by_events(server: Server, after: str | None) -> AsyncIterator[AsyncIterator[dict[str, Any]]]:
+async def by_events(
+    server: Server, after: str | None, place: dict[str, str | int] = PLACE
+) -> AsyncIterator[AsyncIterator[dict[str, Any]]]:
     headers = server.headers() | {"Accept": "text/event-stream"} | ({"Last-Event-ID": after} if after else {})
     async with (
         httpx.AsyncClient(timeout=20) as client,
-        client.stream("GET", f"{server.url}/api/changes", params=PLACE, headers=headers) as answer,
+        client.stream("GET", f"{server.url}/api/changes", params=place, headers=headers) as answer,
     ):
         assert answer.headers["content-type"].startswith("text/event-stream")
 
@@ -80,12 +82,14 @@ async def by_events(server: Server, after: str | None) -> AsyncIterator[AsyncIte
 
 
 @asynccontextmanager
-async def by_graphql_events(server: Server, after: str | None) -> AsyncIterator[AsyncIterator[dict[str, Any]]]:
+async def by_graphql_events(
+    server: Server, after: str | None, document: str = CHANGES
+) -> AsyncIterator[AsyncIterator[dict[str, Any]]]:
     """GraphQL over server-sent events, the way a browser's EventSource comes back."""
     headers = server.headers() | {"Accept": "text/event-stream"} | ({"Last-Event-ID": after} if after else {})
     async with (
         httpx.AsyncClient(timeout=20) as client,
-        client.stream("POST", f"{server.url}/graphql", json={"query": CHANGES}, headers=headers) as answer,
+        client.stream("POST", f"{server.url}/graphql", json={"query": document}, headers=headers) as answer,
     ):
         assert answer.headers["content-type"].startswith("text/event-stream"), await answer.aread()
 
@@ -102,8 +106,10 @@ async def by_graphql_events(server: Server, after: str | None) -> AsyncIterator[
         yield feeds()
 
 
-async def by_poll(server: Server, after: str | None, wait: float = 5) -> dict[str, Any]:
-    params: dict[str, Any] = {**PLACE, "wait": wait} | ({"after": after} if after else {})
+async def by_poll(
+    server: Server, after: str | None, wait: float = 5, place: dict[str, str | int] = PLACE
+) -> dict[str, Any]:
+    params: dict[str, Any] = {**place, "wait": wait} | ({"after": after} if after else {})
     async with httpx.AsyncClient(timeout=30) as client:
         answer = await client.get(f"{server.url}/api/changes", params=params, headers=server.headers())
     assert answer.status_code == 200, answer.text
