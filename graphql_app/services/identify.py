@@ -121,13 +121,17 @@ class Identify:
             number = None if not employee or employee["number"] is None else str(employee["number"])
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise Unauthenticated("The token names its employee wrongly.") from error
+        try:
+            expires_at = float(claims["exp"])
+        except OverflowError as error:  # a whole number with hundreds of digits
+            raise Unauthenticated("The token is not valid here.") from error
         return Viewer(
             subject=claims["sub"],
             roles=tuple(roles),
             view=View(scopes_of(roles, self._roles)),
             employee_key=key,
             employee_number=number,
-            expires_at=float(claims["exp"]),
+            expires_at=expires_at,
         )
 
 

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from decimal import Decimal
 from itertools import pairwise
 from pathlib import Path
@@ -550,6 +551,34 @@ def test_bytes_are_decoded_the_same_however_they_are_cut(content: str, cuts: lis
     places = [0, *sorted(cut % (len(raw) + 1) for cut in cuts), len(raw)]
     cut = [raw[start:end] for start, end in pairwise(places)]
     assert "".join(text.blocks(cut)) == content.removeprefix("\ufeff")
+
+
+cells = st.sampled_from(
+    ["building", "floor_number", "name", "1", '"', '""', "名称", "楼层", "\x00", "-0", "1e999", "[]"]
+)
+files = (
+    st.binary(max_size=80)
+    | st.text(max_size=80).map(str.encode)
+    | st.lists(cells | st.sampled_from([",", "\n", "\r\n", ";", "\t", "\ufeff"]), max_size=25)
+    .map("".join)
+    .map(str.encode)
+    | st.recursive(
+        st.none() | st.booleans() | st.integers() | st.floats() | cells,
+        lambda inner: (
+            st.lists(inner, max_size=3)
+            | st.dictionaries(st.sampled_from(["buildings", "workstations", "name", "building", "equipment"]), inner)
+        ),
+        max_leaves=10,
+    ).map(lambda value: json.dumps(value).encode())
+)
+
+
+@given(files, st.sampled_from([None, *Kind]))
+def test_any_file_is_rows_or_is_told_what_is_wrong_with_it(content: bytes, kind: Kind | None) -> None:
+    with suppress(Unreadable):
+        assert all(isinstance(row, (Row, BadRow)) for row in csv(content, kind))
+    with suppress(Unreadable):
+        assert all(isinstance(row, (Row, BadRow)) for row in documents.read(text.blocks([content]), kind))
 
 
 def test_json_in_another_encoding_is_refused_with_its_line() -> None:

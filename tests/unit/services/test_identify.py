@@ -6,6 +6,7 @@ import hmac
 import json
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import Any
 from uuid import UUID
@@ -184,6 +185,39 @@ def test_a_token_that_names_its_employee_wrongly_is_refused(employee: Any) -> No
 def test_any_text_in_place_of_a_token_is_refused(text: str) -> None:
     with pytest.raises(Unauthenticated):
         IDENTIFY.viewer(text)
+
+
+anything = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20) | st.just(10**400),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=6,
+)
+CLAIMS = ["iss", "aud", "sub", "iat", "exp", "nbf", "jti", "roles", "employee"]
+
+
+@given(
+    st.dictionaries(st.sampled_from(["typ", "kid", "crit", "b64", "jwk", "jku", "x5u", "zip", "cty"]), anything),
+    st.dictionaries(st.sampled_from(CLAIMS), anything, min_size=1, max_size=3),
+)
+def test_whatever_a_signed_token_says_it_names_a_viewer_or_is_refused(
+    header: dict[str, Any], changes: dict[str, Any]
+) -> None:
+    token = by_hand({"alg": "EdDSA", "typ": "JWT", **header}, {**claims(), **changes}, ED.sign)
+
+    with suppress(Unauthenticated):
+        viewer = IDENTIFY.viewer(token)
+        assert isinstance(viewer.subject, str)
+        assert viewer.view.scopes <= ROLES["employee"] or "roles" in changes
+
+
+@given(st.data())
+def test_a_token_that_was_tampered_with_is_refused(data: st.DataObject) -> None:
+    token = signed()
+    place = data.draw(st.integers(0, len(token) - 2))  # the last letter carries bits that mean nothing
+    letter = data.draw(st.sampled_from("ABCDEFabcdef0123456789-_.=é ").filter(lambda other: other != token[place]))
+
+    with pytest.raises(Unauthenticated):
+        IDENTIFY.viewer(token[:place] + letter + token[place + 1 :])
 
 
 def test_an_expired_token_is_told_from_one_that_is_wrong() -> None:
