@@ -135,6 +135,16 @@ def redactor(view: View) -> Callable[[Workstation], Workstation]:
     return copier(Workstation, hiding) if hiding else _as_it_is
 
 
+@lru_cache(VIEWS_KEPT)
+def _hidden(view: View) -> frozenset[str]:
+    return frozenset(_hiding(view, "Workstation"))
+
+
+def seen(view: View, fields: Iterable[str]) -> frozenset[str]:
+    """The fields of a workstation that are worth fetching for this view: the others would be redacted."""
+    return frozenset(fields) - _hidden(view)
+
+
 def redact_employee(view: View, employee: Employee) -> Employee:
     """The employee as this view may see it."""
     return employee_redactor(view)(employee)

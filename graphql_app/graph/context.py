@@ -44,6 +44,12 @@ class Context:
         self, name: Hashable, key: Any, fetch: Callable[[list[Any]], Awaitable[Mapping[Any, Any]]]
     ) -> Awaitable[Any]:
         """The value of the key, fetched together with all others of that name asked for in the same moment."""
+        return self.loader(name, fetch).load(key)
+
+    def loader(
+        self, name: Hashable, fetch: Callable[[list[Any]], Awaitable[Mapping[Any, Any]]]
+    ) -> DataLoader[Any, Any]:
+        """What load() asks; it can be told a value that came along with another."""
         loader = self._loaders.get(name)
         if loader is None:
 
@@ -52,7 +58,7 @@ class Context:
                 return [found.get(key) for key in keys]
 
             loader = self._loaders[name] = DataLoader(load_fn=batch)
-        return loader.load(key)
+        return loader
 
 
 AppInfo = Info[Context, None]

@@ -27,6 +27,7 @@ from graphql_app.graph.types import (
     WorkstationConnection,
     WorkstationEdge,
     WorkstationStats,
+    floor_of,
     page_info,
 )
 from graphql_app.services.browse import Paging
@@ -50,13 +51,8 @@ class Query:
         building: BuildingName,
         number: Annotated[int, argument(description="Number of the floor.")],
     ) -> domain.Floor | None:
-        context = info.context
         _look_for_cursor(info)
-        place = Place(building, number)
-        floor: domain.Floor | None = await context.load(
-            "floor", place, lambda places: context.services.browse.floors_by_place(context.viewer, places)
-        )
-        return floor
+        return await floor_of(info, Place(building, number))
 
     @strawberry.field(graphql_type=list[Floor], description="The floors of one building, or of all.")
     async def floors(

@@ -1,11 +1,12 @@
 """The types of the schema. Resolvers hand out domain objects, already redacted; the fields read their attributes."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NewType
 
 import strawberry
 from strawberry import Parent
+from strawberry.dataloader import DataLoader
 from strawberry.scalars import JSON
 
 from graphql_app.domain import workstation as domain
@@ -14,7 +15,7 @@ from graphql_app.domain.change import Batch, Kind, Notice
 from graphql_app.domain.identifiers import global_id
 from graphql_app.domain.workstation import Counts, Place
 from graphql_app.graph import enums
-from graphql_app.graph.context import AppInfo
+from graphql_app.graph.context import AppInfo, Context
 from graphql_app.graph.permissions import guarded
 from graphql_app.graph.selection import selected
 from graphql_app.services.browse import Listing
@@ -189,13 +190,7 @@ class Floor(Node):
         context = info.context
         if context.exact_floors:
             return (await _exactly(info, root.place)).workstations
-        fields = selected(info)
-        browse = context.services.browse
-        found: Sequence[domain.Workstation] = await context.load(
-            ("floor workstations", fields),
-            root.place,
-            lambda places: browse.workstations_by_place(context.viewer, places, fields),
-        )
+        found: Sequence[domain.Workstation] = await _workstations_of_floors(context, selected(info)).load(root.place)
         return found
 
     @strawberry.field(graphql_type=WorkstationStats, description="How many of its workstations are in each status.")
@@ -350,6 +345,35 @@ class FloorStatus:
     @strawberry.field(graphql_type=WorkstationStats, description="How many workstations are in each status.")
     def stats(self) -> Counts:
         return self.counts
+
+
+def _workstations_of_floors(context: Context, fields: frozenset[str]) -> DataLoader[Any, Any]:
+    browse = context.services.browse
+    return context.loader(
+        ("floor workstations", fields),
+        lambda places: browse.workstations_by_place(context.viewer, places, fields),
+    )
+
+
+async def floor_of(info: AppInfo, place: Place) -> domain.Floor | None:
+    """The floor; where its workstations are asked for too, they come with it in one statement."""
+    context = info.context
+    viewer, browse = context.viewer, context.services.browse
+    fields = selected(info, "workstations")
+
+    async def alone(places: Collection[Place]) -> Mapping[Place, domain.Floor]:
+        return await browse.floors_by_place(viewer, places)
+
+    async def whole(places: Collection[Place]) -> Mapping[Place, domain.Floor]:
+        found = await browse.whole_floors(viewer, places, fields)
+        its_workstations = _workstations_of_floors(context, fields)
+        for at, (_, workstations) in found.items():
+            its_workstations.prime(at, workstations)
+        return {at: floor for at, (floor, _) in found.items()}
+
+    fetch = whole if fields and not context.exact_floors else alone
+    floor: domain.Floor | None = await context.load(("floor", fields), place, fetch)
+    return floor
 
 
 async def _exactly(info: AppInfo, place: Place) -> FloorSnapshot:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 from uuid import UUID
 
-from graphql_app.domain.access import Scope, Viewer, redact, redact_employee, require, require_fields
+from graphql_app.domain.access import Scope, Viewer, redact, redact_employee, redactor, require, require_fields, seen
 from graphql_app.domain.filters import WorkstationFilter, checked
 from graphql_app.domain.paging import Order, Page, Window, sized
 from graphql_app.domain.workstation import Counts, Department, Employee, Floor, Place, Workstation
@@ -64,9 +64,10 @@ class Browse:
         orders = queries.complete(orders)
         listing = ["workstations", matching.normalised(), [(o.field.value, o.descending) for o in orders]]
         window = self._window(paging, listing)
+        fields = seen(viewer.view, fields)
         reads_workstations(matching)
         page = await queries.page_of_workstations(self._database, matching, orders, window, fields)
-        return self._listing(page, listing, lambda w: queries.key_of(w, orders), lambda w: redact(viewer.view, w))
+        return self._listing(page, listing, lambda w: queries.key_of(w, orders), redactor(viewer.view))
 
     async def workstation_count(self, viewer: Viewer, matching: WorkstationFilter) -> int:
         self._require_readable(viewer, matching)
@@ -97,7 +98,7 @@ class Browse:
         missing = [key for key in ids if key not in known]
         if not missing:
             return known
-        found = await queries.workstations_by_id(self._database, missing, fields)
+        found = await queries.workstations_by_id(self._database, missing, seen(viewer.view, fields))
         if replica is not None:
             replica.want({one.place for one in found.values() if one.place is not None})
         return {**known, **{key: redact(viewer.view, workstation) for key, workstation in found.items()}}
@@ -110,8 +111,22 @@ class Browse:
         held = await self._held(viewer, places)
         if held is not None:
             return {place: floor.workstations(viewer.view) for place, floor in held.items()}
-        found = await queries.workstations_by_place(self._database, places, fields)
-        return {place: [redact(viewer.view, w) for w in group] for place, group in found.items()}
+        found = await queries.workstations_by_place(self._database, places, seen(viewer.view, fields))
+        return {place: list(map(redactor(viewer.view), group)) for place, group in found.items()}
+
+    async def whole_floors(
+        self, viewer: Viewer, places: Collection[Place], fields: Collection[str] = queries.FIELDS
+    ) -> Mapping[Place, tuple[Floor, Sequence[Workstation]]]:
+        """Floors with their workstations, in one statement. Those that there are."""
+        require(viewer, Scope.READ)
+        reads("floor")
+        reads_floors(*places)
+        held = await self._held(viewer, places)
+        if held is not None:
+            return {place: (floor.floor, floor.workstations(viewer.view)) for place, floor in held.items()}
+        found = await queries.whole_floors(self._database, places, seen(viewer.view, fields))
+        redacted = redactor(viewer.view)
+        return {place: (floor, list(map(redacted, group))) for place, (floor, group) in found.items()}
 
     async def counts_by_place(self, viewer: Viewer, places: Collection[Place]) -> Mapping[Place, Counts]:
         require(viewer, Scope.READ)

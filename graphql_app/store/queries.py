@@ -145,7 +145,7 @@ async def workstations_by_id(
     return {found.id: found for found in await _workstations(reader, statement, {"ids": list(ids)})}
 
 
-def _places(places: Iterable[Place]) -> dict[str, Any]:
+def _places(places: Collection[Place]) -> dict[str, Any]:
     """The parameters of _is_one_of."""
     return {"buildings": [place.building for place in places], "numbers": [place.number for place in places]}
 
@@ -175,6 +175,27 @@ async def workstations_by_place(
         assert workstation.place is not None
         grouped[workstation.place].append(workstation)
     return grouped
+
+
+@lru_cache(SHAPES_KEPT)
+def _whole_floors(names: frozenset[str]) -> Prepared:
+    stands_there = (_C.building == floors.c.building) & (_C.floor_number == floors.c.number)
+    columns = select(*floors.c, *_columns(names)).select_from(floors.outerjoin(workstations, stands_there))
+    return prepared(columns.where(_is_one_of(floors.c.building, floors.c.number)).order_by(_C.id))
+
+
+async def whole_floors(
+    reader: Reader, places: Collection[Place], fields: Collection[str] = FIELDS
+) -> dict[Place, tuple[Floor, list[Workstation]]]:
+    """Each floor that there is, and its workstations by id."""
+    found: dict[Place, tuple[Floor, list[Workstation]]] = {}
+    for row in await reader.fetch(_whole_floors(_names(frozenset(fields))), _places(places)):
+        place = Place(row[1], row[2])
+        if place not in found:
+            found[place] = Floor(*row[:4]), []
+        if row[4] is not None:
+            found[place][1].append(rows.selected(row[4:]))
+    return found
 
 
 _THIS = _C.id == bindparam("row_id", type_=Integer)

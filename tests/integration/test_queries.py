@@ -15,7 +15,7 @@ from sqlalchemy import text
 
 from graphql_app.domain.filters import WorkstationFilter
 from graphql_app.domain.paging import Order, OrderField
-from graphql_app.domain.workstation import Employee, Status, Workstation
+from graphql_app.domain.workstation import Employee, Place, Status, Workstation
 from graphql_app.embedded import Servers
 from graphql_app.graph.context import Context, Services
 from graphql_app.graph.documents import Documents
@@ -402,6 +402,13 @@ async def asked(database: Database, query: str, **variables: Any) -> Any:
 
 
 LEVELS = {
+    '{ floor(building: "Annex", number: 1) { id workstations { name department { name } employee { name } } } }': 1,
+    '{ floor(building: "Annex", number: 1) { workstations { __typename } } }': 1,
+    '{ floor(building: "Annex", number: 1) { ...F } } fragment F on Floor { workstations { name } }': 1,
+    '{ floor(building: "Annex", number: 1) { workstations { name } stats { total } } }': 2,
+    '{ floor(building: "Annex", number: 99) { workstations { name } } }': 1,
+    '{ a: floor(building: "Annex", number: 1) { workstations { id } }'
+    ' b: floor(building: "annex", number: 2) { workstations { id } } }': 1,
     "{ floors { name workstations { name department { name } employee { name department { name } } } } }": 2,
     "{ floors { stats { total available } } }": 2,
     "{ floors { workstations { id } stats { total } } }": 3,
@@ -421,6 +428,33 @@ async def test_each_level_of_a_query_is_one_statement_however_many_rows_there_ar
         await asked(loaded, query)
 
     assert len(sent) == LEVELS[query], sent
+
+
+async def test_a_floor_and_its_workstations_are_the_same_together_as_one_by_one(
+    loaded: Database, everything: list[Workstation]
+) -> None:
+    async with loaded.reading() as connection:
+        await connection.execute(text("INSERT INTO floors (building, number) VALUES ('Annex', 50)"))  # an empty one
+        places = [floor.place for floor in await queries.all_floors(connection)]
+        whole = await queries.whole_floors(connection, [*places, Place("nowhere", 1)])
+        floors = await queries.floors_by_place(connection, places)
+        groups = await queries.workstations_by_place(connection, places)
+        await connection.execute(text("DELETE FROM floors WHERE number = 50"))
+
+    assert {place: floor for place, (floor, _) in whole.items()} == floors
+    assert {place: group for place, (_, group) in whole.items()} == groups
+    assert [w for w in everything if w.place is not None] == sorted(
+        (w for group in groups.values() for w in group), key=lambda w: w.id
+    )
+    assert groups[Place("Annex", 50)] == []
+
+
+async def test_what_the_view_may_not_see_is_not_fetched(loaded: Database) -> None:
+    with statements() as sent:
+        listing = await browse(loaded).workstations(viewer("visitor"), WorkstationFilter(), [], Paging(first=50))
+
+    assert not re.findall(r"workstations\.(?:x_position|y_position|width|height|version|updated_at)", sent[0])
+    assert all((w.x_position, w.version, w.employee_id) == (None, None, None) for _, w in listing.edges)
 
 
 async def test_many_nodes_of_several_types_are_one_statement_a_type(loaded: Database) -> None:
