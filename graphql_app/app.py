@@ -1,7 +1,7 @@
 """The composition root: every part built once, by hand, and ended in the reverse order."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -18,6 +18,7 @@ from graphql_app import observe
 from graphql_app.domain.access import ROLES, Scope
 from graphql_app.domain.errors import Refusal
 from graphql_app.domain.seal import Pseudonyms, Seal
+from graphql_app.domain.workstation import Place
 from graphql_app.graph.answers import Answers
 from graphql_app.graph.cohorts import Cohorts
 from graphql_app.graph.context import Services
@@ -36,6 +37,7 @@ from graphql_app.live.relay import Relay
 from graphql_app.live.replica import Replica
 from graphql_app.live.sessions import Sessions
 from graphql_app.live.ticker import Ticker, housekeeping_duties
+from graphql_app.live.warming import Warming
 from graphql_app.ops import logs, metrics
 from graphql_app.ops.health import Health
 from graphql_app.services.arrange import Arrange
@@ -49,7 +51,9 @@ from graphql_app.services.receipts import Receipts
 from graphql_app.services.streams import Limits
 from graphql_app.settings import Settings, SettingsError
 from graphql_app.store import broadcast, floors
+from graphql_app.store.cache import FloorCache
 from graphql_app.store.database import Database
+from graphql_app.store.floors import FloorState
 from graphql_app.store.presence import PresenceStore
 from graphql_app.web import admin, rest, stream
 from graphql_app.web.limits import BodyLimit
@@ -86,6 +90,27 @@ class Parts:
     engine: Engine
     answers: Answers | None
     health: Health
+
+
+def floors_in_memory(
+    settings: Settings, database: Database, hub: Hub, freshness: Freshness, stack: AsyncExitStack
+) -> tuple[Replica | None, dict[str, Coroutine[Any, Any, None]]]:
+    """The two levels of the cache of floors, as far as they are on, and what keeps them."""
+    if not settings.cache_rows:
+        return None, {}
+    read: Callable[[Place], Awaitable[FloorState | None]] = partial(floors.read, database)
+    shared = None
+    if settings.cache_shared_seconds:
+        assert settings.redis_url is not None
+        assert settings.secret is not None
+        secret, kept_seconds = settings.secret.get_secret_value(), settings.cache_shared_seconds
+        shared = FloorCache(settings.redis_url, secret, read, lambda: hub.oldest, kept_seconds=kept_seconds)
+        stack.push_async_callback(shared.close)
+        read = shared.read
+    replica = Replica(read, hub, freshness, rows_most=settings.cache_rows, unused_seconds=settings.cache_unused_seconds)
+    hub.listen(replica)
+    keeping = {"replica": replica.run()}
+    return replica, keeping | ({"warming": Warming(replica, shared).run()} if shared is not None else {})
 
 
 @asynccontextmanager
@@ -142,17 +167,8 @@ async def running(settings: Settings) -> AsyncIterator[Parts]:
             "sessions": sessions.run(),
             "presence": presence.run(),
         }
-        replica = None
-        if settings.cache_rows:
-            replica = Replica(
-                partial(floors.read, database),
-                hub,
-                freshness,
-                rows_most=settings.cache_rows,
-                unused_seconds=settings.cache_unused_seconds,
-            )
-            hub.listen(replica)
-            running["replica"] = replica.run()
+        replica, keeping = floors_in_memory(settings, database, hub, freshness, stack)
+        running |= keeping
         loops = {name: asyncio.create_task(loop, name=name) for name, loop in running.items()}
         for task in loops.values():
             stack.push_async_callback(_end, task)

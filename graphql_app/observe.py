@@ -144,6 +144,18 @@ class CachesCounted:
 
 
 @dataclass(frozen=True, slots=True)
+class SharedCacheAsked:
+    result: str  # hit, miss, or off
+
+
+@dataclass(frozen=True, slots=True)
+class SharedCacheLost:
+    """Redis did not answer in time: floors are read from the database, and it is left alone for a while."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class PoolState:
     in_use: int
     size: int
@@ -171,6 +183,8 @@ News = (
     | RowsPruned
     | DutyFailed
     | CachesCounted
+    | SharedCacheAsked
+    | SharedCacheLost
     | PoolState
 )
 

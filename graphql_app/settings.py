@@ -74,6 +74,9 @@ class Settings(BaseSettings):
         50_000, description="workstations kept in memory, per process; 0: none, every read asks the database"
     )
     cache_unused_seconds: Seconds = Field(600, description="a floor that nobody read for so long leaves memory")
+    cache_shared_seconds: Annotated[float, Field(ge=0)] = Field(
+        600, description="how long a floor is kept in Redis for other processes; 0: not at all"
+    )
 
     connection_init_seconds: Seconds = Field(10, description="a socket without connection_init is closed after this")
     socket_message_bytes: Count = Field(128 * 1024, description="largest message that a client may send")

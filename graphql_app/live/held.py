@@ -15,6 +15,7 @@ class HeldFloor:
     def __init__(self, floor: Floor, workstations: Iterable[Workstation]) -> None:
         self.floor = floor
         self.used_at = 0.0
+        self.uses = 0
         self._rows = {one.id: one for one in workstations}
         self._ids: list[int] | None = None
         self._redacted: dict[View, dict[int, Workstation]] = {}  # each once a state and view

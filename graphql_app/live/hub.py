@@ -72,6 +72,11 @@ class Hub:
             box.lose()
         self._arrive(head)
 
+    @property
+    def oldest(self) -> Head | None:
+        """The oldest head from which all changes are in memory."""
+        return self.head and Head(self.head.epoch, self._recent_from)
+
     def remembers(self, head: Head) -> bool:
         """Whether all changes from there to here are in memory."""
         here = self.head

@@ -4,12 +4,14 @@ import asyncio
 import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 from graphql_app.domain.access import View
 from graphql_app.domain.change import Change, Head
+from graphql_app.domain.errors import Refusal
 from graphql_app.domain.workstation import Floor, Place, Workstation
 from graphql_app.live.flights import Flights
 from graphql_app.live.freshness import Freshness
@@ -108,12 +110,30 @@ class Replica:
             return {}
         return {key: self._floors[self._by_id[key]].floor for key in keys if key in self._by_id}
 
+    @property
+    def is_on(self) -> bool:
+        return self._freshness.is_current
+
     def want(self, places: Collection[Place]) -> None:
         """Loads the floors in the background, as long as nothing must go to make room for them."""
-        if self._freshness.is_current and self._size() < self._rows_most / 2:
-            for place in places:
-                if place not in self._floors:
-                    self._loading.begin(place, partial(self._load, place))
+        for place in places:
+            if self._has_room_for(place):
+                self._loading.begin(place, partial(self._load, place))
+
+    async def warm(self, places: Collection[Place]) -> None:
+        """Loads the floors one by one, so that whoever reads meanwhile hardly notices; likewise as long as there is
+        room."""
+        for place in places:
+            if self._has_room_for(place):
+                with suppress(Refusal):
+                    await self._loading.join(place, partial(self._load, place))
+
+    def busiest(self, most: int) -> list[Place]:
+        """The floors that are read most; what was read long ago counts ever less with each time that this is asked."""
+        found = sorted(self._floors, key=lambda place: self._floors[place].uses, reverse=True)[:most]
+        for held in self._floors.values():
+            held.uses //= 2
+        return found
 
     # --- told by the feed --------------------------------------------------------------------------------------------
 
@@ -185,6 +205,7 @@ class Replica:
         self._floors.move_to_end(place)
         held = self._floors[place]
         held.used_at = self._clock()
+        held.uses += 1
         return held
 
     def _drop(self, place: Place) -> None:
@@ -193,6 +214,9 @@ class Replica:
             del self._by_id[held.floor.id]
             for key in held.ids:
                 self._places.pop(key, None)
+
+    def _has_room_for(self, place: Place) -> bool:
+        return self.is_on and place not in self._floors and self._size() < self._rows_most / 2
 
     def _size(self) -> int:
         return sum(held.size for held in self._floors.values())

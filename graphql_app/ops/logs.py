@@ -16,7 +16,7 @@ def configure() -> None:
 logger = logging.getLogger("graphql_app")
 
 
-def log(news: observe.News) -> None:
+def log(news: observe.News) -> None:  # noqa: PLR0912  # one arm for each kind of news is what it is
     match news:
         case observe.Unexpected(id, where, error):
             logger.error("incident %s at %s", id, where or "-", exc_info=error)
@@ -32,6 +32,8 @@ def log(news: observe.News) -> None:
             logger.warning("presence is partial: %s", why)
         case observe.PresenceWhole():
             logger.info("presence is whole")
+        case observe.SharedCacheLost(why):
+            logger.warning("no floors from Redis for a while, reading the database instead: %s", why)
         case observe.Resynced(why):
             logger.info("resync: %s", why)
         case observe.GapFilled(first, last):

@@ -53,6 +53,8 @@ CACHE_ROWS = Gauge(
     "graphql_app_cache_rows", "Workstations in memory, copies for views included", multiprocess_mode="livesum"
 )
 CACHE_ON = Gauge("graphql_app_cache_on", "Processes that answer from memory", multiprocess_mode="livesum")
+SHARED_CACHE_READS = Counter("graphql_app_shared_cache_reads_total", "Floors looked for in Redis", ["result"])
+SHARED_CACHE_FAILURES = Counter("graphql_app_shared_cache_failures_total", "Times that Redis was too slow for a floor")
 POOL_IN_USE = Gauge("graphql_app_database_pool_in_use", "Database connections in use", multiprocess_mode="livesum")
 POOL_SIZE = Gauge("graphql_app_database_pool_size", "Database connections at most", multiprocess_mode="livesum")
 
@@ -107,16 +109,24 @@ def count(news: observe.News) -> None:  # noqa: PLR0912, PLR0915  # one arm for 
         case observe.DutyFailed(name):
             DUTY_FAILURES.labels(name).inc()
         case observe.CachesCounted():
-            CACHE_READS.labels("hit").inc(news.hits)
-            CACHE_READS.labels("miss").inc(news.misses)
-            CACHE_LOADS.inc(news.loads)
-            CACHE_EVICTIONS.inc(news.evictions)
-            CACHE_FLOORS.set(news.floors)
-            CACHE_ROWS.set(news.rows)
-            CACHE_ON.set(int(news.is_on))
+            _count_caches(news)
+        case observe.SharedCacheAsked(result):
+            SHARED_CACHE_READS.labels(result).inc()
+        case observe.SharedCacheLost():
+            SHARED_CACHE_FAILURES.inc()
         case observe.PoolState(in_use, size):
             POOL_IN_USE.set(in_use)
             POOL_SIZE.set(size)
+
+
+def _count_caches(news: observe.CachesCounted) -> None:
+    CACHE_READS.labels("hit").inc(news.hits)
+    CACHE_READS.labels("miss").inc(news.misses)
+    CACHE_LOADS.inc(news.loads)
+    CACHE_EVICTIONS.inc(news.evictions)
+    CACHE_FLOORS.set(news.floors)
+    CACHE_ROWS.set(news.rows)
+    CACHE_ON.set(int(news.is_on))
 
 
 def exposition(directory: Path | None) -> tuple[bytes, str]:

@@ -18,7 +18,7 @@ import pytest
 import redis.asyncio as redis
 from pydantic import SecretStr
 
-from graphql_app import app
+from graphql_app import app, observe
 from graphql_app.domain.access import ROLES, View, Viewer, redact
 from graphql_app.domain.filters import WorkstationFilter
 from graphql_app.domain.identifiers import global_id
@@ -28,6 +28,7 @@ from graphql_app.live.freshness import CURRENT_SECONDS
 from graphql_app.services.browse import Browse
 from graphql_app.services.follow import Follow
 from graphql_app.store import rows
+from graphql_app.store.cache import FloorCache
 from tests import histories
 from tests.graphql_client import Office, new_key, numbered, running_office, settings_for
 from tests.histories import Committed, committed
@@ -279,8 +280,11 @@ async def test_whatever_happens_to_redis_every_answer_is_true(
     start: StartProcess, database_url: str, own_servers: Embedded
 ) -> None:
     valkey = own_servers.valkey
-    processes = [await start(redis_url=valkey.url), await start(redis_url=valkey.url)]
+    # The second has room for a floor or two, and so goes through Redis again and again.
+    processes = [await start(redis_url=valkey.url), await start(redis_url=valkey.url, cache_rows=90)]
     readers = [Reader(process, number) for number, process in enumerate(processes)]
+    news: list[observe.News] = []
+    end = observe.listen(news.append)
     writing = asyncio.create_task(_written(database_url, 2, 7.0))
 
     async def trouble() -> None:
@@ -300,6 +304,8 @@ async def test_whatever_happens_to_redis_every_answer_is_true(
 
     await asyncio.gather(trouble(), *(reading(reader, writing) for reader in readers))
     await writing
+    end()
+    assert {one.result for one in news if isinstance(one, observe.SharedCacheAsked)} == {"hit", "miss", "off"}
     answers = [answer for reader in readers for answer in reader.answers]
     check(answers, Truth(await committed(database_url)))
     assert sum(answer.from_memory for answer, _ in answers if answer.what == "floor") > 50
@@ -425,3 +431,25 @@ async def test_who_writes_reads_the_write_on_the_same_process_without_a_word(
             assert "workstation" in changed["updateWorkstation"]
             for ask in DOCUMENTS[:4]:
                 assert f'"notes":"note {number}"' in (await office.post("admin", ask)).text
+
+
+async def test_a_process_that_starts_holds_at_once_what_others_read_most(start: StartProcess, servers: Servers) -> None:
+    secret = secrets.token_urlsafe(32)
+    other = FloorCache(servers.redis_url, secret, _nothing, lambda: None, kept_seconds=60)
+    async with asyncio.timeout(5):
+        while other.is_away:  # noqa: ASYNC110  # it connects in its own time
+            await asyncio.sleep(0.01)
+    await other.remember_busiest(PLACES[:2])
+    await other.close()
+    news: list[observe.News] = []
+    end = observe.listen(news.append)
+    late = await start(secret=SecretStr(secret))
+    async with asyncio.timeout(10):
+        while not any(isinstance(one, observe.CachesCounted) and one.floors == 2 for one in news):  # noqa: ASYNC110  # it is only told
+            await asyncio.sleep(0.05)
+    end()
+    assert isinstance((await late.browse.workstations_by_place(viewer("admin"), PLACES[:1]))[PLACES[0]], tuple)
+
+
+async def _nothing(_: Place) -> None:
+    raise AssertionError("this one reads nothing")

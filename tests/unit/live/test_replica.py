@@ -413,3 +413,31 @@ async def test_it_ends_what_is_under_way_when_it_ends() -> None:
         with suppress(asyncio.CancelledError):
             await task
     assert asking.cancelled()
+
+
+async def test_the_floors_read_most_come_first_and_what_was_read_long_ago_counts_less() -> None:
+    office = Office()
+    for place, times in ((HERE, 9), (THERE, 5)):
+        for _ in range(times):
+            await office.shown(place)
+    assert office.replica.busiest(1) == [HERE]
+    for _ in range(3):
+        await office.shown(THERE)
+    assert office.replica.busiest(2) == [THERE, HERE]
+
+
+async def test_warming_reads_one_by_one_while_there_is_room_and_survives_a_failure() -> None:
+    office = Office()
+    office.commit(1, desk(1))
+    office.deliver()
+
+    async def fail() -> None:
+        raise Unavailable("no database")
+
+    office.gate = fail
+    await office.replica.warm([HERE])
+    office.gate = None
+    await office.replica.warm([HERE, NOWHERE, THERE, HERE])
+    assert office.reads == 4
+    assert await office.shown() == [desk(1)]
+    assert office.reads == 4
