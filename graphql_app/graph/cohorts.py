@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Hashable, Mapping
+from collections.abc import Callable, Coroutine, Hashable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
@@ -13,11 +13,11 @@ from graphql_app.graph.context import Context
 from graphql_app.graph.documents import Operation
 from graphql_app.graph.schema import Execution, shared_viewer
 from graphql_app.graph.sources import Source
+from graphql_app.live.flights import Flights
 from graphql_app.live.mailbox import Lost
 from graphql_app.observe import ChangesDelivered, note
-from graphql_app.services.briefly import Briefly
 from graphql_app.services.history import Start
-from graphql_app.services.streams import AFTER_LOSS, Stream
+from graphql_app.services.streams import AFTER_LOSS, SHARED_SECONDS, Stream
 
 
 @dataclass(slots=True)
@@ -67,13 +67,13 @@ class Cohort:
     not read nothing is queued: it is level no more, and catches up from its place when it reads again.
     """
 
-    def __init__(self, stream: Stream, render: Callable[[Any], Awaitable[Payload]]) -> None:
+    def __init__(self, stream: Stream, render: Callable[[Any], Coroutine[Any, Any, Payload]]) -> None:
         self._stream = stream
         self._render = render
         self._level: dict[Subscriber, None] = {}  # in the order of coming
         self._handed_out: Any = None  # the event that all who are level were offered last, but for the newcomers:
         self._newcomers: dict[Subscriber, Any] = {}  # level since then, with the event that each was offered last
-        self._rendered: Briefly[Payload] = Briefly()
+        self._rendered: Flights[_Same, Payload] = Flights(SHARED_SECONDS)
         self._joining: dict[Subscriber, asyncio.Task[None]] = {}
         self._opened = asyncio.Event()
         self._task = asyncio.create_task(self._follow(), name="cohort")
@@ -142,7 +142,7 @@ class Cohort:
         await self._opened.wait()
         last: Any = None
         async for event in self._stream.level(start):
-            payload = await self._rendered.get(_Same(event), partial(self._render, event))
+            payload = await self._rendered.join(_Same(event), partial(self._render, event))
             while not subscriber.offer(payload):
                 await subscriber.drained()
             last = event

@@ -1,4 +1,4 @@
-"""Single flight: those who ask for a key while its work is under way wait for the same result."""
+"""Single flight: those who ask for a key while its work is under way, or a moment later, get the same result."""
 
 import asyncio
 from collections.abc import Callable, Coroutine, Hashable
@@ -9,32 +9,41 @@ T = TypeVar("T")
 
 
 class Flights(Generic[K, T]):
-    """Each work is a task of its own: whoever asked first may go away, and the others are still answered."""
+    """Each work is a task of its own: whoever asked first may go away, and the others are still answered.
 
-    def __init__(self) -> None:
-        self._under_way: dict[K, asyncio.Task[T]] = {}
+    `kept_seconds`: so long a result still serves those who come later, as after a restart, when all come at once.
+    """
+
+    def __init__(self, kept_seconds: float = 0) -> None:
+        self._kept_seconds = kept_seconds
+        self._tasks: dict[K, asyncio.Task[T]] = {}
 
     async def join(self, key: K, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
-        """The result of the work, which is begun unless it is under way. Raises what it raises."""
+        """The result of the work, which is begun unless it is there. Raises what it raises."""
         return await asyncio.shield(self.begin(key, work))
 
     def begin(self, key: K, work: Callable[[], Coroutine[Any, Any, T]]) -> "asyncio.Task[T]":
         """The task that does the work, begun now or before. Whether anybody waits for it makes no difference."""
-        task = self._under_way.get(key)
+        task = self._tasks.get(key)
         if task is None:
-            task = self._under_way[key] = asyncio.create_task(work(), name=f"flight of {type(key).__name__}")
+            task = self._tasks[key] = asyncio.create_task(work(), name=f"flight of {type(key).__name__}")
             task.add_done_callback(lambda done: self._landed(key, done))
         return task
 
     async def close(self) -> None:
         """Ends whatever is under way."""
-        tasks = list(self._under_way.values())
+        tasks = list(self._tasks.values())
         for task in tasks:
             task.cancel()
         if tasks:
             await asyncio.wait(tasks)
 
     def _landed(self, key: K, task: "asyncio.Task[T]") -> None:
-        del self._under_way[key]
-        if not task.cancelled():
-            task.exception()  # known now: it is nobody's fault when all who asked have gone away
+        # Asked for its exception, it is nobody's fault when all who waited have gone away.
+        if task.cancelled() or task.exception() is not None or not self._kept_seconds:
+            self._forget(key)
+        else:
+            task.get_loop().call_later(self._kept_seconds, self._forget, key)
+
+    def _forget(self, key: K) -> None:
+        del self._tasks[key]

@@ -12,13 +12,14 @@ from graphql_app.domain.change import Batch, E, Head, Kind, Notice, merge, tell
 from graphql_app.domain.filters import WorkstationFilter
 from graphql_app.domain.topics import Topic, Workstations
 from graphql_app.domain.workstation import Counts, Place, Status, Workstation
+from graphql_app.live.flights import Flights
 from graphql_app.live.mailbox import Batching, Lost, Mailbox
 from graphql_app.observe import Resynced, note
-from graphql_app.services.briefly import Briefly
 from graphql_app.services.cursors import FeedCursors
 from graphql_app.services.history import History, Start
 
 FLOOR_STATUS_SECONDS = 0.25
+SHARED_SECONDS = 1.0  # what was made for one serves those who come so much later: all who come back after a restart
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +73,8 @@ class Changes(Generic[E]):
         self.place = topic.place
         self.key: Hashable = ("changes", topic)
         self._mailbox: Mailbox | None = None
-        self._snapshots: Briefly[list[Batch[E]]] = Briefly()
-        self._catch_ups: Briefly[Batch[E] | None] = Briefly()
+        self._snapshots: Flights[str | None, list[Batch[E]]] = Flights(SHARED_SECONDS)
+        self._catch_ups: Flights[tuple[int, int], Batch[E] | None] = Flights(SHARED_SECONDS)
         self._revision = 0
         self._busy = False
         self._moved = asyncio.Event()
@@ -87,7 +88,8 @@ class Changes(Generic[E]):
         self._revision = head.revision
         self._progress_at = asyncio.get_running_loop().time() + limits.progress_seconds
         self._mailbox = Mailbox(limits.batching)
-        self._snapshots, self._catch_ups = Briefly(), Briefly()  # of this history alone
+        # What was shared so far is of another history, if this is opened anew.
+        self._snapshots, self._catch_ups = Flights(SHARED_SECONDS), Flights(SHARED_SECONDS)
         hub.open(self.topic.interest(), self._mailbox)
         try:
             yield self
@@ -205,7 +207,7 @@ class Changes(Generic[E]):
         if resync:
             note(Resynced(resync))
         kind = Kind.RESYNC if resync else Kind.SNAPSHOT
-        return await self._snapshots.get(resync, lambda: self._read_snapshot(kind, resync))
+        return await self._snapshots.join(resync, lambda: self._read_snapshot(kind, resync))
 
     async def _read_snapshot(self, kind: Kind, reason: str | None) -> list[Batch[E]]:
         head, shown = await self._history.snapshot(self.topic)
@@ -224,7 +226,7 @@ class Changes(Generic[E]):
             changes = await self._history.changes_between(position, here, self.topic.entity)
             return None if changes is None else tell(merge(changes), self.topic, here)
 
-        return await self._catch_ups.get((position, here), read)
+        return await self._catch_ups.join((position, here), read)
 
 
 class FloorStatuses:

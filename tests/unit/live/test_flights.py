@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from graphql_app.live.flights import Flights
-from tests.clock import settle
+from tests.clock import Clock, settle
 
 
 class Work:
@@ -35,6 +35,24 @@ async def test_who_asks_later_begins_anew() -> None:
     second.ended.set_result(2)
     assert await flights.join("a", first) == 1
     assert await flights.join("a", second) == 2
+
+
+async def test_a_result_is_kept_for_so_long_and_no_longer(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, flights, work = Clock(monkeypatch), Flights[str, int](kept_seconds=1), Work()
+    work.ended.set_result(7)
+    for pause in (0, 0.9, 0.2):
+        await clock.pass_by(pause)
+        assert await flights.join("a", work) == 7
+    assert work.begun == 2
+
+
+async def test_a_failure_is_not_kept() -> None:
+    flights, work, again = Flights[str, int](kept_seconds=1), Work(), Work()
+    work.ended.set_exception(ValueError("no"))
+    again.ended.set_result(7)
+    with pytest.raises(ValueError, match="no"):
+        await flights.join("a", work)
+    assert await flights.join("a", again) == 7
 
 
 async def test_another_key_is_another_flight() -> None:
