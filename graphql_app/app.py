@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import partial
 from typing import Any
 
@@ -139,7 +140,7 @@ async def running(settings: Settings) -> AsyncIterator[Parts]:
         inner_seconds = min(INNER_SECONDS_MOST, settings.database_timeout_seconds)
         inner = Database(settings.database_url, pool=3, timeout_seconds=inner_seconds, silent_seconds=inner_seconds)
         stack.push_async_callback(inner.close)
-        hub = Hub(settings.recent_changes)
+        hub = Hub(settings.recent_changes, timedelta(hours=settings.log_hours))
         freshness = Freshness()
         hub.listen(freshness)
         relay = Relay(inner, channel, hub, freshness)

@@ -3,11 +3,14 @@
 import asyncio
 from collections import deque
 from collections.abc import Hashable, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
 from graphql_app.domain.change import Change, Head
 from graphql_app.domain.interest import Interest
 from graphql_app.live.interests import Interests
+
+FOR_EVER = timedelta(days=36_500)
 
 
 class Listener(Protocol):
@@ -31,8 +34,9 @@ class Box(Hashable, Protocol):
 class Hub:
     """Everything up to `head` has been delivered to the mailboxes. Cost per change: those interested, not all."""
 
-    def __init__(self, recent: int) -> None:
+    def __init__(self, recent: int, kept: timedelta = FOR_EVER) -> None:
         self.head: Head | None = None
+        self._kept = kept
         self._recent: deque[Change[Any]] = deque(maxlen=recent)
         self._recent_from = 0  # every change after this revision is in `_recent`
         self._interests: Interests[Box] = Interests()
@@ -78,7 +82,10 @@ class Hub:
         return self.head and Head(self.head.epoch, self._recent_from)
 
     def remembers(self, head: Head) -> bool:
-        """Whether all changes from there to here are in memory."""
+        """Whether all changes from there to here are in memory; none is remembered for longer than the log is kept."""
+        oldest = datetime.now(UTC) - self._kept
+        while self._recent and self._recent[0].logged_at < oldest:
+            self._recent_from = self._recent.popleft().revision
         here = self.head
         return here is not None and head.epoch == here.epoch and self._recent_from <= head.revision <= here.revision
 

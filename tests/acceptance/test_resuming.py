@@ -80,8 +80,9 @@ def whole(feed: dict[str, object], began: float) -> str:
 
 @pytest.mark.usefixtures("office")
 async def test_a_cursor_older_than_the_log_is_a_resync_within_a_second_on_every_transport(
-    server: Server, database: Database
+    start_server: StartServer, database: Database
 ) -> None:
+    server = start_server(GRAPHQL_APP_RECENT_CHANGES="1")  # what is in memory can still be told
     old = (await by_poll(server, None))["cursor"]
     await write(database.url, 2)
     assert len((await by_poll(server, old))["workstations"]) > 0, "not too old yet"

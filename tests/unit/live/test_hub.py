@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -175,6 +176,16 @@ def test_a_revision_that_was_pushed_out_of_memory_is_not_there_any_more() -> Non
 
     assert hub.since(1, 5, "workstation") is None
     assert hub.since(2, 5, "workstation") == changes(3, 4, 5)
+
+
+def test_nothing_is_remembered_for_longer_than_the_log_is_kept() -> None:
+    hub = Hub(100, kept=timedelta(hours=1))
+    hub.restart(head(0))
+    now = datetime.now(UTC)
+    minutes = [120, 61, 59, 0]
+    deliver(hub, *(change(None, on(FIRST), n, now - timedelta(minutes=ago)) for n, ago in enumerate(minutes, 1)))
+
+    assert [hub.remembers(head(revision)) for revision in range(5)] == [False, False, True, True, True]
 
 
 def test_memory_that_is_exactly_full_still_reaches_back_to_the_beginning() -> None:
