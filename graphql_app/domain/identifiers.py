@@ -3,6 +3,7 @@
 import re
 from base64 import b64decode, b64encode
 from binascii import Error as NotBase64
+from functools import lru_cache
 from uuid import UUID
 
 from graphql_app.domain.errors import InvalidInput
@@ -11,6 +12,7 @@ ROW_MOST = 2**31 - 1  # the keys are of PostgreSQL's integer
 _ROW = re.compile("[0-9]{1,10}")
 
 
+@lru_cache(maxsize=65_536)
 def global_id(type_name: str, key: int | UUID) -> str:
     return b64encode(f"{type_name}:{key}".encode()).decode()
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
@@ -93,20 +94,31 @@ class Workstation:
     version: int | None = field(compare=False)
 
     @property
-    def equipment_value(self) -> Any:
-        """The equipment as JSON values; as text, where PostgreSQL took for JSON what no program can read."""
-        if self.equipment is None:
-            return None
-        try:
-            return orjson.loads(self.equipment)
-        except orjson.JSONDecodeError:
-            return self.equipment
-
-    @property
     def place(self) -> Place | None:
         if self.building is None or self.floor_number is None:
             return None
         return Place(self.building, self.floor_number)
+
+
+def equipment_value(text: str | None) -> Any:
+    """The equipment as JSON values; as text, where PostgreSQL took for JSON what no program can read.
+
+    Not to be changed: desks with the same equipment share it.
+    """
+    if text is None:
+        return None
+    return _shared_value(text) if len(text) <= SHARED_MOST else _value(text)
+
+
+def _value(text: str) -> Any:
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return text
+
+
+SHARED_MOST = 500  # characters
+_shared_value = lru_cache(maxsize=4096)(_value)
 
 
 @dataclass(frozen=True, slots=True)

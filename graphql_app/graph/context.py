@@ -1,10 +1,10 @@
 """What the resolvers of one operation are given: who asks, the use cases, and loaders that live no longer than it."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Hashable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from strawberry.dataloader import DataLoader
 from strawberry.types import Info
 
 from graphql_app.domain.access import Viewer
@@ -29,6 +29,53 @@ class Services:
     receipts: Receipts
 
 
+Fetch = Callable[[list[Any]], Awaitable[Mapping[Any, Any]]]
+
+
+class Loader:
+    """Fetches the values of all keys that are asked for in one moment at once, and each only once."""
+
+    def __init__(self, fetch: Fetch) -> None:
+        self._fetch = fetch
+        self._values: dict[Any, asyncio.Future[Any]] = {}
+        self._asked: list[Any] = []
+        self._task: asyncio.Task[None] | None = None
+
+    async def load(self, key: Any) -> Any:
+        value = self._values.get(key)
+        if value is None:
+            loop = asyncio.get_running_loop()
+            value = self._values[key] = loop.create_future()
+            if not self._asked:
+                loop.call_soon(self._dispatch)
+            self._asked.append(key)
+        # Shielded: graphql-core cancels the siblings of a field that fails, but others may wait for the same value.
+        return value.result() if value.done() else await asyncio.shield(value)
+
+    def prime(self, key: Any, value: Any) -> None:
+        """The value came along with another."""
+        if key not in self._values:
+            self._values[key] = asyncio.get_running_loop().create_future()
+            self._values[key].set_result(value)
+
+    def _dispatch(self) -> None:
+        keys, self._asked = self._asked, []
+        self._task = asyncio.create_task(self._load(keys))
+
+    async def _load(self, keys: list[Any]) -> None:
+        futures = [self._values[key] for key in keys]
+        try:
+            found = await self._fetch(keys)
+            values = [found.get(key) for key in keys]
+        except Exception as error:  # noqa: BLE001  # handed to all who wait
+            for future in futures:
+                future.set_exception(error)
+                future.exception()  # nobody may be left who waits for it: no reason for asyncio to complain
+        else:
+            for future, value in zip(futures, values, strict=True):
+                future.set_result(value)
+
+
 @dataclass(slots=True)
 class Context:
     """One operation, or one event of a subscription."""
@@ -38,26 +85,17 @@ class Context:
     idempotency_key: str | None = None
     last_event_id: str | None = None  # where a browser's EventSource comes back from; beats `after`
     exact_floors: bool = False  # a floor's cursor is asked for: its workstations must be as of that very moment
-    _loaders: dict[Hashable, DataLoader[Any, Any]] = field(default_factory=dict)
+    _loaders: dict[Hashable, Loader] = field(default_factory=dict)
 
-    def load(
-        self, name: Hashable, key: Any, fetch: Callable[[list[Any]], Awaitable[Mapping[Any, Any]]]
-    ) -> Awaitable[Any]:
+    def load(self, name: Hashable, key: Any, fetch: Fetch) -> Awaitable[Any]:
         """The value of the key, fetched together with all others of that name asked for in the same moment."""
         return self.loader(name, fetch).load(key)
 
-    def loader(
-        self, name: Hashable, fetch: Callable[[list[Any]], Awaitable[Mapping[Any, Any]]]
-    ) -> DataLoader[Any, Any]:
+    def loader(self, name: Hashable, fetch: Fetch) -> Loader:
         """What load() asks; it can be told a value that came along with another."""
         loader = self._loaders.get(name)
         if loader is None:
-
-            async def batch(keys: list[Any]) -> list[Any]:
-                found = await fetch(keys)
-                return [found.get(key) for key in keys]
-
-            loader = self._loaders[name] = DataLoader(load_fn=batch)
+            loader = self._loaders[name] = Loader(fetch)
         return loader
 
 

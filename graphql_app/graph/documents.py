@@ -25,6 +25,7 @@ from graphql.language.parser import Parser
 
 from graphql_app.domain.access import View
 from graphql_app.domain.errors import InvalidInput, Refusal, TooMany
+from graphql_app.graph.executor import Plans
 from graphql_app.graph.limits import Limits, Measure
 from graphql_app.graph.selection import Guarded, guarded_paths
 
@@ -51,6 +52,7 @@ class Operation:
     guarded: Guarded
     shared_text: str  # of a subscription: what is shown of each event
     shared_variables: frozenset[str]
+    plans: Plans
     _masked: dict[View, list[str]] = field(default_factory=dict)
 
     @property
@@ -169,9 +171,9 @@ class Documents:
         assert root is not None, "validation has seen to it"
         guarded = guarded_paths(self._schema, root, node.selection_set, fragments)
         if node.operation is not OperationType.SUBSCRIPTION:
-            return Operation(document, node, guarded, "", frozenset())
+            return Operation(document, node, guarded, "", frozenset(), Plans(document))
         text, variables = _shared(document, node)
-        return Operation(document, node, guarded, text, variables)
+        return Operation(document, node, guarded, text, variables, Plans(document))
 
 
 class _Variables(Visitor):

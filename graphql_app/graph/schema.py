@@ -15,6 +15,7 @@ from graphql_app.domain.access import View, Viewer
 from graphql_app.domain.errors import Refusal, Unavailable
 from graphql_app.graph.context import Context
 from graphql_app.graph.documents import Operation
+from graphql_app.graph.executor import PlannedExecutor
 from graphql_app.graph.mutations import Mutation
 from graphql_app.graph.notifications import (
     Notification,
@@ -87,12 +88,13 @@ class Execution:
 
     def executor(self, operation: Operation, variables: Mapping[str, Any], context: Context) -> Executor[Any]:
         """What executes the operation. Raises BadVariables."""
-        built = Executor.build(
+        built = PlannedExecutor.build(
             self.schema,
             operation.document,
             context_value=context,
             raw_variable_values=dict(variables),
             operation_name=operation.name,
+            plans=operation.plans,
         )
         if isinstance(built, list):
             raise BadVariables(built)

@@ -2,11 +2,11 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Any, NewType
 
 import strawberry
 from strawberry import Parent
-from strawberry.dataloader import DataLoader
 from strawberry.scalars import JSON
 
 from graphql_app.domain import workstation as domain
@@ -15,8 +15,9 @@ from graphql_app.domain.change import Batch, Kind, Notice
 from graphql_app.domain.identifiers import global_id
 from graphql_app.domain.workstation import Counts, Place
 from graphql_app.graph import enums
-from graphql_app.graph.context import AppInfo, Context
+from graphql_app.graph.context import AppInfo, Context, Loader
 from graphql_app.graph.permissions import guarded
+from graphql_app.graph.plain import InstanceOf, derived
 from graphql_app.graph.selection import selected
 from graphql_app.services.browse import Listing
 from graphql_app.services.follow import FloorSnapshot
@@ -76,14 +77,11 @@ class Node:
 class Department(Node):
     name: str = strawberry.field(description="Unique.")
 
-    @strawberry.field(description="Opaque and global: unique over all types.")
-    @staticmethod
-    def id(root: Parent[domain.Department]) -> strawberry.ID:
-        return strawberry.ID(global_id("Department", root.id))
+    id: strawberry.ID = derived(
+        "id", partial(global_id, "Department"), strawberry.ID, "Opaque and global: unique over all types."
+    )
 
-    @classmethod
-    def is_type_of(cls, value: object, _: object) -> bool:
-        return isinstance(value, domain.Department)
+    is_type_of = InstanceOf(domain.Department)
 
 
 @strawberry.type(description="Somebody who may sit at a workstation.")
@@ -92,14 +90,14 @@ class Employee(Node):
     department: Department | None = strawberry.field(description="Where they belong, if anywhere.")
     employee_number: str | None = guarded("Employee", "employee_number", "The employee number (工号).")
 
-    @strawberry.field(description="Opaque and global; made from a random key, never from the employee number.")
-    @staticmethod
-    def id(root: Parent[domain.Employee]) -> strawberry.ID:
-        return strawberry.ID(global_id("Employee", root.key))
+    id: strawberry.ID = derived(
+        "key",
+        partial(global_id, "Employee"),
+        strawberry.ID,
+        "Opaque and global; made from a random key, never from the employee number.",
+    )
 
-    @classmethod
-    def is_type_of(cls, value: object, _: object) -> bool:
-        return isinstance(value, domain.Employee)
+    is_type_of = InstanceOf(domain.Employee)
 
 
 @strawberry.type(description="A desk on a floor plan (工位).")
@@ -123,20 +121,13 @@ class Workstation(Node):
     )
     updated_at: datetime | None = guarded("Workstation", "updated_at", "When it last changed.")
 
-    @strawberry.field(description="Opaque and global: unique over all types.")
-    @staticmethod
-    def id(root: Parent[domain.Workstation]) -> strawberry.ID:
-        return strawberry.ID(global_id("Workstation", root.id))
+    id: strawberry.ID = derived(
+        "id", partial(global_id, "Workstation"), strawberry.ID, "Opaque and global: unique over all types."
+    )
 
-    @strawberry.field(description="What stands on it, as JSON.")
-    @staticmethod
-    def equipment(root: Parent[domain.Workstation]) -> JSON | None:
-        value: JSON | None = root.equipment_value
-        return value
+    equipment: JSON | None = derived("equipment", domain.equipment_value, JSON | None, "What stands on it, as JSON.")
 
-    @classmethod
-    def is_type_of(cls, value: object, _: object) -> bool:
-        return isinstance(value, domain.Workstation)
+    is_type_of = InstanceOf(domain.Workstation)
 
 
 @strawberry.type(description="How many workstations of a group are in each status.")
@@ -171,10 +162,9 @@ class Floor(Node):
     number: int = strawberry.field(description="Number of the floor; below ground it is negative.")
     name: str = strawberry.field(description="What people call it; may be empty.")
 
-    @strawberry.field(description="Opaque and global: unique over all types.")
-    @staticmethod
-    def id(root: Parent[domain.Floor]) -> strawberry.ID:
-        return strawberry.ID(global_id("Floor", root.id))
+    id: strawberry.ID = derived(
+        "id", partial(global_id, "Floor"), strawberry.ID, "Opaque and global: unique over all types."
+    )
 
     @strawberry.field(
         description="Where the history stood when these workstations were read: give it as `after` to"
@@ -202,9 +192,7 @@ class Floor(Node):
         )
         return counts
 
-    @classmethod
-    def is_type_of(cls, value: object, _: object) -> bool:
-        return isinstance(value, domain.Floor)
+    is_type_of = InstanceOf(domain.Floor)
 
 
 @strawberry.type(description="Where a page stands in its list (Relay).")
@@ -347,7 +335,7 @@ class FloorStatus:
         return self.counts
 
 
-def _workstations_of_floors(context: Context, fields: frozenset[str]) -> DataLoader[Any, Any]:
+def _workstations_of_floors(context: Context, fields: frozenset[str]) -> Loader:
     browse = context.services.browse
     return context.loader(
         ("floor workstations", fields),

@@ -4,7 +4,7 @@ from typing import Any
 
 from graphql_app.domain.change import Batch
 from graphql_app.domain.identifiers import global_id
-from graphql_app.domain.workstation import Counts, Department, Employee, Status, Workstation
+from graphql_app.domain.workstation import Counts, Department, Employee, Status, Workstation, equipment_value
 
 
 def department(shown: Department | None) -> dict[str, Any] | None:
@@ -37,7 +37,7 @@ def workstation(shown: Workstation) -> dict[str, Any]:
         "yPosition": shown.y_position,
         "width": shown.width,
         "height": shown.height,
-        "equipment": shown.equipment_value,
+        "equipment": equipment_value(shown.equipment),
         "notes": shown.notes,
         "createdAt": shown.created_at,
         "updatedAt": shown.updated_at,

@@ -15,6 +15,7 @@ from graphql_app.domain.filters import WorkstationFilter
 from graphql_app.domain.workstation import Place
 from graphql_app.graph.answers import OVERHEAD_BYTES, SHAREABLE, Answer, Answers, Key, can_be_shared
 from graphql_app.graph.documents import Operation
+from graphql_app.graph.executor import Plans
 from graphql_app.graph.requests import Asked
 from graphql_app.graph.schema import build
 from graphql_app.live.freshness import Freshness
@@ -282,7 +283,7 @@ SCHEMA = build()._schema
 def operation(text: str) -> Operation:
     document = parse(text)
     (node, *_) = (one for one in document.definitions if isinstance(one, OperationDefinitionNode))
-    return Operation(document, node, [], "", frozenset())
+    return Operation(document, node, [], "", frozenset(), Plans(document))
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,178 @@
+"""graphql-core's executor, which leaves plain selections to their projections once an operation repeats."""
+
+from collections.abc import Hashable
+from typing import Any
+
+from graphql import (
+    DocumentNode,
+    Executor,
+    GraphQLObjectType,
+    GraphQLOutputType,
+    GraphQLResolveInfo,
+    VariableNode,
+    Visitor,
+    get_nullable_type,
+    is_list_type,
+    visit,
+)
+from graphql.execution.collect_fields import FieldDetailsList, GroupedFieldSet
+from graphql.pyutils import AwaitableOrValue, Path, UndefinedType
+
+from graphql_app.domain.access import View
+from graphql_app.graph.projection import Projection, projection
+
+PLANS_MOST = 16  # of one operation: one a view and combination of what its @skip and @include are given
+
+
+class Place:
+    """A selection set of an operation on one type: its fields, collected once."""
+
+    __slots__ = ("fields", "grouped")
+
+    def __init__(self, grouped: GroupedFieldSet) -> None:
+        self.grouped = grouped
+        self.fields = {key: Field(details) for key, details in grouped.items()}
+
+
+class Field:
+    """A field in a selection set, and what is below it for each type that its value turned out to be of."""
+
+    __slots__ = ("_projections", "details", "places")
+
+    def __init__(self, details: FieldDetailsList) -> None:
+        self.details = details
+        self.places: dict[str, Place] = {}
+        self._projections: dict[GraphQLOutputType, Projection] | None = None
+
+    def projections(self, of: GraphQLOutputType, executor: "PlannedExecutor") -> dict[GraphQLOutputType, Projection]:
+        """Of the whole value, and of one item, should the whole not be regular."""
+        if self._projections is None:
+            self._projections = {}
+            inner = get_nullable_type(of)
+            for part in (of, inner.of_type) if is_list_type(inner) else (of,):
+                made = projection(part, self.details, executor.subfields, executor.view)
+                if made is not None:
+                    self._projections[part] = made
+        return self._projections
+
+
+class Plans:
+    """What an operation learnt from being executed; it lives as long as the operation."""
+
+    __slots__ = ("_conditions", "_document", "_is_known", "_roots")
+
+    def __init__(self, document: DocumentNode) -> None:
+        self._document = document
+        self._is_known = False
+        self._conditions: tuple[str, ...] = ()
+        self._roots: dict[Hashable, Place] = {}
+
+    def root(self, executor: "PlannedExecutor", grouped: GroupedFieldSet) -> Place | None:
+        """The plan for this execution. None the first time: most of what is asked only once is never planned."""
+        if not self._is_known:
+            self._is_known = True
+            return None
+        if not self._roots:
+            self._conditions = conditions(self._document)
+        given = executor.variable_values.coerced
+        key = (executor.view, *(given.get(name) for name in self._conditions))
+        root = self._roots.get(key)
+        if root is None and len(self._roots) < PLANS_MOST:
+            root = self._roots[key] = Place(grouped)
+        return root
+
+
+class PlannedExecutor(Executor[Any]):
+    """Executes with the plans of the operation.
+
+    graphql-core hands a `position_context` down through all its methods and makes no use of it here: it is the Place
+    of a selection set on the way to a field, and the Field on the way to its value; None where nothing is planned.
+    """
+
+    def __init__(self, *arguments: Any, plans: Plans, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self._plans = plans
+
+    @property
+    def view(self) -> View:
+        view: View = self.context_value.viewer.view
+        return view
+
+    def subfields(self, of: GraphQLObjectType, details: FieldDetailsList) -> GroupedFieldSet:
+        return self.collect_subfields(of, details).grouped_field_set
+
+    def execute_root_grouped_field_set(
+        self,
+        root_type: GraphQLObjectType,
+        root_value: Any,
+        grouped_field_set: GroupedFieldSet,
+        serially: bool,
+        position_context: Any,
+    ) -> AwaitableOrValue[dict[str, Any]]:
+        root = self._plans.root(self, grouped_field_set)
+        return super().execute_root_grouped_field_set(root_type, root_value, grouped_field_set, serially, root)
+
+    def execute_field(
+        self,
+        parent_type: GraphQLObjectType,
+        source: Any,
+        field_details_list: FieldDetailsList,
+        path: Path,
+        position_context: Place | None,
+    ) -> AwaitableOrValue[Any] | UndefinedType:
+        field = position_context and position_context.fields[path.key]  # type: ignore[index]  # a field's key is a name
+        return super().execute_field(parent_type, source, field_details_list, path, field)
+
+    def complete_value(
+        self,
+        return_type: GraphQLOutputType,
+        field_details_list: FieldDetailsList,
+        info: GraphQLResolveInfo[Any],
+        path: Path,
+        result: Any,
+        position_context: Field | None,
+    ) -> AwaitableOrValue[Any]:
+        if position_context is not None and result is not None:
+            project = position_context.projections(return_type, self).get(return_type)
+            if project is not None:
+                try:
+                    return project(result)
+                except Exception:  # noqa: BLE001, S110  # said below, by graphql-core: with its error, at its path
+                    pass
+        return super().complete_value(return_type, field_details_list, info, path, result, position_context)
+
+    def collect_and_execute_subfields(
+        self,
+        return_type: GraphQLObjectType,
+        field_details_list: FieldDetailsList,
+        path: Path,
+        result: Any,
+        position_context: Field | None,
+    ) -> AwaitableOrValue[dict[str, Any]]:
+        if position_context is None:
+            return super().collect_and_execute_subfields(return_type, field_details_list, path, result, None)
+        place = position_context.places.get(return_type.name)
+        if place is None:
+            place = Place(self.subfields(return_type, field_details_list))
+            position_context.places[return_type.name] = place
+        return self.execute_fields(return_type, result, path, place.grouped, place)
+
+
+class _Conditions(Visitor):
+    """The variables that say whether something is selected."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: set[str] = set()
+
+    def enter_directive(self, node: Any, *_: Any) -> None:
+        for argument in node.arguments if node.name.value in ("skip", "include") else ():
+            if isinstance(argument.value, VariableNode):
+                self.names.add(argument.value.name.value)
+
+
+def conditions(document: DocumentNode) -> tuple[str, ...]:
+    """The names of the variables that decide what of the document is selected."""
+    visitor = _Conditions()
+    visit(document, visitor)
+    return tuple(sorted(visitor.names))

@@ -1,0 +1,40 @@
+"""What makes types and fields plain: their results follow from the object alone, and the schema says how."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import strawberry
+from strawberry import Parent
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceOf:
+    """`is_type_of` of a type whose values are those of one class."""
+
+    kind: type
+
+    def __call__(self, value: object, _: object) -> bool:
+        return isinstance(value, self.kind)
+
+
+@dataclass(frozen=True, slots=True)
+class Derived:
+    """The key of the metadata: how a field is made of one attribute of its object."""
+
+    attribute: str
+    make: Callable[[Any], Any]
+
+
+def derived(attribute: str, make: Callable[[Any], Any], graphql_type: Any, description: str) -> Any:
+    """A field made of one attribute. Saying so lets a projection make it of whatever holds the attribute."""
+
+    def resolve(root: Parent[Any]) -> Any:
+        return make(getattr(root, attribute))
+
+    return strawberry.field(
+        resolver=resolve,
+        graphql_type=graphql_type,
+        description=description,
+        metadata={Derived: Derived(attribute, make)},
+    )

@@ -1,0 +1,242 @@
+"""Operations here are answered as graphql-core alone answers them: the same data, the same errors at the same paths."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from datetime import datetime
+from functools import partial
+from random import Random
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+from graphql import DocumentNode, ExecutionResult, Executor, OperationType, parse, validate
+from graphql.execution import execute_root_selection_set, execute_subscription_event
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from graphql_app.domain.access import Scope, View
+from graphql_app.domain.change import Batch, Kind, Notice
+from graphql_app.domain.errors import Conflict, InvalidInput, NotFound
+from graphql_app.domain.workstation import Counts, Department, Employee, Floor, Place, Status
+from graphql_app.graph.context import Context
+from graphql_app.graph.executor import PlannedExecutor, Plans
+from graphql_app.graph.schema import Execution, build, shared_viewer
+from graphql_app.graph.types import FloorStatus, WorkstationFeed
+from graphql_app.services.browse import Listing
+from tests.examples import ADA, RESEARCH, view, workstation
+from tests.generated import ODDITIES, VARIABLES, Data, documents, twisted
+
+# graphql-core drops the coroutines of fields beside one that fails, on either path.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:coroutine .* was never awaited:RuntimeWarning"),
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
+SCHEMA = Execution(build(), seconds=1).schema
+TWISTS, OFFICES = 4, 4
+TIMES = 3  # the first is not planned, the second plans, the third follows the plan
+
+
+class Always(dict[Any, Any]):
+    """Has one value, under every key."""
+
+    def __init__(self, value: Any) -> None:
+        super().__init__()
+        self._value = value
+
+    def get(self, key: Any, default: Any = None) -> Any:
+        return self._value
+
+
+def _answering(value: Any) -> Callable[..., Awaitable[Any]]:
+    async def use_case(*_: Any, **__: Any) -> Any:
+        if isinstance(value, Exception):
+            raise value
+        return value
+
+    return use_case
+
+
+REFUSALS = [NotFound("none"), Conflict("taken", key="k"), InvalidInput("no", field="id"), ValueError("a bug")]
+
+
+def services(data: Data) -> Any:
+    """Use cases that answer with what is made now, whatever they are asked."""
+
+    def case(answer: Any) -> Any:
+        return _answering(data.random.choice(REFUSALS) if data.one_in(8) else answer)
+
+    rows, one = data.list_of(data.workstation), data.optional(data.workstation)
+    browse = SimpleNamespace(
+        floors=case(data.list_of(data.floor)),
+        floors_by_place=case(Always(data.optional(data.floor))),
+        whole_floors=case({Place("HQ", 1): (data.floor(), rows)}),
+        floors_by_id=case(Always(data.optional(data.floor))),
+        workstations=case(_listing(data, data.workstation)),
+        workstation_count=case(data.mostly(7)),
+        workstation_counts=case(data.list_of(data.counts)),
+        workstations_by_id=case(Always(one)),
+        workstations_by_place=case(Always(rows)),
+        counts_by_place=case(Always(data.counts())),
+        departments=case(data.list_of(data.department)),
+        departments_by_id=case(Always(data.optional(data.department))),
+        employees=case(_listing(data, data.employee)),
+        employees_by_key=case(Always(data.optional(data.employee))),
+        own_employee=case(data.optional(data.employee)),
+    )
+    changed = case(SimpleNamespace(workstation=one, receipt=data.mostly("12")))
+    arrange = SimpleNamespace(**dict.fromkeys(("create", "edit", "delete", "set_status", "assign", "release"), changed))
+    follow = SimpleNamespace(floors=case(Always(SimpleNamespace(cursor="here", workstations=rows))))
+    return SimpleNamespace(browse=browse, arrange=arrange, follow=follow)
+
+
+def _listing(data: Data, make: Callable[[], Any]) -> Listing[Any]:
+    edges = [(data.mostly("cursor"), make()) for _ in range(data.random.randrange(4))]
+    return Listing(edges, True, data.mostly(False))
+
+
+def event(data: Data) -> object:
+    if data.one_in(3):
+        place, notice = Place(data.mostly("HQ"), data.mostly(1)), data.mostly(Notice.NO_SUCH_FLOOR)
+        return FloorStatus(counts=data.counts(), place=place, notice=notice)
+    batch = Batch(Kind.CHANGES, 1, data.list_of(data.workstation), data.list_of(lambda: 5), merged=data.mostly(True))
+    return WorkstationFeed(batch=batch, cursor=data.mostly("here"))
+
+
+def _shown(data: Any) -> Any:
+    """The data as JSON shows it: a projection leaves a moment for the serialiser to write."""
+    if isinstance(data, dict):
+        return {key: _shown(value) for key, value in data.items()}
+    if isinstance(data, list):
+        return [_shown(value) for value in data]
+    return data.isoformat() if isinstance(data, datetime) else data
+
+
+def _told(result: ExecutionResult) -> list[Any]:
+    return [(error.message, error.path, error.locations) for error in result.errors or ()]
+
+
+async def _answered(executor: Executor[Any], event: Any, kind: OperationType) -> ExecutionResult:
+    result: Any
+    if kind is OperationType.SUBSCRIPTION:
+        result = execute_subscription_event(executor.build_per_event_executor(event))
+    else:
+        result = execute_root_selection_set(executor)
+    return cast(ExecutionResult, result if isinstance(result, ExecutionResult) else await result)
+
+
+async def _compare(
+    document: DocumentNode,
+    kind: OperationType,
+    of: Callable[[], Context],
+    shown: object,
+    given: Any,
+    plans: Plans,
+    times: int = TIMES,
+) -> None:
+    alone = Executor.build(SCHEMA, document, context_value=of(), raw_variable_values=given)
+    assert isinstance(alone, Executor)
+    expected = await _answered(alone, shown, kind)
+    for _ in range(times):
+        planned = PlannedExecutor.build(SCHEMA, document, context_value=of(), raw_variable_values=given, plans=plans)
+        assert isinstance(planned, PlannedExecutor)
+        answer = await _answered(planned, shown, kind)
+        assert repr(_shown(answer.data)) == repr(_shown(expected.data))
+        assert _told(answer) == _told(expected)
+
+
+async def check(plain: DocumentNode, kind: OperationType, seed: int) -> None:
+    """Several twists of the document, each with several offices."""
+    data = Data(Random(seed))  # no secret
+    for _ in range(TWISTS):
+        document = twisted(SCHEMA, plain, kind, data.random)
+        if validate(SCHEMA, document):
+            continue
+        for _ in range(OFFICES):
+            seen = View(frozenset(data.random.sample(list(Scope), data.random.randrange(len(Scope)))))
+            given = {name: data.one_in(2) for name in VARIABLES}
+            await _compare(
+                document,
+                kind,
+                partial(Context, shared_viewer(seen), services(data)),
+                event(data),
+                given,
+                Plans(document),
+            )
+
+
+DOCUMENTS = {kind: documents(SCHEMA, kind) for kind in OperationType}
+SEEDS = st.integers(0, 2**32)
+QUIET = [HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large, HealthCheck.large_base_example]
+
+
+def quiet(examples: int) -> settings:
+    return settings(max_examples=examples, deadline=None, suppress_health_check=QUIET)
+
+
+@quiet(40)
+@given(document=DOCUMENTS[OperationType.QUERY], seed=SEEDS)
+async def test_a_query_is_answered_the_same(document: DocumentNode, seed: int) -> None:
+    await check(document, OperationType.QUERY, seed)
+
+
+@quiet(15)
+@given(document=DOCUMENTS[OperationType.MUTATION], seed=SEEDS)
+async def test_a_mutation_is_answered_the_same(document: DocumentNode, seed: int) -> None:
+    await check(document, OperationType.MUTATION, seed)
+
+
+@quiet(30)
+@given(document=DOCUMENTS[OperationType.SUBSCRIPTION], seed=SEEDS)
+async def test_an_event_is_shown_the_same(document: DocumentNode, seed: int) -> None:
+    await check(document, OperationType.SUBSCRIPTION, seed)
+
+
+EVERY_FIELD = parse("""
+    query ($id: ID! = "V29ya3N0YXRpb246MQ==") {
+        floors { id building number name workstations { ...All } stats { key total available occupied } }
+        workstation(id: $id) { ...All }
+    }
+    fragment All on Workstation {
+        id name status building floorNumber floorName notes equipment createdAt xPosition yPosition width height
+        employeeId version updatedAt
+        department { id name }
+        employee { id name employeeNumber department { id name } }
+    }
+""")
+REGULAR: list[Any] = [
+    workstation(employee=ADA),
+    RESEARCH,
+    ADA,
+    Floor(3, "HQ", 1, "Lobby"),
+    Counts(None, dict.fromkeys(Status, 1)),
+]
+ATTRIBUTES = [(one, name) for one in REGULAR for name in one.__dataclass_fields__]
+
+
+def holding(changed: Any) -> Any:
+    """An office in which one thing is not as it should be."""
+    parts = {type(one).__name__: one for one in REGULAR}
+    parts[type(changed).__name__] = changed
+    if isinstance(changed, (Employee, Department)):
+        parts["Workstation"] = workstation(**{type(changed).__name__.lower(): changed})
+    desks, counted = [workstation(id=2), parts["Workstation"], workstation(id=4)], parts["Counts"]
+    browse = SimpleNamespace(
+        floors=_answering([parts["Floor"]]),
+        workstations_by_place=_answering(Always(desks)),
+        workstations_by_id=_answering(Always(parts["Workstation"])),
+        counts_by_place=_answering(Always(counted)),
+    )
+    return SimpleNamespace(browse=browse)
+
+
+@pytest.mark.parametrize(("regular", "name"), ATTRIBUTES, ids=[f"{type(o).__name__}.{n}" for o, n in ATTRIBUTES])
+async def test_whatever_one_attribute_holds_is_told_the_same(regular: Any, name: str) -> None:
+    plans = Plans(EVERY_FIELD)
+    for role in ("admin", "visitor"):
+        context = partial(Context, shared_viewer(view(role)), holding(regular))
+        await _compare(EVERY_FIELD, OperationType.QUERY, context, None, {}, plans)
+    for oddity in ODDITIES:
+        office = holding(replace(regular, **{name: oddity}))
+        for role in ("admin", "visitor"):
+            context = partial(Context, shared_viewer(view(role)), office)
+            await _compare(EVERY_FIELD, OperationType.QUERY, context, None, {}, plans, times=1)
