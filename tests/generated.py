@@ -226,11 +226,15 @@ class _Twister:
         return FieldNode(name=node.name, alias=alias, arguments=arguments, directives=directives, selection_set=below)
 
     def _argument(self, given: ArgumentNode) -> ArgumentNode:
-        """An ID that is drawn names nothing, nearly always: here it is one that could."""
+        """What is drawn names nothing, nearly always: here it is something that could be there."""
         if given.name.value == "ids":
             value: ValueNode = ListValueNode(values=tuple(map(_literal, self._random.choices(IDS, k=2))))
         elif given.name.value == "id":
             value = _literal(self._random.choice(IDS))
+        elif given.name.value == "building":
+            value = _literal("HQ")
+        elif given.name.value == "number":
+            value = nodes.Int("1")
         else:
             return given
         return ArgumentNode(name=given.name, value=value)
