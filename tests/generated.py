@@ -234,7 +234,7 @@ class _Twister:
         elif given.name.value == "building":
             value = _literal("HQ")
         elif given.name.value == "number":
-            value = nodes.Int("1")
+            value = nodes.Int(1)
         else:
             return given
         return ArgumentNode(name=given.name, value=value)
