@@ -220,13 +220,32 @@ async def test_what_the_services_redact_the_schema_need_not(
 async def test_what_the_services_forgot_to_redact_the_schema_still_hides(
     office: Office, how: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    users = [module for name, module in sys.modules.items() if name.startswith("graphql_app.")]
-    for name in ("redact", "redact_employee"):
-        for module in users:
-            if hasattr(module, name):
-                monkeypatch.setattr(module, name, lambda _, whole: whole)
+    forget_to_redact(monkeypatch)
 
     assert told((await office.post("visitor", WAYS[how].query)).content) == set()
+
+
+@pytest.mark.parametrize("how", WAYS)
+async def test_without_both_locks_it_would_be_told(office: Office, how: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that the two tests before do not hold a door that has become a wall."""
+    forget_to_redact(monkeypatch)
+    monkeypatch.setattr(HasScope, "has_permission", lambda *_, **__: True)
+
+    assert told((await office.post("visitor", WAYS[how].query)).content) == WAYS[how].tells("admin")
+
+
+def forget_to_redact(monkeypatch: pytest.MonkeyPatch) -> None:
+    forgotten: dict[str, Any] = {
+        "redact": lambda _, whole: whole,
+        "redact_employee": lambda _, whole: whole,
+        "redactor": lambda _: lambda whole: whole,
+        "seen": lambda _, fields: fields,
+    }
+    users = [module for name, module in sys.modules.items() if name.startswith("graphql_app.")]
+    for name, forgets in forgotten.items():
+        for module in users:
+            if hasattr(module, name):
+                monkeypatch.setattr(module, name, forgets)
 
 
 INDIRECT = {
