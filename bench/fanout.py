@@ -42,6 +42,7 @@ OTHER_FLOORS = {"query": DOCUMENT, "variables": {"building": "B", "floor": "%N"}
 WAIT_SECONDS = 300
 WARM_SECONDS = 2.0
 APART = {"GRAPHQL_APP_BATCH_WINDOW_MS": "0"}
+QUIET = {"GRAPHQL_APP_PROGRESS_SECONDS": "3600"}  # no messages to idle subscribers while CPU is measured
 
 
 # --- who is measured -------------------------------------------------------------------------------------------------
@@ -270,9 +271,10 @@ async def memory(bench: Bench) -> None:
 # --- (e), (f): CPU ---------------------------------------------------------------------------------------------------
 
 
-async def cpu_a_change(bench: Bench, write: Writer, pids: list[int], rate: float) -> float:
+async def cpu_a_change(bench: Bench, them: Subscribers, write: Writer, servers: list[Server], rate: float) -> float:
     """Milliseconds of the servers' CPU for one change, above what they need when nothing happens."""
     seconds: float = bench.options.seconds
+    pids = [server.pid for server in servers]
 
     async def over(activity: Coroutine[Any, Any, None]) -> tuple[float, float]:
         cpu, began = cpu_seconds(*pids), time.monotonic()
@@ -280,27 +282,26 @@ async def cpu_a_change(bench: Bench, write: Writer, pids: list[int], rate: float
         return cpu_seconds(*pids) - cpu, time.monotonic() - began
 
     async def changes() -> None:
-        await write.paced(rate, seconds, WORKSTATIONS)
-        await asyncio.sleep(0.5)  # what is still on its way
+        await write.paced(rate, seconds, 1)
+        await caught_up(them, write)
 
     resting, resting_seconds = await over(asyncio.sleep(seconds))
     working, working_seconds = await over(changes())
     return (working - resting / resting_seconds * working_seconds) / round(rate * seconds) * 1000
 
 
-async def cpu_with(bench: Bench, count: int, *, servers: int = 1, others: int = 0, rate: float = 10) -> float:
+async def cpu_with(bench: Bench, count: int, *, servers: int = 1, others: int = 0, rate: float = 5) -> float:
     ours = bench.ours
     async with writer(ours.office.database_url) as write:
         with ExitStack() as stack:
-            running = [stack.enter_context(ours.serve(ours.office, **APART)) for _ in range(servers)]
+            running = [stack.enter_context(ours.serve(ours.office, **APART, **QUIET)) for _ in range(servers)]
             them = stack.enter_context(bench.subscribed(running, count))
             if others:
                 elsewhere = stack.enter_context(bench.subscribed(running, others, OTHER_FLOORS))
                 await first_payloads(elsewhere)
             await all_follow(them, write)
-            spent = await cpu_a_change(bench, write, [server.pid for server in running], rate)
-            await caught_up(them, write)
-            return spent
+            await asyncio.sleep(WARM_SECONDS)  # what connecting has left to do
+            return await cpu_a_change(bench, them, write, running, rate)
 
 
 async def cost(bench: Bench) -> None:
@@ -356,8 +357,8 @@ async def scans(database_url: str) -> int:
 
 
 async def storm(bench: Bench) -> None:
-    """All subscribers come within 5 seconds, and each wants a snapshot."""
-    ours, count, over = bench.ours, bench.options.subscribers[-1], 5
+    """All subscribers come within 5 seconds, while the floor changes, and each wants a snapshot."""
+    ours, count, over, rate = bench.ours, bench.options.subscribers[-1], 5, 10
     async with writer(ours.office.database_url) as write:
         with ours.serve(ours.office) as server:
             none = await scans(ours.office.database_url)
@@ -366,13 +367,16 @@ async def storm(bench: Bench) -> None:
             one = await scans(ours.office.database_url)
             cpu = cpu_seconds(server.pid)
             with bench.subscribed([server], count, over=over) as them:
+                writing = asyncio.create_task(write.paced(rate, WAIT_SECONDS, WORKSTATIONS))
                 await first_payloads(them)
+                writing.cancel()
+                await asyncio.wait([writing])
                 cpu = cpu_seconds(server.pid) - cpu
                 them.stop()
                 late = array("d", (them.files / "begun").read_bytes())
             many = await scans(ours.office.database_url)
     cuts = quantiles(late, n=100)
-    name = f"{count:,} subscribers come within {over} s"
+    name = f"{count:,} subscribers come within {over} s, {rate} changes/s"
     figure(f"{name}: connect to snapshot, p50", cuts[49], "ms")
     figure(f"{name}: connect to snapshot, p99", cuts[98], "ms")
     figure(f"{name}: server CPU of each", cpu / count * 1000, "ms")

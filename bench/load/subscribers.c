@@ -233,6 +233,12 @@ static void hang_up(Socket *s) {
     s->rest_length = 0;
 }
 
+static void say_why(const char *content, size_t size) {
+    if (counters[CLOSED] || size < 2) return; /* the first is enough */
+    fprintf(stderr, "closed with %d %.*s\n", (unsigned char)content[0] << 8 | (unsigned char)content[1],
+            (int)size - 2, content + 2);
+}
+
 /* Returns how many bytes were whole frames; -1 if the socket is gone. */
 static ssize_t receive_frames(Socket *s, const char *data, size_t length, double at) {
     size_t used = 0;
@@ -253,7 +259,7 @@ static ssize_t receive_frames(Socket *s, const char *data, size_t length, double
         case 0x81: receive_message(s, content, size, at); break;
         case 0x89: send_frame(s, 10, content, size); break;
         case 0x8a: break;
-        case 0x88: hang_up(s); return -1;
+        case 0x88: say_why(content, size); hang_up(s); return -1;
         default: fprintf(stderr, "frame of a kind that is not expected: %02x\n", head[0]); exit(1);
         }
     }
