@@ -60,6 +60,9 @@ def _with_status(status: Status) -> dict[str, Any]:
     return changes
 
 
+_ALLOWING = {then: frozenset(now for now in Status if may_become(now, then)) for then in Status}
+
+
 @dataclass(frozen=True, slots=True)
 class Guarded:
     """A change that needs no look at the workstation: what to write, if it has one of these statuses."""
@@ -75,8 +78,7 @@ def guarded(changes: Mapping[str, Any]) -> Guarded | None:
     status = changes["status"]
     if status is None:
         return None
-    allowing = frozenset(now for now in Status if may_become(now, status))
-    return Guarded({**changes, **_with_status(status)}, allowing)
+    return Guarded({**changes, **_with_status(status)}, _ALLOWING[status])
 
 
 def edit(workstation: Workstation, changes: Mapping[str, Any]) -> dict[str, Any]:

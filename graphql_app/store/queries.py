@@ -4,6 +4,8 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from functools import lru_cache
+from itertools import groupby
+from operator import itemgetter
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -138,17 +140,10 @@ async def matching_workstations(
     return await _workstations(reader, _matching(_names(frozenset(fields)), tuple(asked)), asked)
 
 
-async def workstations_by_id(
-    reader: Reader, ids: Iterable[int], fields: Collection[str] = FIELDS
-) -> dict[int, Workstation]:
-    statement = _matching(_names(frozenset(fields)), ("ids",))
-    return {found.id: found for found in await _workstations(reader, statement, {"ids": list(ids)})}
+_THIS = _C.id == bindparam("row_id", type_=Integer)
 
-
-def _places(places: Collection[Place]) -> dict[str, Any]:
-    """The parameters of _is_one_of."""
-    return {"buildings": [place.building for place in places], "numbers": [place.number for place in places]}
-
+# What is asked for alone is compared by itself: PostgreSQL takes an array for ten values, and plans anew each time for
+# what turns out to be one, which costs more than the rest of the statement.
 
 _PLACES = (
     func.unnest(bindparam("buildings", type_=ARRAY(String)), bindparam("numbers", type_=ARRAY(Integer)))
@@ -157,31 +152,62 @@ _PLACES = (
 )
 
 
-def _is_one_of(building: ColumnElement[Any], number: ColumnElement[Any]) -> ColumnElement[bool]:
+def _there(building: ColumnElement[Any], number: ColumnElement[Any], is_one: bool) -> ColumnElement[bool]:
+    if is_one:
+        return and_(
+            building == bindparam("its_building", type_=String), number == bindparam("its_number", type_=Integer)
+        )
     return tuple_(building, number).in_(select(_PLACES.c.building, _PLACES.c.number))
 
 
+def _places(places: Collection[Place]) -> dict[str, Any]:
+    """The parameters of _there."""
+    if len(places) == 1:
+        (place,) = places
+        return {"its_building": place.building, "its_number": place.number}
+    return {"buildings": [place.building for place in places], "numbers": [place.number for place in places]}
+
+
 @lru_cache(SHAPES_KEPT)
-def _by_place(names: frozenset[str]) -> Prepared:
-    return prepared(select(*_columns(names)).where(_is_one_of(_C.building, _C.floor_number)).order_by(_C.id))
+def _by_id(names: frozenset[str], is_one: bool) -> Prepared:
+    return prepared(select(*_columns(names)).where(_THIS if is_one else _CONDITIONS["ids"]))
+
+
+async def workstations_by_id(
+    reader: Reader, ids: Iterable[int], fields: Collection[str] = FIELDS
+) -> dict[int, Workstation]:
+    wanted = list(ids)
+    statement = _by_id(_names(frozenset(fields)), len(wanted) == 1)
+    values = {"row_id": wanted[0]} if len(wanted) == 1 else {"ids": wanted}
+    return {found.id: found for found in await _workstations(reader, statement, values)}
+
+
+@lru_cache(SHAPES_KEPT)
+def _by_place(names: frozenset[str], is_one: bool) -> Prepared:
+    return prepared(select(*_columns(names)).where(_there(_C.building, _C.floor_number, is_one)).order_by(_C.id))
 
 
 async def workstations_by_place(
     reader: Reader, places: Collection[Place], fields: Collection[str] = FIELDS
 ) -> dict[Place, list[Workstation]]:
     """The workstations of each floor, by id."""
+    statement = _by_place(_names(frozenset(fields)), len(places) == 1)
+    found = await _workstations(reader, statement, _places(places))
+    if len(places) == 1:
+        return dict.fromkeys(places, found)
     grouped: dict[Place, list[Workstation]] = {place: [] for place in places}
-    for workstation in await _workstations(reader, _by_place(_names(frozenset(fields))), _places(places)):
+    for workstation in found:
         assert workstation.place is not None
         grouped[workstation.place].append(workstation)
     return grouped
 
 
 @lru_cache(SHAPES_KEPT)
-def _whole_floors(names: frozenset[str]) -> Prepared:
+def _whole_floors(names: frozenset[str], is_one: bool) -> Prepared:
     stands_there = (_C.building == floors.c.building) & (_C.floor_number == floors.c.number)
     columns = select(*floors.c, *_columns(names)).select_from(floors.outerjoin(workstations, stands_there))
-    return prepared(columns.where(_is_one_of(floors.c.building, floors.c.number)).order_by(_C.id))
+    statement = columns.where(_there(floors.c.building, floors.c.number, is_one)).order_by(floors.c.id, _C.id)
+    return prepared(statement)
 
 
 async def whole_floors(
@@ -189,16 +215,15 @@ async def whole_floors(
 ) -> dict[Place, tuple[Floor, list[Workstation]]]:
     """Each floor that there is, and its workstations by id."""
     found: dict[Place, tuple[Floor, list[Workstation]]] = {}
-    for row in await reader.fetch(_whole_floors(_names(frozenset(fields))), _places(places)):
-        place = Place(row[1], row[2])
-        if place not in found:
-            found[place] = Floor(*row[:4]), []
-        if row[4] is not None:
-            found[place][1].append(rows.selected(row[4:]))
+    statement = _whole_floors(_names(frozenset(fields)), len(places) == 1)
+    for _, of_floor in groupby(await reader.fetch(statement, _places(places)), key=itemgetter(0)):
+        first, *others = of_floor
+        floor = Floor(*first[: len(floors.c)])
+        standing = (first, *others) if first[len(floors.c)] is not None else ()
+        found[floor.place] = floor, [rows.selected(row[len(floors.c) :]) for row in standing]
     return found
 
 
-_THIS = _C.id == bindparam("row_id", type_=Integer)
 _LOCKED = prepared(select(*_EVERY).where(_THIS).with_for_update(key_share=True))
 
 
@@ -344,15 +369,14 @@ async def workstation_counts(reader: Reader, matching: WorkstationFilter, group:
     return [_counts(row["key"], row) for row in await reader.fetch(_counts_of(tuple(asked), group), asked)]
 
 
-_COUNTS_BY_PLACE = prepared(
-    select(_C.building, _C.floor_number, *_STATUS_COUNTS)
-    .where(_is_one_of(_C.building, _C.floor_number))
-    .group_by(_C.building, _C.floor_number)
-)
+@lru_cache(2)
+def _counts_by_place(is_one: bool) -> Prepared:
+    statement = select(_C.building, _C.floor_number, *_STATUS_COUNTS).group_by(_C.building, _C.floor_number)
+    return prepared(statement.where(_there(_C.building, _C.floor_number, is_one)))
 
 
 async def counts_by_place(reader: Reader, places: Collection[Place]) -> dict[Place, Counts]:
-    result = await reader.fetch(_COUNTS_BY_PLACE, _places(places))
+    result = await reader.fetch(_counts_by_place(len(places) == 1), _places(places))
     found = {Place(row["building"], row["floor_number"]): _counts(None, row) for row in result}
     return {place: found.get(place, Counts(None, dict.fromkeys(Status, 0))) for place in places}
 
@@ -367,7 +391,6 @@ _FLOORS = prepared(select(floors).order_by(floors.c.building, floors.c.number))
 _FLOORS_OF = prepared(
     select(floors).where(floors.c.building == bindparam("building", type_=String)).order_by(floors.c.number)
 )
-_FLOORS_BY_PLACE = prepared(select(floors).where(_is_one_of(floors.c.building, floors.c.number)))
 _FLOORS_BY_ID = prepared(select(floors).where(floors.c.id == any_(bindparam("ids", type_=ARRAY(Integer)))))
 _BUILDING = prepared(select(exists().where(buildings.c.name == bindparam("building", type_=String))))
 _FLOOR = prepared(
@@ -384,13 +407,18 @@ _DEPARTMENTS_BY_ID = prepared(
 )
 
 
+@lru_cache(2)
+def _floors_by_place(is_one: bool) -> Prepared:
+    return prepared(select(floors).where(_there(floors.c.building, floors.c.number, is_one)))
+
+
 async def all_floors(reader: Reader, building: str | None = None) -> list[Floor]:
     statement = _FLOORS if building is None else _FLOORS_OF
     return [Floor(**row) for row in await reader.fetch(statement, {"building": building})]
 
 
 async def floors_by_place(reader: Reader, places: Collection[Place]) -> dict[Place, Floor]:
-    found = (Floor(**row) for row in await reader.fetch(_FLOORS_BY_PLACE, _places(places)))
+    found = (Floor(**row) for row in await reader.fetch(_floors_by_place(len(places) == 1), _places(places)))
     return {floor.place: floor for floor in found}
 
 
