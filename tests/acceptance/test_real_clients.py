@@ -80,8 +80,8 @@ async def test_it_follows_a_floor_and_comes_back_when_the_network_does(kit: Kit,
         assert [row["notes"] for row in (await heard(kit))["workstations"]] == ["after"]
 
 
-async def test_it_is_told_that_its_token_is_not_valid(kit: Kit, server: Server) -> None:
-    kit.do("open", url=f"{server.url}/graphql", token="nonsense")
+async def test_it_is_told_that_its_token_is_not_valid(kit: Kit, shared_server: Server) -> None:
+    kit.do("open", url=f"{shared_server.url}/graphql", token="nonsense")
     kit.do("query", id="desks", name="desks")
     kit.do("subscribe", id="follow", name="follow")
 
