@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from graphql_app.domain.errors import Refusal, TooMany
 from graphql_app.graph.documents import Documents, InvalidDocument
-from graphql_app.graph.limits import LISTS, MEASURES, Limits, Measure, excess
+from graphql_app.graph.limits import LISTS, MEASURES, Limits, Measure, excess, is_list
 from graphql_app.graph.schema import Execution, build
 
 SCHEMA = Execution(build(), seconds=1).schema
@@ -117,6 +117,13 @@ def test_a_list_without_a_size_is_taken_to_be_as_long_as_is_stated() -> None:
     floors, workstations = LISTS["Query.floors"], LISTS["Floor.workstations"]
 
     assert amount("cost", "{ floors { number workstations { id } } }") == floors * (2 + workstations * 2)
+
+
+@pytest.mark.parametrize("name", LISTS)
+def test_a_stated_size_is_of_a_list_that_there_is(name: str) -> None:
+    type_name, field = name.split(".")
+
+    assert is_list(graphql.assert_object_type(SCHEMA.type_map[type_name]).fields[field])
 
 
 def test_as_many_ids_are_as_many_nodes() -> None:
