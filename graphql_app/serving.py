@@ -16,14 +16,12 @@ from uvicorn.supervisors import Multiprocess
 
 from graphql_app.app import create, identify, role_table
 from graphql_app.domain.access import Scope, View, Viewer
-from graphql_app.graph.direct import DirectSocket
 from graphql_app.ops import logs
 from graphql_app.services.seeding import seed
 from graphql_app.settings import Settings, hand_down, read
 from graphql_app.store import broadcast
 from graphql_app.store.database import Database
 from graphql_app.store.migrations import require_current, upgrade
-from graphql_app.web.connection import HttpConnection
 
 GRACE_SECONDS = 10
 KEEP_ALIVE_SECONDS = 75
@@ -59,8 +57,10 @@ def run(settings: Settings) -> None:
             "graphql_app.serving:worker",
             factory=True,
             workers=settings.workers,
-            http=HttpConnection,
-            ws=DirectSocket,
+            # By name: a worker that has to import all of it before it can say that it is alive is killed for being
+            # slow, on a busy machine again and again.
+            http="graphql_app.web.connection:HttpConnection",
+            ws="graphql_app.graph.direct:DirectSocket",
             timeout_graceful_shutdown=GRACE_SECONDS,
             # Longer than a proxy keeps its connections, so that it is never the one to find them closed.
             timeout_keep_alive=KEEP_ALIVE_SECONDS,

@@ -110,7 +110,7 @@ async def test_a_cursor_of_another_epoch_is_a_resync_within_a_second_on_every_tr
 async def test_the_log_is_pruned_to_the_hours_that_are_configured_and_its_cursors_are_told(
     start_server: StartServer, database_url: str
 ) -> None:
-    server = start_server(GRAPHQL_APP_LOG_HOURS=str(2 / 3600))
+    server = start_server(GRAPHQL_APP_LOG_HOURS=str(2 / 3600), GRAPHQL_APP_RECENT_CHANGES="1")
     old = (await by_poll(server, None))["cursor"]
     await write(database_url, 2)
     connection = await asyncpg.connect(database_url)
