@@ -32,6 +32,10 @@ set status wrongly: allowed: AVAILABLE; current version: 5
 page: T-1 of 1
 delete: true
 delete again: NotFound
+told: SNAPSHOT
+publish: NotificationPublished
+told: Fire drill
+present: 1
 """
 
 

@@ -6,7 +6,10 @@ import {
   DeleteWorkstationDocument,
   FloorDocument,
   FloorStatusDocument,
+  NotificationsDocument,
   PeopleDocument,
+  PresenceDocument,
+  PublishNotificationDocument,
   ReleaseWorkstationDocument,
   SetWorkstationStatusDocument,
   UpdateWorkstationDocument,
@@ -83,6 +86,14 @@ const gone = await client.run(DeleteWorkstationDocument, { id });
 tell(`delete: ${deleted(gone.deleteWorkstation) === `deleted ${id}`}`);
 const missing = await client.run(DeleteWorkstationDocument, { id });
 tell(`delete again: ${missing.deleteWorkstation.__typename}`);
+
+const news = client.follow(NotificationsDocument, {});
+tell(`told: ${(await news.next()).value?.notifications.kind}`);
+const published = await client.run(PublishNotificationDocument, { input: { title: "Fire drill", level: "WARNING" } });
+tell(`publish: ${published.publishNotification.__typename}`);
+tell(`told: ${(await news.next()).value?.notifications.notifications.map((one) => one.title).join()}`);
+const presence = client.follow(PresenceDocument, { building: here.building, floor: here.floorNumber });
+tell(`present: ${(await presence.next()).value?.presence.count}`);
 
 await client.close();
 
