@@ -6,6 +6,7 @@ import time
 from contextlib import AsyncExitStack
 
 import asyncpg
+import pytest
 
 from tests import histories
 from tests.acceptance.conftest import StartServer
@@ -99,6 +100,7 @@ async def test_a_burst_is_told_in_full_payloads_in_order_and_never_late(
     assert len(changes) < len(written) / 2, "they went together"
 
 
+@pytest.mark.conformance
 async def test_both_bounds_of_a_payload_are_settings(
     start_server: StartServer, psql: Connection, database_url: str, secret: str
 ) -> None:

@@ -178,6 +178,7 @@ async def test_event_streams_end_and_a_long_poll_answers_when_the_process_is_tol
     assert await asyncio.to_thread(server.process.wait, GRACE_SECONDS) == 0
 
 
+@pytest.mark.conformance
 async def test_a_peer_that_does_not_read_does_not_keep_the_process_from_ending(
     start_server: StartServer, psql: Connection, database_url: str, tmp_path: Path
 ) -> None:
