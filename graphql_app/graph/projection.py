@@ -22,6 +22,7 @@ from graphql import (
     GraphQLOutputType,
     GraphQLScalarType,
     GraphQLString,
+    get_nullable_type,
     is_enum_type,
     is_list_type,
     is_non_null_type,
@@ -37,8 +38,10 @@ from strawberry.types.field import StrawberryField
 from strawberry.types.fields.resolver import StrawberryResolver
 
 from graphql_app.domain.access import View
+from graphql_app.domain.workstation import Workstation
 from graphql_app.graph.permissions import HasScope
 from graphql_app.graph.plain import Derived, InstanceOf
+from graphql_app.services.table import COLUMNS, LABELS, LABELS_AT
 
 LISTS_MOST = 8  # one in another; Python's own limit is 20 blocks
 
@@ -62,6 +65,22 @@ def projection(of: GraphQLOutputType, details: FieldDetailsList, subfields: Subf
     writer = _Writer(subfields, view)
     try:
         result = writer.value(of, details, "given")
+    except _NotPlain:
+        return None
+    return writer.function(result)
+
+
+def table_projection(
+    of: GraphQLOutputType, details: FieldDetailsList, subfields: Subfields, view: View
+) -> Projection | None:
+    """The same for a Table of workstations, whose values it takes by their places."""
+    items = get_nullable_type(of)
+    kind = get_nullable_type(items.of_type) if is_list_type(items) else None
+    if not is_object_type(kind) or kind.is_type_of != InstanceOf(Workstation):
+        return None
+    writer = _Writer(subfields, view)
+    try:
+        result = writer.table(kind, details)
     except _NotPlain:
         return None
     return writer.function(result)
@@ -97,6 +116,7 @@ class _Writer:
         self._lists = 0
         self._names = 0
         self._bound: dict[str, Any] = dict(_FIXED)
+        self._row_labels: dict[str, str | None] = {}  # of each variable that is a row: where its labels are, once made
 
     def function(self, result: str) -> Projection:
         source = "\n".join(["def project(given):", *self._lines, f" return {result}"])
@@ -105,29 +125,41 @@ class _Writer:
         made: Projection = scope["project"]
         return made
 
-    def value(self, of: GraphQLOutputType, details: FieldDetailsList, read: str) -> str:
+    def table(self, of: GraphQLObjectType, details: FieldDetailsList) -> str:
+        made, append, row = self._name(), self._name(), self._name()
+        self._row_labels[row] = None
+        self._line("labels = given.labels")
+        self._line(f"{made} = []")
+        self._line(f"{append} = {made}.append")
+        self._line(f"for {row} in given.rows:")
+        self._indent += 1
+        self._line(f"{append}({self._fields(of, details, row)})")
+        self._indent -= 1
+        return made
+
+    def value(self, of: GraphQLOutputType, details: FieldDetailsList, read: str, *, is_column: bool = False) -> str:
         """Writes what makes the result of the value that the expression reads. Returns where it is."""
         name = self._name()
         self._line(f"{name} = {read}")
         if is_non_null_type(of):
             self._line(f"if {name} is None: raise Irregular")
-            return self._some(of.of_type, details, name)
+            return self._some(of.of_type, details, name, is_column)
         self._line(f"if {name} is not None:")
         self._indent += 1
-        made = self._some(of, details, name)
+        made = self._some(of, details, name, is_column)
         if made != name:
             self._line(f"{name} = {made}")
         self._line("pass")
         self._indent -= 1
         return name
 
-    def _some(self, of: Any, details: FieldDetailsList, name: str) -> str:
+    def _some(self, of: Any, details: FieldDetailsList, name: str, is_column: bool) -> str:
         if is_list_type(of):
             return self._list(of.of_type, details, name)
         if is_object_type(of):
             return self._object(of, details, name)
         if is_enum_type(of):
-            return self._enum(of, name)
+            return self._enum(of, name, is_column)
         if is_scalar_type(of):
             return self._scalar(of, name)
         raise _NotPlain
@@ -151,6 +183,9 @@ class _Writer:
         known: set[type] = set()
         admit = self._bind(_admission(of, known))
         self._line(f"if {name}.__class__ not in {self._bind(known)}: {admit}({name})")
+        return self._fields(of, details, name)
+
+    def _fields(self, of: GraphQLObjectType, details: FieldDetailsList, name: str) -> str:
         pairs = []
         for key, selected in self._subfields(of, details).items():
             pairs.append(f"{self._bind(key)}: {self._field(of, selected, name)}")
@@ -164,7 +199,7 @@ class _Writer:
         if field is None or field.args or node.arguments:
             raise _NotPlain
         read = self._read(field, name)
-        return "None" if read is None else self.value(field.type, details, read)
+        return "None" if read is None else self.value(field.type, details, read, is_column=name in self._row_labels)
 
     def _read(self, field: GraphQLField, name: str) -> str | None:
         """The expression that resolves the field of an object; None for what the view may not see."""
@@ -177,18 +212,33 @@ class _Writer:
         if resolver is None:
             if definition.default_resolver is not getattr or not definition.python_name.isidentifier():
                 raise _NotPlain
-            return f"{name}.{definition.python_name}"
+            return self._attribute(name, definition.python_name)
         derived = definition.metadata.get(Derived)
         if derived is not None:
-            return f"{self._bind(derived.make)}({name}.{derived.attribute})"
-        if not _reads_its_object_alone(resolver):
+            return f"{self._bind(derived.make)}({self._attribute(name, derived.attribute)})"
+        if name in self._row_labels or not _reads_its_object_alone(resolver):
             raise _NotPlain
         return f"{self._bind(resolver.wrapped_func)}({name})"
 
-    def _enum(self, of: GraphQLEnumType, name: str) -> str:
+    def _attribute(self, name: str, attribute: str) -> str:
+        """The expression that reads an attribute of an object, or the same of a row."""
+        if name not in self._row_labels:
+            return f"{name}.{attribute}"
+        if attribute in COLUMNS:
+            return f"{name}[{COLUMNS[attribute]}]"
+        if attribute not in LABELS:
+            raise _NotPlain
+        labels = self._row_labels[name]
+        if labels is None:
+            labels = self._row_labels[name] = self._assigned(f"labels({name}[{LABELS_AT}])")
+        return f"{labels}[{LABELS[attribute]}]"
+
+    def _enum(self, of: GraphQLEnumType, name: str, is_column: bool) -> str:
         members = getattr(of, "wrapped_cls", None)
         if members is None:
             raise _NotPlain
+        if is_column:
+            return self._assigned(f"{self._bind({one.value: of.coerce_output_value(one) for one in members})}[{name}]")
         names = {member._name_: of.coerce_output_value(member) for member in members}
         self._line(f"if {name}.__class__ is not {self._bind(members)}: raise Irregular")
         return self._assigned(f"{self._bind(names)}[{name}._name_]")

@@ -13,6 +13,7 @@ from graphql_app.live.held import HeldFloor
 from graphql_app.live.replica import Replica
 from graphql_app.services.cursors import PageCursors
 from graphql_app.services.reads import reads, reads_floors, reads_workstations
+from graphql_app.services.table import Table
 from graphql_app.store import queries
 from graphql_app.store.database import Database
 
@@ -125,8 +126,7 @@ class Browse:
         if held is not None:
             return {place: (floor.floor, floor.workstations(viewer.view)) for place, floor in held.items()}
         found = await queries.whole_floors(self._database, places, seen(viewer.view, fields))
-        redacted = redactor(viewer.view)
-        return {place: (floor, list(map(redacted, group))) for place, (floor, group) in found.items()}
+        return {place: (floor, Table(group, viewer.view)) for place, (floor, group) in found.items()}
 
     async def counts_by_place(self, viewer: Viewer, places: Collection[Place]) -> Mapping[Place, Counts]:
         require(viewer, Scope.READ)

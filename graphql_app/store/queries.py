@@ -205,22 +205,23 @@ async def workstations_by_place(
 @lru_cache(SHAPES_KEPT)
 def _whole_floors(names: frozenset[str], is_one: bool) -> Prepared:
     stands_there = (_C.building == floors.c.building) & (_C.floor_number == floors.c.number)
-    columns = select(*floors.c, *_columns(names)).select_from(floors.outerjoin(workstations, stands_there))
+    columns = select(*_columns(names), *floors.c).select_from(floors.outerjoin(workstations, stands_there))
     statement = columns.where(_there(floors.c.building, floors.c.number, is_one)).order_by(floors.c.id, _C.id)
     return prepared(statement)
 
 
 async def whole_floors(
     reader: Reader, places: Collection[Place], fields: Collection[str] = FIELDS
-) -> dict[Place, tuple[Floor, list[Workstation]]]:
-    """Each floor that there is, and its workstations by id."""
-    found: dict[Place, tuple[Floor, list[Workstation]]] = {}
+) -> dict[Place, tuple[Floor, list[Record]]]:
+    """Each floor that there is, and the rows of its workstations by id: they begin as rows.SELECTED."""
+    found: dict[Place, tuple[Floor, list[Record]]] = {}
+    width = len(rows.SELECTED)
     statement = _whole_floors(_names(frozenset(fields)), len(places) == 1)
-    for _, of_floor in groupby(await reader.fetch(statement, _places(places)), key=itemgetter(0)):
-        first, *others = of_floor
-        floor = Floor(*first[: len(floors.c)])
-        standing = (first, *others) if first[len(floors.c)] is not None else ()
-        found[floor.place] = floor, [rows.selected(row[len(floors.c) :]) for row in standing]
+    for _, group in groupby(await reader.fetch(statement, _places(places)), itemgetter(width)):
+        members = list(group)
+        its = Floor(*members[0][width:])
+        # One without workstations is a row of nulls.
+        found[its.place] = its, members if members[0][0] is not None else []
     return found
 
 

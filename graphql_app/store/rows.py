@@ -43,7 +43,7 @@ def labels(image: Mapping[str, Any]) -> Labels:
 
 
 @lru_cache(LABELS_KEPT)
-def _labels_of(text: str | None) -> Labels:
+def labels_of(text: str | None) -> Labels:
     """They seldom change, and making their objects takes longer than all the rest of a row."""
     return labels(orjson.loads(text)) if text is not None else (None, None, None, None)
 
@@ -68,10 +68,15 @@ SELECTED = (
 )
 
 
+PLACES: Mapping[str, int] = {name: place for place, name in enumerate(SELECTED)}
+# The fields that the column `labels` holds, in the order of Labels.
+LABELLED: Mapping[str, int] = {"floor_name": 0, "department": 1, "employee": 2, "employee_id": 3}
+
+
 def selected(row: Iterable[Any]) -> Workstation:
     """From a row of SELECTED; what was not asked for is null in it."""
     key, name, status, building, floor, text, x, y, width, height, equipment, notes, created, updated, version = row
-    floor_name, its_department, employee, number = _labels_of(text)
+    floor_name, its_department, employee, number = labels_of(text)
     return _workstation(
         key,
         name,

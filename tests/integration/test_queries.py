@@ -24,9 +24,10 @@ from graphql_app.graph.schema import Execution, build
 from graphql_app.services.arrange import Arrange
 from graphql_app.services.browse import Browse, Paging
 from graphql_app.services.cursors import PageCursors
+from graphql_app.services.table import Table
 from graphql_app.store import queries
 from graphql_app.store.database import Database
-from tests.examples import viewer
+from tests.examples import view, viewer
 from tests.graphql_client import fresh_database
 from tests.statements import statements
 
@@ -442,7 +443,7 @@ async def test_a_floor_and_its_workstations_are_the_same_together_as_one_by_one(
         await connection.execute(text("DELETE FROM floors WHERE number = 50"))
 
     assert {place: floor for place, (floor, _) in whole.items()} == floors
-    assert {place: group for place, (_, group) in whole.items()} == groups
+    assert {place: list(Table(rows, view("admin"))) for place, (_, rows) in whole.items()} == groups
     assert [w for w in everything if w.place is not None] == sorted(
         (w for group in groups.values() for w in group), key=lambda w: w.id
     )

@@ -8,22 +8,25 @@ from random import Random
 from types import SimpleNamespace
 from typing import Any, cast
 
+import orjson
 import pytest
 from graphql import DocumentNode, ExecutionResult, Executor, OperationType, parse, validate
 from graphql.execution import execute_root_selection_set, execute_subscription_event
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from graphql_app.domain.access import Scope, View
+from graphql_app.domain.access import GUARDED, ROLES, Scope, View, may_see, redact
 from graphql_app.domain.change import Batch, Kind, Notice
 from graphql_app.domain.errors import Conflict, InvalidInput, NotFound
-from graphql_app.domain.workstation import Counts, Department, Employee, Floor, Place, Status
+from graphql_app.domain.workstation import Counts, Department, Employee, Floor, Place, Status, Workstation
 from graphql_app.graph.context import Context
 from graphql_app.graph.executor import PlannedExecutor, Plans
 from graphql_app.graph.schema import Execution, build, shared_viewer
 from graphql_app.graph.types import FloorStatus, WorkstationFeed
 from graphql_app.services.browse import Listing
-from tests.examples import ADA, RESEARCH, view, workstation
+from graphql_app.services.table import Table
+from graphql_app.store.rows import SELECTED
+from tests.examples import ADA, RESEARCH, THEN, WEI, view, workstation
 from tests.generated import ODDITIES, VARIABLES, Data, documents, twisted
 
 # graphql-core drops the coroutines of fields beside one that fails, on either path.
@@ -240,3 +243,93 @@ async def test_whatever_one_attribute_holds_is_told_the_same(regular: Any, name:
         for role in ("admin", "visitor"):
             context = partial(Context, shared_viewer(view(role)), office)
             await _compare(EVERY_FIELD, OperationType.QUERY, context, None, {}, plans, times=1)
+
+
+FLOOR_MAP = parse("""
+    query { floor(building: "HQ", number: 1) { name workstations { ...All } again: workstations { id: name status } } }
+    fragment All on Workstation {
+        __typename id name status building floorNumber floorName notes equipment createdAt xPosition yPosition width
+        height employeeId version updatedAt
+        department { id name }
+        employee { id name employeeNumber department { id name } }
+    }
+""")
+
+
+def row(desk: Workstation) -> tuple[Any, ...]:
+    """As the database would give it, with a column behind that is not of the desk."""
+    person = desk.employee
+    department = person and person.department
+    labels = {
+        "floor": desk.floor_name,
+        "department": desk.department and {"id": desk.department.id, "name": desk.department.name},
+        "employee": person
+        and {
+            "key": str(person.key),
+            "name": person.name,
+            "number": person.employee_number,
+            "department": department and {"id": department.id, "name": department.name},
+        },
+    }
+    held = {**{name: getattr(desk, name, None) for name in SELECTED}, "labels": orjson.dumps(labels).decode()}
+    return (*held.values(), "behind")
+
+
+IN_ROWS: list[dict[str, Any]] = [
+    {},
+    {"employee": ADA, "employee_id": ADA.employee_number, "status": Status.OCCUPIED},
+    {"employee": WEI, "employee_id": WEI.employee_number, "department": None, "floor_name": None},
+    {"building": None, "floor_number": None, "notes": None, "equipment": None},
+    {"x_position": float("nan")},
+    {"height": float("inf"), "notes": "x"},
+    {"equipment": "[1e400]", "created_at": THEN.replace(microsecond=1)},
+    {"name": None},
+]
+
+
+@pytest.mark.parametrize("role", ROLES)
+@pytest.mark.parametrize("changes", [[one] for one in IN_ROWS] + [IN_ROWS[:4], IN_ROWS, []], ids=repr)
+async def test_a_table_is_shown_as_its_objects_are(role: str, changes: list[dict[str, Any]]) -> None:
+    desks = [workstation(id=number, **one) for number, one in enumerate(changes, 1)]
+    hidden: dict[str, Any] = {
+        name: None for name in GUARDED["Workstation"] if not may_see(view(role), "Workstation", name)
+    }
+    table = Table([row(replace(desk, **hidden)) for desk in desks], view(role))
+    objects = [redact(view(role), desk) for desk in desks]
+    assert list(table) == objects
+
+    def office(rows: Any) -> Context:
+        whole = {Place("HQ", 1): (Floor(3, "HQ", 1, "Lobby"), rows)}
+        browse = SimpleNamespace(
+            whole_floors=_answering(whole), workstations_by_place=_answering({Place("HQ", 1): rows})
+        )
+        services: Any = SimpleNamespace(browse=browse)
+        return Context(shared_viewer(view(role)), services)
+
+    alone = Executor.build(SCHEMA, FLOOR_MAP, context_value=office(objects))
+    assert isinstance(alone, Executor)
+    expected = await _answered(alone, None, OperationType.QUERY)
+    plans = Plans(FLOOR_MAP)
+    for _ in range(TIMES):
+        planned = PlannedExecutor.build(SCHEMA, FLOOR_MAP, context_value=office(table), plans=plans)
+        assert isinstance(planned, PlannedExecutor)
+        answer = await _answered(planned, None, OperationType.QUERY)
+        assert repr(_shown(answer.data)) == repr(_shown(expected.data))
+        assert _told(answer) == _told(expected)
+
+
+async def test_a_regular_table_is_shown_without_making_objects(monkeypatch: pytest.MonkeyPatch) -> None:
+    plans = Plans(FLOOR_MAP)
+    table = Table([row(workstation())], view("visitor"))
+    browse = SimpleNamespace(
+        whole_floors=_answering({Place("HQ", 1): (Floor(3, "HQ", 1, "Lobby"), table)}),
+        workstations_by_place=_answering({Place("HQ", 1): table}),
+    )
+    services: Any = SimpleNamespace(browse=browse)
+    for iterated in (Table.__iter__, None):
+        monkeypatch.setattr(Table, "__iter__", iterated)
+        context = Context(shared_viewer(view("visitor")), services)
+        planned = PlannedExecutor.build(SCHEMA, FLOOR_MAP, context_value=context, plans=plans)
+        assert isinstance(planned, PlannedExecutor)
+
+        assert not (await _answered(planned, None, OperationType.QUERY)).errors

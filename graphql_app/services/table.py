@@ -1,0 +1,62 @@
+"""Workstations as the rows of a statement, for one view: what it may not see was not fetched, or is not let out."""
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
+from typing import Any, overload
+
+from graphql_app.domain.access import VIEWS_KEPT, View, employee_redactor, may_see, redactor
+from graphql_app.domain.workstation import Workstation
+from graphql_app.store import rows
+from graphql_app.store.rows import Labels
+
+Row = Any  # of asyncpg, or any sequence
+# Where a field of Workstation stands in a row, and in what the row's labels are made to.
+COLUMNS = {name: place for name, place in rows.PLACES.items() if name != "labels"}
+LABELS = rows.LABELLED
+LABELS_AT = rows.PLACES["labels"]
+
+
+class Table(Sequence[Workstation]):
+    """A sequence of workstations that makes an object only of what is looked at.
+
+    `rows` and `labels` are for who takes values by their places, which is several times faster.
+    """
+
+    __slots__ = ("_view", "labels", "rows")
+
+    def __init__(self, fetched: Sequence[Row], view: View) -> None:
+        """`fetched` without the columns that the view may not see."""
+        self.rows = fetched
+        self.labels = labels_for(view)
+        self._view = view
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @overload
+    def __getitem__(self, at: int) -> Workstation: ...
+    @overload
+    def __getitem__(self, at: slice) -> "Table": ...
+    def __getitem__(self, at: int | slice) -> "Workstation | Table":
+        if isinstance(at, slice):
+            return Table(self.rows[at], self._view)
+        return redactor(self._view)(_workstation(self.rows[at]))
+
+    def __iter__(self) -> Iterator[Workstation]:
+        return map(redactor(self._view), map(_workstation, self.rows))
+
+
+def _workstation(row: Row) -> Workstation:
+    return rows.selected(row[: len(rows.SELECTED)])
+
+
+@lru_cache(VIEWS_KEPT)
+def labels_for(view: View) -> Callable[[str | None], Labels]:
+    """What makes the labels of a row, redacted."""
+    redacted, shows_number = employee_redactor(view), may_see(view, "Workstation", "employee_id")
+
+    def labels(text: str | None) -> Labels:
+        floor, department, employee, number = rows.labels_of(text)
+        return floor, department, employee and redacted(employee), number if shows_number else None
+
+    return rows.labels_of if may_see(view, "Employee", "employee_number") and shows_number else labels
