@@ -368,9 +368,12 @@ async def storm(bench: Bench) -> None:
             cpu = cpu_seconds(server.pid)
             with bench.subscribed([server], count, over=over) as them:
                 writing = asyncio.create_task(write.paced(rate, WAIT_SECONDS, WORKSTATIONS))
-                await first_payloads(them)
+                counted = them.counters
+                while counted.begun + counted.closed < count and not writing.done():  # noqa: ASYNC110  # another process's memory
+                    await asyncio.sleep(0.02)
                 writing.cancel()
                 await asyncio.wait([writing])
+                turned_away = counted.closed
                 cpu = cpu_seconds(server.pid) - cpu
                 them.stop()
                 late = array("d", (them.files / "begun").read_bytes())
@@ -380,6 +383,7 @@ async def storm(bench: Bench) -> None:
     figure(f"{name}: connect to snapshot, p50", cuts[49], "ms")
     figure(f"{name}: connect to snapshot, p99", cuts[98], "ms")
     figure(f"{name}: server CPU of each", cpu / count * 1000, "ms")
+    figure(f"{name}: turned away, to come again", turned_away, "")
     queries = (many - one) / max(1, one - none)
     figure(f"{name}: queries for snapshots", queries, "", ("subscribers", count), Target(at_most=0.2))
 
