@@ -18,6 +18,8 @@ logger = logging.getLogger("graphql_app")
 
 def log(news: observe.News) -> None:  # noqa: PLR0912  # one arm for each kind of news is what it is
     match news:
+        case observe.OperationEnded():
+            pass  # first, as there are thousands a second
         case observe.Unexpected(id, where, error):
             logger.error("incident %s at %s", id, where or "-", exc_info=error)
         case observe.FeedFailed(error):

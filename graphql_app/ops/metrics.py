@@ -2,6 +2,7 @@
 
 import os
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 
 from prometheus_client import (
@@ -59,11 +60,17 @@ POOL_IN_USE = Gauge("graphql_app_database_pool_in_use", "Database connections in
 POOL_SIZE = Gauge("graphql_app_database_pool_size", "Database connections at most", multiprocess_mode="livesum")
 
 
+@cache  # to look them up costs as much as to count; there are eight
+def _of_operation(kind: str, failed: bool) -> tuple[Counter, Histogram]:
+    return OPERATIONS.labels(kind, "error" if failed else "ok"), OPERATION_SECONDS.labels(kind)
+
+
 def count(news: observe.News) -> None:  # noqa: PLR0912, PLR0915  # one arm for each kind of news is what it is
     match news:
         case observe.OperationEnded(kind, seconds, failed):
-            OPERATIONS.labels(kind, "error" if failed else "ok").inc()
-            OPERATION_SECONDS.labels(kind).observe(seconds)
+            total, histogram = _of_operation(kind, failed)
+            total.inc()
+            histogram.observe(seconds)
         case observe.AnswersCounted(hits, misses, dropped, evicted, kept, size):
             for result, number in (("hit", hits), ("miss", misses), ("dropped", dropped), ("evicted", evicted)):
                 ANSWERS.labels(result).inc(number)
