@@ -6,9 +6,10 @@ objects would be two thirds of the cost.
 
 import secrets
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from itertools import count
 from typing import NamedTuple
 
 import orjson
@@ -49,16 +50,12 @@ Headers = list[tuple[bytes, bytes]]
 class Request(NamedTuple):
     """A request with what was read off its header fields."""
 
-    scope: Scope
-    receive: Receive
+    method: str
+    query_string: bytes
     fields: Fields
     accept: Accepted
     id: str
-
-    @property
-    def method(self) -> str:
-        method: str = self.scope["method"]
-        return method
+    receive: Receive
 
 
 @dataclass(slots=True)
@@ -95,25 +92,27 @@ class HttpDoor:
         self._body_most = body_most
         self._page = page
         self._cors = cors(self._in_cors) if cors else None
+        # Ids of requests only have to differ: asking the system for chance each time would cost more than all of this.
+        self._ids, self._count = secrets.token_hex(10), count()
         self._short_body = lru_cache(REMEMBERED)(from_body)
         self._short_query = lru_cache(REMEMBERED)(from_query)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         fields = fields_of(scope)
         if self._cors is not None and b"origin" in fields:
-            await self._cors(scope, receive, send)
-        else:
-            await self._serve(fields, scope, receive, send)
+            return self._cors(scope, receive, send)
+        return self._serve(fields, scope, receive, send)
 
-    async def _in_cors(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await self._serve(fields_of(scope), scope, receive, send)
+    def _in_cors(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        return self._serve(fields_of(scope), scope, receive, send)
 
     async def _serve(self, fields: Fields, scope: Scope, receive: Receive, send: Send) -> None:
         accept = negotiated(fields.get(b"accept", b""))
         if accept.page and wants_page(scope):
             await self._page(scope, receive, send)
             return
-        request = Request(scope, receive, fields, accept, _request_id(fields.get(b"x-request-id", b"")))
+        request_id = _given_id(fields.get(b"x-request-id", b"")) or f"{self._ids}{next(self._count):012x}"
+        request = Request(scope["method"], scope["query_string"], fields, accept, request_id, receive)
         try:
             reply = await self._reply(request)
         except Gone:
@@ -138,7 +137,15 @@ class HttpDoor:
         outcome, began, media = Outcome(), time.perf_counter(), request.accept.media
         reply: Reply | Response
         try:
-            reply = await self._operated(request, outcome)
+            asked, viewer = await self._asked(request), self._viewer(request)
+            # What is at hand is answered before the document is looked at.
+            key = Key(asked.key, viewer.view)
+            known = self._answers.known(key) if self._answers is not None and not viewer.reads_primary else None
+            if known is not None:
+                outcome.kind, outcome.failed = "query", False
+                reply = _whole(known, request, is_shareable=True)
+            else:
+                reply = await self._executed(request, asked, viewer, key, outcome)
         except Unanswerable as problem:
             reply = _unanswerable(problem, media)
         except Unauthenticated as refusal:
@@ -151,29 +158,25 @@ class HttpDoor:
             note(OperationEnded(outcome.kind, time.perf_counter() - began, outcome.failed))
         return reply
 
-    async def _operated(self, request: Request, outcome: Outcome) -> Reply | Response:
-        """Does what is asked. Raises what _reply() knows how to answer."""
-        fields, accept = request.fields, request.accept
-        if accept.media is None and not accept.events:
-            raise Unanswerable(406, f"This answers {RESPONSE}, {LEGACY} or {EVENTS}; name one in `Accept`.")
-        asked = await self._asked(request)
-        services = self._engine.services
+    def _viewer(self, request: Request) -> Viewer:
+        services, fields = self._engine.services, request.fields
         viewer = services.identify.from_header(fields.get(b"authorization", b"").decode("latin-1"))
-        reads_primary = services.receipts.needs_primary(_text(fields, b"x-min-cursor"))
-        answers = None if reads_primary else self._answers
-        key = Key(asked.key, viewer.view)
-        if answers is not None and (known := answers.known(key)) is not None:
-            outcome.kind, outcome.failed = "query", False
-            return _whole(known, request, is_shareable=True)
+        if not services.receipts.needs_primary(_text(fields, b"x-min-cursor")):
+            return viewer
+        return replace(viewer, reads_primary=True)
+
+    async def _executed(
+        self, request: Request, asked: Asked, viewer: Viewer, key: Key, outcome: Outcome
+    ) -> Reply | Response:
         operation = self._engine.documents.get(asked.query).operation(asked.operation_name)
         outcome.kind = operation.kind
         if operation.kind == "mutation" and request.method == "GET":
             raise Unanswerable(405, "Mutations go by POST.", {"Allow": "POST"})
         is_shareable = can_be_shared(operation)
-        if answers is not None and is_shareable:
-            answer = await answers.make(key, operation, asked)
+        if is_shareable and self._answers is not None and not viewer.reads_primary:
+            answer = await self._answers.make(key, operation, asked)
         else:
-            context = self._context(replace(viewer, request_id=request.id, reads_primary=reads_primary), fields)
+            context = self._context(replace(viewer, request_id=request.id), request.fields)
             if operation.kind == "subscription":
                 return await self._subscribed(operation, asked, context, request, outcome)
             body = await self._engine.execution.run(operation, asked.variables, context)
@@ -182,12 +185,14 @@ class HttpDoor:
         return _whole(answer, request, is_shareable=is_shareable)
 
     async def _asked(self, request: Request) -> Asked:
+        if request.accept.media is None and not request.accept.events:
+            raise Unanswerable(406, f"This answers {RESPONSE}, {LEGACY} or {EVENTS}; name one in `Accept`.")
         if request.method == "POST":
             require_json(request.fields)
             body = await body_of(request.fields, request.receive, self._body_most)
             return (self._short_body if len(body) <= REMEMBERED_BYTES else from_body)(body)
         if request.method == "GET":
-            query: bytes = request.scope["query_string"]
+            query = request.query_string
             if len(query) > self._body_most:
                 raise Unanswerable(414, f"The query string is longer than {self._body_most} bytes.")
             return (self._short_query if len(query) <= REMEMBERED_BYTES else from_query)(query)
@@ -271,7 +276,8 @@ def _text(fields: Fields, name: bytes) -> str | None:
     return None if value is None else value.decode("latin-1")
 
 
-def _request_id(given: bytes) -> str:
+def _given_id(given: bytes) -> str | None:
+    """The client's own id of its request, if it may stand in a log."""
     if 0 < len(given) <= 64 and given.isascii() and (text := given.decode()).isprintable():
         return text
-    return secrets.token_hex(16)
+    return None
