@@ -29,7 +29,8 @@ from graphql_app.graph.executor import Plans
 from graphql_app.graph.limits import Limits, Measure
 from graphql_app.graph.selection import Guarded, guarded_paths
 
-BYTES_KEPT = 2_000_000
+BYTES_KEPT = 64 * 1024 * 1024
+TOKEN_BYTES = 500  # what one takes once it is parsed, with its node and its place in the text; measured
 ERRORS_MOST = 5  # each of them prints the value that it is about: more would cost more than all the rest
 
 
@@ -79,6 +80,7 @@ class Operation:
 @dataclass(frozen=True, slots=True)
 class Document:
     operations: Mapping[str | None, Operation]
+    tokens: int
 
     def operation(self, name: str | None) -> Operation:
         """The operation meant. Raises InvalidInput when the name does not say which."""
@@ -113,10 +115,10 @@ class Documents:
             if len(text) > most or len(text.encode(errors="replace")) > most:
                 raise TooMany(f"The document is larger than {most} bytes.", measure="bytes", limit=most)
             known = self._known[text] = self._prepare(text)
-            self._bytes += len(text)
+            self._bytes += _size(text, known)
             # A parsed document takes a hundred times its text: both their number and their size are bounded.
             while len(self._known) > self._kept or (self._bytes > BYTES_KEPT and len(self._known) > 1):
-                self._bytes -= len(self._known.popitem(last=False)[0])
+                self._bytes -= _size(*self._known.popitem(last=False))
         else:
             self._known.move_to_end(text)
         # A new one each time: a raised exception gathers tracebacks, and this one is kept.
@@ -139,7 +141,7 @@ class Documents:
             return TooMany("The document is nested too deeply.", measure="depth", limit=self._limits.depth)
 
     def _prepared(self, text: str) -> Document:
-        document = self._parsed(text)
+        document, tokens = self._parsed(text)
         self._measure.check(document)  # before validation, which is dear for what is beyond the limits
         errors = validate(self._schema, document, max_errors=ERRORS_MOST)
         if errors:
@@ -152,13 +154,14 @@ class Documents:
         }
         if not operations:
             raise InvalidDocument([GraphQLError("The document has no operation.")])
-        return Document(operations)
+        return Document(operations, tokens)
 
-    def _parsed(self, text: str) -> DocumentNode:
+    def _parsed(self, text: str) -> tuple[DocumentNode, int]:
+        """The document, and how many tokens it has."""
         most = self._limits.tokens
         parser = Parser(Source(text), max_tokens=most)
         try:
-            return parser.parse_document()
+            return parser.parse_document(), parser.token_count
         except GraphQLError:
             if parser.token_count > most:
                 raise TooMany(f"The document has more than {most} tokens.", measure="tokens", limit=most) from None
@@ -174,6 +177,12 @@ class Documents:
             return Operation(document, node, guarded, "", frozenset(), Plans(document))
         text, variables = _shared(document, node)
         return Operation(document, node, guarded, text, variables, Plans(document))
+
+
+def _size(text: str, known: Document | InvalidDocument | Refusal) -> int:
+    if isinstance(known, Document):
+        return len(text) + TOKEN_BYTES * known.tokens
+    return len(text) * (10 if isinstance(known, InvalidDocument) else 1)  # its errors hold on to a part of it
 
 
 class _Variables(Visitor):

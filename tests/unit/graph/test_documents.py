@@ -47,6 +47,21 @@ def test_what_was_not_asked_for_longest_is_forgotten() -> None:
     assert known.get(second) is not before[second]
 
 
+def test_a_few_large_documents_take_the_room_of_many_small_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Two thousand tokens of two letters each are a megabyte once they are parsed.
+    monkeypatch.setattr("graphql_app.graph.documents.BYTES_KEPT", 2_000_000)
+    known = documents(kept=100)
+    texts = [f"query Q{number} {{ nodes(ids: [{'1 ' * 1900}]) {{ id }} }}" for number in range(4)]
+    small = [f"query Q{number} {{ floors {{ id }} }}" for number in range(50)]
+
+    first = [known.get(text) for text in texts]
+    assert [known.get(text) is one for text, one in zip(texts[2:], first[2:], strict=True)] == [True, True]
+    assert known.get(texts[0]) is not first[0]
+
+    kept = [known.get(text) for text in small]
+    assert all(known.get(text) is one for text, one in zip(small, kept, strict=True))
+
+
 def test_an_invalid_document_is_examined_once_too(monkeypatch: pytest.MonkeyPatch) -> None:
     known = documents()
     with pytest.raises(InvalidDocument):
