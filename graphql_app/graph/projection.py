@@ -30,7 +30,7 @@ from graphql import (
     is_scalar_type,
 )
 from graphql.execution.collect_fields import FieldDetailsList, GroupedFieldSet
-from graphql.pyutils import is_awaitable
+from graphql.pyutils import Undefined, is_awaitable
 from strawberry.extensions import FieldExtension
 from strawberry.permission import PermissionExtension
 from strawberry.schema.types.base_scalars import DateTimeDefinition
@@ -298,7 +298,7 @@ def _admission(of: GraphQLObjectType, known: set[type]) -> Callable[[Any], None]
     """What lets a value pass as one of the type, or raises; puts its class among the known where that decides."""
 
     def admit(value: Any) -> None:
-        if isinstance(value, Exception) or is_awaitable(value):
+        if value is Undefined or isinstance(value, Exception) or is_awaitable(value):
             raise Irregular
         if of.is_type_of is not None and not of.is_type_of(value, None):  # type: ignore[arg-type]  # ours take no info
             raise Irregular

@@ -1,4 +1,4 @@
-"""The same as tests/unit/graph/test_same_answers.py, in tens of thousands of cases."""
+"""The same as tests/unit/graph/test_same_answers.py, in thousands of cases."""
 
 import pytest
 from graphql import OperationType
@@ -9,7 +9,7 @@ from tests.unit.graph.test_same_answers import DOCUMENTS, SEEDS, check, quiet
 
 pytestmark = [
     pytest.mark.conformance,
-    pytest.mark.timeout(3600),
+    pytest.mark.timeout(900),
     # graphql-core drops the coroutines of fields beside one that fails, on either path.
     pytest.mark.filterwarnings("ignore:coroutine .* was never awaited:RuntimeWarning"),
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
@@ -17,7 +17,7 @@ pytestmark = [
 
 
 @pytest.mark.parametrize("kind", list(OperationType))
-@quiet(1000)
+@quiet(150)
 @given(data=st.data())
-async def test_tens_of_thousands_are_answered_the_same(kind: OperationType, data: st.DataObject) -> None:
+async def test_thousands_of_cases_are_answered_the_same(kind: OperationType, data: st.DataObject) -> None:
     await check(data.draw(DOCUMENTS[kind]), kind, data.draw(SEEDS))
