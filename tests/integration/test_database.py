@@ -21,6 +21,7 @@ from tests.proxy import Proxy
 ADMIN = viewer("admin")
 PID = text("SELECT pg_backend_pid()")
 SLEEP = text("SELECT pg_sleep(0.2), pg_backend_pid() AS pid")
+ASLEEP = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep'"
 NOTES = text("UPDATE buildings SET time_zone = 'Asia/Tokyo'")
 
 
@@ -171,8 +172,11 @@ async def test_a_read_whose_connection_dies_under_it_is_answered_by_another(
     two: Database, psql: "asyncpg.Connection[asyncpg.Record]"
 ) -> None:
     before = await two.scalar(PID)
+    await asyncio.gather(*(two.row(SLEEP) for _ in range(2)))  # both connections are open
     reads = [asyncio.create_task(two.row(SLEEP)) for _ in range(2)]
-    await asyncio.sleep(0.1)
+    async with asyncio.timeout(5):
+        while await psql.fetchval(ASLEEP) < 2:  # noqa: ASYNC110  # only the database knows
+            await asyncio.sleep(0.005)
     assert await killed(psql) == 2
     after = {row["pid"] for row in await asyncio.gather(*reads) if row is not None}
     assert len(after) == 2
