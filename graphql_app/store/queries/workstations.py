@@ -1,0 +1,78 @@
+"""Workstations that match, by id, or by the floor they stand on."""
+
+from collections.abc import Collection, Iterable, Mapping
+from functools import lru_cache
+from typing import Any
+
+from sqlalchemy import select
+
+from graphql_app.domain.filters import WorkstationFilter
+from graphql_app.domain.workstation import Place, Workstation
+from graphql_app.store import rows
+from graphql_app.store.database import Reader, Session
+from graphql_app.store.queries.columns import EVERY, FIELDS, SHAPES_KEPT, columns, names_of
+from graphql_app.store.queries.conditions import CONDITIONS, THIS, asked_of, parameters_of_places, there
+from graphql_app.store.statements import Prepared, prepared
+from graphql_app.store.tables import workstations
+
+_C = workstations.c
+
+
+async def fetched(reader: Reader, statement: Prepared, values: Mapping[str, Any]) -> list[Workstation]:
+    return [rows.selected(row) for row in await reader.fetch(statement, values)]
+
+
+@lru_cache(SHAPES_KEPT)
+def _matching(names: frozenset[str], conditions: tuple[str, ...]) -> Prepared:
+    return prepared(select(*columns(names)).where(*(CONDITIONS[name] for name in conditions)).order_by(_C.id))
+
+
+async def matching_workstations(
+    reader: Reader, matching: WorkstationFilter, fields: Collection[str] = FIELDS
+) -> list[Workstation]:
+    """All that match, by id."""
+    asked = asked_of(matching)
+    return await fetched(reader, _matching(names_of(frozenset(fields)), tuple(asked)), asked)
+
+
+@lru_cache(SHAPES_KEPT)
+def _by_id(names: frozenset[str], is_one: bool) -> Prepared:
+    return prepared(select(*columns(names)).where(THIS if is_one else CONDITIONS["ids"]))
+
+
+async def workstations_by_id(
+    reader: Reader, ids: Iterable[int], fields: Collection[str] = FIELDS
+) -> dict[int, Workstation]:
+    wanted = list(ids)
+    statement = _by_id(names_of(frozenset(fields)), len(wanted) == 1)
+    values = {"row_id": wanted[0]} if len(wanted) == 1 else {"ids": wanted}
+    return {found.id: found for found in await fetched(reader, statement, values)}
+
+
+@lru_cache(SHAPES_KEPT)
+def _by_place(names: frozenset[str], is_one: bool) -> Prepared:
+    return prepared(select(*columns(names)).where(there(_C.building, _C.floor_number, is_one)).order_by(_C.id))
+
+
+async def workstations_by_place(
+    reader: Reader, places: Collection[Place], fields: Collection[str] = FIELDS
+) -> dict[Place, list[Workstation]]:
+    """The workstations of each floor, by id."""
+    statement = _by_place(names_of(frozenset(fields)), len(places) == 1)
+    found = await fetched(reader, statement, parameters_of_places(places))
+    if len(places) == 1:
+        return dict.fromkeys(places, found)
+    grouped: dict[Place, list[Workstation]] = {place: [] for place in places}
+    for workstation in found:
+        assert workstation.place is not None
+        grouped[workstation.place].append(workstation)
+    return grouped
+
+
+_LOCKED = prepared(select(*EVERY).where(THIS).with_for_update(key_share=True))
+
+
+async def locked_workstation(connection: Session, workstation_id: int) -> Workstation | None:
+    """The workstation, which nobody else can change until this transaction ends."""
+    found = await connection.row(_LOCKED, {"row_id": workstation_id})
+    return rows.selected(found) if found else None
