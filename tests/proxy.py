@@ -138,7 +138,8 @@ class Proxy:
 
     async def _end(self) -> None:
         self._server.close()
-        for link in self._links | self._forgotten:
-            link.abort()
-            link.gate.set()
-        await asyncio.gather(*asyncio.all_tasks(self._loop) - {asyncio.current_task()}, return_exceptions=True)
+        # Those that are only being opened as well: the server processes still run, and still try.
+        tasks = asyncio.all_tasks(self._loop) - {asyncio.current_task()}
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

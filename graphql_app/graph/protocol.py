@@ -174,6 +174,7 @@ class Connection:
 
     def fail(self, operation_id: str, errors: list[dict[str, Any]]) -> None:
         """Ends one operation with an error; the others go on."""
+        self._running.pop(operation_id, None)  # told last: a fast client uses the id anew at once
         self._forget(operation_id)
         self._send({"id": operation_id, "type": "error", "payload": errors})
 
@@ -260,6 +261,7 @@ class Connection:
             answer = await self._engine.execution.run(operation, variables, context)
             failed = "errors" in answer
             self._send({"id": operation_id, "type": "next", "payload": answer})
+            self._running.pop(operation_id, None)  # told last: a fast client uses the id anew at once
             self._send({"id": operation_id, "type": "complete"})
         except (InvalidDocument, BadVariables) as error:
             self.fail(operation_id, [formatted(one) for one in error.errors])

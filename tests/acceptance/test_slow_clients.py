@@ -12,6 +12,7 @@ from pathlib import Path
 from urllib.parse import quote, urlsplit
 
 import asyncpg
+import httpx
 import orjson
 import pytest
 
@@ -206,6 +207,12 @@ def by_long_poll(server: Server) -> bytes:
     return request(server, "GET /api/changes?building=Riverside HTTP/1.1")
 
 
+async def answer_read(server: Server) -> httpx.Response:
+    """The large answer, to somebody who reads it."""
+    async with httpx.AsyncClient(base_url=server.url, headers=server.headers()) as http:
+        return await http.get("/api/changes", params={"building": "Riverside"})
+
+
 @pytest.mark.parametrize(
     "door",
     [
@@ -221,6 +228,8 @@ async def test_a_client_over_http_that_stops_reading_is_cut_and_harms_nobody(
     server = start_server(GRAPHQL_APP_SOCKET_STALL_SECONDS="2")
     async with AsyncExitStack() as stack:
         quick = [client.recorder for client in await joined(stack, server, FLOOR)]
+        # What the making of one such answer leaves with the allocator is owed to nobody who does not read.
+        assert len((await answer_read(server)).content) > 1_000_000
         before = memory(server)
         deaf = [follower.narrow(server.url) for _ in range(10)]
         for one in deaf:

@@ -401,6 +401,26 @@ async def test_an_id_may_be_used_again_once_its_operation_is_complete() -> None:
         assert [message["type"] for message in talk.heard()] == ["next", "complete"] * 2
 
 
+@pytest.mark.parametrize("query", ["{ me { subject } }", "{ nonsense }", "{"])
+async def test_an_id_may_be_used_again_the_moment_its_end_is_heard(query: str) -> None:
+    """By a client as near as that: its next message is read before the loop comes round."""
+    async with talking() as talk:
+        again = asking(id="a", payload={"query": query})
+        write = talk.wire.write
+
+        def write_and_answer(frame: bytes) -> None:
+            write(frame)
+            if orjson.loads(frame)["type"] in ("complete", "error") and len(talk.wire.frames) < 6:
+                talk.connection.receive(orjson.dumps(again).decode())
+
+        talk.wire.write = write_and_answer  # type: ignore[method-assign]
+        await talk.say(again)
+        await settle()
+
+        assert talk.is_open
+        assert len(talk.heard()) == 6
+
+
 async def test_variables_and_the_name_of_the_operation_are_heeded() -> None:
     async with talking() as talk:
         query = "query A { me { roles } } query B($full: Boolean!) { me { subject roles @include(if: $full) } }"
