@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from graphql_app.domain.access import ROLES
 from graphql_app.services.identify import Identify
+from graphql_app.services.keys import KeyRing
 from graphql_app.store.database import Database
 from graphql_app.store.migrations import upgrade
 
@@ -112,9 +113,7 @@ class Office:
         }
 
     def token(self, role: str = "admin") -> str:
-        identify = Identify(
-            private_key=self.private_key, public_key=None, issuer="graphql_app", audience="graphql_app", roles=ROLES
-        )
+        identify = Identify(KeyRing.read(self.private_key), issuer="graphql_app", audience="graphql_app", roles=ROLES)
         return identify.issue("bench", [role], seconds=24 * 3600)
 
 

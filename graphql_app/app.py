@@ -47,6 +47,7 @@ from graphql_app.services.cursors import FeedCursors, PageCursors
 from graphql_app.services.follow import Follow
 from graphql_app.services.history import History
 from graphql_app.services.identify import Identify
+from graphql_app.services.keys import KeyRing
 from graphql_app.services.notify import Notify
 from graphql_app.services.receipts import Receipts
 from graphql_app.services.streams import Limits
@@ -56,7 +57,7 @@ from graphql_app.store.cache import FloorCache
 from graphql_app.store.database import Database
 from graphql_app.store.floors import FloorState
 from graphql_app.store.presence import PresenceStore
-from graphql_app.web import admin, rest, stream
+from graphql_app.web import admin, keys, rest, stream
 from graphql_app.web.limits import BodyLimit
 from graphql_app.web.pages import graphiql_page, pages
 from graphql_app.web.replies import broken, misshapen, refused
@@ -76,8 +77,7 @@ def role_table(settings: Settings) -> Mapping[str, frozenset[Scope]]:
 def identify(settings: Settings) -> Identify:
     private = settings.token_private_key
     return Identify(
-        private_key=private.get_secret_value() if private else None,
-        public_key=settings.token_public_key,
+        KeyRing.read(private.get_secret_value() if private else None, settings.token_public_key),
         issuer=settings.token_issuer,
         audience=settings.token_audience,
         roles=role_table(settings),
@@ -307,6 +307,7 @@ def create(settings: Settings) -> Application:
             services = parts.engine.services
             app.include_router(rest.routes(services.browse, services.arrange, services.identify, services.receipts))
             app.include_router(stream.routes(services.follow, services.identify, parts.engine.sessions))
+            app.include_router(keys.routes(services.identify))
             app.include_router(admin.routes(parts.health, services.identify, settings.metrics_directory))
             # For the connections: graph/direct and web/connection.
             yield {

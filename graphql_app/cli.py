@@ -14,7 +14,7 @@ from graphql_app import development
 from graphql_app import settings as configuration
 from graphql_app.domain.access import Scope, View, Viewer
 from graphql_app.domain.errors import Refusal
-from graphql_app.services.identify import BadKey
+from graphql_app.services.keys import BadKey
 from graphql_app.settings import Settings, SettingsError
 from graphql_app.store.database import Database
 from graphql_app.store.migrations import MigrationError, require_current, upgrade

@@ -39,8 +39,12 @@ class Settings(BaseSettings):
     metrics_directory: Path | None = Field(None, description="shared by the workers; made by serve")
 
     secret: SecretStr | None = Field(None, description="seals cursors and all that enters Redis; 32 characters or more")
-    token_private_key: SecretStr | None = Field(None, description="PEM, Ed25519 or RSA; signs tokens")
-    token_public_key: str | None = Field(None, description="PEM; verifies tokens that another service signs")
+    token_private_key: SecretStr | None = Field(
+        None, description="PEM, Ed25519, P-256 or RSA; signs tokens. Of several the first signs, all verify"
+    )
+    token_public_key: str | None = Field(
+        None, description="PEM, or several; verify tokens besides, of another service or of a key on its way out"
+    )
     token_issuer: str = Field("graphql_app", description="the `iss` of every token")
     token_audience: str = Field("graphql_app", description="the `aud` of every token")
     token_seconds: Seconds = Field(8 * 3600, description="how long a token of the `token` command is valid")

@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from graphql_app.domain.access import ROLES
 from graphql_app.embedded import Embedded, Servers, Valkey
 from graphql_app.services.identify import Identify
+from graphql_app.services.keys import KeyRing
 from tests import histories
 from tests.conftest import with_database
 
@@ -96,8 +97,7 @@ def started(environment: dict[str, str], log: Path) -> Server:
             start_new_session=True,
         )
     identify = Identify(
-        private_key=env["GRAPHQL_APP_TOKEN_PRIVATE_KEY"],
-        public_key=None,
+        KeyRing.read(env["GRAPHQL_APP_TOKEN_PRIVATE_KEY"]),
         issuer="graphql_app",
         audience="graphql_app",
         roles=ROLES,

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
+import jwt
 import orjson
 import pytest
 import pytest_asyncio
@@ -428,6 +429,18 @@ async def test_the_rest_doors_are_described(office: Office) -> None:
     described = (await office.client.get("/api/openapi.json")).json()
 
     assert {"/healthz", "/readyz", "/metrics"} <= set(described["paths"])
+
+
+async def test_the_public_keys_of_tokens_are_published_for_caches_to_keep(office: Office) -> None:
+    answer = await office.client.get("/.well-known/jwks.json")
+
+    assert answer.status_code == 200
+    assert answer.headers["content-type"] == "application/jwk-set+json"
+    assert answer.headers["cache-control"] == "public, max-age=300"
+    (key,) = answer.json()["keys"]
+    assert key.keys() == {"kty", "crv", "x", "kid", "alg", "use"}
+    claims = jwt.decode(office.token("visitor"), jwt.PyJWK.from_dict(key), audience="graphql_app")
+    assert claims["sub"] == "visitor"
 
 
 async def test_an_unknown_address_is_a_404(office: Office) -> None:

@@ -13,6 +13,7 @@ from graphql_app.development import with_keys
 from graphql_app.domain.access import ROLES
 from graphql_app.embedded import Servers
 from graphql_app.services.identify import Identify
+from graphql_app.services.keys import KeyRing
 from graphql_app.settings import read
 from tests.acceptance.conftest import OFFICE
 
@@ -33,8 +34,7 @@ async def client(
     )
     assert settings.token_private_key is not None
     identify = Identify(
-        private_key=settings.token_private_key.get_secret_value(),
-        public_key=None,
+        KeyRing.read(settings.token_private_key.get_secret_value()),
         issuer="graphql_app",
         audience="graphql_app",
         roles=ROLES,

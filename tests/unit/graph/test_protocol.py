@@ -21,10 +21,11 @@ from graphql_app.graph.schema import Execution, build
 from graphql_app.live.sessions import Sessions
 from graphql_app.services.browse import Browse
 from graphql_app.services.identify import Identify
+from graphql_app.services.keys import KeyRing
 from tests.clock import Clock, settle
 from tests.graphql_client import new_key
 
-IDENTIFY = Identify(private_key=new_key(), public_key=None, issuer="us", audience="us", roles=ROLES)
+IDENTIFY = Identify(KeyRing.read(new_key()), issuer="us", audience="us", roles=ROLES)
 TOKEN = f"Bearer {IDENTIFY.issue('ada', ['visitor'], seconds=3600)}"
 EXECUTION = Execution(build(), seconds=5)
 DOCUMENTS = Documents(EXECUTION.schema, Limits(), kept=100)

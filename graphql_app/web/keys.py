@@ -1,0 +1,20 @@
+"""The public keys of our tokens, for services that verify them too."""
+
+from fastapi import APIRouter
+from fastapi.responses import JSONResponse
+
+from graphql_app.services.identify import Identify
+
+# A new key must be published for so long before it signs: docs/operations.md says how keys are exchanged.
+CACHED_SECONDS = 300
+
+
+def routes(identify: Identify) -> APIRouter:
+    router = APIRouter(tags=["operations"])
+
+    @router.get("/.well-known/jwks.json", summary="The public keys that tokens are verified with (RFC 7517)")
+    async def jwks() -> JSONResponse:
+        headers = {"Cache-Control": f"public, max-age={CACHED_SECONDS}"}
+        return JSONResponse(identify.jwks, headers=headers, media_type="application/jwk-set+json")
+
+    return router
