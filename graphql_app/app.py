@@ -26,6 +26,7 @@ from graphql_app.graph.context import Services
 from graphql_app.graph.documents import Documents
 from graphql_app.graph.http import HttpDoor
 from graphql_app.graph.limits import Limits as DocumentLimits
+from graphql_app.graph.persisted import BadManifest, Persisted, manifest
 from graphql_app.graph.protocol import Engine, Rules
 from graphql_app.graph.schema import Execution, build
 from graphql_app.graph.socket import SocketDoor
@@ -72,6 +73,16 @@ def role_table(settings: Settings) -> Mapping[str, frozenset[Scope]]:
     except ValueError as error:
         raise SettingsError(f"GRAPHQL_APP_ROLES: {error}; there are {', '.join(Scope)}") from error
     return {**ROLES, **own}
+
+
+def trusted_documents(settings: Settings) -> Mapping[str, str]:
+    """The documents that the operator listed, by their hashes. Raises SettingsError for a list that is none."""
+    if settings.trusted_documents is None:
+        return {}
+    try:
+        return manifest(settings.trusted_documents)
+    except BadManifest as error:
+        raise SettingsError(f"GRAPHQL_APP_TRUSTED_DOCUMENTS: {error}") from error
 
 
 def identify(settings: Settings) -> Identify:
@@ -215,6 +226,12 @@ async def running(settings: Settings) -> AsyncIterator[Parts]:
             ),
             kept=settings.documents_kept,
         )
+        persisted = Persisted(
+            documents,
+            trusted_documents(settings),
+            only_trusted=settings.mode == "production" and settings.trusted_documents is not None,
+            registered_bytes=settings.persisted_bytes,
+        )
         answers = None
         if settings.answers_bytes:
             answers = Answers(
@@ -230,7 +247,7 @@ async def running(settings: Settings) -> AsyncIterator[Parts]:
             stack.push_async_callback(_end, loops["answers"])
         cohorts = Cohorts(execution)
         stack.callback(cohorts.close)
-        engine = Engine(services, documents, execution, cohorts, sessions)
+        engine = Engine(services, documents, persisted, execution, cohorts, sessions)
         yield Parts(engine, answers, Health(inner, channel, hub, freshness, loops))
 
 

@@ -21,6 +21,13 @@ class Unexpected:
 
 
 @dataclass(frozen=True, slots=True)
+class Refused:
+    """Somebody asked for more than a limit allows, or for what is not allowed at all."""
+
+    limit: str  # as the refusal names it
+
+
+@dataclass(frozen=True, slots=True)
 class AnswersCounted:
     """What became of finished answers since it was noted last, and how many are kept."""
 
@@ -164,6 +171,7 @@ class PoolState:
 News = (
     OperationEnded
     | Unexpected
+    | Refused
     | AnswersCounted
     | SocketOpened
     | SocketClosed

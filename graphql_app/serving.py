@@ -14,7 +14,7 @@ import uvicorn
 from fastapi import FastAPI
 from uvicorn.supervisors import Multiprocess
 
-from graphql_app.app import create, identify, role_table
+from graphql_app.app import create, identify, role_table, trusted_documents
 from graphql_app.domain.access import Scope, View, Viewer
 from graphql_app.ops import logs
 from graphql_app.services.seeding import seed
@@ -132,6 +132,7 @@ async def prepared(settings: Settings) -> str | None:
                 raise CannotServe(f"REDIS_URL: {problem}")
             logs.logger.warning("REDIS_URL: %s; serving all the same, every process reads the log itself", problem)
         role_table(settings)
+        trusted_documents(settings)
         if settings.mode == "production":
             await require_current(database)
             return None

@@ -108,6 +108,12 @@ class Settings(BaseSettings):
     document_comparisons: Count = Field(5000, description="most comparisons of fields with equal names at one place")
     document_cost: Count = Field(100_000, description="most values in an answer, as estimated from its page sizes")
     documents_kept: Count = Field(500, description="parsed documents kept in memory")
+    trusted_documents: Path | None = Field(
+        None, description="JSON file of hashes and documents; in production no others are answered"
+    )
+    persisted_bytes: Annotated[int, Field(ge=0)] = Field(
+        0, description="room for documents that clients register by hash (APQ), per process; 0 turns it off"
+    )
     answers_bytes: Annotated[int, Field(ge=0)] = Field(
         64 * 1024 * 1024, description="finished answers kept in memory, per process; 0 turns it off"
     )

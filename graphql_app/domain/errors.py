@@ -5,7 +5,9 @@ Refusal
 │   └── UnknownCursor   a cursor that was not made here
 ├── Unauthenticated     no token, or one that is not valid
 ├── Forbidden           a token without the scope that this needs
+│   └── UntrustedDocument   not among those that the operator listed
 ├── NotFound            no such thing, or none that you may know of
+│   └── UnknownDocument     nobody has registered one with this hash
 ├── Conflict            it changed meanwhile, or its state does not allow this
 │   ├── VersionConflict somebody else was faster
 │   ├── Contention      in another transaction's way; as if it had never been
@@ -17,7 +19,7 @@ Refusal
 """
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any
 
 from graphql_app.domain.workstation import Workstation
 
@@ -31,7 +33,7 @@ def public_name(field: str) -> str:
 class Refusal(Exception):
     """Something asked for is refused. `data` holds the reason in figures, safe to show to whoever asked."""
 
-    code: ClassVar[str] = "REFUSED"
+    code: str = "REFUSED"
 
     def __init__(self, message: str, **data: Any) -> None:
         super().__init__(message)
@@ -59,8 +61,20 @@ class Forbidden(Refusal):
     code = "FORBIDDEN"
 
 
+class UntrustedDocument(Forbidden):
+    code = "DOCUMENT_NOT_TRUSTED"
+
+
 class NotFound(Refusal):
     code = "NOT_FOUND"
+
+
+class UnknownDocument(NotFound):
+    """In the words of Apollo's protocol, by which its clients know whether to send the text, and to go on with it."""
+
+    def __init__(self, *, can_register: bool) -> None:
+        super().__init__("PersistedQueryNotFound" if can_register else "PersistedQueryNotSupported")
+        self.code = "PERSISTED_QUERY_NOT_FOUND" if can_register else "PERSISTED_QUERY_NOT_SUPPORTED"
 
 
 class Conflict(Refusal):

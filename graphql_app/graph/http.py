@@ -27,6 +27,7 @@ from graphql_app.graph.negotiation import EVENTS, LEGACY, RESPONSE, Accepted, ne
 from graphql_app.graph.protocol import Engine
 from graphql_app.graph.requests import (
     Asked,
+    AskedByHash,
     Gone,
     Unanswerable,
     body_of,
@@ -40,6 +41,8 @@ from graphql_app.observe import OperationEnded, note
 
 REMEMBERED = 1000  # requests, read once for all who send the very same bytes
 REMEMBERED_BYTES = 4096  # longer ones are read anew
+
+QUERIES = (b"query", b"documentId", b"extensions")  # by what an address asks, rather than for the page
 
 REVALIDATED = b"private, no-cache"
 
@@ -137,7 +140,8 @@ class HttpDoor:
         outcome, began, media = Outcome(), time.perf_counter(), request.accept.media
         reply: Reply | Response
         try:
-            asked, viewer = await self._asked(request), self._viewer(request)
+            named, viewer = await self._asked(request), self._viewer(request)
+            asked = self._meant(named)
             # What is at hand is answered before the document is looked at.
             key = Key(asked.key, viewer.view)
             known = self._answers.known(key) if self._answers is not None and not viewer.reads_primary else None
@@ -184,7 +188,15 @@ class HttpDoor:
         outcome.failed = answer.has_errors
         return _whole(answer, request, is_shareable=is_shareable)
 
-    async def _asked(self, request: Request) -> Asked:
+    def _meant(self, named: Asked | AskedByHash) -> Asked:
+        """What is asked, with its text, if that may be asked here. Raises a Refusal."""
+        persisted = self._engine.persisted
+        if isinstance(named, AskedByHash):
+            return named.with_text(persisted.text(None, named.digest))
+        persisted.text(named.query, named.digest)
+        return named
+
+    async def _asked(self, request: Request) -> Asked | AskedByHash:
         if request.accept.media is None and not request.accept.events:
             raise Unanswerable(406, f"This answers {RESPONSE}, {LEGACY} or {EVENTS}; name one in `Accept`.")
         if request.method == "POST":
@@ -221,7 +233,7 @@ class HttpDoor:
 def wants_page(scope: Scope) -> bool:
     """Whether a client that takes pages came for one, rather than with a query."""
     return scope["method"] == "GET" and not any(
-        pair.partition(b"=")[0] == b"query" for pair in scope["query_string"].split(b"&")
+        pair.partition(b"=")[0] in QUERIES for pair in scope["query_string"].split(b"&")
     )
 
 

@@ -10,11 +10,12 @@ import orjson
 from graphql import GraphQLError
 
 from graphql_app.domain.access import Viewer
-from graphql_app.domain.errors import Refusal, TooMany, Unauthenticated
+from graphql_app.domain.errors import InvalidInput, Refusal, TooMany, Unauthenticated
 from graphql_app.graph.cohorts import Cohorts, Payload
 from graphql_app.graph.context import Context, Services, viewer_from_init
 from graphql_app.graph.documents import Documents, InvalidDocument
 from graphql_app.graph.limits import excess
+from graphql_app.graph.persisted import Persisted, hash_given
 from graphql_app.graph.schema import BadVariables, Execution, formatted
 from graphql_app.live.sessions import Sessions
 from graphql_app.observe import OperationEnded, Subscribed, Unsubscribed, note
@@ -32,6 +33,7 @@ INTERNAL = (4500, "Internal server error")
 RESTART = (1012, "The service restarts; come back with your last cursor")  # RFC 6455's registry: service restart
 TOO_MANY_INITS = (4429, "Too many initialisation requests")
 TOO_FAST = 1008  # RFC 6455, 7.4.1: a message that breaks a policy
+NO_QUERY = "`subscribe` needs a `payload` with a `query`"
 REASON_BYTES_MOST = 123  # RFC 6455, 5.5: a control frame carries 125 bytes, two of them the code
 
 
@@ -67,6 +69,7 @@ class Engine:
 
     services: Services
     documents: Documents
+    persisted: Persisted
     execution: Execution
     cohorts: Cohorts
     sessions: Sessions
@@ -244,7 +247,8 @@ class Connection:
         began = time.perf_counter()
         kind, failed = "invalid", True
         try:
-            operation = self._engine.documents.get(payload["query"]).operation(payload.get("operationName"))
+            query = self._engine.persisted.text(payload.get("query"), hash_given(payload))
+            operation = self._engine.documents.get(query).operation(payload.get("operationName"))
             kind = operation.kind
             variables = payload.get("variables") or {}
             if (problem := excess(variables)) is not None:
@@ -313,14 +317,17 @@ def _problem(operation_id: object, payload: object) -> str | None:
     """What is wrong with the shape of a `subscribe` message."""
     if not isinstance(operation_id, str) or not operation_id:
         return "`subscribe` needs an `id`, a text that is not empty"
-    if not isinstance(payload, dict) or not isinstance(payload.get("query"), str):
-        return "`subscribe` needs a `payload` with a `query`"
+    if not isinstance(payload, dict) or not isinstance(payload.get("query"), (str, type(None))):
+        return NO_QUERY
     if not isinstance(payload.get("operationName"), (str, type(None))):
         return "`operationName` must be a text"
     for name in ("variables", "extensions"):
         if not isinstance(payload.get(name), (dict, type(None))):
             return f"`{name}` must be an object"
-    return None
+    try:
+        return NO_QUERY if hash_given(payload) is None and payload.get("query") is None else None
+    except InvalidInput as problem:
+        return problem.message
 
 
 def fitting(reason: str) -> str:

@@ -9,7 +9,9 @@ from urllib.parse import parse_qsl
 import orjson
 from starlette.types import Receive, Scope
 
+from graphql_app.domain.errors import InvalidInput
 from graphql_app.graph.limits import excess
+from graphql_app.graph.persisted import hash_given
 
 FIELDS_MOST = 100  # in a query string, of which four mean anything
 
@@ -33,6 +35,20 @@ class Asked:
     operation_name: str | None
     variables: Mapping[str, Any]
     key: tuple[str, str | None, bytes]  # equal for those who ask the same, however they wrote it
+    digest: str | None = None  # names the document, besides its text
+
+
+@dataclass(frozen=True, slots=True)
+class AskedByHash:
+    """As Asked, by one who has not sent the document itself."""
+
+    digest: str
+    operation_name: str | None
+    variables: Mapping[str, Any]
+    variables_key: bytes
+
+    def with_text(self, query: str) -> Asked:
+        return Asked(query, self.operation_name, self.variables, (query, self.operation_name, self.variables_key))
 
 
 def fields_of(scope: Scope) -> dict[bytes, bytes]:
@@ -84,7 +100,7 @@ def _too_large(most: int) -> Unanswerable:
     return Unanswerable(413, f"The body is larger than {most} bytes.")
 
 
-def from_body(body: bytes) -> Asked:
+def from_body(body: bytes) -> Asked | AskedByHash:
     """What a body asks for. Raises Unanswerable."""
     try:
         given = orjson.loads(body)
@@ -93,7 +109,7 @@ def from_body(body: bytes) -> Asked:
     return _asked(given)
 
 
-def from_query(query_string: bytes) -> Asked:
+def from_query(query_string: bytes) -> Asked | AskedByHash:
     """What an address asks for. Raises Unanswerable."""
     try:
         given: dict[str, Any] = dict(
@@ -111,19 +127,25 @@ def from_query(query_string: bytes) -> Asked:
     return _asked(given)
 
 
-def _asked(given: Any) -> Asked:
+def _asked(given: Any) -> Asked | AskedByHash:
     if not isinstance(given, dict):
         raise Unanswerable(400, "The body must be one JSON object; send one operation a request.")
     query, name, variables = given.get("query"), given.get("operationName"), given.get("variables")
-    if not isinstance(query, str):
-        raise Unanswerable(400, "`query` is missing, or not a text.")
     if not isinstance(name, (str, type(None))):
         raise Unanswerable(400, "`operationName` must be a text.")
     for part in ("variables", "extensions"):
         if not isinstance(given.get(part), (dict, type(None))):
             raise Unanswerable(400, f"`{part}` must be an object.")
-    if not variables:
-        return Asked(query, name, {}, (query, name, b""))
-    if (problem := excess(variables)) is not None:
+    try:
+        digest = hash_given(given)
+    except InvalidInput as refusal:
+        raise Unanswerable(400, refusal.message) from refusal
+    if not isinstance(query, str) and (query is not None or digest is None):
+        raise Unanswerable(400, "`query` is missing, or not a text.")
+    if variables and (problem := excess(variables)) is not None:
         raise Unanswerable(400, problem)
-    return Asked(query, name, variables, (query, name, orjson.dumps(variables, option=orjson.OPT_SORT_KEYS)))
+    variables_key = orjson.dumps(variables, option=orjson.OPT_SORT_KEYS) if variables else b""
+    if not query and digest is not None:
+        return AskedByHash(digest, name, variables or {}, variables_key)
+    assert query is not None
+    return Asked(query, name, variables or {}, (query, name, variables_key), digest)

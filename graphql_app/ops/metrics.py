@@ -23,6 +23,7 @@ LATENCY_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2
 OPERATIONS = Counter("graphql_app_operations_total", "GraphQL operations", ["kind", "result"])
 OPERATION_SECONDS = Histogram("graphql_app_operation_seconds", "Time to answer", ["kind"], buckets=LATENCY_BUCKETS)
 INCIDENTS = Counter("graphql_app_incidents_total", "Unexpected errors, masked to the client")
+REFUSALS = Counter("graphql_app_refusals_total", "Requests refused by a limit", ["limit"])
 ANSWERS = Counter("graphql_app_answers_total", "Finished answers by what became of them", ["result"])
 ANSWERS_KEPT = Gauge("graphql_app_answers_kept", "Finished answers in memory", multiprocess_mode="livesum")
 ANSWERS_BYTES = Gauge("graphql_app_answers_bytes", "What they take", multiprocess_mode="livesum")
@@ -78,6 +79,8 @@ def count(news: observe.News) -> None:  # noqa: PLR0912, PLR0915  # one arm for 
             ANSWERS_BYTES.set(size)
         case observe.Unexpected():
             INCIDENTS.inc()
+        case observe.Refused(limit):
+            REFUSALS.labels(limit).inc()
         case observe.SocketOpened():
             SOCKETS.inc()
         case observe.SocketClosed(code):

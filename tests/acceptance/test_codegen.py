@@ -3,9 +3,10 @@
 import shutil
 
 import graphql
+import httpx
 import pytest
 
-from tests.acceptance.conftest import Server
+from tests.acceptance.conftest import Server, StartServer
 from tests.clients import npm
 from tests.clients.npm import HERE, run
 
@@ -76,6 +77,21 @@ def test_the_generated_client_runs_every_operation_on_a_live_server(node: str, s
     run(node, str(BIN / "tsc"))
     told = run(node, "generated/js/src/tour.js", f"{server.url}/graphql", server.token("admin"))
     assert told == TOUR
+
+
+@pytest.mark.usefixtures("generated", "office")
+def test_its_manifest_makes_a_server_that_answers_this_client_and_no_other(
+    node: str, start_server: StartServer
+) -> None:
+    manifest = str(GENERATED / "persisted-documents.json")
+    server = start_server(GRAPHQL_APP_MODE="production", GRAPHQL_APP_TRUSTED_DOCUMENTS=manifest)
+    run(node, str(BIN / "tsc"))
+
+    told = run(node, "generated/js/src/tour.js", f"{server.url}/graphql", server.token("admin"), "hashes")
+    other = httpx.post(f"{server.url}/graphql", json={"query": "{ me { subject } }"}, headers=server.headers())
+
+    assert told == TOUR
+    assert other.json()["errors"][0]["extensions"]["code"] == "DOCUMENT_NOT_TRUSTED"
 
 
 def test_the_lock_file_names_no_registry() -> None:

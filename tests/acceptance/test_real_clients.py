@@ -4,9 +4,10 @@ from collections.abc import AsyncIterator
 from typing import Any, TypeAlias
 
 import asyncpg
+import httpx
 import pytest
 
-from tests.acceptance.conftest import Server
+from tests.acceptance.conftest import Server, StartServer
 from tests.acceptance.fixtures import cable
 from tests.clients import npm
 from tests.clients.npm import Kit
@@ -78,6 +79,26 @@ async def test_it_follows_a_floor_and_comes_back_when_the_network_does(kit: Kit,
 
         await sql.execute("UPDATE workstations SET notes = 'after' WHERE name = 'A3-7'")
         assert [row["notes"] for row in (await heard(kit))["workstations"]] == ["after"]
+
+
+@pytest.mark.usefixtures("office")
+async def test_apollo_registers_its_documents_and_goes_on_with_their_hashes(
+    node: str, start_server: StartServer
+) -> None:
+    server = start_server(GRAPHQL_APP_PERSISTED_BYTES="1000000")
+    async with npm.kit(node, "apollo") as kit:
+        kit.do("open", url=f"{server.url}/graphql", token=server.token("admin"), persisted=True)
+        for _ in range(2):
+            first, second = (await kit.ask("query", "desks"))["workstations"]["nodes"]
+            assert [first["name"], second["name"]] == ["A3-1", "A3-2"]
+        changed = (await kit.ask("mutate", "occupy", {"id": first["id"]}))["setWorkstationStatus"]
+        assert changed["workstation"]["status"] == "OCCUPIED"
+
+    async with httpx.AsyncClient(base_url=server.url, headers=server.headers()) as operator:
+        counted = (await operator.get("/metrics")).text
+    # Each of the two documents was unknown by its hash just once.
+    assert 'graphql_app_operations_total{kind="invalid",result="error"} 2.0' in counted
+    assert 'graphql_app_operations_total{kind="query",result="ok"} 2.0' in counted
 
 
 async def test_it_is_told_that_its_token_is_not_valid(kit: Kit, shared_server: Server) -> None:

@@ -1,4 +1,5 @@
-// node tour.js URL TOKEN: every operation once on a running server, each told in one line on standard output.
+// node tour.js URL TOKEN [hashes]: every operation once on a running server, each told in one line on standard output;
+// with `hashes`, documents are named by these.
 
 import {
   AssignWorkstationDocument,
@@ -19,12 +20,12 @@ import {
 import { office } from "./client.js";
 import { arranged, created, deleted, updated } from "./outcomes.js";
 
-const [url, token] = process.argv.slice(2);
+const [url, token, hashes] = process.argv.slice(2);
 if (url === undefined || token === undefined) {
-  throw new Error("node tour.js URL TOKEN");
+  throw new Error("node tour.js URL TOKEN [hashes]");
 }
 const here = { building: "总部A座", floorNumber: 4 };
-const client = office(url, token);
+const client = office(url, token, hashes === "hashes");
 const tell = (line: string): void => console.log(line);
 
 const { floor } = await client.run(FloorDocument, { building: here.building, number: here.floorNumber });

@@ -16,6 +16,7 @@ from graphql_app.graph.cohorts import Cohorts, Payload, Subscriber
 from graphql_app.graph.context import Services
 from graphql_app.graph.documents import Documents
 from graphql_app.graph.limits import Limits
+from graphql_app.graph.persisted import Persisted
 from graphql_app.graph.protocol import REASON_BYTES_MOST, Connection, Engine, Rules, fitting
 from graphql_app.graph.schema import Execution, build
 from graphql_app.live.sessions import Sessions
@@ -131,7 +132,8 @@ async def strangers(header: str | None = None, cohorts: Joined | None = None, mo
     """A socket on which nobody has said anything yet."""
     browse, joined, wire = Departments(), cohorts or Joined(), Wire()
     services = Services(IDENTIFY, cast(Browse, browse), *[cast(Any, None)] * 4)
-    engine = Engine(services, DOCUMENTS, EXECUTION, cast(Cohorts, joined), Sessions(0))
+    persisted = Persisted(DOCUMENTS, {}, only_trusted=False, registered_bytes=0)
+    engine = Engine(services, DOCUMENTS, persisted, EXECUTION, cast(Cohorts, joined), Sessions(0))
     async with asyncio.TaskGroup() as tasks:
         connection = Connection(wire, engine, replace(RULES, operations_most=most), header, tasks)
         try:
