@@ -41,6 +41,7 @@ from graphql_app.live.sessions import Sessions
 from graphql_app.live.ticker import Ticker, housekeeping_duties
 from graphql_app.live.warming import Warming
 from graphql_app.ops import logs, metrics
+from graphql_app.ops.garbage import settle
 from graphql_app.ops.health import Health
 from graphql_app.services.arrange import Arrange
 from graphql_app.services.browse import Browse
@@ -326,6 +327,7 @@ def create(settings: Settings) -> Application:
             app.include_router(stream.routes(services.follow, services.identify, parts.engine.sessions))
             app.include_router(keys.routes(services.identify))
             app.include_router(admin.routes(parts.health, services.identify, settings.metrics_directory))
+            settle()
             # For the connections: graph/direct and web/connection.
             yield {
                 "sockets": socket,
