@@ -1,5 +1,6 @@
 """What can happen, as a closed set of news. note() says it where it happens; ops/ listens and counts."""
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -25,6 +26,14 @@ class Refused:
     """Somebody asked for more than a limit allows, or for what is not allowed at all."""
 
     limit: str  # as the refusal names it
+
+
+@dataclass(frozen=True, slots=True)
+class IsolatedFailure:
+    """One of many raised where nobody asked for an answer: it was left out, and the others went on."""
+
+    where: str
+    error: BaseException
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +181,7 @@ News = (
     OperationEnded
     | Unexpected
     | Refused
+    | IsolatedFailure
     | AnswersCounted
     | SocketOpened
     | SocketClosed
@@ -206,6 +216,9 @@ def listen(listener: Callable[[News], None]) -> Callable[[], None]:
 
 
 def note(news: News) -> None:
-    """Tells the listeners. Costs next to nothing when there are none."""
+    """Tells the listeners. Costs next to nothing when there are none. Never raises: to be counted must harm nothing."""
     for listener in _listeners:
-        listener(news)
+        try:
+            listener(news)
+        except Exception:
+            logging.getLogger("graphql_app").exception("could not take note of %s", type(news).__name__)

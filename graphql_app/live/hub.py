@@ -2,19 +2,21 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
 from graphql_app.domain.change import Change, Head
 from graphql_app.domain.interest import Interest
 from graphql_app.live.interests import Interests
+from graphql_app.observe import IsolatedFailure, note
 
 FOR_EVER = timedelta(days=36_500)
 
 
 class Listener(Protocol):
-    """Hears of all that is delivered, before any mailbox does: what is kept true by the feed."""
+    """Hears of all that is delivered, before any mailbox does: what is kept true by the feed. One that raises is told
+    that it is to start anew."""
 
     def delivered(self, changes: Sequence[Change[Any]], head: Head) -> None: ...
 
@@ -23,7 +25,8 @@ class Listener(Protocol):
 
 
 class Box(Hashable, Protocol):
-    """What one follower has not been told yet: a mailbox, or something simpler for what cannot be merged."""
+    """What one follower has not been told yet: a mailbox, or something simpler for what cannot be merged. One that
+    raises is told that it has lost its history."""
 
     def put(self, change: Change[Any]) -> None: ...
 
@@ -55,15 +58,23 @@ class Hub:
         self._interests.remove(box)
 
     def deliver(self, changes: Sequence[Change[Any]], head: Head) -> None:
-        """Takes the changes between the present head and the new one, in order."""
+        """Takes the changes between the present head and the new one, in order. Whoever fails holds up nobody else."""
         for listener in self._listeners:
-            listener.delivered(changes, head)
+            try:
+                listener.delivered(changes, head)
+            except Exception as error:  # noqa: BLE001  # the supervisor of one listener: noted, and what it kept is void
+                note(IsolatedFailure("hub", error))
+                _isolated(listener.restarted, head)
         for change in changes:
             if len(self._recent) == self._recent.maxlen:
                 self._recent_from = self._recent[0].revision
             self._recent.append(change)
-            for box in self._interests.of(change):
-                box.put(change)
+            for box in self._interested(change):
+                try:
+                    box.put(change)
+                except Exception as error:  # noqa: BLE001  # the supervisor of one box: noted, and it starts anew
+                    note(IsolatedFailure("hub", error))
+                    _isolated(box.lose)
         self._arrive(head)
 
     def restart(self, head: Head) -> None:
@@ -71,9 +82,8 @@ class Hub:
         self._recent.clear()
         self._recent_from = head.revision
         for listener in self._listeners:
-            listener.restarted(head)
-        for box in list(self._interests):  # some of them close others
-            box.lose()
+            _isolated(listener.restarted, head)
+        self._lose_all()
         self._arrive(head)
 
     @property
@@ -114,8 +124,27 @@ class Hub:
         assert self.head is not None
         return self.head
 
+    def _interested(self, change: Change[Any]) -> Iterable[Box]:
+        try:
+            return self._interests.of(change)
+        except Exception as error:  # noqa: BLE001  # noted; whom it concerns cannot be known, so that all look anew
+            note(IsolatedFailure("hub", error))
+            self._lose_all()
+            return ()
+
+    def _lose_all(self) -> None:
+        for box in list(self._interests):  # some of them close others
+            _isolated(box.lose)
+
     def _arrive(self, head: Head) -> None:
         self.head = head
         for revision, arrival in self._arrivals:
             if revision <= head.revision and not arrival.done():
                 arrival.set_result(None)
+
+
+def _isolated(step: Callable[..., None], *arguments: Any) -> None:
+    try:
+        step(*arguments)
+    except Exception as error:  # noqa: BLE001  # the supervisor of one listener or box: noted, and the others go on
+        note(IsolatedFailure("hub", error))

@@ -2,9 +2,11 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Protocol
+
+from graphql_app.observe import IsolatedFailure, note
 
 LOOK_SECONDS = 1.0
 SLICES = 20  # a few at a time, so that no look-round is felt by those who wait for news
@@ -63,7 +65,7 @@ class Sessions:
             for sessions in self._slices:
                 await asyncio.sleep(LOOK_SECONDS / SLICES)
                 for session in list(sessions):
-                    session.look()
+                    _isolated(session.look)
 
     @asynccontextmanager
     async def timeout(self, seconds: float) -> AsyncIterator[None]:
@@ -89,4 +91,14 @@ class Sessions:
             pause = (ends_at - asyncio.get_running_loop().time()) / left * random.uniform(0, 2)  # noqa: S311  # jitter
             if pause > 0:
                 await asyncio.sleep(pause)
-            sessions[left - 1].drain()
+            session = sessions[left - 1]
+            if session in self._slices[hash(session) % SLICES]:  # it may have ended by itself meanwhile
+                _isolated(session.drain)
+
+
+def _isolated(step: Callable[[], None]) -> None:
+    """One session that fails keeps none of the others from their turn."""
+    try:
+        step()
+    except Exception as error:  # noqa: BLE001  # the supervisor of one session's turn: noted, and the next one's comes
+        note(IsolatedFailure("sessions", error))

@@ -22,6 +22,8 @@ def log(news: observe.News) -> None:  # noqa: PLR0912  # one arm for each kind o
             pass  # first, as there are thousands a second
         case observe.Unexpected(id, where, error):
             logger.error("incident %s at %s", id, where or "-", exc_info=error)
+        case observe.IsolatedFailure(where, error):
+            logger.error("left out of %s, all else goes on", where, exc_info=error)
         case observe.FeedFailed(error):
             logger.warning("the feed was interrupted and goes on: %s: %s", type(error).__name__, error)
         case observe.LeadershipChanged(leading, why):

@@ -24,6 +24,7 @@ OPERATIONS = Counter("graphql_app_operations_total", "GraphQL operations", ["kin
 OPERATION_SECONDS = Histogram("graphql_app_operation_seconds", "Time to answer", ["kind"], buckets=LATENCY_BUCKETS)
 INCIDENTS = Counter("graphql_app_incidents_total", "Unexpected errors, masked to the client")
 REFUSALS = Counter("graphql_app_refusals_total", "Requests refused by a limit", ["limit"])
+ISOLATED = Counter("graphql_app_isolated_failures_total", "Parts that raised and were left out", ["where"])
 ANSWERS = Counter("graphql_app_answers_total", "Finished answers by what became of them", ["result"])
 ANSWERS_KEPT = Gauge("graphql_app_answers_kept", "Finished answers in memory", multiprocess_mode="livesum")
 ANSWERS_BYTES = Gauge("graphql_app_answers_bytes", "What they take", multiprocess_mode="livesum")
@@ -81,6 +82,8 @@ def count(news: observe.News) -> None:  # noqa: PLR0912, PLR0915  # one arm for 
             INCIDENTS.inc()
         case observe.Refused(limit):
             REFUSALS.labels(limit).inc()
+        case observe.IsolatedFailure(where):
+            ISOLATED.labels(where).inc()
         case observe.SocketOpened():
             SOCKETS.inc()
         case observe.SocketClosed(code):

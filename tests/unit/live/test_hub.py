@@ -1,15 +1,17 @@
 """Who is given a change, and what is remembered of it."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 import pytest
 
+from graphql_app import observe
 from graphql_app.domain.change import Change, Head
 from graphql_app.domain.filters import WorkstationFilter
+from graphql_app.domain.interest import Interest
 from graphql_app.domain.workstation import Place, Workstation
 from graphql_app.live.hub import Hub
 from graphql_app.live.mailbox import Batching, Lost, Mailbox
@@ -139,6 +141,81 @@ def test_a_listener_hears_of_everything_before_the_head_has_moved() -> None:
     hub.restart(head(9))
 
     assert recorder.heard == [([1, 2], 2, head(0)), (9, head(2))]
+
+
+# --- what fails, fails alone -----------------------------------------------------------------------------------------
+
+
+class Broken(Recorder):
+    """Raises at one revision, whatever it is asked then."""
+
+    def __init__(self, hub: Hub, at: int) -> None:
+        super().__init__(hub)
+        self._at = at
+
+    def delivered(self, changes: Sequence[Change[Any]], head: Head) -> None:
+        if head.revision == self._at:
+            raise ValueError("cannot take it")
+        super().delivered(changes, head)
+
+
+class BrokenBox(Mailbox):
+    def put(self, change: Change[Any]) -> None:
+        raise ValueError("cannot take it")
+
+
+@pytest.fixture
+def news() -> Iterator[list[observe.News]]:
+    heard: list[observe.News] = []
+    forget = observe.listen(heard.append)
+    yield heard
+    forget()
+
+
+def test_a_listener_that_fails_starts_anew_and_holds_up_nobody(news: list[observe.News]) -> None:
+    hub = hub_at(0)
+    broken, other, mailbox = Broken(hub, at=1), Recorder(hub), opened(hub, FIRST)
+    hub.listen(broken)
+    hub.listen(other)
+
+    deliver(hub, *changes(1))
+    deliver(hub, *changes(2))
+
+    assert broken.heard == [(1, head(0)), ([2], 2, head(1))]
+    assert other.heard == [([1], 1, head(0)), ([2], 2, head(1))]
+    assert (taken(mailbox), hub.head, hub.since(0, 2, "workstation")) == ([1, 2], head(2), changes(1, 2))
+    assert [type(one) for one in news] == [observe.IsolatedFailure]
+
+
+async def test_a_box_that_fails_has_lost_its_history_and_the_others_have_not(news: list[observe.News]) -> None:
+    hub = hub_at(0)
+    broken, other = BrokenBox(Batching(0, 50)), Mailbox(Batching(0, 50))
+    for box in (broken, other):
+        hub.open(WorkstationFilter().interest(), box)
+
+    deliver(hub, *changes(1))
+
+    with pytest.raises(Lost):
+        await broken.ready()
+    assert (taken(other), hub.head) == ([1], head(1))
+    assert [type(one) for one in news] == [observe.IsolatedFailure]
+
+
+async def test_a_change_of_which_nobody_can_say_whom_it_concerns_is_a_loss_to_all(news: list[observe.News]) -> None:
+    def fails(_: Any) -> bool:
+        raise ValueError("cannot tell")
+
+    hub = hub_at(0)
+    mailboxes = [opened(hub, FIRST), Mailbox(Batching(0, 50))]
+    hub.open(Interest("workstation", matches=fails), mailboxes[1])
+
+    deliver(hub, *changes(1))
+
+    for mailbox in mailboxes:
+        with pytest.raises(Lost):
+            await mailbox.ready()
+    assert hub.head == head(1)
+    assert [type(one) for one in news] == [observe.IsolatedFailure]
 
 
 # --- the changes in memory -------------------------------------------------------------------------------------------

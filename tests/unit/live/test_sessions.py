@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from graphql_app import observe
 from graphql_app.live.sessions import LOOK_SECONDS, SLICES, Sessions
 from tests.clock import Clock, settle
 
@@ -101,3 +102,51 @@ async def test_a_wait_ends_in_time_or_when_the_process_is_to_stop(clock: Clock) 
 
     assert (round(await short - began), early, round(await long - began)) == (1, False, 2)
     assert len(sessions) == 0
+
+
+async def test_a_wait_that_ends_by_itself_while_the_process_stops_keeps_nobody_from_being_told(clock: Clock) -> None:
+    sessions, news = Sessions(4), asyncio.Event()
+    some = [Session() for _ in range(20)]
+
+    async def poll() -> None:
+        async with sessions.timeout(25):
+            await news.wait()
+
+    polls = [asyncio.create_task(poll()) for _ in range(20)]
+    await settle()
+    for session in some:
+        sessions.open(session)
+    sessions.drain()
+    await settle()
+    news.set()  # all that wait are answered before their turn
+    await pass_by(clock, 4.5)
+
+    assert {len(session.drained_at) for session in some} == {1}
+    assert {task.done() for task in polls} == {True}
+
+
+class Broken(Session):
+    def look(self) -> None:
+        raise ValueError("look")
+
+    def drain(self) -> None:
+        raise ValueError("drain")
+
+
+async def test_a_session_that_fails_keeps_none_of_the_others_from_their_turn(clock: Clock) -> None:
+    sessions, news = Sessions(4), list[observe.News]()
+    forget = observe.listen(news.append)
+    some = [Broken() if number % 5 == 0 else Session() for number in range(50)]
+    for session in some:
+        sessions.open(session)
+    looking = asyncio.create_task(sessions.run())
+    await settle()
+    await pass_by(clock, 2 * LOOK_SECONDS)
+    sessions.drain()
+    await pass_by(clock, 4.5)
+    looking.cancel()
+    forget()
+
+    well = [session for session in some if not isinstance(session, Broken)]
+    assert {(session.looks > 1, len(session.drained_at)) for session in well} == {(True, 1)}
+    assert {str(one.error) for one in news if isinstance(one, observe.IsolatedFailure)} == {"look", "drain"}
