@@ -49,6 +49,7 @@ from graphql_app.services.cursors import FeedCursors, PageCursors
 from graphql_app.services.follow import Follow
 from graphql_app.services.history import History
 from graphql_app.services.identify import Identify
+from graphql_app.services.issuer import Issuer
 from graphql_app.services.keys import KeyRing
 from graphql_app.services.notify import Notify
 from graphql_app.services.receipts import Receipts
@@ -57,6 +58,7 @@ from graphql_app.settings import Settings, SettingsError
 from graphql_app.store import broadcast, floors
 from graphql_app.store.cache import FloorCache
 from graphql_app.store.database import Database
+from graphql_app.store.discovery import published_keys
 from graphql_app.store.floors import FloorState
 from graphql_app.store.presence import PresenceStore
 from graphql_app.web import admin, keys, rest, stream
@@ -86,14 +88,28 @@ def trusted_documents(settings: Settings) -> Mapping[str, str]:
         raise SettingsError(f"GRAPHQL_APP_TRUSTED_DOCUMENTS: {error}") from error
 
 
-def identify(settings: Settings) -> Identify:
-    private = settings.token_private_key
+def identify(settings: Settings, openid: Issuer | None = None) -> Identify:
+    private = settings.token_private_key.get_secret_value() if settings.token_private_key else None
+    only_openid = settings.oidc_issuer and not private and not settings.token_public_key
     return Identify(
-        KeyRing.read(private.get_secret_value() if private else None, settings.token_public_key),
+        KeyRing(()) if only_openid else KeyRing.read(private, settings.token_public_key),
         issuer=settings.token_issuer,
         audience=settings.token_audience,
         roles=role_table(settings),
+        openid=openid,
     )
+
+
+def openid_issuer(settings: Settings) -> Issuer | None:
+    """The OpenID issuer, if one is set. Raises SettingsError for a role that does not exist."""
+    if settings.oidc_issuer is None:
+        return None
+    assert settings.oidc_audience is not None
+    known, named = role_table(settings).keys(), {r for roles in settings.oidc_roles.values() for r in roles.values()}
+    if not named <= known:
+        raise SettingsError(f"GRAPHQL_APP_OIDC_ROLES: no such role: {', '.join(sorted(named - known))}")
+    fetch = partial(published_keys, settings.oidc_issuer)
+    return Issuer(settings.oidc_issuer, settings.oidc_audience, settings.oidc_roles, fetch)
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +196,9 @@ async def running(settings: Settings) -> AsyncIterator[Parts]:
             "sessions": sessions.run(),
             "presence": presence.run(),
         }
+        openid = openid_issuer(settings)
+        if openid is not None:
+            running["issuer"] = openid.run()
         replica, keeping = floors_in_memory(settings, database, hub, freshness, stack)
         running |= keeping
         loops = {name: asyncio.create_task(loop, name=name) for name, loop in running.items()}
@@ -195,7 +214,7 @@ async def running(settings: Settings) -> AsyncIterator[Parts]:
         cursors = FeedCursors(secret)
         receipts = Receipts(secret, cursors, hub, freshness)
         services = Services(
-            identify=identify(settings),
+            identify=identify(settings, openid),
             browse=Browse(database, PageCursors(secret), page_most=settings.page_most, replica=replica),
             arrange=Arrange(database, receipts),
             follow=Follow(history, cursors, presence, limits, sessions),

@@ -172,6 +172,20 @@ class SharedCacheLost:
 
 
 @dataclass(frozen=True, slots=True)
+class IssuerKeysChanged:
+    """The OpenID issuer publishes other keys than before; so many of them can be used."""
+
+    keys: int
+
+
+@dataclass(frozen=True, slots=True)
+class IssuerLost:
+    """The OpenID issuer did not: those that are known go on verifying."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class PoolState:
     in_use: int
     size: int
@@ -203,6 +217,8 @@ News = (
     | CachesCounted
     | SharedCacheAsked
     | SharedCacheLost
+    | IssuerKeysChanged
+    | IssuerLost
     | PoolState
 )
 

@@ -14,7 +14,7 @@ import uvicorn
 from fastapi import FastAPI
 from uvicorn.supervisors import Multiprocess
 
-from graphql_app.app import create, identify, role_table, trusted_documents
+from graphql_app.app import create, identify, openid_issuer, role_table, trusted_documents
 from graphql_app.domain.access import Scope, View, Viewer
 from graphql_app.ops import logs
 from graphql_app.services.seeding import seed
@@ -133,6 +133,7 @@ async def prepared(settings: Settings) -> str | None:
             logs.logger.warning("REDIS_URL: %s; serving all the same, every process reads the log itself", problem)
         role_table(settings)
         trusted_documents(settings)
+        openid_issuer(settings)
         if settings.mode == "production":
             await require_current(database)
             return None

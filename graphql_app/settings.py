@@ -1,6 +1,7 @@
 """What the operator decides: the environment, read once into one frozen object."""
 
 import os
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -48,6 +49,13 @@ class Settings(BaseSettings):
     token_issuer: str = Field("graphql_app", description="the `iss` of every token")
     token_audience: str = Field("graphql_app", description="the `aud` of every token")
     token_seconds: Seconds = Field(8 * 3600, description="how long a token of the `token` command is valid")
+    oidc_issuer: str | None = Field(
+        None, description="URL of an OpenID issuer whose tokens are believed too; its keys are found from there"
+    )
+    oidc_audience: str | None = Field(None, description="the `aud` of its tokens that are meant for this server")
+    oidc_roles: dict[str, dict[str, str]] = Field(
+        default_factory=dict, description="JSON: claim -> value -> role, e.g. realm_access.roles or groups"
+    )
     roles: dict[str, list[str]] = Field(
         default_factory=dict, description="JSON: role -> scopes; adds to the shipped ones"
     )
@@ -128,14 +136,28 @@ class Settings(BaseSettings):
         return secret
 
     @model_validator(mode="after")
+    def _openid_is_complete(self) -> Self:
+        if self.oidc_issuer is None:
+            return self
+        schemes = "https" if self.mode == "production" else "https?"
+        if not re.fullmatch(rf"{schemes}://[^/?#\[\]\s]+(/[^?#\s]*)?", self.oidc_issuer):
+            raise ValueError(f"{PREFIX}OIDC_ISSUER takes a URL, https in production, as its tokens say it in `iss`")
+        if not self.oidc_audience:
+            raise ValueError(f"{PREFIX}OIDC_ISSUER needs {PREFIX}OIDC_AUDIENCE: tokens for others must not open this")
+        if self.oidc_issuer == self.token_issuer:
+            raise ValueError(f"{PREFIX}OIDC_ISSUER must differ from {PREFIX}TOKEN_ISSUER")
+        return self
+
+    @model_validator(mode="after")
     def _production_is_complete(self) -> Self:
         if self.mode == "production":
             needed = {
                 "DATABASE_URL": self.database_url,
                 "REDIS_URL": self.redis_url,
                 f"{PREFIX}SECRET": self.secret,
-                f"{PREFIX}TOKEN_PRIVATE_KEY or {PREFIX}TOKEN_PUBLIC_KEY": self.token_private_key
-                or self.token_public_key,
+                f"{PREFIX}TOKEN_PRIVATE_KEY, {PREFIX}TOKEN_PUBLIC_KEY or {PREFIX}OIDC_ISSUER": self.token_private_key
+                or self.token_public_key
+                or self.oidc_issuer,
             }
             for name, value in needed.items():
                 if value is None:

@@ -102,17 +102,15 @@ class Context:
 AppInfo = Info[Context, None]
 
 
-def viewer_from_init(identify: Identify, payload: Mapping[str, Any] | None, header: str | None) -> Viewer:
-    """The viewer of a socket: from the payload of connection_init, else from the upgrade request's header.
+def authorization(payload: Mapping[str, Any] | None, header: str | None) -> str | None:
+    """How a socket identifies itself: in the payload of connection_init, else by the upgrade request's header.
 
     Raises Unauthenticated.
     """
-    if payload is None:
-        return identify.from_header(header)
     for name in ("authorization", "Authorization"):
-        if name in payload:
+        if payload is not None and name in payload:
             value = payload[name]
             if not isinstance(value, str):
                 raise Unauthenticated(f"`{name}` in connection_init must be a text: `Bearer …`.")
-            return identify.from_header(value)
-    return identify.from_header(header)
+            return value
+    return header

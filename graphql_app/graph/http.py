@@ -140,7 +140,7 @@ class HttpDoor:
         outcome, began, media = Outcome(), time.perf_counter(), request.accept.media
         reply: Reply | Response
         try:
-            named, viewer = await self._asked(request), self._viewer(request)
+            named, viewer = await self._asked(request), await self._viewer(request)
             asked = self._meant(named)
             # What is at hand is answered before the document is looked at.
             key = Key(asked.key, viewer.view)
@@ -162,9 +162,9 @@ class HttpDoor:
             note(OperationEnded(outcome.kind, time.perf_counter() - began, outcome.failed))
         return reply
 
-    def _viewer(self, request: Request) -> Viewer:
+    async def _viewer(self, request: Request) -> Viewer:
         services, fields = self._engine.services, request.fields
-        viewer = services.identify.from_header(fields.get(b"authorization", b"").decode("latin-1"))
+        viewer = await services.identify.arriving(fields.get(b"authorization", b"").decode("latin-1"))
         if not services.receipts.needs_primary(_text(fields, b"x-min-cursor")):
             return viewer
         return replace(viewer, reads_primary=True)

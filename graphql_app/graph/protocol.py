@@ -12,13 +12,14 @@ from graphql import GraphQLError
 from graphql_app.domain.access import Viewer
 from graphql_app.domain.errors import InvalidInput, Refusal, TooMany, Unauthenticated
 from graphql_app.graph.cohorts import Cohorts, Payload
-from graphql_app.graph.context import Context, Services, viewer_from_init
+from graphql_app.graph.context import Context, Services, authorization
 from graphql_app.graph.documents import Documents, InvalidDocument
 from graphql_app.graph.limits import excess
 from graphql_app.graph.persisted import Persisted, hash_given
 from graphql_app.graph.schema import BadVariables, Execution, formatted
 from graphql_app.live.sessions import Sessions
 from graphql_app.observe import OperationEnded, Subscribed, Unsubscribed, note
+from graphql_app.services.issuer import KeyUnknown
 
 SUBPROTOCOL = "graphql-transport-ws"
 
@@ -106,6 +107,7 @@ class Connection:
 
     __slots__ = (
         "_engine",
+        "_entering",
         "_header",
         "_heard",
         "_init_timer",
@@ -126,6 +128,7 @@ class Connection:
         self._header = header  # Authorization of the upgrade request
         self._tasks = tasks
         self._viewer: Viewer | None = None
+        self._entering: asyncio.Task[None] | None = None
         self._running: dict[str, asyncio.Task[None]] = {}
         self._subscriptions: dict[str, Subscription] = {}
         self._is_closed = False
@@ -162,6 +165,8 @@ class Connection:
         """The socket is gone: everything that ran for it ends."""
         self._is_closed = True
         self._init_timer.cancel()
+        if self._entering is not None and self._viewer is None:
+            self._entering.cancel()
         for task in self._running.values():
             task.cancel()
         for operation_id in list(self._subscriptions):
@@ -182,16 +187,31 @@ class Connection:
         self._send({"id": operation_id, "type": "error", "payload": errors})
 
     def _init(self, message: Mapping[str, Any]) -> None:
-        if self._viewer is not None:
+        if self._viewer is not None or self._entering is not None:
             self._close(*TOO_MANY_INITS)
             return
         if not self._has_fitting_payload(message):
             return
         try:
-            self._viewer = viewer_from_init(self._engine.services.identify, message.get("payload"), self._header)
+            named = authorization(message.get("payload"), self._header)
+            self._enter(self._engine.services.identify.from_header(named))
+        except KeyUnknown:
+            self._entering = self._tasks.create_task(self._enter_later(named), name="socket entry")
         except Unauthenticated as refusal:
             self._close(FORBIDDEN, refusal.message)
-            return
+
+    async def _enter_later(self, named: str | None) -> None:
+        """Of a client whose token is signed with a key that its issuer has to be asked for."""
+        try:
+            self._enter(await self._engine.services.identify.arriving(named))
+        except Unauthenticated as refusal:
+            self._close(FORBIDDEN, refusal.message)
+        except Exception as error:  # noqa: BLE001  # the supervisor of one entry: masked, noted, told to the client
+            formatted(error)
+            self._close(*INTERNAL)
+
+    def _enter(self, viewer: Viewer) -> None:
+        self._viewer = viewer
         self._init_timer.cancel()
         self._send({"type": "connection_ack"})
 

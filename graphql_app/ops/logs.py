@@ -9,7 +9,7 @@ def configure() -> None:
     """Lines on standard error, for this process: each worker is told anew."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     # A line for each socket and each migration looked at tells nobody anything.
-    for talkative in ("alembic", "uvicorn"):
+    for talkative in ("alembic", "httpx", "uvicorn"):
         logging.getLogger(talkative).setLevel(logging.WARNING)
 
 
@@ -42,6 +42,10 @@ def log(news: observe.News) -> None:  # noqa: PLR0912  # one arm for each kind o
             logger.info("resync: %s", why)
         case observe.GapFilled(first, last):
             logger.debug("filled revisions %d to %d from the log", first, last)
+        case observe.IssuerKeysChanged(keys):
+            logger.info("the OpenID issuer has %d keys that can be used", keys)
+        case observe.IssuerLost(why):
+            logger.warning("the OpenID issuer is away, its known keys go on verifying: %s", why)
         case observe.DutyFailed(name, error):
             logger.warning("could not %s, tries again: %s: %s", name, type(error).__name__, error)
         case observe.RowsPruned(table, count) if count:

@@ -58,6 +58,7 @@ CACHE_ROWS = Gauge(
 CACHE_ON = Gauge("graphql_app_cache_on", "Processes that answer from memory", multiprocess_mode="livesum")
 SHARED_CACHE_READS = Counter("graphql_app_shared_cache_reads_total", "Floors looked for in Redis", ["result"])
 SHARED_CACHE_FAILURES = Counter("graphql_app_shared_cache_failures_total", "Times that Redis was too slow for a floor")
+ISSUER_FAILURES = Counter("graphql_app_issuer_failures_total", "Times that the OpenID issuer did not tell its keys")
 POOL_IN_USE = Gauge("graphql_app_database_pool_in_use", "Database connections in use", multiprocess_mode="livesum")
 POOL_SIZE = Gauge("graphql_app_database_pool_size", "Database connections at most", multiprocess_mode="livesum")
 
@@ -127,6 +128,8 @@ def count(news: observe.News) -> None:  # noqa: PLR0912, PLR0915  # one arm for 
             SHARED_CACHE_READS.labels(result).inc()
         case observe.SharedCacheLost():
             SHARED_CACHE_FAILURES.inc()
+        case observe.IssuerLost():
+            ISSUER_FAILURES.inc()
         case observe.PoolState(in_use, size):
             POOL_IN_USE.set(in_use)
             POOL_SIZE.set(size)

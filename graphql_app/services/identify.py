@@ -9,7 +9,9 @@ from uuid import UUID
 from graphql_app.domain.access import Scope, View, Viewer, scopes_of
 from graphql_app.domain.errors import Unauthenticated
 from graphql_app.services import tokens
+from graphql_app.services.issuer import Issuer, KeyUnknown
 from graphql_app.services.keys import BadKey, KeyRing
+from graphql_app.services.tokens import Unverified
 
 VERIFIED_MOST = 10_000
 ROLES_MOST = 100
@@ -17,21 +19,32 @@ NAME_LENGTH_MOST = 100  # of a role, and of an employee's number
 
 
 class Identify:
-    """Tokens are JWTs of one issuer for one audience; a verified one is remembered until it expires."""
+    """Tokens are JWTs, ours or those of one OpenID issuer; a verified one is remembered until it expires."""
 
-    def __init__(self, keys: KeyRing, *, issuer: str, audience: str, roles: Mapping[str, frozenset[Scope]]) -> None:
+    def __init__(
+        self,
+        keys: KeyRing,
+        *,
+        issuer: str,
+        audience: str,
+        roles: Mapping[str, frozenset[Scope]],
+        openid: Issuer | None = None,
+    ) -> None:
         self._keys = keys
         self._issuer = issuer
         self._audience = audience
         self._roles = roles
+        self._openid = openid
         self._verified: OrderedDict[str, Viewer] = OrderedDict()
+        if openid is not None:
+            openid.on_withdrawal(self._verified.clear)
 
     def viewer(self, token: str) -> Viewer:
-        """Raises Unauthenticated, saying what is wrong with the token."""
+        """Raises Unauthenticated, saying what is wrong with the token; KeyUnknown where newer keys may help."""
         known = self._verified.get(token)
         if known is not None and known.expires_at > time.time():
             return known
-        viewer = self._viewer_of(self._claims(token))
+        viewer = self._verified_viewer(tokens.read(token))
         self._verified[token] = viewer
         if len(self._verified) > VERIFIED_MOST:
             self._verified.popitem(last=False)
@@ -50,6 +63,15 @@ class Identify:
                 "Send a token: `Authorization: Bearer …` (make one with `graphql-app token --role ROLE`)."
             )
         return self.viewer(token.strip())
+
+    async def arriving(self, header: str | None) -> Viewer:
+        """The same; waits for the issuer's newer keys if it must."""
+        try:
+            return self.from_header(header)
+        except KeyUnknown:
+            assert self._openid is not None
+            await self._openid.refreshed()
+            return self.from_header(header)
 
     def issue(
         self,
@@ -77,27 +99,33 @@ class Identify:
             claims["employee"] = {"key": str(employee_key), "number": employee_number}
         return self._keys.sign(claims)
 
-    def _claims(self, token: str) -> dict[str, Any]:
-        given = tokens.read(token)
-        keys = self._keys.find(given.key_id, given.algorithm)
-        return tokens.verified(given, keys, issuer=self._issuer, audience=self._audience)
+    def _verified_viewer(self, token: Unverified) -> Viewer:
+        openid = self._openid
+        # What an unverified token says of its issuer chooses the keys that it has to be signed with, and no more.
+        if openid is None or token.issuer != openid.name:
+            keys = self._keys.find(token.key_id, token.algorithm)
+            return self._viewer_of(tokens.verified(token, keys, issuer=self._issuer, audience=self._audience))
+        claims = tokens.verified(token, openid.keys(token), issuer=openid.name, audience=openid.audience)
+        # Another issuer's `ada` is another person than ours.
+        return self._viewer(f"{openid.name}#{claims['sub']}", openid.roles(claims), claims["exp"])
 
     def _viewer_of(self, claims: Mapping[str, Any]) -> Viewer:
         roles = claims.get("roles")
         if not isinstance(roles, list) or len(roles) > ROLES_MOST or not all(map(_is_name, roles)):
             raise Unauthenticated("The token carries no roles.")
         key, number = _employee(claims.get("employee") or None)
-        try:
-            expires_at = float(claims["exp"])
-        except OverflowError as error:  # a whole number with hundreds of digits
-            raise Unauthenticated("The token is not valid here.") from error
+        return self._viewer(claims["sub"], tuple(roles), claims["exp"], key, number)
+
+    def _viewer(
+        self,
+        subject: str,
+        roles: tuple[str, ...],
+        expires_at: float,
+        employee_key: UUID | None = None,
+        employee_number: str | None = None,
+    ) -> Viewer:
         return Viewer(
-            subject=claims["sub"],
-            roles=tuple(roles),
-            view=View(scopes_of(roles, self._roles)),
-            employee_key=key,
-            employee_number=number,
-            expires_at=expires_at,
+            subject, roles, View(scopes_of(roles, self._roles)), employee_key, employee_number, float(expires_at)
         )
 
 

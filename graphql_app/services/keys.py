@@ -4,8 +4,8 @@ import hashlib
 import json
 import re
 from base64 import urlsafe_b64encode
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence, Set
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import jwt
@@ -64,6 +64,10 @@ class KeyRing:
         return cls([*signing, *verifying])
 
     @property
+    def ids(self) -> Set[str]:
+        return self._keys.keys()
+
+    @property
     def jwks(self) -> dict[str, Any]:
         """The public halves (RFC 7517, 5)."""
         return {"keys": [dict(key.jwk) for key in self._keys.values()]}
@@ -79,6 +83,24 @@ class KeyRing:
         """The key of that id; for a token that names none, all of its algorithm."""
         named = self._keys.values() if key_id is None else [self._keys[key_id]] if key_id in self._keys else []
         return [key for key in named if key.algorithm == algorithm]
+
+
+def key_of_jwk(jwk: object) -> Key | None:
+    """A key that somebody else publishes, under the name that it has there; None for one that is of no use here."""
+    if not isinstance(jwk, dict) or jwk.get("use", "sig") != "sig" or "d" in jwk:
+        return None
+    maker = _MAKERS.get(str(jwk.get("kty")))
+    try:
+        key = _key(maker(jwk)) if maker else None  # type: ignore[arg-type]  # without `d` it is a public one
+    except (BadKey, jwt.PyJWTError, ValueError, TypeError, AttributeError):
+        return None
+    if key is None or jwk.get("alg", key.algorithm) != key.algorithm:
+        return None
+    named = jwk.get("kid", key.id)
+    return replace(key, id=named) if isinstance(named, str) else None
+
+
+_MAKERS: Final = {"OKP": OKPAlgorithm.from_jwk, "EC": ECAlgorithm.from_jwk, "RSA": RSAAlgorithm.from_jwk}
 
 
 def _pems(text: str, half: str) -> list[str]:

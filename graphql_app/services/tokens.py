@@ -16,6 +16,7 @@ LEEWAY_SECONDS = 5
 TOKEN_BYTES_MOST: Final = 8192
 KEY_ID_LENGTH_MOST: Final = 200
 SUBJECT_LENGTH_MOST: Final = 255  # OpenID Connect Core 1.0, 2
+LAST_SECOND: Final = 2**53
 REQUIRED: Final = ("exp", "iat", "iss", "aud", "sub")
 
 # Where else to find a key, and what else must be understood: a token does not decide that.
@@ -114,5 +115,6 @@ def _no_number(name: str) -> None:
 
 
 def _are_times(claims: Mapping[str, Any]) -> bool:
-    """PyJWT takes texts of digits for numbers."""
-    return all(type(claims[name]) in (int, float) for name in ("exp", "iat", "nbf") if name in claims)
+    """PyJWT takes texts of digits for numbers, and numbers of hundreds of digits."""
+    times = [claims[name] for name in ("exp", "iat", "nbf") if name in claims]
+    return all(type(time) in (int, float) and abs(time) < LAST_SECOND for time in times)

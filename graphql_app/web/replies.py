@@ -1,7 +1,7 @@
 """Refusal -> HTTP status, once; who is asking; and JSON."""
 
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from typing import Annotated, Any
 
@@ -71,14 +71,14 @@ def json_reply(body: Any, status: int = 200, headers: Mapping[str, str] | None =
     return Response(orjson.dumps(body), status, kept, media_type="application/json")
 
 
-def signed_in(identify: Identify) -> Callable[..., Viewer]:
+def signed_in(identify: Identify) -> Callable[..., Awaitable[Viewer]]:
     """A dependency that gives the viewer, and raises Unauthenticated where there is none."""
 
-    def viewer(
+    async def viewer(
         authorization: Annotated[str | None, Header(description="`Bearer` and a token.")] = None,
         x_request_id: Annotated[str | None, Header(max_length=64)] = None,
     ) -> Viewer:
-        return replace(identify.from_header(authorization), request_id=x_request_id)
+        return replace(await identify.arriving(authorization), request_id=x_request_id)
 
     return viewer
 

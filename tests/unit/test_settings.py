@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pydantic import SecretStr, ValidationError
 
-from graphql_app.app import role_table
+from graphql_app.app import openid_issuer, role_table
 from graphql_app.development import with_keys
 from graphql_app.diagnosis import shown
 from graphql_app.domain.access import ROLES, Scope
@@ -112,6 +112,41 @@ def test_what_is_no_json_is_refused_in_one_line_that_names_the_variable(
         from_environment(monkeypatch, **{name: value})
 
     assert str(refused.value).startswith(name)
+
+
+OIDC = {"GRAPHQL_APP_OIDC_ISSUER": "https://id.example/realms/office", "GRAPHQL_APP_OIDC_AUDIENCE": "office"}
+
+
+def test_production_needs_no_token_key_where_an_issuer_signs_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    given = {name: value for name, value in PRODUCTION.items() if "TOKEN" not in name} | OIDC
+
+    assert from_environment(monkeypatch, **given).oidc_issuer == OIDC["GRAPHQL_APP_OIDC_ISSUER"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"GRAPHQL_APP_OIDC_AUDIENCE": ""}, "needs GRAPHQL_APP_OIDC_AUDIENCE"),
+        ({"GRAPHQL_APP_OIDC_ISSUER": "http://id.example"}, "takes a URL, https in production"),
+        ({"GRAPHQL_APP_OIDC_ISSUER": "id.example"}, "takes a URL"),
+        ({"GRAPHQL_APP_OIDC_ISSUER": "https://"}, "takes a URL"),
+        ({"GRAPHQL_APP_OIDC_ISSUER": "https://[::1"}, "takes a URL"),
+        ({"GRAPHQL_APP_OIDC_ISSUER": "https://id.example?a=b"}, "takes a URL"),
+        ({"GRAPHQL_APP_TOKEN_ISSUER": OIDC["GRAPHQL_APP_OIDC_ISSUER"]}, "must differ from GRAPHQL_APP_TOKEN_ISSUER"),
+    ],
+)
+def test_an_issuer_that_cannot_be_trusted_is_refused(
+    changes: dict[str, str], reason: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(SettingsError, match=reason):
+        from_environment(monkeypatch, **PRODUCTION, **{**OIDC, **changes})
+
+
+def test_a_role_of_the_issuer_that_does_not_exist_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = from_environment(monkeypatch, **OIDC, GRAPHQL_APP_OIDC_ROLES='{"groups": {"a": "admin", "b": "boss"}}')
+
+    with pytest.raises(SettingsError, match="GRAPHQL_APP_OIDC_ROLES: no such role: boss"):
+        openid_issuer(settings)
 
 
 def test_a_secret_that_is_refused_is_not_repeated(monkeypatch: pytest.MonkeyPatch) -> None:

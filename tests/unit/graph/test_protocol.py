@@ -22,6 +22,7 @@ from graphql_app.graph.schema import Execution, build
 from graphql_app.live.sessions import Sessions
 from graphql_app.services.browse import Browse
 from graphql_app.services.identify import Identify
+from graphql_app.services.issuer import KeyUnknown
 from graphql_app.services.keys import KeyRing
 from tests.clock import Clock, settle
 from tests.graphql_client import new_key
@@ -78,6 +79,7 @@ RULES = Rules(
     init_seconds=10, operations_most=3, message_bytes_most=1000, stall_seconds=10, ping_seconds=10, compresses=False
 )
 SLOW = "{ departments { name } }"
+SUBSCRIBE = {"id": "1", "type": "subscribe", "payload": {"query": SLOW}}
 
 
 class Joined:
@@ -128,10 +130,12 @@ class Talk:
 
 
 @asynccontextmanager
-async def strangers(header: str | None = None, cohorts: Joined | None = None, most: int = 3) -> AsyncIterator[Talk]:
+async def strangers(
+    header: str | None = None, cohorts: Joined | None = None, most: int = 3, identify: Identify = IDENTIFY
+) -> AsyncIterator[Talk]:
     """A socket on which nobody has said anything yet."""
     browse, joined, wire = Departments(), cohorts or Joined(), Wire()
-    services = Services(IDENTIFY, cast(Browse, browse), *[cast(Any, None)] * 4)
+    services = Services(identify, cast(Browse, browse), *[cast(Any, None)] * 4)
     persisted = Persisted(DOCUMENTS, {}, only_trusted=False, registered_bytes=0)
     engine = Engine(services, DOCUMENTS, persisted, EXECUTION, cast(Cohorts, joined), Sessions(0))
     async with asyncio.TaskGroup() as tasks:
@@ -198,6 +202,70 @@ async def test_a_second_connection_init_closes_the_socket() -> None:
         await talk.say({"type": "connection_init"})
 
         assert talk.wire.closed_with == (4429, "Too many initialisation requests")
+
+
+class OfIssuer:
+    """Stands for services/identify: the issuer of the token has to be asked for its key, until the test says so."""
+
+    def __init__(self, answer: Viewer | Exception) -> None:
+        self.answer = answer
+        self.go_on = asyncio.Event()
+
+    def from_header(self, _: str | None) -> Viewer:
+        raise KeyUnknown("not known yet")
+
+    async def arriving(self, _: str | None) -> Viewer:
+        await self.go_on.wait()
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer
+
+
+ADA = IDENTIFY.from_header(TOKEN)
+
+
+async def test_a_client_whose_key_is_asked_for_is_acknowledged_when_it_is_known() -> None:
+    identify = OfIssuer(ADA)
+    async with strangers(TOKEN, identify=cast(Identify, identify)) as talk:
+        await talk.say({"type": "connection_init"})
+        early = talk.heard()
+        identify.go_on.set()
+        await settle()
+
+        assert (early, talk.heard()) == ([], [{"type": "connection_ack"}])
+
+
+@pytest.mark.parametrize(
+    ("answer", "closed_with"),
+    [
+        (KeyUnknown("no such key"), (4403, "no such key")),
+        (RuntimeError("geheim"), (4500, "Internal server error")),
+    ],
+)
+async def test_a_client_whose_key_is_asked_for_in_vain_is_closed(
+    answer: Exception, closed_with: tuple[int, str]
+) -> None:
+    identify = OfIssuer(answer)
+    async with strangers(TOKEN, identify=cast(Identify, identify)) as talk:
+        await talk.say({"type": "connection_init"})
+        identify.go_on.set()
+        await settle()
+
+        assert talk.wire.closed_with == closed_with
+
+
+@pytest.mark.parametrize(("message", "code"), [({"type": "connection_init"}, 4429), (SUBSCRIBE, 4401)])
+async def test_who_goes_on_before_the_key_is_known_is_closed_as_anybody_else(message: Any, code: int) -> None:
+    identify = OfIssuer(ADA)
+    async with strangers(TOKEN, identify=cast(Identify, identify)) as talk:
+        await talk.say({"type": "connection_init"})
+        await talk.say(message)
+        identify.go_on.set()
+        await settle()
+
+        assert talk.wire.closed_with is not None
+        assert talk.wire.closed_with[0] == code
+        assert talk.heard() == []
 
 
 async def test_whoever_says_nothing_is_closed_in_time(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,8 +16,10 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
     PublicFormat,
 )
+from hypothesis import given
+from hypothesis import strategies as st
 
-from graphql_app.services.keys import BadKey, KeyRing
+from graphql_app.services.keys import BadKey, KeyRing, key_of_jwk
 
 
 def pem_of(key: Any) -> str:
@@ -121,3 +123,65 @@ def test_a_key_that_cannot_be_used_is_refused_at_the_start(
 def test_nothing_is_signed_where_only_public_keys_are_known() -> None:
     with pytest.raises(BadKey, match="another service"):
         KeyRing.read(None, public_pem_of(ED)).sign({"sub": "ada"})
+
+
+# --- keys that others publish ----------------------------------------------------------------------------------------
+
+
+def jwk_of(key: Any, **changes: Any) -> dict[str, Any]:
+    """As published by somebody who names keys in another way; a change to None leaves the member out."""
+    (own,) = KeyRing.read(pem_of(key)).jwks["keys"]
+    return {name: value for name, value in {**own, "kid": "2026-01", **changes}.items() if value is not None}
+
+
+@pytest.mark.parametrize("key", [ED, RSA, ELLIPTIC], ids=["Ed25519", "RSA", "P-256"])
+def test_a_key_that_is_published_elsewhere_keeps_its_name(key: Any) -> None:
+    found = key_of_jwk(jwk_of(key, alg=None, use=None))
+
+    assert found is not None
+    assert (found.id, found.private) == ("2026-01", None)
+    assert found.public == key.public_key()
+
+
+def test_a_key_without_a_name_is_known_by_its_thumbprint() -> None:
+    found = key_of_jwk(jwk_of(ED, kid=None))
+
+    assert found is not None
+    assert found.id == KeyRing.read(pem_of(ED)).jwks["keys"][0]["kid"]
+
+
+@pytest.mark.parametrize(
+    "jwk",
+    [
+        jwk_of(RSA, use="enc"),
+        jwk_of(RSA, alg="PS256"),
+        jwk_of(RSA, alg="HS256"),
+        jwk_of(RSA, kid=7),
+        jwk_of(RSA, kty="oct", k="c2VjcmV0"),
+        jwk_of(RSA, n=None),
+        jwk_of(RSA, e=5),
+        jwk_of(ED, d="nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A"),
+        jwk_of(ED, x="AAAA"),
+        jwk_of(ED, crv="X25519"),
+        jwk_of(ELLIPTIC, crv="P-384"),
+        jwk_of(ELLIPTIC, y=jwk_of(ELLIPTIC)["x"]),
+        {"kty": ["RSA"]},
+        {},
+        None,
+        [],
+        "key",
+    ],
+)
+def test_a_key_that_is_of_no_use_here_is_left_out(jwk: object) -> None:
+    assert key_of_jwk(jwk) is None
+
+
+values = st.none() | st.booleans() | st.integers() | st.text(max_size=12) | st.lists(st.text(max_size=3), max_size=2)
+
+
+@given(
+    st.sampled_from([ED, RSA, ELLIPTIC]),
+    st.dictionaries(st.sampled_from(["kty", "crv", "x", "y", "n", "e", "use", "alg", "kid"]), values),
+)
+def test_whatever_somebody_publishes_breaks_nothing(key: Any, changes: dict[str, Any]) -> None:
+    key_of_jwk({**jwk_of(key), **changes})
