@@ -44,6 +44,7 @@ from graphql_app.ops import logs, metrics
 from graphql_app.ops.garbage import settle
 from graphql_app.ops.health import Health
 from graphql_app.services.arrange import Arrange
+from graphql_app.services.audit import Audit
 from graphql_app.services.browse import Browse
 from graphql_app.services.cursors import FeedCursors, PageCursors
 from graphql_app.services.follow import Follow
@@ -178,6 +179,7 @@ async def running(settings: Settings) -> AsyncIterator[Parts]:
             log_hours=settings.log_hours,
             idempotency_hours=settings.idempotency_hours,
             notification_hours=settings.notification_hours,
+            audit_days=settings.audit_days,
         )
         ticker = Ticker(feed, duties)
         sessions = Sessions(settings.drain_seconds)
@@ -228,6 +230,7 @@ async def running(settings: Settings) -> AsyncIterator[Parts]:
                 page_most=settings.page_most,
                 roles=role_table(settings).keys(),
             ),
+            audit=Audit(database, PageCursors(secret), page_most=settings.page_most),
             receipts=receipts,
         )
         execution = Execution(build(), seconds=settings.operation_seconds)

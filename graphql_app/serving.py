@@ -15,7 +15,7 @@ from fastapi import FastAPI
 from uvicorn.supervisors import Multiprocess
 
 from graphql_app.app import create, identify, openid_issuer, role_table, trusted_documents
-from graphql_app.domain.access import Scope, View, Viewer
+from graphql_app.domain.access import by_command
 from graphql_app.ops import logs
 from graphql_app.services.seeding import seed
 from graphql_app.settings import Settings, hand_down, read
@@ -140,8 +140,7 @@ async def prepared(settings: Settings) -> str | None:
         await upgrade(database.engine)
         if not settings.seed:
             return None
-        viewer = Viewer("command:serve", ("admin",), View(frozenset(Scope)), None, None, float("inf"))
-        report = await seed(database, viewer)
+        report = await seed(database, by_command("serve"))
         return None if report is None else "a demo office was made; GRAPHQL_APP_SEED=false leaves the database empty"
     finally:
         await database.close()

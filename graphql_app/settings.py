@@ -64,6 +64,7 @@ class Settings(BaseSettings):
     database_pool: Count = Field(10, description="connections per process")
     database_timeout_seconds: Seconds = Field(10, description="longest statement, and longest wait for a connection")
     idempotency_hours: Seconds = Field(24, description="how long an idempotency key is remembered")
+    audit_days: Seconds = Field(365, description="how long the audit log is kept")
     notification_hours: Seconds = Field(30 * 24, description="how long a notification is kept")
     presence_ghost_seconds: Seconds = Field(
         60, description="longest that users of a killed process are shown as present"

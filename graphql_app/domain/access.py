@@ -7,6 +7,7 @@ from functools import lru_cache
 from typing import Any, TypeVar
 from uuid import UUID
 
+from graphql_app.domain.audit import Transport
 from graphql_app.domain.errors import Forbidden, public_name
 from graphql_app.domain.frozen import copier
 from graphql_app.domain.presence import Present
@@ -26,17 +27,19 @@ class Scope(StrEnum):
     ADMIN = "admin"
 
 
+_DESK: Mapping[str, Scope] = {
+    "x_position": Scope.COORDINATES,
+    "y_position": Scope.COORDINATES,
+    "width": Scope.COORDINATES,
+    "height": Scope.COORDINATES,
+    "employee_id": Scope.EMPLOYEES,
+    "version": Scope.WRITE,
+    "updated_at": Scope.WRITE,
+}
 # Type -> field -> the scope without which the field is null. The only place that decides it.
 GUARDED: Mapping[str, Mapping[str, Scope]] = {
-    "Workstation": {
-        "x_position": Scope.COORDINATES,
-        "y_position": Scope.COORDINATES,
-        "width": Scope.COORDINATES,
-        "height": Scope.COORDINATES,
-        "employee_id": Scope.EMPLOYEES,
-        "version": Scope.WRITE,
-        "updated_at": Scope.WRITE,
-    },
+    "Workstation": _DESK,
+    "WorkstationImage": _DESK,  # the same thing, as it was
     "Employee": {"employee_number": Scope.EMPLOYEES},
     "PresenceChange": {"people": Scope.EMPLOYEES},
 }
@@ -67,7 +70,7 @@ class Viewer:
     """Who asks: a subject with a view. `expires_at` is when the token ends, in seconds since 1970.
 
     `reads_primary`: the answer must hold a write that this process may not have heard of, so what it keeps in memory
-    will not do.
+    will not do. `transport` and `address`: from where they ask, for the audit log.
     """
 
     subject: str
@@ -78,6 +81,14 @@ class Viewer:
     expires_at: float
     request_id: str | None = None
     reads_primary: bool = False
+    transport: Transport | None = None
+    address: str | None = None
+
+
+def by_command(name: str) -> Viewer:
+    """Who acts when an operator types a command."""
+    subject, may_all = f"command:{name}", View(frozenset(Scope))
+    return Viewer(subject, ("admin",), may_all, None, None, float("inf"), transport=Transport.COMMAND)
 
 
 def scopes_of(roles: Iterable[str], table: Mapping[str, frozenset[Scope]]) -> frozenset[Scope]:
@@ -136,13 +147,14 @@ def redactor(view: View) -> Callable[[Workstation], Workstation]:
 
 
 @lru_cache(VIEWS_KEPT)
-def _hidden(view: View) -> frozenset[str]:
-    return frozenset(_hiding(view, "Workstation"))
+def hidden(view: View, type_name: str = "Workstation") -> frozenset[str]:
+    """The fields of the type that the view may not see."""
+    return frozenset(_hiding(view, type_name))
 
 
 def seen(view: View, fields: Iterable[str]) -> frozenset[str]:
     """The fields of a workstation that are worth fetching for this view: the others would be redacted."""
-    return frozenset(fields) - _hidden(view)
+    return frozenset(fields) - hidden(view)
 
 
 def redact_employee(view: View, employee: Employee) -> Employee:

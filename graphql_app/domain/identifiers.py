@@ -9,7 +9,8 @@ from uuid import UUID
 from graphql_app.domain.errors import InvalidInput
 
 ROW_MOST = 2**31 - 1  # the keys are of PostgreSQL's integer
-_ROW = re.compile("[0-9]{1,10}")
+LOG_MOST = 2**63 - 1  # those of the logs are of its bigint
+_ROW = re.compile("[0-9]{1,19}")
 
 
 @lru_cache(maxsize=65_536)
@@ -28,10 +29,10 @@ def parse(identifier: str) -> tuple[str, str]:
     return type_name, key
 
 
-def row(identifier: str, type_name: str, field: str = "id") -> int:
+def row(identifier: str, type_name: str, field: str = "id", *, most: int = ROW_MOST) -> int:
     """The row number in an ID of the type. Raises InvalidInput."""
     found, key = parse(identifier)
-    if found != type_name or not _ROW.fullmatch(key) or int(key) > ROW_MOST:
+    if found != type_name or not _ROW.fullmatch(key) or int(key) > most:
         raise _unknown(identifier, field, type_name)
     return int(key)
 

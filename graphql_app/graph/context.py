@@ -10,6 +10,7 @@ from strawberry.types import Info
 from graphql_app.domain.access import Viewer
 from graphql_app.domain.errors import Unauthenticated
 from graphql_app.services.arrange import Arrange
+from graphql_app.services.audit import Audit
 from graphql_app.services.browse import Browse
 from graphql_app.services.follow import Follow
 from graphql_app.services.identify import Identify
@@ -27,6 +28,7 @@ class Services:
     follow: Follow
     notify: Notify
     receipts: Receipts
+    audit: Audit
 
 
 Fetch = Callable[[list[Any]], Awaitable[Mapping[Any, Any]]]

@@ -225,7 +225,9 @@ class DirectSocket(asyncio.Protocol):
 
     def _begin(self, request: Request) -> None:
         note(SocketOpened())
-        self._connection = self._door.connection(self, request.headers.get("authorization"))
+        peer = self._transport.get_extra_info("peername")
+        address = peer[0] if isinstance(peer, tuple) else None  # a Unix socket has none
+        self._connection = self._door.connection(self, request.headers.get("authorization"), address)
         self._door.sessions.open(self)
 
     def _take(self, frame: Frame) -> None:

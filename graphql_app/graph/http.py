@@ -18,6 +18,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from graphql_app.domain.access import Viewer
+from graphql_app.domain.audit import Transport
 from graphql_app.domain.errors import Refusal, Unauthenticated
 from graphql_app.graph.answers import Answer, Answers, Key, can_be_shared
 from graphql_app.graph.context import Context
@@ -58,6 +59,7 @@ class Request(NamedTuple):
     fields: Fields
     accept: Accepted
     id: str
+    client: tuple[str, int] | None
     receive: Receive
 
 
@@ -115,7 +117,8 @@ class HttpDoor:
             await self._page(scope, receive, send)
             return
         request_id = _given_id(fields.get(b"x-request-id", b"")) or f"{self._ids}{next(self._count):012x}"
-        request = Request(scope["method"], scope["query_string"], fields, accept, request_id, receive)
+        client = scope.get("client")
+        request = Request(scope["method"], scope["query_string"], fields, accept, request_id, client, receive)
         try:
             reply = await self._reply(request)
         except Gone:
@@ -180,7 +183,7 @@ class HttpDoor:
         if is_shareable and self._answers is not None and not viewer.reads_primary:
             answer = await self._answers.make(key, operation, asked)
         else:
-            context = self._context(replace(viewer, request_id=request.id), request.fields)
+            context = self._context(_asking(viewer, request), request.fields)
             if operation.kind == "subscription":
                 return await self._subscribed(operation, asked, context, request, outcome)
             body = await self._engine.execution.run(operation, asked.variables, context)
@@ -228,6 +231,12 @@ class HttpDoor:
             idempotency_key=_text(fields, b"idempotency-key"),
             last_event_id=_text(fields, b"last-event-id"),
         )
+
+
+def _asking(viewer: Viewer, request: Request) -> Viewer:
+    """The viewer, with what the audit log is to say of the request."""
+    address = request.client[0] if request.client else None
+    return replace(viewer, request_id=request.id, transport=Transport.HTTP, address=address)
 
 
 def wants_page(scope: Scope) -> bool:

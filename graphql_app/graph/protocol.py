@@ -3,13 +3,14 @@
 import asyncio
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import orjson
 from graphql import GraphQLError
 
 from graphql_app.domain.access import Viewer
+from graphql_app.domain.audit import Transport
 from graphql_app.domain.errors import InvalidInput, Refusal, TooMany, Unauthenticated
 from graphql_app.graph.cohorts import Cohorts, Payload
 from graphql_app.graph.context import Context, Services, authorization
@@ -35,6 +36,7 @@ RESTART = (1012, "The service restarts; come back with your last cursor")  # RFC
 TOO_MANY_INITS = (4429, "Too many initialisation requests")
 TOO_FAST = 1008  # RFC 6455, 7.4.1: a message that breaks a policy
 NO_QUERY = "`subscribe` needs a `payload` with a `query`"
+REQUEST_ID_MOST = 64  # characters of an operation's id that go into the audit log
 REASON_BYTES_MOST = 123  # RFC 6455, 5.5: a control frame carries 125 bytes, two of them the code
 
 
@@ -106,6 +108,7 @@ class Connection:
     """One client. `receive` is called with each message; answers go to the wire."""
 
     __slots__ = (
+        "_address",
         "_engine",
         "_entering",
         "_header",
@@ -121,8 +124,17 @@ class Connection:
         "wire",
     )
 
-    def __init__(self, wire: Wire, engine: Engine, rules: Rules, header: str | None, tasks: asyncio.TaskGroup) -> None:
+    def __init__(
+        self,
+        wire: Wire,
+        engine: Engine,
+        rules: Rules,
+        header: str | None,
+        tasks: asyncio.TaskGroup,
+        address: str | None = None,
+    ) -> None:
         self.wire = wire
+        self._address = address
         self._engine = engine
         self._rules = rules
         self._header = header  # Authorization of the upgrade request
@@ -273,6 +285,8 @@ class Connection:
             variables = payload.get("variables") or {}
             if (problem := excess(variables)) is not None:
                 raise TooMany(problem, measure="variables")
+            if kind == "mutation":
+                viewer = self._asking(viewer, operation_id)
             context = Context(viewer, self._engine.services)
             if kind == "subscription":
                 subscription = Subscription(self, operation_id)
@@ -295,6 +309,11 @@ class Connection:
             self.fail(operation_id, [formatted(error)])
         finally:
             note(OperationEnded(kind, time.perf_counter() - began, failed))
+
+    def _asking(self, viewer: Viewer, operation_id: str) -> Viewer:
+        """The viewer, with what the audit log is to say of the operation."""
+        request_id = operation_id[:REQUEST_ID_MOST]
+        return replace(viewer, request_id=request_id, transport=Transport.SOCKET, address=self._address)
 
     def _ended(self, operation_id: str, task: asyncio.Task[None]) -> None:
         if self._running.get(operation_id) is task:  # the client may have used the id anew by now

@@ -182,6 +182,9 @@ async def _node(info: AppInfo, identifier: str) -> Any:
         case "Notification":
             number = identifiers.row(identifier, "Notification")
             return await context.load("notification", number, lambda ids: context.services.notify.by_id(viewer, ids))
+        case "AuditEntry":
+            number = identifiers.row(identifier, "AuditEntry", most=identifiers.LOG_MOST)
+            return await context.load("audit entry", number, lambda ids: context.services.audit.by_id(viewer, ids))
         case _:
             key: UUID = identifiers.public_key(identifier, "Employee")
             return await context.load("employee", key, lambda keys: browse.employees_by_key(viewer, keys))

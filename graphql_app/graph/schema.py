@@ -13,6 +13,7 @@ from strawberry.schema.config import StrawberryConfig
 
 from graphql_app.domain.access import View, Viewer
 from graphql_app.domain.errors import Refusal, Unavailable
+from graphql_app.graph.audit import AuditEntry, AuditQueries
 from graphql_app.graph.context import Context
 from graphql_app.graph.documents import Operation
 from graphql_app.graph.executor import PlannedExecutor
@@ -32,7 +33,7 @@ from graphql_app.observe import Unexpected, note
 
 
 @strawberry.type(name="Query", description="What can be asked.")
-class Queries(Query, NotificationQueries):
+class Queries(Query, NotificationQueries, AuditQueries):
     """All queries, each subject's from its own file."""
 
 
@@ -55,7 +56,7 @@ def build() -> strawberry.Schema:
         query=Queries,
         mutation=Mutations,
         subscription=Subscriptions,
-        types=[Department, Employee, Floor, Notification, Workstation, RefusalType],
+        types=[AuditEntry, Department, Employee, Floor, Notification, Workstation, RefusalType],
         config=StrawberryConfig(scalar_map={Cursor: CURSOR}),
     )
 

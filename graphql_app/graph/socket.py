@@ -109,9 +109,10 @@ class SocketDoor:
             )
         return None
 
-    def connection(self, wire: Wire, header: str | None) -> Connection:
-        """What speaks the protocol over the wire; `header` is the Authorization of the upgrade request."""
-        return Connection(wire, self._engine, self.rules, header, self._tasks)
+    def connection(self, wire: Wire, header: str | None, address: str | None) -> Connection:
+        """What speaks the protocol over the wire; `header` is the Authorization of the upgrade request, `address` that
+        of the client."""
+        return Connection(wire, self._engine, self.rules, header, self._tasks, address)
 
     async def handle(self, websocket: WebSocket) -> None:
         if self.refusal(websocket.url.path, websocket.headers) is not None:
@@ -131,7 +132,8 @@ class SocketDoor:
 
     async def _converse(self, websocket: WebSocket) -> int:
         wire = AsgiWire(websocket, self.rules.stall_seconds)
-        connection = self.connection(wire, websocket.headers.get("authorization"))
+        address = websocket.client.host if websocket.client else None
+        connection = self.connection(wire, websocket.headers.get("authorization"), address)
         self.sessions.open(connection)
         async with asyncio.TaskGroup() as tasks:
             writing = tasks.create_task(wire.send_all(), name="socket writer")

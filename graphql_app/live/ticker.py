@@ -46,7 +46,7 @@ class Ticker:
 
 
 def housekeeping_duties(
-    database: Database, *, log_hours: float, idempotency_hours: float, notification_hours: float
+    database: Database, *, log_hours: float, idempotency_hours: float, notification_hours: float, audit_days: float
 ) -> list[Duty]:
     async def prune_log() -> bool:
         async with database.reading() as connection:
@@ -66,8 +66,15 @@ def housekeeping_duties(
         note(RowsPruned("notifications", count))
         return count == AT_ONCE_MOST
 
+    async def prune_audit() -> bool:
+        async with database.reading() as connection:
+            count = await housekeeping.prune_audit(connection, audit_days, AT_ONCE_MOST)
+        note(RowsPruned("audit_log", count))
+        return count == AT_ONCE_MOST
+
     return [
         Duty("prune the change log", 5.0, prune_log),
         Duty("forget idempotency keys", 60.0, forget_keys),
         Duty("forget old notifications", 60.0, prune_notifications),
+        Duty("prune the audit log", 60.0, prune_audit),
     ]

@@ -148,9 +148,8 @@ class Database(Reader):
         Raises what writing() raises.
         """
         ready = prepared(statement)
-        named = {"actor": viewer.subject, "request_id": viewer.request_id or ""}
         with translated():
-            return await self._fetch(ready.text, ready.arguments({**values, **named}))
+            return await self._fetch(ready.text, ready.arguments({**values, **_author(viewer)}))
 
     async def _fetch(self, text: str, arguments: list[Any]) -> list[asyncpg.Record]:
         # Written out, as this is what most requests wait for: Connections.one() costs as much as the rest of it.
@@ -185,9 +184,7 @@ class Database(Reader):
         """
         with translated():
             async with self._transaction("BEGIN") as connection:
-                transaction_id = await connection.scalar(
-                    _OPEN, {"actor": viewer.subject, "request_id": viewer.request_id or ""}
-                )
+                transaction_id = await connection.scalar(_OPEN, _author(viewer))
                 replayed = await _claim(connection, viewer, key) if key else None
                 yield Transaction(connection, int(transaction_id), replayed, key)
 
@@ -257,20 +254,28 @@ def _json(value: Any) -> str:
     return orjson.dumps(value).decode()
 
 
+def _author(viewer: Viewer) -> dict[str, str]:
+    """The parameters of `author`."""
+    return {
+        "actor": viewer.subject,
+        "transport": viewer.transport or "",
+        "address": viewer.address or "",
+        "request_id": viewer.request_id or "",
+    }
+
+
 def _where(url: str) -> str:
     """The URL without its password."""
     head, at, tail = url.rpartition("@")
     return f"{head.split('://')[0]}://…@{tail}" if at else url
 
 
-# Who writes, and on which request, told to the triggers for the length of one transaction. A statement that is joined
-# to it (`author.c.actor.is_not(None)`) tells before it writes, as no row is written before it is joined; MATERIALIZED,
-# as what is inlined might be left out.
+# Who writes, from where and on which request, told to the triggers for the length of one transaction. A statement that
+# is joined to it (`author.c.actor.is_not(None)`) tells before it writes, as no row is written before it is joined;
+# MATERIALIZED, as what is inlined might be left out.
+_TOLD = ("actor", "transport", "address", "request_id")
 author = (
-    select(
-        func.set_config("graphql_app.actor", bindparam("actor", type_=String), true()).label("actor"),
-        func.set_config("graphql_app.request_id", bindparam("request_id", type_=String), true()).label("request_id"),
-    )
+    select(*(func.set_config(f"graphql_app.{it}", bindparam(it, type_=String), true()).label(it) for it in _TOLD))
     .cte("author")
     .prefix_with("MATERIALIZED")
 )

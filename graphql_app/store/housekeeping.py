@@ -5,7 +5,8 @@ from sqlalchemy import text
 from graphql_app.store.database import Session
 from graphql_app.store.statements import prepared
 
-# Walks from the oldest and stops at the first that is young enough, so that what is kept has no hole.
+# Walks from the oldest and stops at the first that is young enough, so that what is kept has no hole. What happened to
+# workstations goes on into the audit log.
 _PRUNE = prepared(
     text("""
 WITH oldest AS (
@@ -14,7 +15,11 @@ WITH oldest AS (
     FROM (SELECT seq, revision, logged_at FROM change_log WHERE revision > (SELECT kept_from FROM feed_head)
           ORDER BY revision LIMIT :most) candidates
 ), gone AS (
-    DELETE FROM change_log WHERE seq IN (SELECT seq FROM oldest WHERE NOT is_kept) RETURNING revision
+    DELETE FROM change_log WHERE seq IN (SELECT seq FROM oldest WHERE NOT is_kept) RETURNING *
+), audited AS (
+    INSERT INTO audit_log (seq, workstation_id, logged_at, actor, transport, address, request_id, before, after)
+    SELECT seq, CAST(entity_id AS integer), logged_at, actor, transport, address, request_id, before, after FROM gone
+    WHERE entity = 'workstation'
 ), moved AS (
     UPDATE feed_head SET kept_from = (SELECT max(revision) FROM gone) WHERE EXISTS (SELECT FROM gone)
 )
@@ -35,10 +40,17 @@ DELETE FROM notifications WHERE id IN (
     ORDER BY created_at LIMIT :most)
 """)
 )
+_PRUNE_AUDIT = prepared(
+    text("""
+DELETE FROM audit_log WHERE seq IN (
+    SELECT seq FROM (SELECT seq, logged_at FROM audit_log ORDER BY seq LIMIT :most) oldest
+    WHERE logged_at < now() - make_interval(secs => CAST(:days AS float8) * 86400))
+""")
+)
 
 
 async def prune_log(connection: Session, hours: float, most: int) -> int:
-    """Forgets the oldest changes and moves kept_from with them, in one statement. Returns how many."""
+    """Takes the oldest changes out of the log and moves kept_from with them, in one statement. Returns how many."""
     return int(await connection.scalar(_PRUNE, {"hours": hours, "most": most}) or 0)
 
 
@@ -51,3 +63,8 @@ async def prune_notifications(connection: Session, hours: float, most: int) -> i
     """Forgets old notifications, expired or not; it is logged, so that whoever shows one takes it down. Returns how
     many."""
     return await connection.execute(_PRUNE_NOTIFICATIONS, {"hours": hours, "most": most})
+
+
+async def prune_audit(connection: Session, days: float, most: int) -> int:
+    """Forgets the oldest entries of the audit log. Returns how many."""
+    return await connection.execute(_PRUNE_AUDIT, {"days": days, "most": most})

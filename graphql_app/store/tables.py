@@ -169,9 +169,28 @@ change_log = Table(
     Column("logged_at", DateTime(timezone=True), nullable=False, server_default=text("clock_timestamp()")),
     Column("before", JSONB),
     Column("after", JSONB),
+    Column("transport", String(20), server_default=text("change_transport_v1()")),
+    Column("address", Text, server_default=text("change_address_v1()")),
     UniqueConstraint("revision", name="change_log_revision_key"),
     Index("change_log_unnumbered_idx", "seq", postgresql_where=text("revision IS NULL")),
     Index("change_log_notifications_idx", "revision", postgresql_where=text("entity = 'notification'")),
+)
+
+audit_log = Table(
+    "audit_log",
+    metadata,
+    Column("seq", BigInteger, primary_key=True, autoincrement=False),
+    Column("workstation_id", Integer, nullable=False),
+    Column("logged_at", DateTime(timezone=True), nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("transport", String(20)),
+    Column("address", Text),
+    Column("request_id", Text),
+    Column("before", JSONB),
+    Column("after", JSONB),
+    Index("audit_log_workstation_id_idx", "workstation_id", "seq"),
+    Index("audit_log_actor_idx", "actor", "seq"),
+    Index("audit_log_logged_at_idx", "logged_at"),
 )
 
 feed_head = Table(

@@ -12,6 +12,7 @@ from fastapi.responses import JSONResponse
 
 from graphql_app.domain import errors
 from graphql_app.domain.access import Viewer
+from graphql_app.domain.audit import Transport
 from graphql_app.observe import Unexpected, note
 from graphql_app.services.identify import Identify
 from graphql_app.services.receipts import Receipts
@@ -75,10 +76,14 @@ def signed_in(identify: Identify) -> Callable[..., Awaitable[Viewer]]:
     """A dependency that gives the viewer, and raises Unauthenticated where there is none."""
 
     async def viewer(
+        request: Request,
         authorization: Annotated[str | None, Header(description="`Bearer` and a token.")] = None,
         x_request_id: Annotated[str | None, Header(max_length=64)] = None,
     ) -> Viewer:
-        return replace(await identify.arriving(authorization), request_id=x_request_id)
+        address = request.client.host if request.client else None
+        viewer = await identify.arriving(authorization)
+        request_id = x_request_id or uuid.uuid4().hex
+        return replace(viewer, request_id=request_id, transport=Transport.REST, address=address)
 
     return viewer
 

@@ -13,7 +13,7 @@ from graphql_app.domain.arranging import Idempotency
 from graphql_app.domain.errors import InvalidInput, NotFound, PreconditionFailed, VersionConflict
 from graphql_app.domain.filters import WorkstationFilter
 from graphql_app.domain.workstation import Status, Workstation
-from graphql_app.services.arrange import Arrange
+from graphql_app.services.arrange import Arrange, Arranged
 from graphql_app.services.browse import Browse, Paging
 from graphql_app.services.identify import Identify
 from graphql_app.services.receipts import Receipts
@@ -125,7 +125,7 @@ def routes(browse: Browse, arrange: Arrange, identify: Identify, receipts: Recei
         values = values_of(given)
         done = await arrange.create(viewer, values, _key(idempotency_key, "POST", values))
         headers = {"Location": f"{PATH}/{identifiers.global_id('Workstation', done.workstation.id)}"}
-        return changed(done.workstation, done.receipt, 201, headers)
+        return changed(viewer, done, 201, headers)
 
     @router.put("/{id}", summary="Change a workstation: what is left out stays", response_model=Shown)
     async def update_workstation(
@@ -136,7 +136,7 @@ def routes(browse: Browse, arrange: Arrange, identify: Identify, receipts: Recei
             done = await arrange.edit(viewer, identifiers.row(id, "Workstation"), values_of(given), expected)
         except VersionConflict as conflict:
             raise PreconditionFailed("Somebody else changed it at the same moment; read it again.") from conflict
-        return changed(done.workstation, done.receipt, 200, {})
+        return changed(viewer, done, 200, {})
 
     @router.delete("/{id}", status_code=204, summary="Take a workstation away")
     async def delete_workstation(id: Id, viewer: Viewing, if_match: IfMatch = None) -> Response:
@@ -145,14 +145,19 @@ def routes(browse: Browse, arrange: Arrange, identify: Identify, receipts: Recei
             done = await arrange.delete(viewer, identifiers.row(id, "Workstation"), expected)
         except VersionConflict as conflict:
             raise PreconditionFailed("Somebody else changed it at the same moment; read it again.") from conflict
-        return Response(status_code=204, headers={"X-Receipt": done.receipt})
+        return Response(status_code=204, headers=_named(viewer, done.receipt))
 
     return router
 
 
-def changed(workstation: Workstation, receipt: str, status: int, headers: dict[str, str]) -> Response:
-    own = {"ETag": etag(workstation), "X-Receipt": receipt}
-    return json_reply(shapes.workstation(workstation), status, {**own, **headers})
+def changed(viewer: Viewer, done: Arranged, status: int, headers: dict[str, str]) -> Response:
+    own = {"ETag": etag(done.workstation), **_named(viewer, done.receipt)}
+    return json_reply(shapes.workstation(done.workstation), status, {**own, **headers})
+
+
+def _named(viewer: Viewer, receipt: str) -> dict[str, str]:
+    """The write, for who is to see it, and the request, as the audit log has it."""
+    return {"X-Receipt": receipt, "X-Request-ID": viewer.request_id or ""}
 
 
 def _key(given: str | None, method: str, asked: dict[str, Any]) -> Idempotency | None:

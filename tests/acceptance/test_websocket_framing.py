@@ -61,7 +61,7 @@ class EchoDoor(SocketDoor):
     def refusal(self, path: str, headers: Mapping[str, str]) -> None:
         return None
 
-    def connection(self, wire: Wire, header: str | None) -> Connection:
+    def connection(self, wire: Wire, header: str | None, address: str | None) -> Connection:
         return Echo(wire)
 
 
