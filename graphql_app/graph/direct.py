@@ -240,7 +240,8 @@ class DirectSocket(asyncio.Protocol):
         elif frame.opcode is not Opcode.CONT:
             self._flush()  # the pong to a ping goes before whatever is said next
             return
-        self._fragments.append(frame.data)
+        if frame.data:  # empty ones are allowed, and as many as there may be bytes
+            self._fragments.append(frame.data)
         if frame.fin:
             message, self._fragments = b"".join(self._fragments), []
             self._hand_on(message)

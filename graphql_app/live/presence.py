@@ -17,7 +17,7 @@ from graphql_app.domain.arranging import BUILDING_MOST
 from graphql_app.domain.presence import Person, Places, Present, present
 from graphql_app.domain.seal import Pseudonyms
 from graphql_app.domain.workstation import Place
-from graphql_app.observe import PresenceLost, PresenceWhole, note
+from graphql_app.observe import IsolatedFailure, PresenceLost, PresenceWhole, note
 from graphql_app.store.broadcast import MAYBE_MISSED, Channel
 from graphql_app.store.presence import Away, PresenceStore
 
@@ -191,11 +191,11 @@ class Presence:
 
     async def _listen(self) -> None:
         async for content in self._channel.messages():
-            if content == MAYBE_MISSED:
+            moved = None if content == MAYBE_MISSED else _places_in(content)
+            if moved is None:
                 self._beat_at = 0.0
             else:
-                moved = (Place(building, number) for building, number in orjson.loads(content))
-                self._unread.update(place for place in moved if self._is_watched(place))
+                self._unread.update(filter(self._is_watched, moved))
             self._woken.set()
 
     async def _once(self) -> None:
@@ -213,6 +213,9 @@ class Presence:
                 self._mark(None)
         except Away as error:
             self._mark(str(error))
+        except Exception as error:  # noqa: BLE001  # the supervisor of presence: noted, and asked again with the next beat
+            note(IsolatedFailure("presence", error))
+            self._mark(f"{type(error).__name__}: {error}")
 
     async def _exchange(self) -> bool:
         """Says what is new here, and asks what is new elsewhere; returns whether it was asked.
@@ -236,7 +239,7 @@ class Presence:
                 everywhere = {*await self._store.floors(), *self._others}
                 self._unread.update(place for place in everywhere if self._is_watched(place))
             await self._ask()
-        except Away:
+        except Exception:
             self._beat_at = 0.0
             raise
         self._read.set()
@@ -254,7 +257,7 @@ class Presence:
             self._unsaid -= unsaid
             try:
                 await self._store.put(here)
-            except Away:
+            except Exception:
                 self._unsaid |= unsaid
                 raise
             moved |= unsaid
@@ -292,6 +295,14 @@ class Presence:
             if any(until <= now for until in people.values()):
                 self._others[place] = {person: until for person, until in people.items() if until > now}
                 self._tell(place)
+
+
+def _places_in(content: bytes) -> list[Place] | None:
+    """The floors that a message names; None when it is of a release that says it in another way."""
+    try:
+        return [Place(building, number) for building, number in orjson.loads(content)]
+    except (TypeError, ValueError):
+        return None
 
 
 def _parts(places: Collection[Place]) -> Iterator[list[Place]]:

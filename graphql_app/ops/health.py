@@ -101,3 +101,5 @@ async def _in_time(check: Callable[[], Awaitable[Finding]]) -> Finding:
         return Finding(False, f"no answer within {CHECK_SECONDS:g} s")
     except (Refusal, MigrationError) as problem:
         return Finding(False, str(problem))
+    except Exception as error:  # noqa: BLE001  # whatever it is, this part is not well and the others are told of too
+        return Finding(False, f"{type(error).__name__}: {error}")

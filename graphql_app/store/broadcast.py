@@ -72,7 +72,7 @@ class RedisBackend:
             heed_cancellation()
             try:
                 await self._read_one_connection()
-            except (RedisError, OSError, TimeoutError) as error:
+            except Exception as error:  # noqa: BLE001  # the supervisor of the reader: noted, and it connects anew
                 attempt = 0 if self.connected else attempt + 1
                 if self.connected or attempt == 1:
                     note(BroadcastLost(str(error) or type(error).__name__))

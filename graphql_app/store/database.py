@@ -229,9 +229,13 @@ class Database(Reader):
 
     async def _pooled(self) -> Connection:
         connection = await self.connect()
-        await connection.set_type_codec(
-            "jsonb", schema="pg_catalog", format="text", encoder=_json, decoder=orjson.loads
-        )
+        try:
+            await connection.set_type_codec(
+                "jsonb", schema="pg_catalog", format="text", encoder=_json, decoder=orjson.loads
+            )
+        except BaseException:  # who asked may have given up: nobody else knows of it
+            connection.terminate()
+            raise
         return connection
 
     def _note_pool(self, in_use: int) -> None:

@@ -282,6 +282,27 @@ async def test_redis_sees_no_plain_text(valkey: Valkey) -> None:
     assert not any("A3-1" in command or r"\xe5\xbc\xa0" in command for command in commands)
 
 
+async def test_a_message_that_cannot_be_taken_costs_a_new_connection_and_nothing_else(
+    valkey: Valkey, news: list[News], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with pair(valkey) as (one, other):
+
+        def fails(*_: object) -> bytes:
+            monkeypatch.undo()
+            raise ValueError("cannot be opened")
+
+        monkeypatch.setattr(Seal, "open", fails)
+        await one.channel.publish(b"lost by one or the other")
+        await asyncio.wait(
+            [asyncio.create_task(member.until(MAYBE_MISSED, times=2)) for member in (one, other)],
+            return_when=asyncio.FIRST_COMPLETED,
+        )
+        assert any(isinstance(one, BroadcastLost) for one in news)
+        await one.channel.publish(b"ours")
+        for member in (one, other):
+            await member.until(b"ours")
+
+
 async def test_what_others_publish_is_passed_over(valkey: Valkey) -> None:
     """Another installation on the same Redis, or somebody who makes things up."""
     async with pair(valkey) as (one, other), joined(valkey.url, "another secret of 32 characters.") as stranger:

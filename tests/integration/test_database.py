@@ -136,6 +136,26 @@ async def test_an_interrupted_connection_is_not_used_again(two: Database, held: 
         pass
 
 
+async def test_who_gives_up_while_a_connection_is_made_leaves_none_behind(
+    two: Database, psql: "asyncpg.Connection[asyncpg.Record]", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reached = asyncio.Event()
+
+    async def hangs(*_: object, **__: object) -> None:
+        reached.set()
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(asyncpg.Connection, "set_type_codec", hangs)
+    asking = asyncio.create_task(two.scalar(PID))
+    await reached.wait()
+    asking.cancel()
+    await asyncio.wait([asking])
+
+    async with asyncio.timeout(5):
+        while await sessions(psql):  # noqa: ASYNC110  # the server can only be asked
+            await asyncio.sleep(0.01)
+
+
 async def test_the_use_of_the_pool_is_told(two: Database) -> None:
     told: list[News] = []
     ended = observe.listen(told.append)

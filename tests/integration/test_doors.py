@@ -345,6 +345,18 @@ async def test_an_old_database_is_a_503_that_says_why_and_a_newer_one_is_served(
     assert why in body["checks"]["migrations"]["detail"]
 
 
+async def test_what_nobody_planned_for_is_told_of_the_part_that_has_it(servers: Servers, template: str) -> None:
+    async with fresh_database(servers, template) as url, running_office(settings_for(url, servers)) as office:
+        await ready(office)
+        await office.sql("ALTER TABLE feed_head RENAME COLUMN revision TO number")
+        answer = await office.client.get("/readyz")
+        await office.sql("ALTER TABLE feed_head RENAME COLUMN number TO revision")
+
+    checks = answer.json()["checks"]
+    assert (answer.status_code, checks["database"]["ok"], checks["feed"]["ok"]) == (503, True, False)
+    assert "revision" in checks["feed"]["detail"]
+
+
 async def test_without_redis_it_is_degraded_and_serves(servers: Servers, template: str) -> None:
     async with fresh_database(servers, template) as url:
         settings = settings_for(url, servers, redis_url="redis://127.0.0.1:9")

@@ -453,3 +453,21 @@ async def test_what_others_put_there_is_passed_over(valkey: Valkey) -> None:
                 stack.enter_context(other.presence.watching(places))
             await asyncio.sleep(GHOST_SECONDS / 6 + 0.5)
             assert other.presence.at(HERE).count == 1
+
+
+async def test_what_another_release_says_is_read_anew_and_holds_up_nothing(
+    valkey: Valkey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with pair(valkey) as (one, other):
+        for words in (b"not JSON", b"{}", b"[[1]]", b"7"):
+            await one.presence._channel.publish(words)
+        one.presence.enter(somebody("ada"), HERE)
+        await other.until(HERE, lambda here: here.count == 1)
+
+        async def fails(*_: object) -> None:
+            raise ValueError("of another shape")
+
+        with monkeypatch.context() as broken:
+            broken.setattr(PresenceStore, "read", fails)
+            await other.until(HERE, lambda here: here.is_partial)
+        await other.until(HERE, lambda here: here.count == 1 and not here.is_partial)

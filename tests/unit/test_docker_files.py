@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import uvicorn
 import yaml
 from dotenv import dotenv_values
 from prometheus_client import Counter
@@ -16,7 +15,7 @@ from prometheus_client.metrics import MetricWrapperBase
 
 from graphql_app.app import identify
 from graphql_app.ops import metrics
-from graphql_app.serving import GRACE_SECONDS
+from graphql_app.serving import GRACE_SECONDS, KEEP_ALIVE_SECONDS
 from graphql_app.settings import Settings, read
 from graphql_app.web.stream import WAIT_MOST
 
@@ -266,7 +265,7 @@ def test_nginx_takes_bodies_as_large_as_the_app_does() -> None:
 
 def test_nginx_waits_longer_than_the_server_pings_and_the_app_works() -> None:
     patience = seconds(directive("proxy_read_timeout"))
-    assert patience > 3 * (uvicorn.Config("").ws_ping_interval or 0)
+    assert patience > 3 * Settings.model_fields["socket_ping_seconds"].default
     assert patience > WAIT_MOST
     assert patience > Settings.model_fields["operation_seconds"].default
     assert patience > Settings.model_fields["progress_seconds"].default
@@ -277,7 +276,7 @@ def test_nginx_lets_go_of_idle_connections_before_the_app_does() -> None:
     upstream = block("upstream app")
     (kept,) = re.findall(r"keepalive_timeout (\w+);", upstream)
     assert "keepalive " in upstream
-    assert seconds(kept) < uvicorn.Config("").timeout_keep_alive
+    assert 30 < seconds(kept) < KEEP_ALIVE_SECONDS
 
 
 def test_nginx_compresses_json_and_shows_no_metrics() -> None:
