@@ -21,7 +21,6 @@ from graphql_app.domain.errors import Refusal
 from graphql_app.domain.seal import Pseudonyms, Seal
 from graphql_app.domain.workstation import Place
 from graphql_app.graph.answers import Answers
-from graphql_app.graph.cohorts import Cohorts
 from graphql_app.graph.context import Services
 from graphql_app.graph.documents import Documents
 from graphql_app.graph.http import HttpDoor
@@ -30,6 +29,7 @@ from graphql_app.graph.persisted import BadManifest, Persisted, manifest
 from graphql_app.graph.protocol import Engine, Rules
 from graphql_app.graph.schema import Execution, build
 from graphql_app.graph.socket import SocketDoor
+from graphql_app.graph.subscribing import Subscribing
 from graphql_app.live.feed import Feed
 from graphql_app.live.freshness import Freshness
 from graphql_app.live.hub import Hub
@@ -46,6 +46,7 @@ from graphql_app.ops.health import Health
 from graphql_app.services.arrange import Arrange
 from graphql_app.services.audit import Audit
 from graphql_app.services.browse import Browse
+from graphql_app.services.cohorts import Cohorts
 from graphql_app.services.cursors import FeedCursors, PageCursors
 from graphql_app.services.follow import Follow
 from graphql_app.services.history import History
@@ -215,11 +216,13 @@ async def running(settings: Settings) -> AsyncIterator[Parts]:
         )
         cursors = FeedCursors(secret)
         receipts = Receipts(secret, cursors, hub, freshness)
+        cohorts = Cohorts()
+        stack.callback(cohorts.close)
         services = Services(
             identify=identify(settings, openid),
             browse=Browse(database, PageCursors(secret), page_most=settings.page_most, replica=replica),
             arrange=Arrange(database, receipts),
-            follow=Follow(history, cursors, presence, limits, sessions),
+            follow=Follow(history, cursors, presence, limits, cohorts),
             notify=Notify(
                 database,
                 receipts,
@@ -268,9 +271,7 @@ async def running(settings: Settings) -> AsyncIterator[Parts]:
             hub.listen(answers)
             loops["answers"] = asyncio.create_task(answers.run(), name="answers")
             stack.push_async_callback(_end, loops["answers"])
-        cohorts = Cohorts(execution)
-        stack.callback(cohorts.close)
-        engine = Engine(services, documents, persisted, execution, cohorts, sessions)
+        engine = Engine(services, documents, persisted, execution, Subscribing(execution, cohorts), sessions)
         yield Parts(engine, answers, Health(inner, channel, hub, freshness, loops))
 
 

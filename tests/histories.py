@@ -23,7 +23,7 @@ from websockets.exceptions import ConnectionClosed
 from graphql_app.domain.access import ROLES, View
 from graphql_app.domain.change import BETWEEN_MOST
 from graphql_app.domain.filters import WorkstationFilter
-from graphql_app.graph import cohorts
+from graphql_app.services import cohorts
 from graphql_app.services.cursors import FeedCursors
 
 SUBSCRIPTION = """
@@ -243,7 +243,7 @@ class Recorder:
         """Waits until a workstation with these notes arrives."""
         return await self.until(lambda p: any(state["notes"] == notes for state in p.workstations.values()), seconds)
 
-    # What graph/cohorts asks of a Subscriber, for those that are in the same process.
+    # What services/cohorts asks of a Subscriber, for those that are in the same process.
 
     def offer(self, payload: cohorts.Payload) -> bool:
         self.record(payload.body)

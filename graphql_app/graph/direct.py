@@ -18,10 +18,10 @@ from websockets.protocol import State
 from websockets.server import ServerProtocol
 from websockets.typing import BytesLike, Subprotocol
 
-from graphql_app.graph.cohorts import Payload
 from graphql_app.graph.protocol import SUBPROTOCOL, SUBPROTOCOL_NOT_ACCEPTABLE, Connection
 from graphql_app.graph.socket import CONGESTED_BYTES, GONE, TOO_SLOW, SocketDoor
 from graphql_app.observe import SocketClosed, SocketOpened, note
+from graphql_app.services.cohorts import Payload
 
 GOODBYE_SECONDS = 3.0  # for the peer to read what was written and to answer the close frame
 PING_UNANSWERED = (1011, "No answer to a ping")

@@ -12,14 +12,15 @@ from graphql import GraphQLError
 from graphql_app.domain.access import Viewer
 from graphql_app.domain.audit import Transport
 from graphql_app.domain.errors import InvalidInput, Refusal, TooMany, Unauthenticated
-from graphql_app.graph.cohorts import Cohorts, Payload
 from graphql_app.graph.context import Context, Services, authorization
 from graphql_app.graph.documents import Documents, InvalidDocument
 from graphql_app.graph.limits import excess
 from graphql_app.graph.persisted import Persisted, hash_given
 from graphql_app.graph.schema import BadVariables, Execution, formatted
+from graphql_app.graph.subscribing import Subscribing
 from graphql_app.live.sessions import Sessions
 from graphql_app.observe import OperationEnded, Subscribed, Unsubscribed, note
+from graphql_app.services.cohorts import Payload
 from graphql_app.services.issuer import KeyUnknown
 
 SUBPROTOCOL = "graphql-transport-ws"
@@ -74,7 +75,7 @@ class Engine:
     documents: Documents
     persisted: Persisted
     execution: Execution
-    cohorts: Cohorts
+    subscribing: Subscribing
     sessions: Sessions
 
 
@@ -290,7 +291,7 @@ class Connection:
             context = Context(viewer, self._engine.services)
             if kind == "subscription":
                 subscription = Subscription(self, operation_id)
-                leave = await self._engine.cohorts.subscribe(operation, variables, context, subscription)
+                leave = await self._engine.subscribing.join(operation, variables, context, subscription)
                 subscription.leave = leave
                 self._subscriptions[operation_id] = subscription
                 note(Subscribed())

@@ -9,9 +9,9 @@ from urllib.parse import urlsplit
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from graphql_app.graph.cohorts import Payload
 from graphql_app.graph.protocol import SUBPROTOCOL, SUBPROTOCOL_NOT_ACCEPTABLE, Connection, Engine, Rules, Wire
 from graphql_app.observe import SocketClosed, SocketOpened, note
+from graphql_app.services.cohorts import Payload
 
 PATH = "/graphql"
 CONGESTED_BYTES = 256 * 1024

@@ -67,9 +67,13 @@ async def misshapen(_: Request, error: Exception) -> Response:
 
 
 def json_reply(body: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    return reply(orjson.dumps(body), status, headers)
+
+
+def reply(content: bytes, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     """JSON that no cache keeps: what it shows depends on the token."""
     kept = {"Cache-Control": "no-store", **(headers or {})}
-    return Response(orjson.dumps(body), status, kept, media_type="application/json")
+    return Response(content, status, kept, media_type="application/json")
 
 
 def signed_in(identify: Identify) -> Callable[..., Awaitable[Viewer]]:

@@ -1,7 +1,10 @@
-"""/api/changes as long-poll, or as server-sent events: two framings of services/follow."""
+"""/api/changes as long-poll, or as server-sent events: two framings of what services/follow hands out."""
 
+import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
 from typing import Annotated
 
 import orjson
@@ -9,23 +12,30 @@ from fastapi import APIRouter, Depends, Header, Query, Request, Response
 from starlette.responses import StreamingResponse
 
 from graphql_app.domain.access import Viewer
-from graphql_app.domain.change import Batch, Kind
+from graphql_app.domain.change import Batch, Kind, joined
+from graphql_app.domain.errors import Refusal
 from graphql_app.domain.filters import WorkstationFilter
 from graphql_app.domain.workstation import Workstation
+from graphql_app.live.flights import Flights
 from graphql_app.live.sessions import Sessions
+from graphql_app.services.cohorts import Payload, Same
 from graphql_app.services.follow import Follow
 from graphql_app.services.identify import Identify
+from graphql_app.services.inbox import Inbox
+from graphql_app.services.streams import SHARED_SECONDS, Changes
 from graphql_app.web import shapes
 from graphql_app.web.models import Integer
-from graphql_app.web.replies import json_reply, signed_in
+from graphql_app.web.replies import reply, signed_in
 
 WAIT_MOST = 60
 EVENT_STREAM = "text/event-stream"
+KEEP_ALIVE_SECONDS = 12.0
 
 
 def routes(follow: Follow, identify: Identify, sessions: Sessions) -> APIRouter:
     router = APIRouter(tags=["changes"])
     viewing = Annotated[Viewer, Depends(signed_in(identify))]
+    polls = Polls(sessions)
 
     @router.get(
         "/api/changes",
@@ -43,13 +53,14 @@ def routes(follow: Follow, identify: Identify, sessions: Sessions) -> APIRouter:
         last_event_id: Annotated[str | None, Header(description="As `after`, and beats it.")] = None,
     ) -> Response:
         matching = WorkstationFilter(building=building, floor_number=floor)
-        cursor = last_event_id or after
+        following = partial(followed, follow, viewer, matching, last_event_id or after)
         if EVENT_STREAM not in request.headers.get("accept", ""):
-            return json_reply(shapes.feed(*await follow.poll(viewer, matching, cursor, wait)))
-        batches = follow.stream(viewer, matching, cursor)
-        first = await anext(batches)  # what is refused is refused before the stream begins
+            async with following() as inbox:
+                return reply(await polls.answer(inbox, wait))
+        frames = events(following(), sessions, viewer.expires_at)
+        first = await anext(frames)  # what is refused is refused before the stream begins
         return StreamingResponse(
-            events(first, batches, sessions, viewer.expires_at),
+            _chained(first, frames),
             media_type=EVENT_STREAM,
             headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
         )
@@ -57,25 +68,103 @@ def routes(follow: Follow, identify: Identify, sessions: Sessions) -> APIRouter:
     return router
 
 
+@asynccontextmanager
+async def followed(
+    follow: Follow, viewer: Viewer, matching: WorkstationFilter, after: str | None
+) -> AsyncIterator[Inbox]:
+    inbox = Inbox()
+    leave = await follow.join(viewer, matching, after, rendered, inbox)
+    try:
+        yield inbox
+    finally:
+        leave()
+
+
+async def rendered(changes: Changes[Workstation], batch: Batch[Workstation]) -> Payload:
+    cursor = changes.cursor(batch)
+    return Payload(orjson.dumps(shapes.feed(cursor, batch)), cursor, batch)
+
+
+# --- server-sent events ----------------------------------------------------------------------------------------------
+
+
 async def events(
-    first: tuple[str, Batch[Workstation]],
-    batches: AsyncIterator[tuple[str, Batch[Workstation]]],
-    sessions: Sessions,
-    expires_at: float,
+    following: AbstractAsyncContextManager[Inbox], sessions: Sessions, expires_at: float
 ) -> AsyncIterator[bytes]:
     """The stream in frames (html.spec.whatwg.org, server-sent events), until the token expires or the process stops."""
-    yield framed(*first)
-    try:
-        async with sessions.timeout(expires_at - time.time()):
-            async for cursor, batch in batches:
-                yield framed(cursor, batch)
-    except TimeoutError:
-        yield b": the token has expired, or the service restarts\n\n"
+    async with following as inbox:
+        yield framed(await inbox.take())
+        sessions.open(inbox)
+        try:
+            async for payload in inbox.payloads(expires_at - time.time(), KEEP_ALIVE_SECONDS):
+                yield b":\n\n" if payload is None else framed(payload)
+            yield b": the token has expired, or the service restarts\n\n"
+        except Refusal as refusal:
+            yield f": {refusal.code}\n\n".encode()
+        finally:
+            sessions.close(inbox)
 
 
-def framed(cursor: str, batch: Batch[Workstation]) -> bytes:
+async def _chained(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    yield first
+    async for frame in rest:
+        yield frame
+
+
+def framed(payload: Payload) -> bytes:
     """PROGRESS is a comment that moves the client's last event id: it tells nothing, and keeps the line open."""
-    identity = f"id: {cursor}\n".encode()
-    if batch.kind is Kind.PROGRESS:
-        return b": progress\n" + identity + b"\n"
-    return identity + b"event: changes\ndata: " + orjson.dumps(shapes.feed(cursor, batch)) + b"\n\n"
+    if payload.framed[0] != b"id":
+        identity = f"id: {payload.cursor}\n".encode()
+        told = b"" if payload.event.kind is Kind.PROGRESS else b"event: changes\ndata: %b\n" % payload.body
+        payload.framed = (b"id", identity + (told or b": progress\n") + b"\n")
+    return payload.framed[1]
+
+
+# --- long-poll -------------------------------------------------------------------------------------------------------
+
+
+class Polls:
+    """Answers that are whole: all parts of a snapshot in one, put together once for all who ask within a moment."""
+
+    def __init__(self, sessions: Sessions) -> None:
+        self._sessions = sessions
+        self._joined: Flights[tuple[Same, ...], bytes] = Flights(SHARED_SECONDS)
+
+    async def answer(self, inbox: Inbox, wait_seconds: float) -> bytes:
+        """At once when there is something, else the first that comes; empty with an advanced cursor when nothing came
+        in time, or the process is to stop. Raises what failed."""
+        parts = first = await _whole(inbox)
+        self._sessions.open(inbox)
+        try:
+            async with asyncio.timeout(wait_seconds):
+                while not _tells(parts):
+                    parts = await _whole(inbox)
+        except TimeoutError:
+            return orjson.dumps(shapes.feed(_place(parts), first[-1].event))
+        finally:
+            self._sessions.close(inbox)
+        if len(parts) == 1:
+            return parts[0].body
+        return await self._joined.join(tuple(Same(part.event) for part in parts), partial(_join, parts))
+
+
+async def _whole(inbox: Inbox) -> list[Payload]:
+    parts = [await inbox.take()]
+    while not parts[-1].event.complete:
+        parts.append(await inbox.take())
+    return parts
+
+
+def _tells(parts: Sequence[Payload]) -> bool:
+    batch = parts[0].event
+    return batch.kind in (Kind.SNAPSHOT, Kind.RESYNC) or bool(batch.states or batch.removed)
+
+
+def _place(parts: Sequence[Payload]) -> str:
+    cursor = parts[-1].cursor
+    assert cursor is not None, "rendered() gives every payload one"
+    return cursor
+
+
+async def _join(parts: Sequence[Payload]) -> bytes:
+    return orjson.dumps(shapes.feed(_place(parts), joined([part.event for part in parts])))

@@ -7,17 +7,19 @@ import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import asyncpg
+import orjson
 import pytest
 from graphql import GraphQLError
 from pydantic import SecretStr
 
 from graphql_app import app
+from graphql_app.domain import identifiers
 from graphql_app.domain.access import Viewer
-from graphql_app.domain.change import Kind
 from graphql_app.domain.errors import UnknownCursor
 from graphql_app.embedded import Embedded, Servers
 from graphql_app.graph.context import Context
@@ -25,6 +27,7 @@ from graphql_app.live.mailbox import PARTS_MOST
 from graphql_app.store import housekeeping, outbox
 from graphql_app.store.database import Database
 from graphql_app.store.migrations import upgrade
+from graphql_app.web.stream import Polls, followed
 from tests import histories
 from tests.graphql_client import settings_for
 from tests.histories import FLOOR, ROLLED_BACK, SUBSCRIPTION, Recorder, Scene, check, committed
@@ -49,9 +52,7 @@ class Process:
         viewer = Viewer("test", (recorder.scene.role,), recorder.scene.view, None, None, time.time() + 600)
         operation = self.engine.documents.get(SUBSCRIPTION).operation(None)
         variables = recorder.scene.variables | ({"after": after} if after is not None else {})
-        return await self.engine.cohorts.subscribe(
-            operation, variables, Context(viewer, self.engine.services), recorder
-        )
+        return await self.engine.subscribing.join(operation, variables, Context(viewer, self.engine.services), recorder)
 
 
 StartProcess: TypeAlias = Callable[..., Awaitable[Process]]
@@ -300,7 +301,7 @@ async def test_a_new_filter_for_the_same_person_starts_where_it_should(start: St
         recorder = Recorder(FLOOR)
         viewer = Viewer("test", ("admin",), FLOOR.view, None, None, time.time() + 600)
         context = Context(viewer, process.engine.services)
-        await process.engine.cohorts.subscribe(operation, FLOOR.variables | {"snapshot": False}, context, recorder)
+        await process.engine.subscribing.join(operation, FLOOR.variables | {"snapshot": False}, context, recorder)
         recorders.append(recorder)
         await asyncio.sleep(0.05)
     await writing
@@ -678,7 +679,7 @@ async def test_what_is_pruned_while_somebody_resumes_is_a_resync_and_no_hole(
     assert (await recorder.until_notes("missed 2")).kind == "RESYNC"
 
 
-async def test_a_poll_that_is_overtaken_while_it_catches_up_is_a_resync_and_whole(
+async def test_a_poll_that_is_overtaken_while_it_catches_up_says_what_it_has_and_the_next_one_is_a_resync_and_whole(
     start: StartProcess, database_url: str, psql: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     process = await start(recent_changes=1, catch_up_most=5)
@@ -700,10 +701,38 @@ async def test_a_poll_that_is_overtaken_while_it_catches_up_is_a_resync_and_whol
 
     monkeypatch.setattr(outbox, "changes_between", overtaken)
     viewer = Viewer("test", ("admin",), FLOOR.view, None, None, time.time() + 600)
-    cursor, batch = await process.engine.services.follow.poll(viewer, FLOOR.matching, old, 5)
+    polls, cursor, answers = Polls(process.engine.sessions), old, []
+    for _ in range(2):
+        async with followed(process.engine.services.follow, viewer, FLOOR.matching, cursor) as inbox:
+            answers.append(orjson.loads(await polls.answer(inbox, 5)))
+        cursor = answers[-1]["cursor"]
+    caught_up, answer = answers
+    assert (caught_up["kind"], [shown["notes"] for shown in caught_up["workstations"]]) == ("CHANGES", ["2"])
     rows = await psql.fetch("SELECT id FROM workstations WHERE building = '总部A座' AND floor_number = 3 ORDER BY id")
-    told = sorted(workstation.id for workstation in batch.states)
-    assert (batch.kind, told) == (Kind.RESYNC, [row["id"] for row in rows])
+    told = sorted(identifiers.row(shown["id"], "Workstation") for shown in answer["workstations"])
+    assert (answer["kind"], told) == ("RESYNC", [row["id"] for row in rows])
     resumed = Recorder(FLOOR)
-    await process.follow(resumed, cursor)
+    await process.follow(resumed, answer["cursor"])
     assert (await resumed.until(lambda payload: True)).workstations == {}
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["snapshot", "live"])
+async def test_who_follows_the_same_by_rest_is_given_the_very_same_bytes(
+    start: StartProcess, psql: Connection, after: bool
+) -> None:
+    process = await start()
+    viewer = Viewer("test", ("admin",), FLOOR.view, None, None, time.time() + 600)
+    async with AsyncExitStack() as stack:
+        inboxes = [
+            await stack.enter_async_context(
+                followed(process.engine.services.follow, replace(viewer, subject=name), FLOOR.matching, None)
+            )
+            for name in ("ada", "bob")
+        ]
+        payloads = [await inbox.take(5) for inbox in inboxes]
+        if after:
+            await psql.execute("UPDATE workstations SET notes = 'shared' WHERE id = 12")
+            payloads = [await inbox.take(5) for inbox in inboxes]
+
+    assert payloads[0] is payloads[1]
+    assert orjson.loads(payloads[0].body)["kind"] == ("CHANGES" if after else "SNAPSHOT")

@@ -12,15 +12,16 @@ import pytest
 
 from graphql_app.domain.access import ROLES, Viewer
 from graphql_app.domain.workstation import Department
-from graphql_app.graph.cohorts import Cohorts, Payload, Subscriber
 from graphql_app.graph.context import Services
 from graphql_app.graph.documents import Documents
 from graphql_app.graph.limits import Limits
 from graphql_app.graph.persisted import Persisted
 from graphql_app.graph.protocol import REASON_BYTES_MOST, Connection, Engine, Rules, fitting
 from graphql_app.graph.schema import Execution, build
+from graphql_app.graph.subscribing import Subscribing
 from graphql_app.live.sessions import Sessions
 from graphql_app.services.browse import Browse
+from graphql_app.services.cohorts import Payload, Subscriber
 from graphql_app.services.identify import Identify
 from graphql_app.services.issuer import KeyUnknown
 from graphql_app.services.keys import KeyRing
@@ -83,14 +84,14 @@ SUBSCRIBE = {"id": "1", "type": "subscribe", "payload": {"query": SLOW}}
 
 
 class Joined:
-    """Stands for graph/cohorts: remembers who joined and left, or fails with what the test gives it."""
+    """Stands for graph/subscribing: remembers who joined and left, or fails with what the test gives it."""
 
     def __init__(self, failure: Exception | None = None) -> None:
         self.subscribers: list[Subscriber] = []
         self.left = 0
         self._failure = failure
 
-    async def subscribe(self, _: object, __: object, ___: object, subscriber: Subscriber) -> Callable[[], None]:
+    async def join(self, _: object, __: object, ___: object, subscriber: Subscriber) -> Callable[[], None]:
         if self._failure is not None:
             raise self._failure
         self.subscribers.append(subscriber)
@@ -137,7 +138,7 @@ async def strangers(
     browse, joined, wire = Departments(), cohorts or Joined(), Wire()
     services = Services(identify, cast(Browse, browse), *[cast(Any, None)] * 5)
     persisted = Persisted(DOCUMENTS, {}, only_trusted=False, registered_bytes=0)
-    engine = Engine(services, DOCUMENTS, persisted, EXECUTION, cast(Cohorts, joined), Sessions(0))
+    engine = Engine(services, DOCUMENTS, persisted, EXECUTION, cast(Subscribing, joined), Sessions(0))
     async with asyncio.TaskGroup() as tasks:
         connection = Connection(wire, engine, replace(RULES, operations_most=most), header, tasks)
         try:
@@ -668,9 +669,9 @@ async def test_everything_ends_with_the_socket(end: str) -> None:
 
 async def test_a_subscription_that_opens_while_the_socket_closes_is_left_again() -> None:
     class Late(Joined):
-        async def subscribe(self, *of: Any) -> Callable[[], None]:
+        async def join(self, *of: Any) -> Callable[[], None]:
             await settle()  # as a resolver would, that asks the database where the cursor stands
-            return await super().subscribe(*of)
+            return await super().join(*of)
 
     async with talking(Late()) as talk:
         talk.connection.receive(orjson.dumps({"id": "a", "type": "subscribe", "payload": {"query": FEED}}).decode())

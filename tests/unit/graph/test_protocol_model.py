@@ -8,7 +8,7 @@ import orjson
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from graphql_app.graph.cohorts import Payload
+from graphql_app.services.cohorts import Payload
 from tests.clock import settle
 from tests.unit.graph.test_protocol import FEED, MISSHAPEN, SLOW, TOKEN, Joined, Talk, strangers
 
@@ -131,8 +131,8 @@ async def take(talk: Talk, step: Step) -> None:
 class Members(Joined):
     """Those who have not left, as a cohort has them."""
 
-    async def subscribe(self, *of: Any) -> Any:
-        leave = await super().subscribe(*of)
+    async def join(self, *of: Any) -> Any:
+        leave = await super().join(*of)
         subscriber = self.subscribers[-1]
 
         def left() -> None:

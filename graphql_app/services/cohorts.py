@@ -1,18 +1,13 @@
-"""One execution per (document, variables, view), shared by all its subscribers."""
+"""One rendering of every event for all who follow the same and see the same, whatever door they came by."""
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine, Hashable, Mapping
+from collections.abc import Callable, Coroutine, Hashable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
 
 from graphql_app.domain.change import Batch
-from graphql_app.domain.errors import Refusal
-from graphql_app.graph.context import Context
-from graphql_app.graph.documents import Operation
-from graphql_app.graph.schema import Execution, shared_viewer
-from graphql_app.graph.sources import Source
 from graphql_app.live.flights import Flights
 from graphql_app.live.mailbox import Lost
 from graphql_app.observe import ChangesDelivered, note
@@ -22,14 +17,18 @@ from graphql_app.services.streams import AFTER_LOSS, SHARED_SECONDS, Stream
 
 @dataclass(slots=True)
 class Payload:
-    """One event, executed and serialised; `cursor` is where it leaves its subscriber, if it can be resumed.
+    """One event, rendered; `cursor` is where it leaves its subscriber, if it can be resumed.
 
     `framed` is the last frame that a wire made of it, by what the frame begins with.
     """
 
     body: bytes
     cursor: str | None
+    event: Any = None
     framed: tuple[bytes, bytes] = (b"", b"")
+
+
+Render = Callable[[Any], Coroutine[Any, Any, Payload]]
 
 
 class Subscriber(Protocol):
@@ -45,7 +44,7 @@ class Subscriber(Protocol):
         """The subscription cannot go on."""
 
 
-class _Same:
+class Same:
     """An event as a key: the very object, which lives for as long as the key does."""
 
     __slots__ = ("_event",)
@@ -57,7 +56,7 @@ class _Same:
         return id(self._event)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Same) and other._event is self._event
+        return isinstance(other, Same) and other._event is self._event
 
 
 class Cohort:
@@ -67,13 +66,13 @@ class Cohort:
     not read nothing is queued: it is level no more, and catches up from its place when it reads again.
     """
 
-    def __init__(self, stream: Stream, render: Callable[[Any], Coroutine[Any, Any, Payload]]) -> None:
+    def __init__(self, stream: Stream, render: Render) -> None:
         self._stream = stream
         self._render = render
         self._level: dict[Subscriber, None] = {}  # in the order of coming
         self._handed_out: Any = None  # the event that all who are level were offered last, but for the newcomers:
         self._newcomers: dict[Subscriber, Any] = {}  # level since then, with the event that each was offered last
-        self._rendered: Flights[_Same, Payload] = Flights(SHARED_SECONDS)
+        self._rendered: Flights[Same, Payload] = Flights(SHARED_SECONDS)
         self._joining: dict[Subscriber, asyncio.Task[None]] = {}
         self._opened = asyncio.Event()
         self._task = asyncio.create_task(self._follow(), name="cohort")
@@ -115,7 +114,8 @@ class Cohort:
                 try:
                     while True:
                         event = await self._stream.next()
-                        self._hand_out(event, await self._render(event))
+                        if not self.is_empty:
+                            self._hand_out(event, await self._render(event))
                 except Lost:
                     self._opened.clear()
                     self._start_over()
@@ -142,7 +142,7 @@ class Cohort:
         await self._opened.wait()
         last: Any = None
         async for event in self._stream.level(start):
-            payload = await self._rendered.join(_Same(event), partial(self._render, event))
+            payload = await self._rendered.join(Same(event), partial(self._render, event))
             while not subscriber.offer(payload):
                 await subscriber.drained()
             last = event
@@ -166,57 +166,31 @@ def _fail(subscriber: Subscriber, error: BaseException) -> None:
 class Cohorts:
     """All cohorts of the process."""
 
-    def __init__(self, execution: Execution) -> None:
-        self._execution = execution
+    def __init__(self) -> None:
         self._cohorts: dict[Hashable, Cohort] = {}
 
-    async def subscribe(
-        self, operation: Operation, variables: Mapping[str, Any], context: Context, subscriber: Subscriber
+    def join(
+        self, key: Hashable, stream: Stream, render: Callable[[], Render], subscriber: Subscriber, start: Start
     ) -> Callable[[], None]:
-        """Joins the cohort of all who asked the same and see the same. Returns what leaves it again.
-
-        Raises BadVariables, GraphQLError for what the resolver refuses, and Refusal when that has changed since.
-        """
-        executor = self._execution.executor(operation, variables, context)
-        source = await self._execution.source(executor)
-        assert isinstance(source, Source), "every subscription of the schema returns one"
-        if source.standing is not None:
-            source.standing.check()
-        stream: Stream = source.stream
-        key = (operation.shared_key(variables), stream.key)
+        """Joins the cohort of the key, which follows the stream unless there is one already. Returns what leaves it."""
         cohort = self._cohorts.get(key)
         if cohort is None or cohort.has_ended:
-            masked = operation.masked(stream.view)
-            viewer = shared_viewer(stream.view)
-
-            async def render(event: Any) -> Payload:
-                shown = source.show(stream, event)
-                alone = Context(viewer, context.services)
-                body = await self._execution.event(executor, shown, alone, masked)
-                return Payload(body, getattr(shown, "cursor", None))
-
-            cohort = self._cohorts[key] = Cohort(stream, render)
+            cohort = self._cohorts[key] = Cohort(stream, render())
         joined = cohort
-        stops: list[Callable[[], None]] = []
 
         def leave() -> None:
-            while stops:
-                stops.pop()()
             joined.leave(subscriber)
-            if joined.is_empty:
-                joined.close()
-                if self._cohorts.get(key) is joined:
-                    del self._cohorts[key]
+            if joined.is_empty:  # whoever polls comes back at once
+                asyncio.get_running_loop().call_later(SHARED_SECONDS, self._end_empty, key, joined)
 
-        def end(refusal: Refusal) -> None:
-            leave()
-            subscriber.failed(refusal)
-
-        if source.standing is not None:
-            stops.append(source.standing.watch(end))
-        stops.append(context.services.follow.enter(context.viewer, stream.place))
-        joined.join(subscriber, source.start)
+        joined.join(subscriber, start)
         return leave
+
+    def _end_empty(self, key: Hashable, cohort: Cohort) -> None:
+        if cohort.is_empty:
+            cohort.close()
+            if self._cohorts.get(key) is cohort:
+                del self._cohorts[key]
 
     def close(self) -> None:
         for cohort in self._cohorts.values():

@@ -1,0 +1,61 @@
+"""Subscriptions: one execution per (document, variables, view), shared by all its subscribers."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from graphql_app.domain.errors import Refusal
+from graphql_app.graph.context import Context
+from graphql_app.graph.documents import Operation
+from graphql_app.graph.schema import Execution, shared_viewer
+from graphql_app.graph.sources import Source
+from graphql_app.services.cohorts import Cohorts, Payload, Render, Subscriber
+from graphql_app.services.streams import Stream
+
+
+class Subscribing:
+    """Executes subscriptions, one for each cohort."""
+
+    def __init__(self, execution: Execution, cohorts: Cohorts) -> None:
+        self._execution = execution
+        self._cohorts = cohorts
+
+    async def join(
+        self, operation: Operation, variables: Mapping[str, Any], context: Context, subscriber: Subscriber
+    ) -> Callable[[], None]:
+        """Joins the cohort of all who asked the same and see the same. Returns what leaves it again.
+
+        Raises BadVariables, GraphQLError for what the resolver refuses, and Refusal when that has changed since.
+        """
+        executor = self._execution.executor(operation, variables, context)
+        source = await self._execution.source(executor)
+        assert isinstance(source, Source), "every subscription of the schema returns one"
+        if source.standing is not None:
+            source.standing.check()
+        stream: Stream = source.stream
+        stops: list[Callable[[], None]] = []
+
+        def render() -> Render:
+            masked, viewer = operation.masked(stream.view), shared_viewer(stream.view)
+
+            async def executed(event: Any) -> Payload:
+                shown = source.show(stream, event)
+                alone = Context(viewer, context.services)
+                body = await self._execution.event(executor, shown, alone, masked)
+                return Payload(body, getattr(shown, "cursor", None), event)
+
+            return executed
+
+        def leave() -> None:
+            while stops:
+                stops.pop()()
+
+        def end(refusal: Refusal) -> None:
+            leave()
+            subscriber.failed(refusal)
+
+        if source.standing is not None:
+            stops.append(source.standing.watch(end))
+        stops.append(context.services.follow.enter(context.viewer, stream.place))
+        key = (operation.shared_key(variables), stream.key)
+        stops.append(self._cohorts.join(key, stream, render, subscriber, source.start))
+        return leave
