@@ -30,6 +30,7 @@ from graphql_app.graph.protocol import Engine, Rules
 from graphql_app.graph.schema import Execution, build
 from graphql_app.graph.socket import SocketDoor
 from graphql_app.graph.subscribing import Subscribing
+from graphql_app.live.accounts import Accounts
 from graphql_app.live.feed import Feed
 from graphql_app.live.freshness import Freshness
 from graphql_app.live.hub import Hub
@@ -38,13 +39,14 @@ from graphql_app.live.presence import Presence, kept_seconds
 from graphql_app.live.relay import Relay
 from graphql_app.live.replica import Replica
 from graphql_app.live.sessions import Sessions
-from graphql_app.live.ticker import Ticker, housekeeping_duties
+from graphql_app.live.ticker import Duty, Ticker, housekeeping_duties
 from graphql_app.live.warming import Warming
 from graphql_app.ops import logs, metrics
 from graphql_app.ops.garbage import settle
 from graphql_app.ops.health import Health
 from graphql_app.services.arrange import Arrange
 from graphql_app.services.audit import Audit
+from graphql_app.services.authenticate import Authenticate, Lifetimes
 from graphql_app.services.browse import Browse
 from graphql_app.services.cohorts import Cohorts
 from graphql_app.services.cursors import FeedCursors, PageCursors
@@ -54,6 +56,7 @@ from graphql_app.services.identify import Identify
 from graphql_app.services.issuer import Issuer
 from graphql_app.services.keys import KeyRing
 from graphql_app.services.notify import Notify
+from graphql_app.services.passwords import Passwords
 from graphql_app.services.receipts import Receipts
 from graphql_app.services.streams import Limits
 from graphql_app.settings import Settings, SettingsError
@@ -90,7 +93,8 @@ def trusted_documents(settings: Settings) -> Mapping[str, str]:
         raise SettingsError(f"GRAPHQL_APP_TRUSTED_DOCUMENTS: {error}") from error
 
 
-def identify(settings: Settings, openid: Issuer | None = None) -> Identify:
+def identify(settings: Settings, openid: Issuer | None = None, accounts: Accounts | None = None) -> Identify:
+    """Without accounts, as commands have it, tokens of a login are not believed."""
     private = settings.token_private_key.get_secret_value() if settings.token_private_key else None
     only_openid = settings.oidc_issuer and not private and not settings.token_public_key
     return Identify(
@@ -99,6 +103,7 @@ def identify(settings: Settings, openid: Issuer | None = None) -> Identify:
         audience=settings.token_audience,
         roles=role_table(settings),
         openid=openid,
+        accounts=accounts,
     )
 
 
@@ -121,6 +126,23 @@ class Parts:
     engine: Engine
     answers: Answers | None
     health: Health
+
+
+def duties(settings: Settings, database: Database) -> list[Duty]:
+    return housekeeping_duties(
+        database,
+        log_hours=settings.log_hours,
+        idempotency_hours=settings.idempotency_hours,
+        notification_hours=settings.notification_hours,
+        audit_days=settings.audit_days,
+    )
+
+
+def authenticate(settings: Settings, database: Database, identifying: Identify, stack: AsyncExitStack) -> Authenticate:
+    passwords = Passwords()
+    stack.callback(passwords.close)
+    lifetimes = Lifetimes(settings.access_seconds, settings.refresh_seconds, settings.session_seconds)
+    return Authenticate(database, identifying, passwords, lifetimes)
 
 
 def floors_in_memory(
@@ -173,16 +195,10 @@ async def running(settings: Settings) -> AsyncIterator[Parts]:
         hub = Hub(settings.recent_changes, timedelta(hours=settings.log_hours))
         freshness = Freshness()
         hub.listen(freshness)
+        accounts = Accounts(inner, hub, freshness, access_seconds=settings.access_seconds)
         relay = Relay(inner, channel, hub, freshness)
         feed = Feed(inner, relay)
-        duties = housekeeping_duties(
-            inner,
-            log_hours=settings.log_hours,
-            idempotency_hours=settings.idempotency_hours,
-            notification_hours=settings.notification_hours,
-            audit_days=settings.audit_days,
-        )
-        ticker = Ticker(feed, duties)
+        ticker = Ticker(feed, duties(settings, inner))
         sessions = Sessions(settings.drain_seconds)
         presence = Presence(
             PresenceStore(settings.redis_url, secret, kept_seconds=kept_seconds(settings.presence_ghost_seconds)),
@@ -195,6 +211,7 @@ async def running(settings: Settings) -> AsyncIterator[Parts]:
         running = {
             "relay": relay.run(),
             "feed": feed.run(),
+            "accounts": accounts.run(),
             "ticker": ticker.run(),
             "sessions": sessions.run(),
             "presence": presence.run(),
@@ -218,8 +235,10 @@ async def running(settings: Settings) -> AsyncIterator[Parts]:
         receipts = Receipts(secret, cursors, hub, freshness)
         cohorts = Cohorts()
         stack.callback(cohorts.close)
+        identifying = identify(settings, openid, accounts)
         services = Services(
-            identify=identify(settings, openid),
+            identify=identifying,
+            authenticate=authenticate(settings, database, identifying, stack),
             browse=Browse(database, PageCursors(secret), page_most=settings.page_most, replica=replica),
             arrange=Arrange(database, receipts),
             follow=Follow(history, cursors, presence, limits, cohorts),

@@ -49,6 +49,16 @@ class AnswersCounted:
 
 
 @dataclass(frozen=True, slots=True)
+class LoginEnded:
+    result: str  # ok, wrong, or delayed: too many had failed before it
+
+
+@dataclass(frozen=True, slots=True)
+class RefreshEnded:
+    result: str  # first, again, reused, expired, or ended
+
+
+@dataclass(frozen=True, slots=True)
 class SocketOpened:
     pass
 
@@ -197,6 +207,8 @@ News = (
     | Refused
     | IsolatedFailure
     | AnswersCounted
+    | LoginEnded
+    | RefreshEnded
     | SocketOpened
     | SocketClosed
     | AnswerUnread

@@ -56,6 +56,9 @@ class Settings(BaseSettings):
     oidc_roles: dict[str, dict[str, str]] = Field(
         default_factory=dict, description="JSON: claim -> value -> role, e.g. realm_access.roles or groups"
     )
+    access_seconds: Seconds = Field(600, description="how long an access token of a login is valid")
+    refresh_seconds: Seconds = Field(14 * 24 * 3600, description="how long a login lasts that is not used")
+    session_seconds: Seconds = Field(90 * 24 * 3600, description="how long a login lasts at most")
     roles: dict[str, list[str]] = Field(
         default_factory=dict, description="JSON: role -> scopes; adds to the shipped ones"
     )

@@ -7,6 +7,7 @@ from functools import lru_cache
 from typing import Any, TypeVar
 from uuid import UUID
 
+from graphql_app.domain.account import Account, SignIn
 from graphql_app.domain.audit import Transport
 from graphql_app.domain.errors import Forbidden, public_name
 from graphql_app.domain.frozen import copier
@@ -70,7 +71,8 @@ class Viewer:
     """Who asks: a subject with a view. `expires_at` is when the token ends, in seconds since 1970.
 
     `reads_primary`: the answer must hold a write that this process may not have heard of, so what it keeps in memory
-    will not do. `transport` and `address`: from where they ask, for the audit log.
+    will not do. `transport` and `address`: from where they ask, for the audit log. `sign_in` and `account`: who logged
+    in here, and what their account was when this was made of it.
     """
 
     subject: str
@@ -83,6 +85,12 @@ class Viewer:
     reads_primary: bool = False
     transport: Transport | None = None
     address: str | None = None
+    sign_in: SignIn | None = None
+    account: Account | None = None
+
+
+# Who has not said who they are: may log in, and nothing else.
+ANONYMOUS = Viewer("", (), View(frozenset()), None, None, float("inf"))
 
 
 def by_command(name: str) -> Viewer:

@@ -11,6 +11,7 @@ from graphql_app.domain.access import Viewer
 from graphql_app.domain.errors import Unauthenticated
 from graphql_app.services.arrange import Arrange
 from graphql_app.services.audit import Audit
+from graphql_app.services.authenticate import Authenticate
 from graphql_app.services.browse import Browse
 from graphql_app.services.follow import Follow
 from graphql_app.services.identify import Identify
@@ -29,6 +30,7 @@ class Services:
     notify: Notify
     receipts: Receipts
     audit: Audit
+    authenticate: Authenticate
 
 
 Fetch = Callable[[list[Any]], Awaitable[Mapping[Any, Any]]]
@@ -86,6 +88,7 @@ class Context:
     services: Services
     idempotency_key: str | None = None
     last_event_id: str | None = None  # where a browser's EventSource comes back from; beats `after`
+    user_agent: str | None = None
     exact_floors: bool = False  # a floor's cursor is asked for: its workstations must be as of that very moment
     _loaders: dict[Hashable, Loader] = field(default_factory=dict)
 

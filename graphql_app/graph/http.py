@@ -17,9 +17,10 @@ from graphql import GraphQLError
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from graphql_app.domain.access import Viewer
+from graphql_app.domain.access import ANONYMOUS, Viewer
 from graphql_app.domain.audit import Transport
 from graphql_app.domain.errors import Refusal, Unauthenticated
+from graphql_app.graph.accounts import OPEN, needs_no_token
 from graphql_app.graph.answers import Answer, Answers, Key, can_be_shared
 from graphql_app.graph.context import Context
 from graphql_app.graph.documents import InvalidDocument, Operation
@@ -143,7 +144,8 @@ class HttpDoor:
         outcome, began, media = Outcome(), time.perf_counter(), request.accept.media
         reply: Reply | Response
         try:
-            named, viewer = await self._asked(request), await self._viewer(request)
+            named = await self._asked(request)
+            viewer = await self._viewer(request, named)
             asked = self._meant(named)
             # What is at hand is answered before the document is looked at.
             key = Key(asked.key, viewer.view)
@@ -165,12 +167,27 @@ class HttpDoor:
             note(OperationEnded(outcome.kind, time.perf_counter() - began, outcome.failed))
         return reply
 
-    async def _viewer(self, request: Request) -> Viewer:
+    async def _viewer(self, request: Request, named: Asked | AskedByHash) -> Viewer:
         services, fields = self._engine.services, request.fields
-        viewer = await services.identify.arriving(fields.get(b"authorization", b"").decode("latin-1"))
+        try:
+            viewer = await services.identify.arriving(fields.get(b"authorization", b"").decode("latin-1"))
+        except Unauthenticated:
+            if self._needs_no_token(named):
+                return ANONYMOUS
+            raise
         if not services.receipts.needs_primary(_text(fields, b"x-min-cursor")):
             return viewer
         return replace(viewer, reads_primary=True)
+
+    def _needs_no_token(self, named: Asked | AskedByHash) -> bool:
+        """Of a document that cannot be read, whoever has no token is told just that."""
+        try:
+            query = named.query if isinstance(named, Asked) else self._engine.persisted.text(None, named.digest)
+            if not any(name in query for name in OPEN):
+                return False  # without parsing what anybody sends
+            return needs_no_token(self._engine.documents.get(query).operation(named.operation_name))
+        except (InvalidDocument, Refusal):
+            return False
 
     async def _executed(
         self, request: Request, asked: Asked, viewer: Viewer, key: Key, outcome: Outcome
@@ -230,6 +247,7 @@ class HttpDoor:
             self._engine.services,
             idempotency_key=_text(fields, b"idempotency-key"),
             last_event_id=_text(fields, b"last-event-id"),
+            user_agent=_text(fields, b"user-agent"),
         )
 
 

@@ -15,6 +15,7 @@ from graphql_app.domain.workstation import Status
 from graphql_app.graph.context import AppInfo
 from graphql_app.graph.inputs import CreateWorkstationInput, UpdateWorkstationInput, values_of
 from graphql_app.graph.refusals import (
+    OF_LOGIN,
     AssignResult,
     CreateResult,
     DeleteResult,
@@ -106,13 +107,16 @@ def _changed(done: Arranged) -> WorkstationChanged:
     return WorkstationChanged(workstation=done.workstation, receipt=done.receipt)  # type: ignore[arg-type]
 
 
-async def answered(do: Callable[[], Awaitable[Any]], show: Callable[[Any], object] = _changed) -> object:
-    """What was done, or the refusal as a value. Those without a type in the schema become errors of the operation."""
+async def answered(
+    do: Callable[[], Awaitable[Any]], show: Callable[[Any], object] = _changed, *, of_login: bool = False
+) -> object:
+    """What was done, or the refusal as a value. Those without a type in the schema become errors of the operation, and
+    those with one that only the answers of a login have, unless it is one."""
     try:
         return show(await do())
     except Refusal as refusal:
         refused = Refused(refusal)
-        if named(refused) is None:
+        if named(refused) is None or (isinstance(refusal, OF_LOGIN) and not of_login):
             raise
         return refused
 

@@ -95,6 +95,28 @@ class ReadOnly(Refusal):
         return named(value) is cls
 
 
+@strawberry.type(description="You are not who you say, or it can no longer be told.")
+class Unauthenticated(Refusal):
+    @classmethod
+    def is_type_of(cls, value: object, _: object) -> bool:
+        return named(value) is cls
+
+
+@strawberry.type(description="More than a limit allows.")
+class TooMany(Refusal):
+    @strawberry.field(description="In how many seconds to try again, where time is what helps.")
+    @staticmethod
+    def retry_after_seconds(root: Parent[Refused]) -> float | None:
+        return root.refusal.data.get("retryAfterSeconds")
+
+    @classmethod
+    def is_type_of(cls, value: object, _: object) -> bool:
+        return named(value) is cls
+
+
+# What may come in the way of any request, and so is in no union but those of logins.
+OF_LOGIN = (errors.Unauthenticated, errors.TooMany)
+
 _TYPES: Mapping[type[errors.Refusal], type[Refusal]] = {
     errors.NotFound: NotFound,
     errors.NameTaken: NameTaken,
@@ -102,6 +124,8 @@ _TYPES: Mapping[type[errors.Refusal], type[Refusal]] = {
     errors.InvalidInput: InvalidInput,
     errors.Forbidden: Forbidden,
     errors.ReadOnly: ReadOnly,
+    errors.Unauthenticated: Unauthenticated,
+    errors.TooMany: TooMany,
 }
 
 

@@ -13,6 +13,7 @@ from strawberry.schema.config import StrawberryConfig
 
 from graphql_app.domain.access import View, Viewer
 from graphql_app.domain.errors import Refusal, Unavailable
+from graphql_app.graph.accounts import AccountMutations
 from graphql_app.graph.audit import AuditEntry, AuditQueries
 from graphql_app.graph.context import Context
 from graphql_app.graph.documents import Operation
@@ -42,7 +43,7 @@ class Queries(Query, NotificationQueries, AuditQueries):
     description="What can be changed. Each field is one transaction. With the header Idempotency-Key a repeated request"
     " does nothing twice.",
 )
-class Mutations(Mutation, NotificationMutations):
+class Mutations(Mutation, NotificationMutations, AccountMutations):
     """All mutations."""
 
 

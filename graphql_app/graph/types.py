@@ -266,7 +266,7 @@ class Me:
     )
     @staticmethod
     async def employee(root: Parent[Viewer], info: AppInfo) -> domain.Employee | None:
-        return await info.context.services.browse.own_employee(info.context.viewer)
+        return await info.context.services.browse.own_employee(root)
 
     @strawberry.field(description="Your own employee number (工号), if your token names one.")
     @staticmethod

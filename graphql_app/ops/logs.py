@@ -38,6 +38,8 @@ def log(news: observe.News) -> None:  # noqa: PLR0912  # one arm for each kind o
             logger.info("presence is whole")
         case observe.SharedCacheLost(why):
             logger.warning("no floors from Redis for a while, reading the database instead: %s", why)
+        case observe.RefreshEnded("reused"):
+            logger.warning("a refresh token was used twice: its session has been ended")
         case observe.Resynced(why):
             logger.info("resync: %s", why)
         case observe.GapFilled(first, last):

@@ -28,6 +28,8 @@ ISOLATED = Counter("graphql_app_isolated_failures_total", "Parts that raised and
 ANSWERS = Counter("graphql_app_answers_total", "Finished answers by what became of them", ["result"])
 ANSWERS_KEPT = Gauge("graphql_app_answers_kept", "Finished answers in memory", multiprocess_mode="livesum")
 ANSWERS_BYTES = Gauge("graphql_app_answers_bytes", "What they take", multiprocess_mode="livesum")
+LOGINS = Counter("graphql_app_logins_total", "Logins with a password", ["result"])
+REFRESHES = Counter("graphql_app_refreshes_total", "Refresh tokens presented, by what they were", ["result"])
 SOCKETS = Gauge("graphql_app_sockets_open", "Open WebSockets", multiprocess_mode="livesum")
 SUBSCRIPTIONS = Gauge("graphql_app_subscriptions_open", "Running subscriptions", multiprocess_mode="livesum")
 CLOSES = Counter("graphql_app_socket_closes_total", "Closed WebSockets", ["code"])
@@ -85,6 +87,10 @@ def count(news: observe.News) -> None:  # noqa: PLR0912, PLR0915  # one arm for 
             REFUSALS.labels(limit).inc()
         case observe.IsolatedFailure(where):
             ISOLATED.labels(where).inc()
+        case observe.LoginEnded(result):
+            LOGINS.labels(result).inc()
+        case observe.RefreshEnded(result):
+            REFRESHES.labels(result).inc()
         case observe.SocketOpened():
             SOCKETS.inc()
         case observe.SocketClosed(code):

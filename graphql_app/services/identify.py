@@ -2,12 +2,15 @@
 
 import time
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
-from graphql_app.domain.access import Scope, View, Viewer, scopes_of
+from graphql_app.domain.access import ANONYMOUS, Scope, View, Viewer, scopes_of
+from graphql_app.domain.account import Account, LoginSession, SignIn
 from graphql_app.domain.errors import Unauthenticated
+from graphql_app.live.accounts import Accounts
 from graphql_app.services import tokens
 from graphql_app.services.issuer import Issuer, KeyUnknown
 from graphql_app.services.keys import BadKey, KeyRing
@@ -29,12 +32,14 @@ class Identify:
         audience: str,
         roles: Mapping[str, frozenset[Scope]],
         openid: Issuer | None = None,
+        accounts: Accounts | None = None,
     ) -> None:
         self._keys = keys
         self._issuer = issuer
         self._audience = audience
         self._roles = roles
         self._openid = openid
+        self._accounts = accounts
         self._verified: OrderedDict[str, Viewer] = OrderedDict()
         if openid is not None:
             openid.on_withdrawal(self._verified.clear)
@@ -43,12 +48,30 @@ class Identify:
         """Raises Unauthenticated, saying what is wrong with the token; KeyUnknown where newer keys may help."""
         known = self._verified.get(token)
         if known is not None and known.expires_at > time.time():
-            return known
-        viewer = self._verified_viewer(tokens.read(token))
+            viewer = self.present(known)
+            if viewer is known:
+                return known
+        else:
+            viewer = self._verified_viewer(tokens.read(token))
         self._verified[token] = viewer
         if len(self._verified) > VERIFIED_MOST:
             self._verified.popitem(last=False)
         return viewer
+
+    def present(self, viewer: Viewer) -> Viewer:
+        """The viewer as their account is now; the very same while nothing has changed.
+
+        Raises Unauthenticated once their login is over, and Unavailable when this process cannot know.
+        """
+        if viewer.sign_in is None:
+            return viewer
+        account = self._local.of(viewer.sign_in)
+        return viewer if account is viewer.account else self._as(account, viewer)
+
+    def watch(self, viewer: Viewer, changed: Callable[[], None]) -> Callable[[], None]:
+        """Calls `changed` whenever present() may have another answer, before anybody is told of a later change.
+        Returns what stops watching."""
+        return self._local.watch(viewer.sign_in, changed) if viewer.sign_in is not None else lambda: None
 
     @property
     def jwks(self) -> dict[str, Any]:
@@ -86,18 +109,26 @@ class Identify:
         unknown = sorted(set(roles) - set(self._roles))
         if unknown:
             raise BadKey(f"no such role: {', '.join(unknown)}; there are {', '.join(sorted(self._roles))}")
-        now = int(time.time())
-        claims: dict[str, Any] = {
-            "iss": self._issuer,
-            "aud": self._audience,
-            "sub": subject,
-            "iat": now,
-            "exp": now + int(seconds),
-            "roles": list(roles),
-        }
+        claims: dict[str, Any] = {"roles": list(roles)}
         if employee_key is not None:
             claims["employee"] = {"key": str(employee_key), "number": employee_number}
-        return self._keys.sign(claims)
+        return self._signed(subject, seconds, claims)
+
+    def issue_for(self, account: Account, session: LoginSession, *, seconds: float) -> str:
+        """An access token of a login: it says whose, and leaves what they may to the account as it will be. Raises
+        BadKey."""
+        self._local.learn(account)
+        claims = {"acc": account.id, "sid": str(session.key), "auth_time": session.created_at.timestamp()}
+        return self._signed(account.name, seconds, claims)
+
+    @property
+    def can_issue(self) -> bool:
+        return self._keys.signing is not None
+
+    def _signed(self, subject: str, seconds: float, claims: Mapping[str, Any]) -> str:
+        now = int(time.time())
+        named = {"iss": self._issuer, "aud": self._audience, "sub": subject, "iat": now, "exp": now + int(seconds)}
+        return self._keys.sign({**named, **claims})
 
     def _verified_viewer(self, token: Unverified) -> Viewer:
         openid = self._openid
@@ -109,7 +140,26 @@ class Identify:
         # Another issuer's `ada` is another person than ours.
         return self._viewer(f"{openid.name}#{claims['sub']}", openid.roles(claims), claims["exp"])
 
+    @property
+    def _local(self) -> Accounts:
+        if self._accounts is None:
+            raise Unauthenticated("There are no accounts here.")
+        return self._accounts
+
+    def _as(self, account: Account, viewer: Viewer) -> Viewer:
+        return replace(
+            viewer,
+            roles=(account.role,),
+            view=View(scopes_of([account.role], self._roles)),
+            employee_key=account.employee_key,
+            employee_number=account.employee_number,
+            account=account,
+        )
+
     def _viewer_of(self, claims: Mapping[str, Any]) -> Viewer:
+        if "acc" in claims:
+            nobody = replace(ANONYMOUS, subject=claims["sub"], expires_at=float(claims["exp"]), sign_in=_login(claims))
+            return self.present(nobody)
         roles = claims.get("roles")
         if not isinstance(roles, list) or len(roles) > ROLES_MOST or not all(map(_is_name, roles)):
             raise Unauthenticated("The token carries no roles.")
@@ -127,6 +177,14 @@ class Identify:
         return Viewer(
             subject, roles, View(scopes_of(roles, self._roles)), employee_key, employee_number, float(expires_at)
         )
+
+
+def _login(claims: Mapping[str, Any]) -> SignIn:
+    """Raises Unauthenticated."""
+    try:
+        return SignIn(int(claims["acc"]), UUID(claims["sid"]), float(claims["auth_time"]))
+    except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
+        raise Unauthenticated("The token names its login wrongly.") from error
 
 
 def _is_name(value: object) -> bool:

@@ -9,6 +9,7 @@ from uuid import UUID
 import orjson
 from asyncpg import Record
 
+from graphql_app.domain.account import Account, LoginSession
 from graphql_app.domain.frozen import maker
 from graphql_app.domain.notification import Level, Notification
 from graphql_app.domain.workstation import Department, Employee, Floor, Status, Workstation
@@ -140,6 +141,32 @@ def notification(row: Mapping[str, Any] | Record) -> Notification:
     )
 
 
+def account(row: Mapping[str, Any] | Record) -> Account:
+    """From a row of `accounts` with the employee's number, or from an image of one in change_log."""
+    return Account(
+        id=row["id"],
+        name=row["name"],
+        role=row["role"],
+        is_disabled=row["disabled"],
+        tokens_from=moment(row["tokens_from"]),
+        employee_key=_uuid(row["employee_key"]),
+        employee_number=row["employee_number"],
+        version=row["version"],
+    )
+
+
+def login_session(row: Mapping[str, Any] | Record) -> LoginSession:
+    """From a row of `login_sessions`, or from an image of one in change_log."""
+    return LoginSession(
+        row["id"], _uuid(row["key"]), row["account_id"], moment(row["created_at"]), moment(row["revoked_at"])
+    )
+
+
+def _uuid(value: Any) -> Any:
+    """A UUID, from a column or from JSON; None stays None."""
+    return UUID(value) if isinstance(value, str) else value
+
+
 def _number(value: Any) -> float | None:
     return None if value is None else float(value)
 
@@ -164,5 +191,7 @@ IMAGES: Mapping[str, Callable[[Mapping[str, Any]], Any]] = {
     "floor": floor,
     "department": department,
     "employee": _as_it_is,
+    "account": account,
+    "login_session": login_session,
     "building": _as_it_is,
 }

@@ -557,10 +557,16 @@ CASES: dict[str, dict[str, Case]] = {
 }
 
 
+# In tests/integration/test_accounts.py.
+OF_ACCOUNTS = {"login", "refreshToken", "logout", "revokeSessions"}
+
+
 async def test_every_answer_of_every_mutation_is_provoked_here() -> None:
     assert SCHEMA.mutation_type is not None
     members = {}
     for name, of_schema in SCHEMA.mutation_type.fields.items():
+        if name in OF_ACCOUNTS:
+            continue
         union = get_named_type(of_schema.type)
         assert isinstance(union, GraphQLUnionType)
         members[name] = {member.name for member in union.types} - {"ReadOnly"}  # has a test of its own

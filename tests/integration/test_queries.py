@@ -395,7 +395,7 @@ DOCUMENTS = Documents(EXECUTION.schema, Limits(), kept=100)
 
 async def asked(database: Database, query: str, **variables: Any) -> Any:
     nobody = cast(Any, None)
-    services = Services(nobody, browse(database), Arrange(database, nobody), nobody, nobody, nobody, nobody)
+    services = Services(nobody, browse(database), Arrange(database, nobody), *[nobody] * 5)
     operation = DOCUMENTS.get(query).operation(None)
     answer = await EXECUTION.run(operation, variables, Context(ADMIN, services))
     assert "errors" not in answer, answer

@@ -136,7 +136,7 @@ async def strangers(
 ) -> AsyncIterator[Talk]:
     """A socket on which nobody has said anything yet."""
     browse, joined, wire = Departments(), cohorts or Joined(), Wire()
-    services = Services(identify, cast(Browse, browse), *[cast(Any, None)] * 5)
+    services = Services(identify, cast(Browse, browse), *[cast(Any, None)] * 6)
     persisted = Persisted(DOCUMENTS, {}, only_trusted=False, registered_bytes=0)
     engine = Engine(services, DOCUMENTS, persisted, EXECUTION, cast(Subscribing, joined), Sessions(0))
     async with asyncio.TaskGroup() as tasks:

@@ -1,0 +1,145 @@
+"""Local accounts, the sessions that a login opens, and what may be done with a refresh token."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import Enum, auto
+from hashlib import blake2b
+from ipaddress import IPv6Address, IPv6Network, ip_address
+from uuid import UUID
+
+from graphql_app.domain.errors import InvalidInput
+
+NAME_LENGTH_MOST = 100
+PASSWORD_LENGTH_LEAST = 10
+PASSWORD_BYTES_MOST = 1000  # a hash of more is only work for the server
+
+# Two tabs of one browser renew at the same moment, or an answer is lost and asked for again: no thief.
+GRACE = timedelta(seconds=10)
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """Who may log in here. Sessions that were opened before `tokens_from` have ended."""
+
+    id: int
+    name: str
+    role: str
+    is_disabled: bool
+    tokens_from: datetime
+    employee_key: UUID | None
+    employee_number: str | None
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class LoginSession:
+    """One login, for as long as its refresh tokens follow one another: their family."""
+
+    id: int
+    key: UUID
+    account_id: int
+    created_at: datetime
+    revoked_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class SignIn:
+    """What an access token says of the login that it comes from."""
+
+    account_id: int
+    session: UUID
+    at: float  # seconds since 1970
+
+
+@dataclass(frozen=True, slots=True)
+class RefreshToken:
+    """One of a family, as it is kept: of the token itself there is only a hash."""
+
+    id: int
+    expires_at: datetime
+    used_at: datetime | None
+
+
+class Use(Enum):
+    """What presenting a refresh token comes to."""
+
+    FIRST = auto()
+    AGAIN = auto()  # within the grace: it is renewed once more, beside what it was renewed to before
+    REUSED = auto()  # a copy is about: the family ends
+    EXPIRED = auto()
+    ENDED = auto()  # its session is over
+
+
+def is_over(account: Account, session: LoginSession) -> bool:
+    """Whether nothing that comes from the session is accepted any more."""
+    return account.is_disabled or session.revoked_at is not None or session.created_at < account.tokens_from
+
+
+def use_of(token: RefreshToken, account: Account, session: LoginSession, now: datetime) -> Use:
+    if is_over(account, session):
+        return Use.ENDED
+    if token.used_at is not None:
+        return Use.AGAIN if now - token.used_at <= GRACE else Use.REUSED
+    return Use.EXPIRED if token.expires_at <= now else Use.FIRST
+
+
+def expiry(session: LoginSession, now: datetime, *, token_seconds: float, session_seconds: float) -> datetime:
+    """When a refresh token that is issued now expires: no later than the session, however often it is renewed."""
+    return min(now + timedelta(seconds=token_seconds), session.created_at + timedelta(seconds=session_seconds))
+
+
+# --- who tries to log in ---------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How many logins may fail, and how long the next must wait from then on: twice as long each time."""
+
+    free: int
+    seconds_most: float
+    first_seconds: float = 2.0
+
+
+# Many people share an address. What fails with one name is forgiven when its owner logs in.
+NAME_PATIENCE = Patience(free=5, seconds_most=300)
+ADDRESS_PATIENCE = Patience(free=20, seconds_most=300)
+
+
+def name_subject(name: str) -> str:
+    """What failures with a name are counted under. A digest: people type their password where the name belongs."""
+    return "name:" + blake2b(name.casefold().encode(errors="replace"), digest_size=16).hexdigest()
+
+
+def address_subject(address: str) -> str:
+    """What failures from an address are counted under: of IPv6, the network that one customer is given."""
+    try:
+        parsed = ip_address(address)
+    except ValueError:
+        return "address:unknown"
+    if isinstance(parsed, IPv6Address):
+        parsed = parsed.ipv4_mapped or parsed
+    if isinstance(parsed, IPv6Address):
+        return f"address:{IPv6Network((parsed, 64), strict=False)}"
+    return f"address:{parsed}"
+
+
+# --- what an administrator gives -------------------------------------------------------------------------------------
+
+
+def checked_name(name: str) -> str:
+    """Raises InvalidInput."""
+    if not 0 < len(name) <= NAME_LENGTH_MOST or not name.isprintable() or name != name.strip():
+        raise InvalidInput(
+            f"A name has 1 to {NAME_LENGTH_MOST} characters that can be printed, with none around it.", field="name"
+        )
+    return name
+
+
+def checked_password(password: str) -> str:
+    """Raises InvalidInput. Length is all that is asked for (NIST SP 800-63B)."""
+    if len(password) < PASSWORD_LENGTH_LEAST or len(password.encode()) > PASSWORD_BYTES_MOST:
+        raise InvalidInput(
+            f"A password has at least {PASSWORD_LENGTH_LEAST} characters, and at most {PASSWORD_BYTES_MOST} bytes.",
+            field="password",
+        )
+    return password

@@ -1,0 +1,170 @@
+"""Logging in with a password, staying logged in, and logging out, here or everywhere."""
+
+import secrets
+from base64 import urlsafe_b64encode
+from dataclasses import dataclass, replace
+from datetime import datetime
+from hashlib import sha256
+
+from graphql_app.domain.access import Scope, Viewer, require
+from graphql_app.domain.account import (
+    ADDRESS_PATIENCE,
+    NAME_PATIENCE,
+    Account,
+    LoginSession,
+    Use,
+    address_subject,
+    expiry,
+    name_subject,
+    use_of,
+)
+from graphql_app.domain.errors import Forbidden, InvalidInput, NotFound, TooMany, Unauthenticated
+from graphql_app.observe import LoginEnded, RefreshEnded, note
+from graphql_app.services.identify import Identify
+from graphql_app.services.passwords import Passwords
+from graphql_app.store import accounts as store
+from graphql_app.store.database import Database, Session
+
+TOKEN_BYTES = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Lifetimes:
+    """In seconds. However often it is renewed, a session ends after `session` of them."""
+
+    access: float
+    refresh: float
+    session: float
+
+
+@dataclass(frozen=True, slots=True)
+class SignedIn:
+    """The viewer that the access token stands for expires with it; the refresh token gets the next of both."""
+
+    viewer: Viewer
+    access_token: str
+    refresh_token: str
+    refresh_expires_at: datetime
+
+
+class Authenticate:
+    """Nothing here says whether a name exists: not by words, not by time, not by who has to wait."""
+
+    def __init__(
+        self,
+        database: Database,
+        identify: Identify,
+        passwords: Passwords,
+        lifetimes: Lifetimes,
+        *,
+        refused_passwords: frozenset[str] = frozenset(),
+    ) -> None:
+        self._database = database
+        self._identify = identify
+        self._passwords = passwords
+        self._lifetimes = lifetimes
+        self._refused_passwords = refused_passwords
+
+    async def login(self, viewer: Viewer, name: str, password: str, user_agent: str | None) -> SignedIn:
+        """Raises Unauthenticated for a wrong name or password, TooMany for one who has to wait, Forbidden where
+        another service issues the tokens, ReadOnly, Unavailable."""
+        self._require_keys()
+        subjects = name_subject(name), address_subject(viewer.address or "")
+        await self._attempt(*subjects)
+        known = await store.by_name(self._database, name)
+        is_right = await self._passwords.verify(known.password_hash if known else None, password)
+        if known is None or not is_right or known.account.is_disabled or password in self._refused_passwords:
+            raise _wrong()
+        async with self._database.writing(replace(viewer, subject=known.account.name)) as transaction:
+            session = await store.open_session(transaction.connection, known, viewer.address, user_agent)
+            if session is None:  # disabled, or given another password, in this very moment
+                raise _wrong()
+            await store.forgive(transaction.connection, subjects[0])
+            await store.take_back(transaction.connection, subjects[1])
+            token, expires_at = await self._issue(transaction.connection, session, session.created_at)
+        note(LoginEnded("ok"))
+        return self._signed_in(known.account, session, token, expires_at)
+
+    async def refresh(self, viewer: Viewer, token: str, user_agent: str | None) -> SignedIn:
+        """Exchanges a refresh token for the next. One that was used before ends its session, unless that was a moment
+        ago. Raises Unauthenticated, Forbidden, ReadOnly, Unavailable."""
+        self._require_keys()
+        # Nobody is known to ask until the token has been looked at.
+        async with self._database.writing(replace(viewer, subject=viewer.subject or "refresh token")) as transaction:
+            connection = transaction.connection
+            given = await store.presented(connection, _hash(token))
+            use = use_of(given.token, given.account, given.session, given.now) if given is not None else Use.ENDED
+            if given is not None and use is Use.REUSED:
+                await store.revoke_session(connection, given.session.key)
+            elif given is not None and use in (Use.FIRST, Use.AGAIN):
+                token, expires_at = await self._issue(connection, given.session, given.now, replaces=given.token.id)
+                await store.use_session(connection, given.session.id, viewer.address, user_agent)
+        note(RefreshEnded(use.name.lower()))
+        if given is None or use not in (Use.FIRST, Use.AGAIN):
+            raise Unauthenticated("This refresh token is not valid, or no longer; log in again.")
+        return self._signed_in(given.account, given.session, token, expires_at)
+
+    async def logout(self, viewer: Viewer) -> str:
+        """Ends the session of the viewer's token. Returns the name of the account.
+
+        Raises InvalidInput for a token that comes from no login, ReadOnly, Unavailable.
+        """
+        if viewer.sign_in is None:
+            raise InvalidInput("This token comes from no login here, so that there is nothing to log out of.")
+        async with self._database.writing(viewer) as transaction:
+            await store.revoke_session(transaction.connection, viewer.sign_in.session)
+        return viewer.subject
+
+    async def revoke(self, viewer: Viewer, name: str | None) -> int:
+        """Ends all sessions of an account, the viewer's own when no name is given. Returns how many were open.
+
+        Raises Forbidden for another's account, NotFound, InvalidInput, ReadOnly, Unavailable.
+        """
+        own = viewer.account.name if viewer.account is not None else None
+        if name is None and own is None:
+            raise InvalidInput("This token comes from no login here: say whose sessions are to end.", field="account")
+        if name is not None and (own is None or name.casefold() != own.casefold()):
+            require(viewer, Scope.ADMIN)
+        async with self._database.writing(viewer) as transaction:
+            ended = await store.revoke_all(transaction.connection, name or own or "")
+        if ended is None:
+            raise NotFound("There is no account of that name.")
+        return ended
+
+    async def _attempt(self, *subjects: str) -> None:
+        """Counts an attempt under each of them, as failed until it has not. Raises TooMany."""
+        async with self._database.reading() as connection:
+            for subject, patience in zip(subjects, (NAME_PATIENCE, ADDRESS_PATIENCE), strict=True):
+                seconds = await store.attempt(connection, subject, patience)
+                if seconds is not None:
+                    note(LoginEnded("delayed"))
+                    raise TooMany(
+                        f"Too many logins have failed; try again in {seconds:.0f} s.", retryAfterSeconds=seconds
+                    )
+
+    async def _issue(
+        self, connection: Session, session: LoginSession, now: datetime, *, replaces: int | None = None
+    ) -> tuple[str, datetime]:
+        token = urlsafe_b64encode(secrets.token_bytes(TOKEN_BYTES)).rstrip(b"=").decode()
+        expires_at = expiry(
+            session, now, token_seconds=self._lifetimes.refresh, session_seconds=self._lifetimes.session
+        )
+        await store.issue(connection, session.id, _hash(token), expires_at, replaces=replaces)
+        return token, expires_at
+
+    def _signed_in(self, account: Account, session: LoginSession, token: str, expires_at: datetime) -> SignedIn:
+        access = self._identify.issue_for(account, session, seconds=self._lifetimes.access)
+        return SignedIn(self._identify.viewer(access), access, token, expires_at)
+
+    def _require_keys(self) -> None:
+        if not self._identify.can_issue:
+            raise Forbidden("This installation takes tokens that another service issues; log in there.")
+
+
+def _wrong() -> Unauthenticated:
+    note(LoginEnded("wrong"))
+    return Unauthenticated("The name or the password is wrong.")
+
+
+def _hash(token: str) -> bytes:
+    return sha256(token.encode(errors="replace")).digest()

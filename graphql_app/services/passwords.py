@@ -1,0 +1,65 @@
+"""Hashes of passwords (argon2id, RFC 9106): made and verified in threads, a few at a time."""
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+from argon2 import PasswordHasher, Type
+from argon2.exceptions import InvalidHashError, VerificationError
+
+from graphql_app.domain.account import PASSWORD_BYTES_MOST
+from graphql_app.domain.errors import TooMany
+
+T = TypeVar("T")
+
+# OWASP's password storage cheat sheet: 46 MiB, one pass, one lane; some 60 ms of one core.
+_HASHER = PasswordHasher(time_cost=1, memory_cost=46 * 1024, parallelism=1, type=Type.ID)
+AT_ONCE_MOST = 2  # each takes a core and the memory
+WAITING_MOST = 50
+
+# Of no password at all: verified against where there is no account, so that this takes as long.
+NOBODYS = "$argon2id$v=19$m=47104,t=1,p=1$2pOa4XEVsprEv4meYaSD5g$XVYECVqKyNTXxzDuX+xKQnfV1dNugXT3H0oS9YpfiVk"
+
+
+class Passwords:
+    """Bounded, so that logins never take all of the machine."""
+
+    def __init__(self) -> None:
+        self._threads = ThreadPoolExecutor(AT_ONCE_MOST, thread_name_prefix="passwords")
+        self._under_way = 0
+
+    def close(self) -> None:
+        self._threads.shutdown(cancel_futures=True)
+
+    async def hashed(self, password: str) -> str:
+        """Raises TooMany when too many wait already."""
+        return await self._in_turn(lambda: _HASHER.hash(password))
+
+    async def verify(self, known: str | None, password: str) -> bool:
+        """Whether it is the password of that hash; without one it never is, and that takes as long. Raises TooMany."""
+        is_right = await self._in_turn(lambda: verified(known or NOBODYS, password))
+        return is_right and known is not None
+
+    async def _in_turn(self, work: Callable[[], T]) -> T:
+        if self._under_way >= WAITING_MOST:
+            raise TooMany("Too many are logging in at this moment; try again.", limit=WAITING_MOST)
+        self._under_way += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+        finally:
+            self._under_way -= 1
+
+
+def verified(known: str, password: str) -> bool:
+    """False also for a hash that cannot be read, and for what is too long to be a password."""
+    given = password.encode(errors="replace")
+    try:
+        return _HASHER.verify(known, given[:PASSWORD_BYTES_MOST]) and len(given) <= PASSWORD_BYTES_MOST
+    except (VerificationError, InvalidHashError):
+        return False
+
+
+def needs_rehash(known: str) -> bool:
+    """Whether a hash was made with other parameters than those of today."""
+    return _HASHER.check_needs_rehash(known)

@@ -1,0 +1,176 @@
+"""Accounts in memory: who is let in, by what the feed has told so far."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any, cast
+from uuid import UUID
+
+import pytest
+
+from graphql_app.domain.account import Account, LoginSession, SignIn
+from graphql_app.domain.change import Change, Head
+from graphql_app.domain.errors import Refusal, Unauthenticated, Unavailable
+from graphql_app.live.accounts import SILENT_SECONDS_MOST, Accounts
+from graphql_app.live.freshness import Freshness
+from graphql_app.live.hub import Hub
+from graphql_app.store.accounts import Standing
+
+STANDING = "graphql_app.store.accounts.standing"  # what is read of the database
+NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
+HEAD = Head(UUID(int=7), 0)
+ADA = Account(1, "ada", "employee", False, NOW - timedelta(hours=1), UUID(int=5), "E-1", 1)
+SESSION = LoginSession(1, UUID(int=1), 1, NOW, None)
+LOGIN = SignIn(1, SESSION.key, NOW.timestamp())
+
+
+class Stand:
+    """What a test has of the accounts: a hub to tell them by, and clocks that stand still."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+        self.hub = Hub(100)
+        freshness = Freshness(lambda: self.now)
+        self.freshness = freshness
+        self.accounts = Accounts(cast(Any, self), self.hub, freshness, access_seconds=600, clock=lambda: self.now)
+        self.told: list[str] = []
+        self._revision = 0
+
+    def snapshot(self) -> Any:
+        class Nothing:
+            async def __aenter__(self) -> None: ...
+            async def __aexit__(self, *_: object) -> None: ...
+
+        return Nothing()
+
+    def deliver(self, entity: str, key: int, before: Any, after: Any) -> None:
+        self._revision += 1
+        change = Change(self._revision, entity, key, NOW, before, after)
+        self.hub.deliver([change], Head(HEAD.epoch, self._revision))
+
+    def outcome(self, login: SignIn = LOGIN) -> Account | type[Refusal]:
+        try:
+            return self.accounts.of(login)
+        except Refusal as refusal:
+            return type(refusal)
+
+    def watch(self) -> None:
+        self.accounts.watch(LOGIN, lambda: self.told.append(str(self.outcome())))
+
+
+@pytest.fixture
+async def stand(monkeypatch: pytest.MonkeyPatch) -> Stand:
+    async def standing(_: object, seconds: float) -> Standing:
+        return Standing(HEAD, [ADA], {UUID(int=9): NOW})
+
+    monkeypatch.setattr(STANDING, standing)
+    stand = Stand()
+    stand.freshness.heard()
+    stand.hub.restart(HEAD)
+    stand.freshness.heard()
+    assert stand.outcome() is Unavailable  # until they are loaded
+    await stand.accounts._load()
+    assert stand.outcome() is Unavailable  # what was begun anew is read anew
+    stand.accounts._to_load.clear()
+    await stand.accounts._load()
+    return stand
+
+
+async def test_who_is_logged_in_is_known(stand: Stand) -> None:
+    assert stand.outcome() == ADA
+
+
+@pytest.mark.parametrize(
+    "login", [replace(LOGIN, account_id=2), replace(LOGIN, session=UUID(int=9)), replace(LOGIN, at=0.0)]
+)
+async def test_who_is_not_is_refused(stand: Stand, login: SignIn) -> None:
+    assert stand.outcome(login) is Unauthenticated
+
+
+@pytest.mark.parametrize(
+    ("entity", "before", "after"),
+    [
+        ("account", ADA, replace(ADA, is_disabled=True, version=2)),
+        ("account", ADA, replace(ADA, tokens_from=NOW + timedelta(seconds=1), version=2)),
+        ("account", ADA, None),
+        ("login_session", SESSION, replace(SESSION, revoked_at=NOW)),
+        ("login_session", SESSION, None),
+    ],
+)
+async def test_what_ends_a_login_ends_it_at_that_change(stand: Stand, entity: str, before: Any, after: Any) -> None:
+    stand.watch()
+
+    stand.deliver(entity, 1, before, after)
+
+    assert stand.outcome() is Unauthenticated
+    assert stand.told == [str(Unauthenticated)]
+
+
+async def test_a_new_session_and_another_account_tell_nobody_anything(stand: Stand) -> None:
+    stand.watch()
+
+    stand.deliver("login_session", 2, None, replace(SESSION, id=2, key=UUID(int=2)))
+    stand.deliver("account", 2, None, replace(ADA, id=2, name="bob"))
+
+    assert stand.told == []
+
+
+async def test_an_older_state_never_replaces_a_newer_one(stand: Stand) -> None:
+    newest = replace(ADA, role="visitor", version=3)
+    stand.accounts.learn(newest)
+
+    stand.deliver("account", 1, ADA, replace(ADA, role="admin", version=2))
+
+    assert stand.outcome() == newest
+
+
+async def test_the_number_of_an_employee_is_followed(stand: Stand) -> None:
+    image = {"public_key": str(UUID(int=5)), "employee_number": "E-1"}
+
+    stand.deliver("employee", 3, image, {**image, "employee_number": "E-2"})
+
+    assert stand.outcome() == replace(ADA, employee_number="E-2")
+
+
+async def test_who_has_not_heard_the_feed_for_long_lets_nobody_in(stand: Stand) -> None:
+    stand.now += SILENT_SECONDS_MOST
+    assert stand.outcome() == ADA
+
+    stand.now += 0.1
+    assert stand.outcome() is Unavailable
+
+    stand.freshness.heard()
+    assert stand.outcome() == ADA
+
+
+async def test_what_changes_while_they_are_loaded_is_not_lost(stand: Stand, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def standing(_: object, seconds: float) -> Standing:
+        stand.deliver("login_session", 1, SESSION, replace(SESSION, revoked_at=NOW))
+        return Standing(HEAD, [ADA], {})
+
+    monkeypatch.setattr(STANDING, standing)
+    stand.hub.restart(HEAD)
+    stand.freshness.heard()
+    stand.accounts._to_load.clear()
+
+    await stand.accounts._load()
+
+    assert stand.outcome() is Unauthenticated
+
+
+async def test_a_revoked_session_is_forgotten_once_none_of_its_tokens_is_valid(stand: Stand) -> None:
+    stand.deliver("login_session", 1, SESSION, replace(SESSION, revoked_at=NOW))
+    for seconds, remembered in ((600, 2), (61, 0)):
+        stand.now += seconds
+        stand.accounts._tidy()
+        assert len(stand.accounts._revoked) == remembered
+
+
+async def test_who_watches_no_more_is_not_told(stand: Stand) -> None:
+    stop = stand.accounts.watch(LOGIN, lambda: stand.told.append("told"))
+    stop()
+    stop()
+
+    stand.deliver("account", 1, ADA, None)
+
+    assert stand.told == []
+    assert not stand.accounts._watchers

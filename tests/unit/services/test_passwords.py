@@ -1,0 +1,60 @@
+"""Hashes of passwords: what is right, what is wrong, how long it takes to find out, and how many may ask."""
+
+import asyncio
+import time
+
+import pytest
+
+from graphql_app.domain.errors import TooMany
+from graphql_app.services.passwords import NOBODYS, WAITING_MOST, Passwords, needs_rehash, verified
+
+PASSWORD = "correct horse 电池"
+
+
+async def test_the_password_of_a_hash_is_right_and_no_other() -> None:
+    passwords = Passwords()
+    known = await passwords.hashed(PASSWORD)
+
+    assert await passwords.verify(known, PASSWORD)
+    assert not await passwords.verify(known, PASSWORD + " ")
+    assert not await passwords.verify(None, PASSWORD)
+    assert known != await passwords.hashed(PASSWORD)
+    passwords.close()
+
+
+async def test_a_name_that_does_not_exist_takes_as_long() -> None:
+    passwords = Passwords()
+    known = await passwords.hashed(PASSWORD)
+
+    async def seconds(known: str | None) -> float:
+        began = time.process_time()
+        for _ in range(5):
+            assert not await passwords.verify(known, "not it at all")
+        return time.process_time() - began
+
+    of_somebody, of_nobody = await seconds(known), await seconds(None)
+    passwords.close()
+
+    assert not needs_rehash(NOBODYS)
+    assert 0.5 < of_somebody / of_nobody < 2
+
+
+def test_what_is_no_hash_or_no_password_is_wrong() -> None:
+    assert not verified("", PASSWORD)
+    assert not verified("plain", "plain")
+    assert not verified(NOBODYS, "p" * 100_000)
+    assert not verified(NOBODYS, "\ud800")
+
+
+async def test_so_many_may_wait_and_no_more() -> None:
+    passwords = Passwords()
+    waiting = [asyncio.create_task(passwords.verify(None, "x")) for _ in range(WAITING_MOST)]
+    await asyncio.sleep(0)
+
+    with pytest.raises(TooMany):
+        await passwords.verify(None, "x")
+
+    for one in waiting:
+        one.cancel()
+    await asyncio.gather(*waiting, return_exceptions=True)
+    passwords.close()
