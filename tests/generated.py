@@ -37,7 +37,7 @@ from hypothesis_graphql import mutations, nodes, queries
 from graphql_app.domain.change import Kind
 from graphql_app.domain.errors import NotFound
 from graphql_app.domain.identifiers import global_id
-from graphql_app.domain.workstation import Counts, Floor, Status
+from graphql_app.domain.workstation import Counts, Floor, Status, WholeFloor
 from tests.examples import ADA, RESEARCH, THEN, WEI, workstation
 
 VARIABLES = ("yes", "no")
@@ -99,6 +99,9 @@ class Data:
 
     def floor(self) -> Any:
         return self._object(Floor(3, "HQ", 1, "Lobby"))
+
+    def whole_floor(self) -> Any:
+        return self._object(WholeFloor(3, "HQ", 1, "Lobby", self.list_of(self.workstation)))
 
     def counts(self) -> Any:
         by_status = {Status.OCCUPIED: 2} if self.one_in(4) else dict.fromkeys(Status, 1)

@@ -1,5 +1,6 @@
 """A desk on a floor plan, the people and places around it, and which status may follow which."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -119,6 +120,13 @@ def _value(text: str) -> Any:
 
 SHARED_MOST = 500  # characters
 _shared_value = lru_cache(maxsize=4096)(_value)
+
+
+@dataclass(frozen=True, slots=True)
+class WholeFloor(Floor):
+    """A floor with its workstations, by id."""
+
+    workstations: Sequence[Workstation]
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,12 +56,6 @@ class Loader:
         # Shielded: graphql-core cancels the siblings of a field that fails, but others may wait for the same value.
         return value.result() if value.done() else await asyncio.shield(value)
 
-    def prime(self, key: Any, value: Any) -> None:
-        """The value came along with another."""
-        if key not in self._values:
-            self._values[key] = asyncio.get_running_loop().create_future()
-            self._values[key].set_result(value)
-
     def _dispatch(self) -> None:
         keys, self._asked = self._asked, []
         self._task = asyncio.create_task(self._load(keys))
@@ -94,14 +88,10 @@ class Context:
 
     def load(self, name: Hashable, key: Any, fetch: Fetch) -> Awaitable[Any]:
         """The value of the key, fetched together with all others of that name asked for in the same moment."""
-        return self.loader(name, fetch).load(key)
-
-    def loader(self, name: Hashable, fetch: Fetch) -> Loader:
-        """What load() asks; it can be told a value that came along with another."""
         loader = self._loaders.get(name)
         if loader is None:
             loader = self._loaders[name] = Loader(fetch)
-        return loader
+        return loader.load(key)
 
 
 AppInfo = Info[Context, None]

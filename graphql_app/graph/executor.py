@@ -19,8 +19,7 @@ from graphql.execution.collect_fields import FieldDetailsList, GroupedFieldSet
 from graphql.pyutils import AwaitableOrValue, Path, UndefinedType
 
 from graphql_app.domain.access import View
-from graphql_app.graph.projection import Projection, projection, table_projection
-from graphql_app.services.table import Table
+from graphql_app.graph.projection import Projection, projection
 
 PLANS_MOST = 16  # of one operation: one a view and combination of what its @skip and @include are given
 
@@ -38,13 +37,12 @@ class Place:
 class Field:
     """A field in a selection set, and what is below it for each type that its value turned out to be of."""
 
-    __slots__ = ("_of_table", "_projections", "details", "places")
+    __slots__ = ("_projections", "details", "places")
 
     def __init__(self, details: FieldDetailsList) -> None:
         self.details = details
         self.places: dict[str, Place] = {}
         self._projections: dict[GraphQLOutputType, Projection] | None = None
-        self._of_table: dict[GraphQLOutputType, Projection | None] | None = None
 
     def projections(self, of: GraphQLOutputType, executor: "PlannedExecutor") -> dict[GraphQLOutputType, Projection]:
         """Of the whole value, and of one item, should the whole not be regular."""
@@ -56,12 +54,6 @@ class Field:
                 if made is not None:
                     self._projections[part] = made
         return self._projections
-
-    def of_table(self, of: GraphQLOutputType, executor: "PlannedExecutor") -> Projection | None:
-        if self._of_table is None:
-            self.projections(of, executor)  # for its items, should a row not be regular
-            self._of_table = {of: table_projection(of, self.details, executor.subfields, executor.view)}
-        return self._of_table.get(of)
 
 
 class Plans:
@@ -141,10 +133,7 @@ class PlannedExecutor(Executor[Any]):
         position_context: Field | None,
     ) -> AwaitableOrValue[Any]:
         if position_context is not None and result is not None:
-            if result.__class__ is Table:
-                project = position_context.of_table(return_type, self)
-            else:
-                project = position_context.projections(return_type, self).get(return_type)
+            project = position_context.projections(return_type, self).get(return_type)
             if project is not None:
                 try:
                     return project(result)

@@ -26,6 +26,19 @@ class Derived:
     make: Callable[[Any], Any]
 
 
+@dataclass(frozen=True, slots=True)
+class Carried:
+    """The key of the metadata: of which class an object is that has the field's value as its attribute, whatever the
+    resolver does for others."""
+
+    by: type
+
+
+def carried_by(kind: type) -> dict[object, Any]:
+    """For the metadata of a field whose value came along with objects of this class."""
+    return {Carried: Carried(kind)}
+
+
 def derived(attribute: str, make: Callable[[Any], Any], graphql_type: Any, description: str) -> Any:
     """A field made of one attribute. Saying so lets a projection make it of whatever holds the attribute."""
 

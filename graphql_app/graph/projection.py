@@ -40,8 +40,8 @@ from strawberry.types.fields.resolver import StrawberryResolver
 from graphql_app.domain.access import View
 from graphql_app.domain.workstation import Workstation
 from graphql_app.graph.permissions import HasScope
-from graphql_app.graph.plain import Derived, InstanceOf
-from graphql_app.services.table import COLUMNS, LABELS, LABELS_AT
+from graphql_app.graph.plain import Carried, Derived, InstanceOf
+from graphql_app.services.table import COLUMNS, LABELLED, LABELS_AT, MOMENT_TEXTS, Table
 
 LISTS_MOST = 8  # one in another; Python's own limit is 20 blocks
 
@@ -70,22 +70,6 @@ def projection(of: GraphQLOutputType, details: FieldDetailsList, subfields: Subf
     return writer.function(result)
 
 
-def table_projection(
-    of: GraphQLOutputType, details: FieldDetailsList, subfields: Subfields, view: View
-) -> Projection | None:
-    """The same for a Table of workstations, whose values it takes by their places."""
-    items = get_nullable_type(of)
-    kind = get_nullable_type(items.of_type) if is_list_type(items) else None
-    if not is_object_type(kind) or kind.is_type_of != InstanceOf(Workstation):
-        return None
-    writer = _Writer(subfields, view)
-    try:
-        result = writer.table(kind, details)
-    except _NotPlain:
-        return None
-    return writer.function(result)
-
-
 # Scalar -> when a value cannot stand as it is. What may be coerced but need not (an Int for a String) is left to
 # graphql-core: our resolvers do not do that.
 _NOT_AS_IT_IS: Mapping[GraphQLScalarType, str] = {
@@ -95,11 +79,15 @@ _NOT_AS_IT_IS: Mapping[GraphQLScalarType, str] = {
     GraphQLInt: "{0}.__class__ is not int or not -2147483648 <= {0} <= 2147483647",
     GraphQLFloat: "{0}.__class__ is not float or {0} - {0} != 0.0",  # infinite, or not a number
 }
+# What PostgreSQL lets into a column of them is fit.
+_AS_IN_COLUMNS: frozenset[Any] = frozenset({GraphQLString, GraphQLBoolean, GraphQLInt})
+_WORKSTATION = InstanceOf(Workstation)
 _JSON_CLASSES = frozenset({str, int, float, bool, dict, list})
 _FIXED = {
     "Irregular": Irregular,
     "JSON": _JSON_CLASSES,
     "READ": _JSON_CLASSES | {datetime},
+    "Table": Table,
     "UTC": UTC,
     "date": datetime,
 }
@@ -116,7 +104,9 @@ class _Writer:
         self._lists = 0
         self._names = 0
         self._bound: dict[str, Any] = dict(_FIXED)
-        self._row_labels: dict[str, str | None] = {}  # of each variable that is a row: where its labels are, once made
+        self._labels: dict[str, str] = {}  # of each variable that is a row: what its labels are looked up in
+        self._row_labels: dict[str, str] = {}  # of those whose labels are looked up by now: where they are
+        self._columns: set[str] = set()  # expressions that read a column
 
     def function(self, result: str) -> Projection:
         source = "\n".join(["def project(given):", *self._lines, f" return {result}"])
@@ -125,20 +115,11 @@ class _Writer:
         made: Projection = scope["project"]
         return made
 
-    def table(self, of: GraphQLObjectType, details: FieldDetailsList) -> str:
-        made, append, row = self._name(), self._name(), self._name()
-        self._row_labels[row] = None
-        self._line("labels = given.labels")
-        self._line(f"{made} = []")
-        self._line(f"{append} = {made}.append")
-        self._line(f"for {row} in given.rows:")
-        self._indent += 1
-        self._line(f"{append}({self._fields(of, details, row)})")
-        self._indent -= 1
-        return made
-
-    def value(self, of: GraphQLOutputType, details: FieldDetailsList, read: str, *, is_column: bool = False) -> str:
+    def value(self, of: GraphQLOutputType, details: FieldDetailsList, read: str) -> str:
         """Writes what makes the result of the value that the expression reads. Returns where it is."""
+        is_column = read in self._columns
+        if is_column and of in _AS_IN_COLUMNS:
+            return read
         name = self._name()
         self._line(f"{name} = {read}")
         if is_non_null_type(of):
@@ -161,7 +142,7 @@ class _Writer:
         if is_enum_type(of):
             return self._enum(of, name, is_column)
         if is_scalar_type(of):
-            return self._scalar(of, name)
+            return self._scalar(of, name, is_column)
         raise _NotPlain
 
     def _list(self, item: GraphQLOutputType, details: FieldDetailsList, name: str) -> str:
@@ -169,15 +150,32 @@ class _Writer:
         if self._lists > LISTS_MOST:
             raise _NotPlain
         made, append, one = self._name(), self._name(), self._name()
-        self._line(f"if {name}.__class__ is not list and {name}.__class__ is not tuple: raise Irregular")
         self._line(f"{made} = []")
         self._line(f"{append} = {made}.append")
+        kind = get_nullable_type(item)
+        if is_object_type(kind) and kind.is_type_of == _WORKSTATION:
+            self._line(f"if {name}.__class__ is Table:")
+            self._indent += 1
+            self._rows(kind, details, name, append)
+            self._line(f"{name} = ()")
+            self._indent -= 1
+        self._line(f"if {name}.__class__ is not list and {name}.__class__ is not tuple: raise Irregular")
         self._line(f"for {one} in {name}:")
         self._indent += 1
         self._line(f"{append}({self.value(item, details, one)})")
         self._indent -= 1
         self._lists -= 1
         return made
+
+    def _rows(self, of: GraphQLObjectType, details: FieldDetailsList, name: str, append: str) -> None:
+        """Takes the values of a Table by their places."""
+        labels, row = self._name(), self._name()
+        self._labels[row] = labels
+        self._line(f"{labels} = {name}.labels")
+        self._line(f"for {row} in {name}.rows:")
+        self._indent += 1
+        self._line(f"{append}({self._fields(of, details, row)})")
+        self._indent -= 1
 
     def _object(self, of: GraphQLObjectType, details: FieldDetailsList, name: str) -> str:
         known: set[type] = set()
@@ -199,7 +197,7 @@ class _Writer:
         if field is None or field.args or node.arguments:
             raise _NotPlain
         read = self._read(field, name)
-        return "None" if read is None else self.value(field.type, details, read, is_column=name in self._row_labels)
+        return "None" if read is None else self.value(field.type, details, read)
 
     def _read(self, field: GraphQLField, name: str) -> str | None:
         """The expression that resolves the field of an object; None for what the view may not see."""
@@ -213,25 +211,30 @@ class _Writer:
             if definition.default_resolver is not getattr or not definition.python_name.isidentifier():
                 raise _NotPlain
             return self._attribute(name, definition.python_name)
+        carried = definition.metadata.get(Carried)
+        if carried is not None:
+            self._line(f"if {name}.__class__ is not {self._bind(carried.by)}: raise Irregular")
+            return self._attribute(name, definition.python_name)
         derived = definition.metadata.get(Derived)
         if derived is not None:
             return f"{self._bind(derived.make)}({self._attribute(name, derived.attribute)})"
-        if name in self._row_labels or not _reads_its_object_alone(resolver):
+        if name in self._labels or not _reads_its_object_alone(resolver):
             raise _NotPlain
         return f"{self._bind(resolver.wrapped_func)}({name})"
 
     def _attribute(self, name: str, attribute: str) -> str:
         """The expression that reads an attribute of an object, or the same of a row."""
-        if name not in self._row_labels:
+        if name not in self._labels:
             return f"{name}.{attribute}"
         if attribute in COLUMNS:
-            return f"{name}[{COLUMNS[attribute]}]"
-        if attribute not in LABELS:
+            column = f"{name}[{COLUMNS[attribute]}]"
+            self._columns.add(column)
+            return column
+        if attribute not in LABELLED:
             raise _NotPlain
-        labels = self._row_labels[name]
-        if labels is None:
-            labels = self._row_labels[name] = self._assigned(f"labels({name}[{LABELS_AT}])")
-        return f"{labels}[{LABELS[attribute]}]"
+        if name not in self._row_labels:
+            self._row_labels[name] = self._assigned(f"{self._labels[name]}[{name}[{LABELS_AT}]]")
+        return f"{self._row_labels[name]}[{LABELLED[attribute]}]"
 
     def _enum(self, of: GraphQLEnumType, name: str, is_column: bool) -> str:
         members = getattr(of, "wrapped_cls", None)
@@ -243,13 +246,17 @@ class _Writer:
         self._line(f"if {name}.__class__ is not {self._bind(members)}: raise Irregular")
         return self._assigned(f"{self._bind(names)}[{name}._name_]")
 
-    def _scalar(self, of: GraphQLScalarType, name: str) -> str:
+    def _scalar(self, of: GraphQLScalarType, name: str, is_column: bool) -> str:
+        if is_column and of in _AS_IN_COLUMNS:
+            return name
         unfit = _NOT_AS_IT_IS.get(of)
         if unfit is not None:
             self._line(f"if {unfit.format(name)}: raise Irregular")
             return name
         coerce = self._bind(of.coerce_output_value)
         if of.coerce_output_value is DateTimeDefinition.serialize:
+            if is_column:
+                return self._assigned(f"{self._bind(MOMENT_TEXTS)}[{name}]")
             # orjson writes a moment of UTC as isoformat() does, in a tenth of the time.
             self._line(f"if {name}.__class__ is not date: raise Irregular")
             return self._assigned(f"{name} if {name}.tzinfo is UTC else {coerce}({name})")

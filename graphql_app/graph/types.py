@@ -15,9 +15,9 @@ from graphql_app.domain.change import Batch, Kind, Notice
 from graphql_app.domain.identifiers import global_id
 from graphql_app.domain.workstation import Counts, Place
 from graphql_app.graph import enums
-from graphql_app.graph.context import AppInfo, Context, Loader
+from graphql_app.graph.context import AppInfo
 from graphql_app.graph.permissions import guarded
-from graphql_app.graph.plain import InstanceOf, derived
+from graphql_app.graph.plain import InstanceOf, carried_by, derived
 from graphql_app.graph.selection import selected
 from graphql_app.services.browse import Listing
 from graphql_app.services.follow import FloorSnapshot
@@ -174,13 +174,23 @@ class Floor(Node):
     async def cursor(root: Parent[domain.Floor], info: AppInfo) -> Cursor:
         return Cursor((await _exactly(info, root.place)).cursor)
 
-    @strawberry.field(graphql_type=list[Workstation], description="Every workstation of the floor, by id.")
+    @strawberry.field(
+        graphql_type=list[Workstation],
+        description="Every workstation of the floor, by id.",
+        metadata=carried_by(domain.WholeFloor),
+    )
     @staticmethod
     async def workstations(root: Parent[domain.Floor], info: AppInfo) -> Sequence[domain.Workstation]:
-        context = info.context
+        if isinstance(root, domain.WholeFloor):
+            return root.workstations
+        context, fields = info.context, selected(info)
         if context.exact_floors:
             return (await _exactly(info, root.place)).workstations
-        found: Sequence[domain.Workstation] = await _workstations_of_floors(context, selected(info)).load(root.place)
+        found: Sequence[domain.Workstation] = await context.load(
+            ("floor workstations", fields),
+            root.place,
+            lambda places: context.services.browse.workstations_by_place(context.viewer, places, fields),
+        )
         return found
 
     @strawberry.field(graphql_type=WorkstationStats, description="How many of its workstations are in each status.")
@@ -335,31 +345,18 @@ class FloorStatus:
         return self.counts
 
 
-def _workstations_of_floors(context: Context, fields: frozenset[str]) -> Loader:
-    browse = context.services.browse
-    return context.loader(
-        ("floor workstations", fields),
-        lambda places: browse.workstations_by_place(context.viewer, places, fields),
-    )
-
-
 async def floor_of(info: AppInfo, place: Place) -> domain.Floor | None:
     """The floor; where its workstations are asked for too, they come with it in one statement."""
     context = info.context
     viewer, browse = context.viewer, context.services.browse
     fields = selected(info, "workstations")
 
-    async def alone(places: Collection[Place]) -> Mapping[Place, domain.Floor]:
+    async def fetch(places: Collection[Place]) -> Mapping[Place, domain.Floor]:
+        # By now every field of the operation has said whether it asks for a cursor.
+        if fields and not context.exact_floors:
+            return await browse.whole_floors(viewer, places, fields)
         return await browse.floors_by_place(viewer, places)
 
-    async def whole(places: Collection[Place]) -> Mapping[Place, domain.Floor]:
-        found = await browse.whole_floors(viewer, places, fields)
-        its_workstations = _workstations_of_floors(context, fields)
-        for at, (_, workstations) in found.items():
-            its_workstations.prime(at, workstations)
-        return {at: floor for at, (floor, _) in found.items()}
-
-    fetch = whole if fields and not context.exact_floors else alone
     floor: domain.Floor | None = await context.load(("floor", fields), place, fetch)
     return floor
 

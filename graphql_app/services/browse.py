@@ -8,7 +8,7 @@ from uuid import UUID
 from graphql_app.domain.access import Scope, Viewer, redact, redact_employee, redactor, require, require_fields, seen
 from graphql_app.domain.filters import WorkstationFilter, checked
 from graphql_app.domain.paging import Order, Page, Window, sized
-from graphql_app.domain.workstation import Counts, Department, Employee, Floor, Place, Workstation
+from graphql_app.domain.workstation import Counts, Department, Employee, Floor, Place, WholeFloor, Workstation
 from graphql_app.live.held import HeldFloor
 from graphql_app.live.replica import Replica
 from graphql_app.services.cursors import PageCursors
@@ -117,16 +117,16 @@ class Browse:
 
     async def whole_floors(
         self, viewer: Viewer, places: Collection[Place], fields: Collection[str] = queries.FIELDS
-    ) -> Mapping[Place, tuple[Floor, Sequence[Workstation]]]:
+    ) -> Mapping[Place, WholeFloor]:
         """Floors with their workstations, in one statement. Those that there are."""
         require(viewer, Scope.READ)
         reads("floor")
         reads_floors(*places)
         held = await self._held(viewer, places)
         if held is not None:
-            return {place: (floor.floor, floor.workstations(viewer.view)) for place, floor in held.items()}
+            return {place: _whole(floor.floor, floor.workstations(viewer.view)) for place, floor in held.items()}
         found = await queries.whole_floors(self._database, places, seen(viewer.view, fields))
-        return {place: (floor, Table(group, viewer.view)) for place, (floor, group) in found.items()}
+        return {place: _whole(floor, Table(group, viewer.view)) for place, (floor, group) in found.items()}
 
     async def counts_by_place(self, viewer: Viewer, places: Collection[Place]) -> Mapping[Place, Counts]:
         require(viewer, Scope.READ)
@@ -221,3 +221,7 @@ class Browse:
     ) -> Listing[T]:
         edges = [(self._cursors.encode(key(row), listing), redacted(row)) for row in page.rows]
         return Listing(edges, page.has_next, page.has_previous)
+
+
+def _whole(floor: Floor, workstations: Sequence[Workstation]) -> WholeFloor:
+    return WholeFloor(floor.id, floor.building, floor.number, floor.name, workstations)

@@ -1,10 +1,11 @@
 """Workstations as the rows of a statement, for one view: what it may not see was not fetched, or is not let out."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import Any, overload
 
-from graphql_app.domain.access import VIEWS_KEPT, View, employee_redactor, may_see, redactor
+from graphql_app.domain.access import GUARDED, VIEWS_KEPT, View, employee_redactor, may_see, redactor
+from graphql_app.domain.memo import Memo
 from graphql_app.domain.workstation import Workstation
 from graphql_app.store import rows
 from graphql_app.store.rows import Labels
@@ -12,8 +13,12 @@ from graphql_app.store.rows import Labels
 Row = Any  # of asyncpg, or any sequence
 # Where a field of Workstation stands in a row, and in what the row's labels are made to.
 COLUMNS = {name: place for name, place in rows.PLACES.items() if name != "labels"}
-LABELS = rows.LABELLED
+LABELLED = rows.LABELLED
 LABELS_AT = rows.PLACES["labels"]
+# All that decides what of them is shown: views that do not differ in it share what was made.
+_LABEL_SCOPES = frozenset((GUARDED["Workstation"]["employee_id"], *GUARDED["Employee"].values()))
+# The moments of rows as the schema writes them.
+MOMENT_TEXTS: Memo[bytes, str] = Memo(lambda sent: rows.MOMENTS[sent].isoformat(), rows.MOMENTS_KEPT)
 
 
 class Table(Sequence[Workstation]):
@@ -51,12 +56,17 @@ def _workstation(row: Row) -> Workstation:
 
 
 @lru_cache(VIEWS_KEPT)
-def labels_for(view: View) -> Callable[[str | None], Labels]:
-    """What makes the labels of a row, redacted."""
+def labels_for(view: View) -> Memo[str | None, Labels]:
+    """The labels of rows, redacted."""
+    return _labels_for(View(view.scopes & _LABEL_SCOPES))
+
+
+@lru_cache(VIEWS_KEPT)
+def _labels_for(view: View) -> Memo[str | None, Labels]:
     redacted, shows_number = employee_redactor(view), may_see(view, "Workstation", "employee_id")
 
     def labels(text: str | None) -> Labels:
-        floor, department, employee, number = rows.labels_of(text)
+        floor, department, employee, number = rows.LABELS[text]
         return floor, department, employee and redacted(employee), number if shows_number else None
 
-    return rows.labels_of if may_see(view, "Employee", "employee_number") and shows_number else labels
+    return Memo(labels, rows.LABELS_KEPT)

@@ -1,8 +1,7 @@
 """Rows and images of the database, as domain objects."""
 
 from collections.abc import Callable, Iterable, Mapping
-from datetime import datetime
-from functools import lru_cache
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -11,6 +10,7 @@ from asyncpg import Record
 
 from graphql_app.domain.account import Account, LoginSession
 from graphql_app.domain.frozen import maker
+from graphql_app.domain.memo import Memo
 from graphql_app.domain.notification import Level, Notification
 from graphql_app.domain.workstation import Department, Employee, Floor, Status, Workstation
 
@@ -21,6 +21,12 @@ _department = maker(Department)
 # floor name, department, employee, employee number
 Labels = tuple[str | None, Department | None, Employee | None, str | None]
 LABELS_KEPT = 20_000  # of about 1 KB
+MOMENTS_KEPT = 100_000  # of about 200 bytes
+# PostgreSQL counts microseconds from the first of these; what is beyond the others (infinity, too) Python cannot hold.
+_BEGINNING = datetime(2000, 1, 1, tzinfo=UTC)
+_FIRST, _LAST = (
+    (end.replace(tzinfo=UTC) - _BEGINNING) // timedelta(microseconds=1) for end in (datetime.min, datetime.max)
+)
 
 
 def department(label: Mapping[str, Any] | None) -> Department | None:
@@ -43,13 +49,20 @@ def labels(image: Mapping[str, Any]) -> Labels:
     )
 
 
-@lru_cache(LABELS_KEPT)
-def labels_of(text: str | None) -> Labels:
-    """They seldom change, and making their objects takes longer than all the rest of a row."""
+def _labels_of(text: str | None) -> Labels:
     return labels(orjson.loads(text)) if text is not None else (None, None, None, None)
 
 
-# The columns of selected(), in its order: JSON as text, numbers as the domain holds them.
+def _moment_of(sent: bytes) -> datetime:
+    return _BEGINNING + timedelta(microseconds=min(max(int.from_bytes(sent, signed=True), _FIRST), _LAST))
+
+
+# Of a row these seldom change, and to make their objects takes longer than all the rest of it.
+LABELS = Memo(_labels_of, LABELS_KEPT)
+MOMENTS = Memo(_moment_of, MOMENTS_KEPT)
+
+# The columns of selected(), in its order: JSON as text, moments as PostgreSQL sends them, numbers as the domain holds
+# them.
 SELECTED = (
     "id",
     "name",
@@ -77,7 +90,7 @@ LABELLED: Mapping[str, int] = {"floor_name": 0, "department": 1, "employee": 2, 
 def selected(row: Iterable[Any]) -> Workstation:
     """From a row of SELECTED; what was not asked for is null in it."""
     key, name, status, building, floor, text, x, y, width, height, equipment, notes, created, updated, version = row
-    floor_name, its_department, employee, number = labels_of(text)
+    floor_name, its_department, employee, number = LABELS[text]
     return _workstation(
         key,
         name,
@@ -94,8 +107,8 @@ def selected(row: Iterable[Any]) -> Workstation:
         number,
         equipment,
         notes,
-        created,
-        updated,
+        MOMENTS[created] if created is not None else None,
+        MOMENTS[updated] if updated is not None else None,
         version,
     )
 

@@ -3,6 +3,7 @@
 import re
 from base64 import urlsafe_b64decode
 from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime
 from random import Random
 from typing import Any, cast
 from uuid import UUID
@@ -448,6 +449,25 @@ async def test_a_floor_and_its_workstations_are_the_same_together_as_one_by_one(
         (w for group in groups.values() for w in group), key=lambda w: w.id
     )
     assert groups[Place("Annex", 50)] == []
+
+
+MOMENTS = {
+    "infinity": datetime.max.replace(tzinfo=UTC),
+    "-infinity": datetime.min.replace(tzinfo=UTC),
+    "4000-01-01 BC": datetime.min.replace(tzinfo=UTC),
+    "2026-11-25 01:02:03.000004+01": datetime(2026, 11, 25, 0, 2, 3, 4, tzinfo=UTC),
+}
+
+
+@pytest.mark.parametrize("written", MOMENTS)
+async def test_a_moment_that_python_cannot_hold_is_the_nearest(loaded: Database, written: str) -> None:
+    change = text("UPDATE workstations SET created_at = CAST(:moment AS text)::timestamptz WHERE id = 1")
+    async with loaded.reading() as connection:
+        await connection.execute(change, {"moment": written})
+        shown = (await queries.workstations_by_id(connection, [1]))[1].created_at
+        await connection.execute(change, {"moment": "now"})
+
+    assert shown == MOMENTS[written]
 
 
 async def test_what_the_view_may_not_see_is_not_fetched(loaded: Database) -> None:

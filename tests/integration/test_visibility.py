@@ -18,7 +18,7 @@ from graphql_app.domain.access import GUARDED, ROLES, Scope
 from graphql_app.embedded import Servers
 from graphql_app.graph.permissions import HasScope
 from graphql_app.graph.schema import build, printed
-from graphql_app.store.rows import labels_of
+from graphql_app.store.rows import LABELS
 from tests.graphql_client import (
     A_01,
     A_02,
@@ -242,7 +242,7 @@ def forget_to_redact(monkeypatch: pytest.MonkeyPatch) -> None:
         "redact_employee": lambda _, whole: whole,
         "redactor": lambda _: lambda whole: whole,
         "seen": lambda _, fields: fields,
-        "labels_for": lambda _: labels_of,
+        "labels_for": lambda _: LABELS,
     }
     users = [module for name, module in sys.modules.items() if name.startswith("graphql_app.")]
     for name, forgets in forgotten.items():

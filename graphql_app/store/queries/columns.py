@@ -4,7 +4,7 @@ from collections.abc import Collection
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Float, Text, cast, null
+from sqlalchemy import ColumnElement, Float, LargeBinary, Text, cast, func, null
 
 from graphql_app.domain.workstation import Workstation
 from graphql_app.store import rows
@@ -17,6 +17,7 @@ FIELDS = frozenset(Workstation.__dataclass_fields__)
 _ALWAYS = ("id", "building", "floor_number", "status")
 # As the domain holds them: the server writes a float much faster than Python makes one of a Decimal.
 FLOATS = ("x_position", "y_position", "width", "height")
+_MOMENTS = ("created_at", "updated_at")
 # Statements differ in what they select, in which filters are set and in their order; their values are parameters.
 SHAPES_KEPT = 500
 
@@ -27,14 +28,17 @@ def names_of(fields: frozenset[str]) -> frozenset[str]:
     return frozenset((*_ALWAYS, *("labels" if field in _LABELS else field for field in fields & FIELDS)))
 
 
-def columns(names: Collection[str]) -> list[ColumnElement[Any]]:
-    """What rows.selected reads: the others are null."""
-    return [_column(name).label(name) if name in names else null().label(name) for name in rows.SELECTED]
+def columns(names: Collection[str], **instead: ColumnElement[Any]) -> list[ColumnElement[Any]]:
+    """What rows.selected reads: the others are null. `instead` are columns of another table that hold the same."""
+    every = {name: _column(name) if name in names else null() for name in rows.SELECTED} | instead
+    return [column.label(name) for name, column in every.items()]
 
 
 def _column(name: str) -> ColumnElement[Any]:
     if name in FLOATS:
         return cast(_C[name], Float)
+    if name in _MOMENTS:
+        return func.timestamptz_send(_C[name], type_=LargeBinary)
     return cast(_C[name], Text) if name == "labels" else _C[name]
 
 

@@ -62,10 +62,18 @@ async def floors_by_id(reader: Reader, ids: Collection[int]) -> dict[int, Floor]
     return {row["id"]: Floor(**row) for row in await reader.fetch(_FLOORS_BY_ID, {"ids": list(ids)})}
 
 
+# Where the floor's own columns are in a row of whole_floors().
+_AT_BUILDING, _AT_NUMBER = rows.PLACES["building"], rows.PLACES["floor_number"]
+_AT_ID, _AT_NAME = len(rows.SELECTED), len(rows.SELECTED) + 1
+
+
 @lru_cache(SHAPES_KEPT)
 def _whole_floors(names: frozenset[str], is_one: bool) -> Prepared:
     stands_there = (workstations.c.building == floors.c.building) & (workstations.c.floor_number == floors.c.number)
-    both = select(*columns(names), *floors.c).select_from(floors.outerjoin(workstations, stands_there))
+    its = columns(names, building=floors.c.building, floor_number=floors.c.number)
+    both = select(*its, floors.c.id.label("floor_id"), floors.c.name.label("of_floor")).select_from(
+        floors.outerjoin(workstations, stands_there)
+    )
     statement = both.where(there(floors.c.building, floors.c.number, is_one)).order_by(floors.c.id, workstations.c.id)
     return prepared(statement)
 
@@ -74,12 +82,14 @@ async def whole_floors(
     reader: Reader, places: Collection[Place], fields: Collection[str] = FIELDS
 ) -> dict[Place, tuple[Floor, list[Record]]]:
     """Each floor that there is, and the rows of its workstations by id: they begin as rows.SELECTED."""
-    found: dict[Place, tuple[Floor, list[Record]]] = {}
-    width = len(rows.SELECTED)
     statement = _whole_floors(names_of(frozenset(fields)), len(places) == 1)
-    for _, group in groupby(await reader.fetch(statement, parameters_of_places(places)), itemgetter(width)):
-        members = list(group)
-        its = Floor(*members[0][width:])
-        # One without workstations is a row of nulls.
-        found[its.place] = its, members if members[0][0] is not None else []
-    return found
+    found = await reader.fetch(statement, parameters_of_places(places))
+    groups = [list(group) for _, group in groupby(found, itemgetter(_AT_ID))] if len(places) > 1 else [found]
+    return {floor.place: (floor, its) for floor, its in map(_whole_floor, filter(None, groups))}
+
+
+def _whole_floor(its_rows: list[Record]) -> tuple[Floor, list[Record]]:
+    """One without workstations is a row of nulls."""
+    first = its_rows[0]
+    floor = Floor(first[_AT_ID], first[_AT_BUILDING], first[_AT_NUMBER], first[_AT_NAME])
+    return floor, its_rows if first[0] is not None else []

@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from random import Random
 from types import SimpleNamespace
@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from graphql_app.domain.access import GUARDED, ROLES, Scope, View, may_see, redact
 from graphql_app.domain.change import Batch, Kind, Notice
 from graphql_app.domain.errors import Conflict, InvalidInput, NotFound
-from graphql_app.domain.workstation import Counts, Department, Employee, Floor, Place, Status, Workstation
+from graphql_app.domain.workstation import Counts, Department, Employee, Floor, Place, Status, WholeFloor, Workstation
 from graphql_app.graph.context import Context
 from graphql_app.graph.executor import PlannedExecutor, Plans
 from graphql_app.graph.schema import Execution, build, shared_viewer
@@ -72,7 +72,7 @@ def services(data: Data) -> Any:
     browse = SimpleNamespace(
         floors=case(data.list_of(data.floor)),
         floors_by_place=case(Always(data.optional(data.floor))),
-        whole_floors=case({Place("HQ", 1): (data.floor(), rows)}),
+        whole_floors=case(Always(data.optional(data.whole_floor))),
         floors_by_id=case(Always(data.optional(data.floor))),
         workstations=case(_listing(data, data.workstation)),
         workstation_count=case(data.mostly(7)),
@@ -256,6 +256,12 @@ FLOOR_MAP = parse("""
 """)
 
 
+def with_floor(rows: Any) -> Any:
+    """Use cases of an office whose floor comes with these."""
+    floor = WholeFloor(3, "HQ", 1, "Lobby", rows)
+    return SimpleNamespace(browse=SimpleNamespace(whole_floors=_answering({Place("HQ", 1): floor})))
+
+
 def row(desk: Workstation) -> tuple[Any, ...]:
     """As the database would give it, with a column behind that is not of the desk."""
     person = desk.employee
@@ -271,8 +277,16 @@ def row(desk: Workstation) -> tuple[Any, ...]:
             "department": department and {"id": department.id, "name": department.name},
         },
     }
-    held = {**{name: getattr(desk, name, None) for name in SELECTED}, "labels": orjson.dumps(labels).decode()}
+    held: dict[str, Any] = {name: getattr(desk, name, None) for name in SELECTED}
+    held["labels"] = orjson.dumps(labels).decode()
+    for name in ("created_at", "updated_at"):
+        held[name] = held[name] and sent(held[name])
     return (*held.values(), "behind")
+
+
+def sent(moment: datetime) -> bytes:
+    """As PostgreSQL sends it: microseconds since 2000."""
+    return ((moment - datetime(2000, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)).to_bytes(8, signed=True)
 
 
 IN_ROWS: list[dict[str, Any]] = [
@@ -283,6 +297,7 @@ IN_ROWS: list[dict[str, Any]] = [
     {"x_position": float("nan")},
     {"height": float("inf"), "notes": "x"},
     {"equipment": "[1e400]", "created_at": THEN.replace(microsecond=1)},
+    {"created_at": datetime(1, 1, 1, tzinfo=UTC), "updated_at": datetime.max.replace(tzinfo=UTC)},
     {"name": None},
 ]
 
@@ -299,12 +314,7 @@ async def test_a_table_is_shown_as_its_objects_are(role: str, changes: list[dict
     assert list(table) == objects
 
     def office(rows: Any) -> Context:
-        whole = {Place("HQ", 1): (Floor(3, "HQ", 1, "Lobby"), rows)}
-        browse = SimpleNamespace(
-            whole_floors=_answering(whole), workstations_by_place=_answering({Place("HQ", 1): rows})
-        )
-        services: Any = SimpleNamespace(browse=browse)
-        return Context(shared_viewer(view(role)), services)
+        return Context(shared_viewer(view(role)), with_floor(rows))
 
     alone = Executor.build(SCHEMA, FLOOR_MAP, context_value=office(objects))
     assert isinstance(alone, Executor)
@@ -321,14 +331,9 @@ async def test_a_table_is_shown_as_its_objects_are(role: str, changes: list[dict
 async def test_a_regular_table_is_shown_without_making_objects(monkeypatch: pytest.MonkeyPatch) -> None:
     plans = Plans(FLOOR_MAP)
     table = Table([row(workstation())], view("visitor"))
-    browse = SimpleNamespace(
-        whole_floors=_answering({Place("HQ", 1): (Floor(3, "HQ", 1, "Lobby"), table)}),
-        workstations_by_place=_answering({Place("HQ", 1): table}),
-    )
-    services: Any = SimpleNamespace(browse=browse)
     for iterated in (Table.__iter__, None):
         monkeypatch.setattr(Table, "__iter__", iterated)
-        context = Context(shared_viewer(view("visitor")), services)
+        context = Context(shared_viewer(view("visitor")), with_floor(table))
         planned = PlannedExecutor.build(SCHEMA, FLOOR_MAP, context_value=context, plans=plans)
         assert isinstance(planned, PlannedExecutor)
 
