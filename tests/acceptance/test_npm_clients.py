@@ -184,7 +184,7 @@ async def test_a_bad_token_is_refused_with_4403(node: str, server: Server) -> No
     async with graphql_ws(node) as client:
         client.do("connect", url=server.ws_url, payload={"authorization": "Bearer nonsense"})
         closed = await client.event("closed")
-    assert (closed["code"], closed["reason"]) == (4403, "The token is not valid here.")
+    assert (closed["code"], closed["reason"]) == (4403, "This is not a token: send a signed JWT.")
 
 
 async def test_two_subscriptions_on_one_socket_each_hear_their_own(client: GraphqlWs, sql: Sql) -> None:

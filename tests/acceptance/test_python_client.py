@@ -204,7 +204,7 @@ def breaches(server: Server) -> dict[str, Breach]:
         "complete without id": ([begin, {"type": "complete"}], (4400, "`complete` needs an `id`")),
         "subscribe before init": ([subscribe()], (4401, "Unauthorized")),
         "no token": ([{"type": "connection_init"}], (4403, how_to)),
-        "nonsense as token": ([init("nonsense")], not_valid),
+        "nonsense as token": ([init("nonsense")], (4403, "This is not a token: send a signed JWT.")),
         "another's signature": ([init(server.token("admin")[:-8] + "AAAAAAAA")], not_valid),
         "a token of yesterday": (
             [init(server.token("admin", seconds=-86400))],

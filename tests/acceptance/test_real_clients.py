@@ -107,5 +107,5 @@ async def test_it_is_told_that_its_token_is_not_valid(kit: Kit, shared_server: S
     kit.do("subscribe", id="follow", name="follow")
 
     said = await kit.refusal("desks")
-    assert "The token is not valid here." in said or "401: Unauthorized" in said  # graphql-sse reads no body
+    assert "This is not a token: send a signed JWT." in said or "401: Unauthorized" in said  # graphql-sse reads no body
     assert await kit.refusal("follow")
