@@ -10,13 +10,13 @@ from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import WebSocketRoute
 from starlette.types import ASGIApp, Receive, Send
 from starlette.types import Scope as AsgiScope
 
 from graphql_app import observe
 from graphql_app.domain.access import ROLES, Scope
+from graphql_app.domain.admission import Origins
 from graphql_app.domain.errors import Refusal
 from graphql_app.domain.seal import Pseudonyms, Seal
 from graphql_app.domain.workstation import Place
@@ -67,6 +67,7 @@ from graphql_app.store.discovery import published_keys
 from graphql_app.store.floors import FloorState
 from graphql_app.store.presence import PresenceStore
 from graphql_app.web import admin, keys, rest, stream
+from graphql_app.web.guard import SECURE, Guard, secured
 from graphql_app.web.limits import BodyLimit
 from graphql_app.web.pages import graphiql_page, pages
 from graphql_app.web.replies import broken, misshapen, refused
@@ -255,7 +256,7 @@ async def running(settings: Settings) -> AsyncIterator[Parts]:
             audit=Audit(database, PageCursors(secret), page_most=settings.page_most),
             receipts=receipts,
         )
-        execution = Execution(build(), seconds=settings.operation_seconds)
+        execution = Execution(build(), seconds=settings.operation_seconds, is_explorable=settings.is_explorable)
         documents = Documents(
             execution.schema,
             DocumentLimits(
@@ -270,6 +271,7 @@ async def running(settings: Settings) -> AsyncIterator[Parts]:
                 page=settings.page_most,
             ),
             kept=settings.documents_kept,
+            suggests=settings.is_explorable,
         )
         persisted = Persisted(
             documents,
@@ -300,47 +302,28 @@ async def _end(task: "asyncio.Task[None]") -> None:
 
 
 class Application(FastAPI):
-    """FastAPI, but for requests on /graphql: these go to their door past its middleware and its routing."""
+    """FastAPI behind the guard; but requests on /graphql go to their door past its middleware and its routing."""
 
     graphql: ASGIApp
+    guarded: ASGIApp
 
     async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["path"] == "/graphql":
             await self.graphql(scope, receive, send)
         else:
-            await super().__call__(scope, receive, send)
+            await self.guarded(scope, receive, send)
 
 
 async def graphiql(scope: AsgiScope, receive: Receive, send: Send) -> None:
     """The page of /graphql, for people's browsers."""
     response = await graphiql_page(Request(scope))
-    await response(scope, receive, send)
-
-
-def cors_of(settings: Settings) -> dict[str, Any]:
-    """What pages of the listed origins may send and read; nothing where none is listed."""
-    if not settings.origins:
-        return {}
-    return {
-        "allow_origins": settings.origins,
-        "allow_methods": ["GET", "POST", "PUT", "DELETE"],
-        "allow_headers": [
-            "Authorization",
-            "Content-Type",
-            "Idempotency-Key",
-            "If-Match",
-            "If-None-Match",
-            "Last-Event-ID",
-            "X-Min-Cursor",
-            "X-Request-ID",
-        ],
-        "expose_headers": ["ETag", "Link", "Location", "X-Receipt", "X-Request-ID"],
-    }
+    await response(scope, receive, secured(send))
 
 
 def create(settings: Settings) -> Application:
     """The ASGI application: what uvicorn is given. The parts start and end with its lifespan."""
-    cors = cors_of(settings)
+    origins = Origins(settings.origins)
+    is_explorable = settings.is_explorable
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[dict[str, Any]]:
@@ -349,8 +332,9 @@ def create(settings: Settings) -> Application:
                 parts.engine,
                 parts.answers,
                 body_most=settings.request_bytes,
-                page=graphiql,
-                cors=partial(CORSMiddleware, **cors) if cors else None,
+                page=graphiql if is_explorable else None,
+                guard=partial(Guard, origins=origins),
+                secure=SECURE,
             )
             rules = Rules(
                 init_seconds=settings.connection_init_seconds,
@@ -361,7 +345,7 @@ def create(settings: Settings) -> Application:
                 compresses=settings.socket_compression,
                 messages_per_second=settings.socket_messages_per_second,
             )
-            socket = SocketDoor(parts.engine, rules, tasks, origins=settings.origins)
+            socket = SocketDoor(parts.engine, rules, tasks, origins=origins)
 
             app.router.routes.append(WebSocketRoute("/graphql", socket.handle))
             services = parts.engine.services
@@ -383,13 +367,13 @@ def create(settings: Settings) -> Application:
         lifespan=lifespan,
         docs_url=None,
         redoc_url=None,
-        openapi_url="/api/openapi.json",
+        openapi_url="/api/openapi.json" if is_explorable else None,
     )
+    # Outside of FastAPI's own middleware: an answer to an unexpected error is one too.
+    app.guarded = Guard(partial(FastAPI.__call__, app), origins)
     app.add_exception_handler(Refusal, refused)
     app.add_exception_handler(RequestValidationError, misshapen)
     app.add_exception_handler(Exception, broken)
     app.add_middleware(BodyLimit, most=settings.request_bytes)
-    app.router.routes.extend(pages())
-    if cors:
-        app.add_middleware(CORSMiddleware, **cors)
+    app.router.routes.extend(pages(is_explorable=is_explorable))
     return app
