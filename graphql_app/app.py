@@ -39,6 +39,7 @@ from graphql_app.live.presence import Presence, kept_seconds
 from graphql_app.live.relay import Relay
 from graphql_app.live.replica import Replica
 from graphql_app.live.sessions import Sessions
+from graphql_app.live.silence import Silence
 from graphql_app.live.ticker import Duty, Ticker, housekeeping_duties
 from graphql_app.live.warming import Warming
 from graphql_app.ops import logs, metrics
@@ -197,6 +198,7 @@ async def running(settings: Settings) -> AsyncIterator[Parts]:
         freshness = Freshness()
         hub.listen(freshness)
         accounts = Accounts(inner, hub, freshness, access_seconds=settings.access_seconds)
+        silence = Silence(freshness)
         relay = Relay(inner, channel, hub, freshness)
         feed = Feed(inner, relay)
         ticker = Ticker(feed, duties(settings, inner))
@@ -213,6 +215,7 @@ async def running(settings: Settings) -> AsyncIterator[Parts]:
             "relay": relay.run(),
             "feed": feed.run(),
             "accounts": accounts.run(),
+            "silence": silence.run(),
             "ticker": ticker.run(),
             "sessions": sessions.run(),
             "presence": presence.run(),
@@ -226,7 +229,7 @@ async def running(settings: Settings) -> AsyncIterator[Parts]:
         for task in loops.values():
             stack.push_async_callback(_end, task)
 
-        history = History(database, hub, catch_up_most=settings.catch_up_most, replica=replica)
+        history = History(database, hub, silence, catch_up_most=settings.catch_up_most, replica=replica)
         limits = Limits(
             Batching(settings.batch_window_ms / 1000, settings.batch_changes, settings.batch_eager),
             progress_seconds=settings.progress_seconds,

@@ -110,6 +110,16 @@ class FeedFailed:
 
 
 @dataclass(frozen=True, slots=True)
+class FeedSilent:
+    """Nothing of the feed was heard for so long that those who follow are told."""
+
+
+@dataclass(frozen=True, slots=True)
+class FeedHeard:
+    """It is heard again."""
+
+
+@dataclass(frozen=True, slots=True)
 class BroadcastConnected:
     pass
 
@@ -218,6 +228,8 @@ News = (
     | ChangesDelivered
     | LeadershipChanged
     | FeedFailed
+    | FeedSilent
+    | FeedHeard
     | BroadcastConnected
     | BroadcastLost
     | PresenceLost
