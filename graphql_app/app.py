@@ -10,6 +10,7 @@ from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
+from graphql import GraphQLSchema
 from starlette.routing import WebSocketRoute
 from starlette.types import ASGIApp, Receive, Send
 from starlette.types import Scope as AsgiScope
@@ -147,6 +148,33 @@ def authenticate(settings: Settings, database: Database, identifying: Identify, 
     return Authenticate(database, identifying, passwords, lifetimes)
 
 
+def documents_of(settings: Settings, schema: GraphQLSchema) -> tuple[Documents, Persisted]:
+    """The documents that are kept parsed, and those that are known by their hashes."""
+    documents = Documents(
+        schema,
+        DocumentLimits(
+            bytes=settings.document_bytes,
+            tokens=settings.document_tokens,
+            depth=settings.document_depth,
+            aliases=settings.document_aliases,
+            directives=settings.document_directives,
+            nodes=settings.document_nodes,
+            comparisons=settings.document_comparisons,
+            cost=settings.document_cost,
+            page=settings.page_most,
+        ),
+        kept=settings.documents_kept,
+        suggests=settings.is_explorable,
+    )
+    persisted = Persisted(
+        documents,
+        trusted_documents(settings),
+        only_trusted=settings.mode == "production" and settings.trusted_documents is not None,
+        registered_bytes=settings.persisted_bytes,
+    )
+    return documents, persisted
+
+
 def floors_in_memory(
     settings: Settings, database: Database, hub: Hub, freshness: Freshness, stack: AsyncExitStack
 ) -> tuple[Replica | None, dict[str, Coroutine[Any, Any, None]]]:
@@ -260,28 +288,7 @@ async def running(settings: Settings) -> AsyncIterator[Parts]:
             receipts=receipts,
         )
         execution = Execution(build(), seconds=settings.operation_seconds, is_explorable=settings.is_explorable)
-        documents = Documents(
-            execution.schema,
-            DocumentLimits(
-                bytes=settings.document_bytes,
-                tokens=settings.document_tokens,
-                depth=settings.document_depth,
-                aliases=settings.document_aliases,
-                directives=settings.document_directives,
-                nodes=settings.document_nodes,
-                comparisons=settings.document_comparisons,
-                cost=settings.document_cost,
-                page=settings.page_most,
-            ),
-            kept=settings.documents_kept,
-            suggests=settings.is_explorable,
-        )
-        persisted = Persisted(
-            documents,
-            trusted_documents(settings),
-            only_trusted=settings.mode == "production" and settings.trusted_documents is not None,
-            registered_bytes=settings.persisted_bytes,
-        )
+        documents, persisted = documents_of(settings, execution.schema)
         answers = None
         if settings.answers_bytes:
             answers = Answers(
