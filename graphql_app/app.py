@@ -10,15 +10,17 @@ from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from graphql import GraphQLSchema
+from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import WebSocketRoute
 from starlette.types import ASGIApp, Receive, Send
 from starlette.types import Scope as AsgiScope
 
 from graphql_app import observe
 from graphql_app.domain.access import ROLES, Scope
-from graphql_app.domain.admission import Origins
+from graphql_app.domain.addresses import Proxies
+from graphql_app.domain.ceilings import Ceiling
 from graphql_app.domain.errors import Refusal
+from graphql_app.domain.rates import Rate
 from graphql_app.domain.seal import Pseudonyms, Seal
 from graphql_app.domain.workstation import Place
 from graphql_app.graph.answers import Answers
@@ -34,13 +36,21 @@ from graphql_app.graph.subscribing import Subscribing
 from graphql_app.live.accounts import Accounts
 from graphql_app.live.feed import Feed
 from graphql_app.live.freshness import Freshness
+from graphql_app.live.gate import (
+    ADDRESS_CONNECTIONS,
+    ADDRESS_REQUESTS,
+    LOGINS,
+    USER_CONNECTIONS,
+    USER_OPERATIONS,
+    Gate,
+)
 from graphql_app.live.hub import Hub
+from graphql_app.live.limits import KEPT_SECONDS, Limiter
 from graphql_app.live.mailbox import Batching
 from graphql_app.live.presence import Presence, kept_seconds
 from graphql_app.live.relay import Relay
 from graphql_app.live.replica import Replica
 from graphql_app.live.sessions import Sessions
-from graphql_app.live.silence import Silence
 from graphql_app.live.ticker import Duty, Ticker, housekeeping_duties
 from graphql_app.live.warming import Warming
 from graphql_app.ops import logs, metrics
@@ -67,11 +77,12 @@ from graphql_app.store.cache import FloorCache
 from graphql_app.store.database import Database
 from graphql_app.store.discovery import published_keys
 from graphql_app.store.floors import FloorState
+from graphql_app.store.limits import LimitStore
 from graphql_app.store.presence import PresenceStore
 from graphql_app.web import admin, keys, rest, stream
-from graphql_app.web.guard import SECURE, Guard, secured
 from graphql_app.web.limits import BodyLimit
 from graphql_app.web.pages import graphiql_page, pages
+from graphql_app.web.proxies import introduce
 from graphql_app.web.replies import broken, misshapen, refused
 
 INNER_SECONDS_MOST = 5.0
@@ -122,6 +133,54 @@ def openid_issuer(settings: Settings) -> Issuer | None:
     return Issuer(settings.oidc_issuer, settings.oidc_audience, settings.oidc_roles, fetch)
 
 
+def documents_of(settings: Settings, execution: Execution) -> tuple[Documents, Persisted]:
+    """What is known of documents by their text, and by their hash. Raises SettingsError."""
+    documents = Documents(
+        execution.schema,
+        DocumentLimits(
+            bytes=settings.document_bytes,
+            tokens=settings.document_tokens,
+            depth=settings.document_depth,
+            aliases=settings.document_aliases,
+            directives=settings.document_directives,
+            nodes=settings.document_nodes,
+            comparisons=settings.document_comparisons,
+            cost=settings.document_cost,
+            page=settings.page_most,
+        ),
+        kept=settings.documents_kept,
+    )
+    return documents, Persisted(
+        documents,
+        trusted_documents(settings),
+        only_trusted=settings.mode == "production" and settings.trusted_documents is not None,
+        registered_bytes=settings.persisted_bytes,
+    )
+
+
+def limiter_of(settings: Settings, stack: AsyncExitStack) -> Limiter:
+    """The limits that are on, and what holds them over all processes."""
+    assert settings.redis_url is not None
+    assert settings.secret is not None
+    store = LimitStore(settings.redis_url, settings.secret.get_secret_value(), kept_seconds=KEPT_SECONDS)
+    stack.push_async_callback(store.close)
+    rates = [
+        Rate(USER_OPERATIONS, settings.user_operations_per_second, settings.user_operations_burst),
+        Rate(ADDRESS_REQUESTS, settings.address_requests_per_second, settings.address_requests_burst),
+        Rate(LOGINS, settings.logins_per_second, settings.logins_burst),
+    ]
+    ceilings = [
+        Ceiling(USER_CONNECTIONS, settings.user_connections),
+        Ceiling(ADDRESS_CONNECTIONS, settings.address_connections),
+    ]
+    return Limiter(
+        store,
+        [rate for rate in rates if rate.per_second],
+        [ceiling for ceiling in ceilings if ceiling.most],
+        processes=settings.workers,
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Parts:
     """What the doors stand on."""
@@ -146,33 +205,6 @@ def authenticate(settings: Settings, database: Database, identifying: Identify, 
     stack.callback(passwords.close)
     lifetimes = Lifetimes(settings.access_seconds, settings.refresh_seconds, settings.session_seconds)
     return Authenticate(database, identifying, passwords, lifetimes)
-
-
-def documents_of(settings: Settings, schema: GraphQLSchema) -> tuple[Documents, Persisted]:
-    """The documents that are kept parsed, and those that are known by their hashes."""
-    documents = Documents(
-        schema,
-        DocumentLimits(
-            bytes=settings.document_bytes,
-            tokens=settings.document_tokens,
-            depth=settings.document_depth,
-            aliases=settings.document_aliases,
-            directives=settings.document_directives,
-            nodes=settings.document_nodes,
-            comparisons=settings.document_comparisons,
-            cost=settings.document_cost,
-            page=settings.page_most,
-        ),
-        kept=settings.documents_kept,
-        suggests=settings.is_explorable,
-    )
-    persisted = Persisted(
-        documents,
-        trusted_documents(settings),
-        only_trusted=settings.mode == "production" and settings.trusted_documents is not None,
-        registered_bytes=settings.persisted_bytes,
-    )
-    return documents, persisted
 
 
 def floors_in_memory(
@@ -226,7 +258,6 @@ async def running(settings: Settings) -> AsyncIterator[Parts]:
         freshness = Freshness()
         hub.listen(freshness)
         accounts = Accounts(inner, hub, freshness, access_seconds=settings.access_seconds)
-        silence = Silence(freshness)
         relay = Relay(inner, channel, hub, freshness)
         feed = Feed(inner, relay)
         ticker = Ticker(feed, duties(settings, inner))
@@ -239,11 +270,12 @@ async def running(settings: Settings) -> AsyncIterator[Parts]:
             linger_seconds=settings.presence_linger_seconds,
         )
         stack.push_async_callback(presence.close)
+        limiter = limiter_of(settings, stack)
         running = {
+            "limits": limiter.run(),
             "relay": relay.run(),
             "feed": feed.run(),
             "accounts": accounts.run(),
-            "silence": silence.run(),
             "ticker": ticker.run(),
             "sessions": sessions.run(),
             "presence": presence.run(),
@@ -257,7 +289,7 @@ async def running(settings: Settings) -> AsyncIterator[Parts]:
         for task in loops.values():
             stack.push_async_callback(_end, task)
 
-        history = History(database, hub, silence, catch_up_most=settings.catch_up_most, replica=replica)
+        history = History(database, hub, catch_up_most=settings.catch_up_most, replica=replica)
         limits = Limits(
             Batching(settings.batch_window_ms / 1000, settings.batch_changes, settings.batch_eager),
             progress_seconds=settings.progress_seconds,
@@ -287,8 +319,8 @@ async def running(settings: Settings) -> AsyncIterator[Parts]:
             audit=Audit(database, PageCursors(secret), page_most=settings.page_most),
             receipts=receipts,
         )
-        execution = Execution(build(), seconds=settings.operation_seconds, is_explorable=settings.is_explorable)
-        documents, persisted = documents_of(settings, execution.schema)
+        execution = Execution(build(), seconds=settings.operation_seconds)
+        documents, persisted = documents_of(settings, execution)
         answers = None
         if settings.answers_bytes:
             answers = Answers(
@@ -302,7 +334,9 @@ async def running(settings: Settings) -> AsyncIterator[Parts]:
             hub.listen(answers)
             loops["answers"] = asyncio.create_task(answers.run(), name="answers")
             stack.push_async_callback(_end, loops["answers"])
-        engine = Engine(services, documents, persisted, execution, Subscribing(execution, cohorts), sessions)
+        engine = Engine(
+            services, documents, persisted, execution, Subscribing(execution, cohorts), sessions, Gate(limiter)
+        )
         yield Parts(engine, answers, Health(inner, channel, hub, freshness, loops))
 
 
@@ -312,28 +346,50 @@ async def _end(task: "asyncio.Task[None]") -> None:
 
 
 class Application(FastAPI):
-    """FastAPI behind the guard; but requests on /graphql go to their door past its middleware and its routing."""
+    """FastAPI, but for requests on /graphql: these go to their door past its middleware and its routing."""
 
     graphql: ASGIApp
-    guarded: ASGIApp
+    proxies: Proxies
 
     async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
+        if self.proxies and scope["type"] != "lifespan":
+            introduce(scope, self.proxies)
         if scope["type"] == "http" and scope["path"] == "/graphql":
             await self.graphql(scope, receive, send)
         else:
-            await self.guarded(scope, receive, send)
+            await super().__call__(scope, receive, send)
 
 
 async def graphiql(scope: AsgiScope, receive: Receive, send: Send) -> None:
     """The page of /graphql, for people's browsers."""
     response = await graphiql_page(Request(scope))
-    await response(scope, receive, secured(send))
+    await response(scope, receive, send)
+
+
+def cors_of(settings: Settings) -> dict[str, Any]:
+    """What pages of the listed origins may send and read; nothing where none is listed."""
+    if not settings.origins:
+        return {}
+    return {
+        "allow_origins": settings.origins,
+        "allow_methods": ["GET", "POST", "PUT", "DELETE"],
+        "allow_headers": [
+            "Authorization",
+            "Content-Type",
+            "Idempotency-Key",
+            "If-Match",
+            "If-None-Match",
+            "Last-Event-ID",
+            "X-Min-Cursor",
+            "X-Request-ID",
+        ],
+        "expose_headers": ["ETag", "Link", "Location", "Retry-After", "X-Receipt", "X-Request-ID"],
+    }
 
 
 def create(settings: Settings) -> Application:
     """The ASGI application: what uvicorn is given. The parts start and end with its lifespan."""
-    origins = Origins(settings.origins)
-    is_explorable = settings.is_explorable
+    cors = cors_of(settings)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[dict[str, Any]]:
@@ -342,9 +398,8 @@ def create(settings: Settings) -> Application:
                 parts.engine,
                 parts.answers,
                 body_most=settings.request_bytes,
-                page=graphiql if is_explorable else None,
-                guard=partial(Guard, origins=origins),
-                secure=SECURE,
+                page=graphiql,
+                cors=partial(CORSMiddleware, **cors) if cors else None,
             )
             rules = Rules(
                 init_seconds=settings.connection_init_seconds,
@@ -355,14 +410,16 @@ def create(settings: Settings) -> Application:
                 compresses=settings.socket_compression,
                 messages_per_second=settings.socket_messages_per_second,
             )
-            socket = SocketDoor(parts.engine, rules, tasks, origins=origins)
+            socket = SocketDoor(parts.engine, rules, tasks, origins=settings.origins, proxies=app.proxies)
 
             app.router.routes.append(WebSocketRoute("/graphql", socket.handle))
-            services = parts.engine.services
-            app.include_router(rest.routes(services.browse, services.arrange, services.identify, services.receipts))
-            app.include_router(stream.routes(services.follow, services.identify, parts.engine.sessions))
+            services, gate = parts.engine.services, parts.engine.gate
+            app.include_router(
+                rest.routes(services.browse, services.arrange, services.identify, gate, services.receipts)
+            )
+            app.include_router(stream.routes(services.follow, services.identify, gate, parts.engine.sessions))
             app.include_router(keys.routes(services.identify))
-            app.include_router(admin.routes(parts.health, services.identify, settings.metrics_directory))
+            app.include_router(admin.routes(parts.health, services.identify, gate, settings.metrics_directory))
             settle()
             # For the connections: graph/direct and web/connection.
             yield {
@@ -377,13 +434,14 @@ def create(settings: Settings) -> Application:
         lifespan=lifespan,
         docs_url=None,
         redoc_url=None,
-        openapi_url="/api/openapi.json" if is_explorable else None,
+        openapi_url="/api/openapi.json",
     )
-    # Outside of FastAPI's own middleware: an answer to an unexpected error is one too.
-    app.guarded = Guard(partial(FastAPI.__call__, app), origins)
+    app.proxies = Proxies(settings.trusted_proxies)
     app.add_exception_handler(Refusal, refused)
     app.add_exception_handler(RequestValidationError, misshapen)
     app.add_exception_handler(Exception, broken)
     app.add_middleware(BodyLimit, most=settings.request_bytes)
-    app.router.routes.extend(pages(is_explorable=is_explorable))
+    app.router.routes.extend(pages())
+    if cors:
+        app.add_middleware(CORSMiddleware, **cors)
     return app

@@ -37,6 +37,18 @@ class IsolatedFailure:
 
 
 @dataclass(frozen=True, slots=True)
+class LimitsLost:
+    """What other processes give out cannot be asked: each gives out its share."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class LimitsWhole:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
 class AnswersCounted:
     """What became of finished answers since it was noted last, and how many are kept."""
 
@@ -107,16 +119,6 @@ class LeadershipChanged:
 @dataclass(frozen=True, slots=True)
 class FeedFailed:
     error: BaseException
-
-
-@dataclass(frozen=True, slots=True)
-class FeedSilent:
-    """Nothing of the feed was heard for so long that those who follow are told."""
-
-
-@dataclass(frozen=True, slots=True)
-class FeedHeard:
-    """It is heard again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,6 +218,8 @@ News = (
     | Unexpected
     | Refused
     | IsolatedFailure
+    | LimitsLost
+    | LimitsWhole
     | AnswersCounted
     | LoginEnded
     | RefreshEnded
@@ -228,8 +232,6 @@ News = (
     | ChangesDelivered
     | LeadershipChanged
     | FeedFailed
-    | FeedSilent
-    | FeedHeard
     | BroadcastConnected
     | BroadcastLost
     | PresenceLost

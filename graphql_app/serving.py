@@ -67,6 +67,7 @@ def run(settings: Settings) -> None:
             access_log=False,
             log_config=None,
             server_header=False,
+            proxy_headers=False,  # web/proxies does it: for sockets too, and nobody is trusted unasked
             lifespan="on",
         )
         server = uvicorn.Server(config)
@@ -153,11 +154,10 @@ def banner(settings: Settings, port: int, seeded: str | None) -> str:
     lines = [
         "",
         f"  graphql_app {settings.mode}, {settings.workers} worker{'s' if settings.workers > 1 else ''}",
-        f"  {'GraphiQL' if settings.is_explorable else 'GraphQL '}  {address}/graphql",
+        f"  GraphiQL  {address}/graphql",
+        f"  API docs  {address}/api/docs",
         f"  health    {address}/healthz and {address}/readyz",
     ]
-    if settings.is_explorable:
-        lines.append(f"  API docs  {address}/api/docs")
     if seeded:
         lines.append(f"  office    {seeded}")
     if settings.mode == "development" and settings.token_private_key is not None:

@@ -25,7 +25,6 @@ class Scope(StrEnum):
     EMPLOYEES = "employees:read"
     NOTIFY = "notifications:write"
     SERVER = "server:read"
-    SCHEMA = "schema:read"
     ADMIN = "admin"
 
 
@@ -52,7 +51,7 @@ ROLES: Mapping[str, frozenset[Scope]] = {
     "employee": frozenset({Scope.READ, Scope.COORDINATES}),
     "facilities": frozenset({Scope.READ, Scope.WRITE, Scope.COORDINATES}),
     "hr": frozenset({Scope.READ, Scope.EMPLOYEES}),
-    "operator": frozenset({Scope.READ, Scope.SERVER, Scope.SCHEMA, Scope.NOTIFY}),
+    "operator": frozenset({Scope.READ, Scope.SERVER, Scope.NOTIFY}),
     "admin": frozenset(Scope),
 }
 

@@ -14,6 +14,8 @@ Refusal
 │   ├── PreconditionFailed  it is not what an ETag says
 │   └── NameTaken       another workstation of that floor has the name
 ├── TooMany             a limit; says which, and what was asked
+│   └── RateLimited     for now: says when to come back
+│       └── TooManyConnections
 ├── ReadOnly            the database takes no writes at present
 └── Unavailable         a server behind this one does not answer; try again
 """
@@ -104,6 +106,20 @@ class PreconditionFailed(Conflict):
 
 class TooMany(Refusal):
     code = "TOO_MANY"
+
+
+class RateLimited(TooMany):
+    """Asked for too often. `retry_after`: whole seconds until there is more to give."""
+
+    code = "RATE_LIMITED"
+
+    def __init__(self, message: str, *, measure: str, limit: float, asked: int, retry_after: int, **data: Any) -> None:
+        super().__init__(message, measure=measure, limit=limit, asked=asked, retryAfter=retry_after, **data)
+        self.retry_after = retry_after
+
+
+class TooManyConnections(RateLimited):
+    code = "TOO_MANY_CONNECTIONS"
 
 
 class ReadOnly(Refusal):

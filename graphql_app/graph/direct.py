@@ -18,7 +18,14 @@ from websockets.protocol import State
 from websockets.server import ServerProtocol
 from websockets.typing import BytesLike, Subprotocol
 
-from graphql_app.graph.protocol import SUBPROTOCOL, SUBPROTOCOL_NOT_ACCEPTABLE, Connection
+from graphql_app.domain.errors import RateLimited
+from graphql_app.graph.protocol import (
+    SUBPROTOCOL,
+    SUBPROTOCOL_NOT_ACCEPTABLE,
+    TOO_MANY_CONNECTIONS,
+    Connection,
+    fitting,
+)
 from graphql_app.graph.socket import CONGESTED_BYTES, GONE, TOO_SLOW, SocketDoor
 from graphql_app.observe import SocketClosed, SocketOpened, note
 from graphql_app.services.cohorts import Payload
@@ -212,7 +219,7 @@ class DirectSocket(asyncio.Protocol):
             self._flush()
 
     def _shake_hands(self, request: Request) -> None:
-        refusal = self._door.refusal(request.path, request.headers)
+        refusal = self._door.refusal(request.path.partition("?")[0], request.headers)
         response = self._core.reject(*refusal) if refusal else self._core.accept(request)
         self._core.send_response(response)
         self._flush()
@@ -224,11 +231,18 @@ class DirectSocket(asyncio.Protocol):
             self._begin(request)
 
     def _begin(self, request: Request) -> None:
+        try:
+            self._connection = self._door.connection(self, request.headers.get("authorization"), self._client(request))
+        except RateLimited as refusal:
+            self.close(TOO_MANY_CONNECTIONS, fitting(refusal.message))
+            return
         note(SocketOpened())
-        peer = self._transport.get_extra_info("peername")
-        address = peer[0] if isinstance(peer, tuple) else None  # a Unix socket has none
-        self._connection = self._door.connection(self, request.headers.get("authorization"), address)
         self._door.sessions.open(self)
+
+    def _client(self, request: Request) -> str | None:
+        peer = self._transport.get_extra_info("peername")
+        told = ",".join(request.headers.get_all("x-forwarded-for")) if self._door.proxies else ""
+        return self._door.proxies.client(peer[0] if isinstance(peer, tuple) else None, told)  # a Unix socket has none
 
     def _take(self, frame: Frame) -> None:
         if frame.opcode is Opcode.CLOSE:

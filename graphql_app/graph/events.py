@@ -58,13 +58,20 @@ class EventStream(StreamingResponse):
 async def subscribed(
     engine: Engine, operation: Operation, variables: Mapping[str, Any], context: Context
 ) -> EventStream:
-    """The response that carries a subscription. Raises BadVariables, GraphQLError."""
+    """The response that carries a subscription. Raises BadVariables, GraphQLError, TooManyConnections."""
     inbox = Inbox()
-    leave = await engine.subscribing.join(operation, variables, context, inbox)
+    admitted = engine.gate.stream(context.viewer)
+    admitted.when_revoked(inbox.failed)
+    try:
+        leave = await engine.subscribing.join(operation, variables, context, inbox)
+    except BaseException:
+        admitted.leave()
+        raise
     engine.sessions.open(inbox)
     note(Subscribed())
 
     def ended() -> None:
+        admitted.leave()
         engine.sessions.close(inbox)
         leave()
         note(Unsubscribed())

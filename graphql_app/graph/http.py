@@ -19,7 +19,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from graphql_app.domain.access import ANONYMOUS, Viewer
 from graphql_app.domain.audit import Transport
-from graphql_app.domain.errors import Refusal, Unauthenticated
+from graphql_app.domain.errors import RateLimited, Refusal, Unauthenticated
 from graphql_app.graph.accounts import OPEN, needs_no_token
 from graphql_app.graph.answers import Answer, Answers, Key, can_be_shared
 from graphql_app.graph.context import Context
@@ -60,7 +60,7 @@ class Request(NamedTuple):
     fields: Fields
     accept: Accepted
     id: str
-    client: tuple[str, int] | None
+    address: str | None
     receive: Receive
 
 
@@ -82,11 +82,7 @@ class Reply(NamedTuple):
 
 
 class HttpDoor:
-    """Answers every request on /graphql.
-
-    `page` is for people's browsers, if there is one; `guard` looks at what comes from a page, or with a query in its
-    address; `secure` is said with every answer.
-    """
+    """Answers every request on /graphql. `page` is for people's browsers; `cors` lets pages of other origins in."""
 
     def __init__(
         self,
@@ -94,16 +90,14 @@ class HttpDoor:
         answers: Answers | None,
         *,
         body_most: int,
-        page: ASGIApp | None,
-        guard: Callable[[ASGIApp], ASGIApp],
-        secure: Headers,
+        page: ASGIApp,
+        cors: Callable[[ASGIApp], ASGIApp] | None = None,
     ) -> None:
         self._engine = engine
         self._answers = answers
         self._body_most = body_most
         self._page = page
-        self._guarded = guard(self._in_guard)
-        self._secure = secure
+        self._cors = cors(self._in_cors) if cors else None
         # Ids of requests only have to differ: asking the system for chance each time would cost more than all of this.
         self._ids, self._count = secrets.token_hex(10), count()
         self._short_body = lru_cache(REMEMBERED)(from_body)
@@ -111,21 +105,21 @@ class HttpDoor:
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         fields = fields_of(scope)
-        if b"origin" in fields or scope["query_string"]:
-            return self._guarded(scope, receive, send)
+        if self._cors is not None and b"origin" in fields:
+            return self._cors(scope, receive, send)
         return self._serve(fields, scope, receive, send)
 
-    def _in_guard(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+    def _in_cors(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         return self._serve(fields_of(scope), scope, receive, send)
 
     async def _serve(self, fields: Fields, scope: Scope, receive: Receive, send: Send) -> None:
         accept = negotiated(fields.get(b"accept", b""))
-        if self._page is not None and accept.page and wants_page(scope):
+        if accept.page and wants_page(scope):
             await self._page(scope, receive, send)
             return
         request_id = _given_id(fields.get(b"x-request-id", b"")) or f"{self._ids}{next(self._count):012x}"
-        client = scope.get("client")
-        request = Request(scope["method"], scope["query_string"], fields, accept, request_id, client, receive)
+        address = client[0] if (client := scope.get("client")) else None
+        request = Request(scope["method"], scope["query_string"], fields, accept, request_id, address, receive)
         try:
             reply = await self._reply(request)
         except Gone:
@@ -136,7 +130,6 @@ class HttpDoor:
             (b"x-request-id", request.id.encode()),
             (b"vary", b"Accept, Authorization"),
             (b"cache-control", reply.caching if isinstance(reply, Reply) else b"no-store"),
-            *self._secure,
         ]
         if isinstance(reply, Response):
             reply.raw_headers.extend(own)
@@ -151,8 +144,10 @@ class HttpDoor:
         outcome, began, media = Outcome(), time.perf_counter(), request.accept.media
         reply: Reply | Response
         try:
+            self._engine.gate.request(request.address)
             named = await self._asked(request)
             viewer = await self._viewer(request, named)
+            self._engine.gate.operation(viewer)
             asked = self._meant(named)
             # What is at hand is answered before the document is looked at.
             key = Key(asked.key, viewer.view)
@@ -166,6 +161,8 @@ class HttpDoor:
             reply = _unanswerable(problem, media)
         except Unauthenticated as refusal:
             reply = _errors([refusal], 401, media, [(b"www-authenticate", b"Bearer")])
+        except RateLimited as refusal:
+            reply = _errors([refusal], 429, media, [(b"retry-after", b"%d" % refusal.retry_after)])
         except (InvalidDocument, BadVariables) as error:
             reply = _errors(error.errors, _bad_request(media), media)
         except (Refusal, GraphQLError) as error:
@@ -260,8 +257,7 @@ class HttpDoor:
 
 def _asking(viewer: Viewer, request: Request) -> Viewer:
     """The viewer, with what the audit log is to say of the request."""
-    address = request.client[0] if request.client else None
-    return replace(viewer, request_id=request.id, transport=Transport.HTTP, address=address)
+    return replace(viewer, request_id=request.id, transport=Transport.HTTP, address=request.address)
 
 
 def wants_page(scope: Scope) -> bool:

@@ -11,13 +11,15 @@ from graphql import GraphQLError
 
 from graphql_app.domain.access import Viewer
 from graphql_app.domain.audit import Transport
-from graphql_app.domain.errors import InvalidInput, Refusal, TooMany, Unauthenticated
+from graphql_app.domain.errors import InvalidInput, RateLimited, Refusal, TooMany, TooManyConnections, Unauthenticated
 from graphql_app.graph.context import Context, Services, authorization
 from graphql_app.graph.documents import Documents, InvalidDocument
 from graphql_app.graph.limits import excess
 from graphql_app.graph.persisted import Persisted, hash_given
 from graphql_app.graph.schema import BadVariables, Execution, formatted
 from graphql_app.graph.subscribing import Subscribing
+from graphql_app.live.gate import Gate
+from graphql_app.live.limits import Pass
 from graphql_app.live.sessions import Sessions
 from graphql_app.observe import OperationEnded, Subscribed, Unsubscribed, note
 from graphql_app.services.cohorts import Payload
@@ -34,6 +36,7 @@ INIT_TIMEOUT = (4408, "Connection initialisation timeout")
 ALREADY_EXISTS = 4409
 INTERNAL = (4500, "Internal server error")
 RESTART = (1012, "The service restarts; come back with your last cursor")  # RFC 6455's registry: service restart
+TOO_MANY_CONNECTIONS = 4429
 TOO_MANY_INITS = (4429, "Too many initialisation requests")
 TOO_FAST = 1008  # RFC 6455, 7.4.1: a message that breaks a policy
 NO_QUERY = "`subscribe` needs a `payload` with a `query`"
@@ -77,6 +80,7 @@ class Engine:
     execution: Execution
     subscribing: Subscribing
     sessions: Sessions
+    gate: Gate
 
 
 class Subscription:
@@ -106,7 +110,7 @@ def _nothing() -> None:
 
 
 class Connection:
-    """One client. `receive` is called with each message; answers go to the wire."""
+    """One client. `receive` is called with each message; answers go to the wire. Raises RateLimited when it is made."""
 
     __slots__ = (
         "_address",
@@ -116,6 +120,7 @@ class Connection:
         "_heard",
         "_init_timer",
         "_is_closed",
+        "_passes",
         "_rules",
         "_running",
         "_second",
@@ -137,6 +142,9 @@ class Connection:
         self.wire = wire
         self._address = address
         self._engine = engine
+        engine.gate.request(address)
+        self._passes: list[Pass] = []
+        self._admit(engine.gate.connection(address))
         self._rules = rules
         self._header = header  # Authorization of the upgrade request
         self._tasks = tasks
@@ -177,6 +185,8 @@ class Connection:
     def closed(self) -> None:
         """The socket is gone: everything that ran for it ends."""
         self._is_closed = True
+        for admitted in self._passes:
+            admitted.leave()
         self._init_timer.cancel()
         if self._entering is not None and self._viewer is None:
             self._entering.cancel()
@@ -212,6 +222,8 @@ class Connection:
             self._entering = self._tasks.create_task(self._enter_later(named), name="socket entry")
         except Unauthenticated as refusal:
             self._close(FORBIDDEN, refusal.message)
+        except TooManyConnections as refusal:
+            self._close(TOO_MANY_CONNECTIONS, refusal.message)
 
     async def _enter_later(self, named: str | None) -> None:
         """Of a client whose token is signed with a key that its issuer has to be asked for."""
@@ -219,14 +231,22 @@ class Connection:
             self._enter(await self._engine.services.identify.arriving(named))
         except Unauthenticated as refusal:
             self._close(FORBIDDEN, refusal.message)
+        except TooManyConnections as refusal:
+            self._close(TOO_MANY_CONNECTIONS, refusal.message)
         except Exception as error:  # noqa: BLE001  # the supervisor of one entry: masked, noted, told to the client
             formatted(error)
             self._close(*INTERNAL)
 
     def _enter(self, viewer: Viewer) -> None:
+        """Raises TooManyConnections."""
+        self._admit(self._engine.gate.session(viewer))
         self._viewer = viewer
         self._init_timer.cancel()
         self._send({"type": "connection_ack"})
+
+    def _admit(self, admitted: Pass) -> None:
+        self._passes.append(admitted)
+        admitted.when_revoked(lambda refusal: self._close(TOO_MANY_CONNECTIONS, refusal.message))
 
     def _ping(self, message: Mapping[str, Any]) -> None:
         if self._has_fitting_payload(message):
@@ -258,8 +278,19 @@ class Connection:
             return
         most = self._rules.operations_most
         if len(self._running.keys() | self._subscriptions.keys()) >= most:
-            full = TooMany(f"A socket carries at most {most} operations; complete one first.", limit=most)
+            full = TooMany(
+                f"A socket carries at most {most} operations; complete one first.",
+                measure="operations of one socket",
+                limit=most,
+                asked=most + 1,
+            )
             self.fail(operation_id, [formatted(full)])
+            return
+        try:
+            self._engine.gate.request(self._address)
+            self._engine.gate.operation(self._viewer)
+        except RateLimited as refusal:
+            self.fail(operation_id, [formatted(refusal)])
             return
         task = self._tasks.create_task(self._run(operation_id, payload, self._viewer), name="socket operation")
         self._running[operation_id] = task

@@ -25,6 +25,7 @@ OPERATION_SECONDS = Histogram("graphql_app_operation_seconds", "Time to answer",
 INCIDENTS = Counter("graphql_app_incidents_total", "Unexpected errors, masked to the client")
 REFUSALS = Counter("graphql_app_refusals_total", "Requests refused by a limit", ["limit"])
 ISOLATED = Counter("graphql_app_isolated_failures_total", "Parts that raised and were left out", ["where"])
+LIMITS = Gauge("graphql_app_limits_whole", "Processes that share their limits", multiprocess_mode="livesum")
 ANSWERS = Counter("graphql_app_answers_total", "Finished answers by what became of them", ["result"])
 ANSWERS_KEPT = Gauge("graphql_app_answers_kept", "Finished answers in memory", multiprocess_mode="livesum")
 ANSWERS_BYTES = Gauge("graphql_app_answers_bytes", "What they take", multiprocess_mode="livesum")
@@ -42,7 +43,6 @@ COMMIT_TO_SEND = Histogram(
 )
 LEADING = Gauge("graphql_app_feed_leading", "Processes that lead the feed", multiprocess_mode="livesum")
 FEED_FAILURES = Counter("graphql_app_feed_failures_total", "Interruptions of the feed")
-SILENT = Gauge("graphql_app_feed_silent", "Processes that do not hear the feed", multiprocess_mode="livesum")
 BROADCAST = Gauge("graphql_app_broadcast_connected", "Processes connected to broadcast", multiprocess_mode="livesum")
 PRESENCE = Gauge(
     "graphql_app_presence_whole", "Processes that know who is connected elsewhere", multiprocess_mode="livesum"
@@ -92,6 +92,10 @@ def count(news: observe.News) -> None:  # noqa: PLR0912, PLR0915  # one arm for 
             LOGINS.labels(result).inc()
         case observe.RefreshEnded(result):
             REFRESHES.labels(result).inc()
+        case observe.LimitsWhole():
+            LIMITS.set(1)
+        case observe.LimitsLost():
+            LIMITS.set(0)
         case observe.SocketOpened():
             SOCKETS.inc()
         case observe.SocketClosed(code):
@@ -113,10 +117,6 @@ def count(news: observe.News) -> None:  # noqa: PLR0912, PLR0915  # one arm for 
             LEADING.set(int(leading))
         case observe.FeedFailed():
             FEED_FAILURES.inc()
-        case observe.FeedSilent():
-            SILENT.set(1)
-        case observe.FeedHeard():
-            SILENT.set(0)
         case observe.BroadcastConnected():
             BROADCAST.set(1)
         case observe.BroadcastLost():

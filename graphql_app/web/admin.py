@@ -7,13 +7,14 @@ from fastapi import APIRouter, Depends, Response
 from fastapi.responses import JSONResponse, PlainTextResponse
 
 from graphql_app.domain.access import Scope, Viewer, require
+from graphql_app.live.gate import Gate
 from graphql_app.ops.health import Health
 from graphql_app.ops.metrics import exposition
 from graphql_app.services.identify import Identify
 from graphql_app.web.replies import signed_in
 
 
-def routes(health: Health, identify: Identify, metrics_directory: Path | None) -> APIRouter:
+def routes(health: Health, identify: Identify, gate: Gate, metrics_directory: Path | None) -> APIRouter:
     router = APIRouter(tags=["operations"])
 
     @router.get("/healthz", summary="Is the process alive?")
@@ -40,7 +41,7 @@ def routes(health: Health, identify: Identify, metrics_directory: Path | None) -
         summary="Prometheus metrics, summed over all workers; needs the scope server:read.",
         response_class=PlainTextResponse,
     )
-    async def metrics(viewer: Annotated[Viewer, Depends(signed_in(identify))]) -> Response:
+    async def metrics(viewer: Annotated[Viewer, Depends(signed_in(identify, gate))]) -> Response:
         require(viewer, Scope.SERVER)
         text, media_type = exposition(metrics_directory)
         return Response(text, media_type=media_type)

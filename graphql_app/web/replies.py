@@ -13,6 +13,7 @@ from fastapi.responses import JSONResponse
 from graphql_app.domain import errors
 from graphql_app.domain.access import Viewer
 from graphql_app.domain.audit import Transport
+from graphql_app.live.gate import Gate
 from graphql_app.observe import Unexpected, note
 from graphql_app.services.identify import Identify
 from graphql_app.services.receipts import Receipts
@@ -39,6 +40,8 @@ def problem(refusal: errors.Refusal) -> JSONResponse:
     """The refusal as problem+json (RFC 9457)."""
     status = status_of(refusal)
     headers = {"WWW-Authenticate": "Bearer"} if status == 401 else {}
+    if isinstance(refusal, errors.RateLimited):
+        headers["Retry-After"] = str(refusal.retry_after)
     body = {"type": "about:blank", "status": status, "title": refusal.code, "detail": refusal.message, **refusal.data}
     return JSONResponse(body, status, headers, media_type="application/problem+json")
 
@@ -76,8 +79,8 @@ def reply(content: bytes, status: int = 200, headers: Mapping[str, str] | None =
     return Response(content, status, kept, media_type="application/json")
 
 
-def signed_in(identify: Identify) -> Callable[..., Awaitable[Viewer]]:
-    """A dependency that gives the viewer, and raises Unauthenticated where there is none."""
+def signed_in(identify: Identify, gate: Gate) -> Callable[..., Awaitable[Viewer]]:
+    """A dependency that gives the viewer. Raises Unauthenticated where there is none, and RateLimited."""
 
     async def viewer(
         request: Request,
@@ -85,18 +88,20 @@ def signed_in(identify: Identify) -> Callable[..., Awaitable[Viewer]]:
         x_request_id: Annotated[str | None, Header(max_length=64)] = None,
     ) -> Viewer:
         address = request.client.host if request.client else None
+        gate.request(address)
         viewer = await identify.arriving(authorization)
+        gate.operation(viewer)
         request_id = x_request_id or uuid.uuid4().hex
         return replace(viewer, request_id=request_id, transport=Transport.REST, address=address)
 
     return viewer
 
 
-def reader(identify: Identify, receipts: Receipts) -> Callable[..., Viewer]:
+def reader(identify: Identify, gate: Gate, receipts: Receipts) -> Callable[..., Viewer]:
     """As signed_in, for those who read: they may ask to be shown a write. Raises InvalidInput too."""
 
     def viewer(
-        viewer: Annotated[Viewer, Depends(signed_in(identify))],
+        viewer: Annotated[Viewer, Depends(signed_in(identify, gate))],
         x_min_cursor: Annotated[
             str | None, Header(description="An `X-Receipt` or a cursor: the answer is no older than that.")
         ] = None,

@@ -13,6 +13,7 @@ from graphql_app.domain.arranging import Idempotency
 from graphql_app.domain.errors import InvalidInput, NotFound, PreconditionFailed, VersionConflict
 from graphql_app.domain.filters import WorkstationFilter
 from graphql_app.domain.workstation import Status, Workstation
+from graphql_app.live.gate import Gate
 from graphql_app.services.arrange import Arrange, Arranged
 from graphql_app.services.browse import Browse, Paging
 from graphql_app.services.identify import Identify
@@ -54,9 +55,9 @@ def etag(shown: Workstation) -> str:
     return f'"{blake2b(orjson.dumps(shapes.workstation(shown)), digest_size=12).hexdigest()}"'
 
 
-def routes(browse: Browse, arrange: Arrange, identify: Identify, receipts: Receipts) -> APIRouter:
+def routes(browse: Browse, arrange: Arrange, identify: Identify, gate: Gate, receipts: Receipts) -> APIRouter:
     router = APIRouter(prefix=PATH, tags=["workstations"])
-    Viewing = Annotated[Viewer, Depends(reader(identify, receipts))]  # noqa: N806  # a type, as its name says
+    Viewing = Annotated[Viewer, Depends(reader(identify, gate, receipts))]  # noqa: N806  # a type, as its name says
     Matching = Annotated[WorkstationFilter, Depends(matching)]  # noqa: N806
 
     async def one(viewer: Viewer, identifier: str) -> Workstation:

@@ -3,8 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import replace
+from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager
 from functools import partial
 from typing import Annotated
 
@@ -18,6 +17,7 @@ from graphql_app.domain.errors import Refusal
 from graphql_app.domain.filters import WorkstationFilter
 from graphql_app.domain.workstation import Workstation
 from graphql_app.live.flights import Flights
+from graphql_app.live.gate import Gate
 from graphql_app.live.sessions import Sessions
 from graphql_app.services.cohorts import Payload, Same
 from graphql_app.services.follow import Follow
@@ -33,9 +33,9 @@ EVENT_STREAM = "text/event-stream"
 KEEP_ALIVE_SECONDS = 12.0
 
 
-def routes(follow: Follow, identify: Identify, sessions: Sessions) -> APIRouter:
+def routes(follow: Follow, identify: Identify, gate: Gate, sessions: Sessions) -> APIRouter:
     router = APIRouter(tags=["changes"])
-    viewing = Annotated[Viewer, Depends(signed_in(identify))]
+    viewing = Annotated[Viewer, Depends(signed_in(identify, gate))]
     polls = Polls(sessions)
 
     @router.get(
@@ -54,7 +54,7 @@ def routes(follow: Follow, identify: Identify, sessions: Sessions) -> APIRouter:
         last_event_id: Annotated[str | None, Header(description="As `after`, and beats it.")] = None,
     ) -> Response:
         matching = WorkstationFilter(building=building, floor_number=floor)
-        following = partial(followed, follow, viewer, matching, last_event_id or after)
+        following = partial(followed, follow, gate, viewer, matching, last_event_id or after)
         if EVENT_STREAM not in request.headers.get("accept", ""):
             async with following() as inbox:
                 return reply(await polls.answer(inbox, wait))
@@ -71,14 +71,16 @@ def routes(follow: Follow, identify: Identify, sessions: Sessions) -> APIRouter:
 
 @asynccontextmanager
 async def followed(
-    follow: Follow, viewer: Viewer, matching: WorkstationFilter, after: str | None
+    follow: Follow, gate: Gate, viewer: Viewer, matching: WorkstationFilter, after: str | None
 ) -> AsyncIterator[Inbox]:
+    """Raises what join() raises, and TooManyConnections; the inbox fails with that where it is known only later."""
     inbox = Inbox()
-    leave = await follow.join(viewer, matching, after, rendered, inbox)
-    try:
+    with ExitStack() as ending:
+        admitted = gate.stream(viewer)
+        ending.callback(admitted.leave)
+        admitted.when_revoked(inbox.failed)
+        ending.callback(await follow.join(viewer, matching, after, rendered, inbox))
         yield inbox
-    finally:
-        leave()
 
 
 async def rendered(changes: Changes[Workstation], batch: Batch[Workstation]) -> Payload:
@@ -113,12 +115,10 @@ async def _chained(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[by
 
 
 def framed(payload: Payload) -> bytes:
-    """PROGRESS without a notice is a comment that moves the client's last event id, and keeps the line open."""
+    """PROGRESS is a comment that moves the client's last event id: it tells nothing, and keeps the line open."""
     if payload.framed[0] != b"id":
         identity = f"id: {payload.cursor}\n".encode()
-        batch = payload.event
-        tells = batch.kind is not Kind.PROGRESS or batch.notice is not None
-        told = b"event: changes\ndata: %b\n" % payload.body if tells else b""
+        told = b"" if payload.event.kind is Kind.PROGRESS else b"event: changes\ndata: %b\n" % payload.body
         payload.framed = (b"id", identity + (told or b": progress\n") + b"\n")
     return payload.framed[1]
 
@@ -143,11 +143,7 @@ class Polls:
                 while not _tells(parts):
                     parts = await _whole(inbox)
         except TimeoutError:
-            batch = first[-1].event
-            # Not at once: who is told that the feed is silent, and asks again, would ask without end.
-            return orjson.dumps(
-                shapes.feed(_place(parts), replace(batch, notice=batch.notice or parts[-1].event.notice))
-            )
+            return orjson.dumps(shapes.feed(_place(parts), first[-1].event))
         finally:
             self._sessions.close(inbox)
         if len(parts) == 1:

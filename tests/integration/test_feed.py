@@ -703,7 +703,9 @@ async def test_a_poll_that_is_overtaken_while_it_catches_up_says_what_it_has_and
     viewer = Viewer("test", ("admin",), FLOOR.view, None, None, time.time() + 600)
     polls, cursor, answers = Polls(process.engine.sessions), old, []
     for _ in range(2):
-        async with followed(process.engine.services.follow, viewer, FLOOR.matching, cursor) as inbox:
+        async with followed(
+            process.engine.services.follow, process.engine.gate, viewer, FLOOR.matching, cursor
+        ) as inbox:
             answers.append(orjson.loads(await polls.answer(inbox, 5)))
         cursor = answers[-1]["cursor"]
     caught_up, answer = answers
@@ -725,7 +727,13 @@ async def test_who_follows_the_same_by_rest_is_given_the_very_same_bytes(
     async with AsyncExitStack() as stack:
         inboxes = [
             await stack.enter_async_context(
-                followed(process.engine.services.follow, replace(viewer, subject=name), FLOOR.matching, None)
+                followed(
+                    process.engine.services.follow,
+                    process.engine.gate,
+                    replace(viewer, subject=name),
+                    FLOOR.matching,
+                    None,
+                )
             )
             for name in ("ada", "bob")
         ]

@@ -153,7 +153,6 @@ QUERIES: dict[str, tuple[str, Any]] = {
                 "coordinates:read",
                 "employees:read",
                 "notifications:write",
-                "schema:read",
                 "server:read",
                 "workstations:read",
                 "workstations:write",

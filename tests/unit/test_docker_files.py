@@ -190,7 +190,7 @@ def test_every_variable_of_the_compose_file_is_in_the_example_and_the_other_way_
 
 def test_the_variables_that_the_compose_file_sets_are_ones_that_the_app_reads() -> None:
     settings = {Settings.variable(name) for name in Settings.model_fields}
-    assert set(SERVICES["app1"]["environment"]) <= settings | {"FORWARDED_ALLOW_IPS"}  # uvicorn's
+    assert set(SERVICES["app1"]["environment"]) <= settings
 
 
 def test_the_examples_of_settings_are_valid() -> None:

@@ -19,6 +19,8 @@ from graphql_app.graph.persisted import Persisted
 from graphql_app.graph.protocol import REASON_BYTES_MOST, Connection, Engine, Rules, fitting
 from graphql_app.graph.schema import Execution, build
 from graphql_app.graph.subscribing import Subscribing
+from graphql_app.live.gate import Gate
+from graphql_app.live.limits import Limiter
 from graphql_app.live.sessions import Sessions
 from graphql_app.services.browse import Browse
 from graphql_app.services.cohorts import Payload, Subscriber
@@ -138,7 +140,8 @@ async def strangers(
     browse, joined, wire = Departments(), cohorts or Joined(), Wire()
     services = Services(identify, cast(Browse, browse), *[cast(Any, None)] * 6)
     persisted = Persisted(DOCUMENTS, {}, only_trusted=False, registered_bytes=0)
-    engine = Engine(services, DOCUMENTS, persisted, EXECUTION, cast(Subscribing, joined), Sessions(0))
+    gate = Gate(Limiter(cast(Any, None), [], [], processes=1))
+    engine = Engine(services, DOCUMENTS, persisted, EXECUTION, cast(Subscribing, joined), Sessions(0), gate)
     async with asyncio.TaskGroup() as tasks:
         connection = Connection(wire, engine, replace(RULES, operations_most=most), header, tasks)
         try:
@@ -561,7 +564,8 @@ async def test_more_operations_than_a_socket_carries_are_refused_and_the_socket_
 
         (message,) = talk.heard()
         assert (message["id"], message["type"]) == ("c", "error")
-        assert message["payload"][0]["extensions"] == {"code": "TOO_MANY", "limit": 2}
+        said = {"code": "TOO_MANY", "measure": "operations of one socket", "limit": 2, "asked": 3}
+        assert message["payload"][0]["extensions"] == said
         assert talk.is_open
 
 

@@ -1,0 +1,194 @@
+"""Limits over all processes: decided here at once, from what is at hand, and settled with Redis in the background."""
+
+import asyncio
+import math
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Protocol
+
+from graphql_app.domain.ceilings import Ceiling, Ceilings
+from graphql_app.domain.errors import RateLimited, TooManyConnections
+from graphql_app.domain.rates import Rate, Rates
+from graphql_app.observe import LimitsLost, LimitsWhole, Refused, note
+from graphql_app.store.limits import LimitStore
+from graphql_app.store.presence import Away
+
+SETTLE_SECONDS = 0.05  # what is asked meanwhile is told together
+BEAT_SECONDS = 2.0  # how often it is said that this process is there, and asked how many there are
+RENEW_SECONDS = 10.0  # how often all that is open is told anew
+KEPT_SECONDS = 30.0  # for so long the connections of a process that was killed count on
+AWAY_SECONDS = 1.0  # how often it is looked whether Redis is back
+AT_ONCE_MOST = 500  # keys in one exchange: Redis does nothing else meanwhile
+RETRY_SECONDS = 5  # who has too many connections must close one first
+
+
+class Account(Protocol):
+    """What one limit has in Redis, as this process keeps it."""
+
+    @property
+    def unsettled(self) -> int: ...
+    def share_among(self, processes: int) -> None: ...
+    def part(self) -> None: ...
+    def meet(self) -> None: ...
+
+
+class Pass:
+    """One connection, counted until leave(). It may turn out to be one too many soon after: others were faster."""
+
+    __slots__ = ("_revoked", "_then", "_woken", "counted")
+
+    def __init__(self, woken: asyncio.Event) -> None:
+        self.counted: list[Callable[[], None]] = []
+        self._woken = woken
+        self._revoked: TooManyConnections | None = None
+        self._then: Callable[[TooManyConnections], None] | None = None
+
+    def when_revoked(self, then: Callable[[TooManyConnections], None]) -> None:
+        """What ends the connection; called at once if it was too many already."""
+        self._then = then
+        if self._revoked is not None:
+            then(self._revoked)
+
+    def revoke(self, ceiling: Ceiling) -> None:
+        if self.counted and self._revoked is None:
+            note(Refused(ceiling.name))
+            self._revoked = _too_many(ceiling)
+            if self._then is not None:
+                self._then(self._revoked)
+
+    def leave(self) -> None:
+        """May be called again."""
+        counted, self.counted = self.counted, []
+        for leave in counted:
+            leave()
+            self._woken.set()
+
+
+class Limiter:
+    """Runs in every process. `processes`: how many there are, until Redis says so."""
+
+    def __init__(
+        self,
+        store: LimitStore,
+        rates: Sequence[Rate],
+        ceilings: Sequence[Ceiling],
+        *,
+        processes: int,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._store = store
+        self._rates = {rate.name: Rates(rate, processes=processes) for rate in rates}
+        self._ceilings = {ceiling.name: Ceilings(ceiling, processes=processes) for ceiling in ceilings}
+        self._accounts: list[Account] = [*self._rates.values(), *self._ceilings.values()]
+        self._clock = clock
+        self._woken = asyncio.Event()
+        self._beat_at = self._renew_at = 0.0
+        self._is_whole: bool | None = None
+
+    def take(self, name: str, key: str, count: int = 1) -> None:
+        """Counts so many against the rate of that name, if there is one. Raises RateLimited."""
+        rates = self._rates.get(name)
+        if rates is None:
+            return
+        wait_seconds = rates.take(key, count, self._clock())
+        if rates.unsettled:
+            self._woken.set()
+        if wait_seconds:
+            note(Refused(name))
+            raise _too_often(rates.rate, count, wait_seconds)
+
+    def enter(self, *wanted: tuple[str, str]) -> Pass:
+        """Counts one connection more for each of these (name of a ceiling, and key). Raises TooManyConnections."""
+        admitted = Pass(self._woken)
+        for name, key in wanted:
+            ceilings = self._ceilings.get(name)
+            if ceilings is None:
+                continue
+            self._woken.set()
+            revoke = partial(admitted.revoke, ceilings.ceiling)
+            if not ceilings.enter(key, revoke):
+                admitted.leave()
+                note(Refused(name))
+                raise _too_many(ceilings.ceiling)
+            admitted.counted.append(partial(ceilings.leave, key, revoke))
+        return admitted
+
+    async def run(self) -> None:
+        """Never returns; end it by cancelling."""
+        while True:
+            until_beat = self._beat_at - self._clock()
+            if until_beat > 0 and not self._is_due:
+                self._woken.clear()
+                try:
+                    async with asyncio.timeout(until_beat):
+                        await self._woken.wait()
+                except TimeoutError:
+                    pass
+            await asyncio.sleep(SETTLE_SECONDS)
+            try:
+                await self.settle()
+            except Away as away:
+                self._part(str(away))
+                await asyncio.sleep(AWAY_SECONDS)
+
+    async def settle(self) -> None:
+        """Tells Redis all that is to be told, once. Raises Away."""
+        if self._beat_at <= self._clock() or not self._is_whole:
+            await self._beat()
+        for rates in self._rates.values():
+            for _ in range(0, rates.unsettled, AT_ONCE_MOST):  # what comes meanwhile is for the next time
+                claims = rates.due(AT_ONCE_MOST)
+                rates.settle(claims, await self._store.take(rates.rate, claims))
+            rates.forget(self._clock())
+        for ceilings in self._ceilings.values():
+            for _ in range(0, ceilings.unsettled, AT_ONCE_MOST):
+                told = ceilings.due(AT_ONCE_MOST)
+                ceilings.settle(told, await self._store.open(ceilings.ceiling, told))
+
+    @property
+    def _is_due(self) -> bool:
+        return any(account.unsettled for account in self._accounts)
+
+    async def _beat(self) -> None:
+        processes = await self._store.beat(kept_seconds=3 * BEAT_SECONDS)
+        now = self._clock()
+        self._beat_at = now + BEAT_SECONDS
+        for account in self._accounts:
+            account.share_among(processes)
+            account.meet()
+        if self._renew_at <= now:
+            self._renew_at = now + RENEW_SECONDS
+            for ceilings in self._ceilings.values():
+                ceilings.renew()
+        if not self._is_whole:
+            self._is_whole = True
+            note(LimitsWhole())
+
+    def _part(self, why: str) -> None:
+        for account in self._accounts:
+            account.part()
+        if self._is_whole is not False:
+            self._is_whole = False
+            note(LimitsLost(why))
+
+
+def _too_often(rate: Rate, count: int, wait_seconds: float) -> RateLimited:
+    retry_after = math.ceil(wait_seconds)
+    message = (
+        f"Too many {rate.name}: {rate.per_second:g} a second are allowed, {rate.burst} at once; "
+        f"come back in {retry_after} s."
+    )
+    return RateLimited(
+        message, measure=rate.name, limit=rate.per_second, burst=rate.burst, asked=count, retry_after=retry_after
+    )
+
+
+def _too_many(ceiling: Ceiling) -> TooManyConnections:
+    return TooManyConnections(
+        f"Too many {ceiling.name}: {ceiling.most} may be open; close one first.",
+        measure=ceiling.name,
+        limit=ceiling.most,
+        asked=ceiling.most + 1,
+        retry_after=RETRY_SECONDS,
+    )
