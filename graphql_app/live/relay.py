@@ -150,7 +150,7 @@ class Relay:
             async with self._database.reading() as connection:
                 changes = await outbox.changes_between(connection, here.revision, upto.revision)
             if changes is None:
-                self._start_over("away for longer than the log is kept", target)
+                self._start_over("the log does not reach so far back, or cannot be read", target)
                 return
             self._hub.deliver(changes, upto)
             here = upto

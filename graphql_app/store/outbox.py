@@ -28,6 +28,7 @@ from sqlalchemy import (
 
 from graphql_app.domain.change import Change, Head
 from graphql_app.domain.workstation import Place
+from graphql_app.observe import FeedFailed, note
 from graphql_app.store import rows
 from graphql_app.store.database import Database, Reader
 from graphql_app.store.statements import Prepared, prepared
@@ -58,10 +59,18 @@ FROM feed_head
 )
 
 
+class Unreadable(Exception):
+    """A change with an image that is none to this release: written by one whose tables had other columns."""
+
+
 def decoded(records: Iterable[Any]) -> list[Change[Any]]:
     """Changes from rows of the log, or from their JSON on the relay. Entities that this release does not know (a newer
-    one writes them) are passed over."""
-    return [_change(record, rows.IMAGES[record["entity"]]) for record in records if record["entity"] in rows.IMAGES]
+    one writes them) are passed over. Raises Unreadable."""
+    known = [record for record in records if record["entity"] in rows.IMAGES]
+    try:
+        return [_change(record, rows.IMAGES[record["entity"]]) for record in known]
+    except (KeyError, TypeError, ValueError) as error:
+        raise Unreadable(f"{type(error).__name__}: {error}") from error
 
 
 def _change(record: Any, image: Callable[[Any], Any]) -> Change[Any]:
@@ -150,9 +159,14 @@ async def kept_from(reader: Reader) -> int:
 
 async def changes_between(reader: Reader, after: int, last: int, entity: str | None = None) -> list[Change[Any]] | None:
     """The changes with after < revision <= last, of one entity or of all, in order; None when the log is not kept so
-    long."""
+    long, or cannot be read: then the present is what there is to go by."""
     statement = _ALL_BETWEEN if entity is None else _between_of(entity)
-    found = decoded(await reader.fetch(statement, {"after": after, "last": last}))
+    records = await reader.fetch(statement, {"after": after, "last": last})
+    try:
+        found = decoded(records)
+    except Unreadable as error:
+        note(FeedFailed(error))
+        return None
     # Asked afterwards: whatever is kept now was kept when it was read.
     return found if after >= await kept_from(reader) else None
 

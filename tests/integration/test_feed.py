@@ -422,6 +422,31 @@ async def test_another_history_is_a_resync_for_those_who_return_and_for_those_wh
         check(recorder, truth, processes[0].secret)
 
 
+async def test_a_change_that_cannot_be_read_is_a_resync_and_holds_up_nothing(
+    start: StartProcess, psql: Connection, database_url: str
+) -> None:
+    """Of a release with other columns: an image without what this one asks of it."""
+    processes = [await start(), await start(redis_url="redis://127.0.0.1:1/0")]
+    recorders = [Recorder(FLOOR), Recorder(FLOOR)]
+    for process, recorder in zip(processes, recorders, strict=True):
+        await process.follow(recorder)
+        await recorder.until(lambda payload: payload.complete)
+    old = recorders[0].cursor
+    await psql.execute(
+        "INSERT INTO change_log (entity, entity_id, actor, before, after)"
+        " SELECT 'workstation', id, 'x', to_jsonb(w) - 'status', to_jsonb(w) - 'status' FROM workstations w"
+        " WHERE id = 10"
+    )
+    for recorder in recorders:
+        assert (await recorder.until(lambda payload: payload.kind == "RESYNC")).reason
+    await psql.execute("UPDATE workstations SET notes = 'afterwards' WHERE id = 10")
+    for recorder in recorders:
+        assert (await recorder.until_notes("afterwards")).kind == "CHANGES"
+    late = Recorder(FLOOR)
+    await processes[0].follow(late, old)
+    assert (await late.until_notes("afterwards")).kind == "RESYNC"
+
+
 async def test_who_was_away_for_too_many_changes_is_given_a_resync(
     start: StartProcess, psql: Connection, database_url: str
 ) -> None:
