@@ -3,7 +3,6 @@
 import argparse
 import asyncio
 import sys
-import tempfile
 import time
 from array import array
 from collections.abc import Callable, Coroutine, Mapping
@@ -14,13 +13,12 @@ from statistics import quantiles
 from typing import Any
 
 import asyncpg
+import parts
 import stage
 from figures import Target, figure, heading
 from stage import Office, Server, cpu_seconds
 from subscribers import Subscribers, subscribed
 from writer import Writer, writer
-
-from graphql_app.embedded import running
 
 WORKSTATIONS = 100
 FLOORS = 2000  # of building B, without workstations: for those whom no change concerns
@@ -433,7 +431,6 @@ PARTS: dict[str, Callable[[Bench], Coroutine[Any, Any, None]]] = {
 
 
 async def measure(options: argparse.Namespace, database_url: str, redis_url: str, directory: Path) -> None:
-    extra = dict(setting.split("=", 1) for setting in options.settings)
     node = stage.node()
     for source in ("subscribers", "blast"):
         stage.compiled(source, directory)
@@ -441,7 +438,7 @@ async def measure(options: argparse.Namespace, database_url: str, redis_url: str
     peer = await stage.office(database_url, redis_url, directory, SCHEMA + stage.PEER_SCHEMA.read_text(), "peer")
 
     def serve_ours(office: Office, **settings: str) -> Any:
-        return stage.serving(office, **(settings | extra))
+        return stage.serving(office, **(settings | options.settings))
 
     def serve_peer(office: Office) -> Any:
         return stage.program([node, str(stage.PEERS / "mercurius.js")], office.environment | {"NODE_ENV": "production"})
@@ -459,25 +456,12 @@ async def measure(options: argparse.Namespace, database_url: str, redis_url: str
 
 
 def arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--only", default=",".join(PARTS), help=f"some of {','.join(PARTS)}")
-    parser.add_argument("--seconds", type=float, default=10, help="how long each is measured")
+    parser = parts.parser(__doc__, PARTS)
     parser.add_argument("--subscribers", default="1000,5000", help="a smaller and a larger number")
-    parser.add_argument("--settings", nargs="*", default=[], metavar="KEY=VALUE", help="for our server's environment")
-    options = parser.parse_args()
-    options.only = options.only.split(",")
+    options = parts.parsed(parser, PARTS)
     options.subscribers = [int(count) for count in options.subscribers.split(",")]
-    if unknown := set(options.only) - PARTS.keys():
-        parser.error(f"unknown: {', '.join(unknown)}")
     return options
 
 
-def main() -> None:
-    options = arguments()
-    stage.take_the_stage()
-    with tempfile.TemporaryDirectory(prefix="graphql-app-") as data, running(Path(data)) as servers:
-        asyncio.run(measure(options, servers.database_url, servers.redis_url, Path(data)))
-
-
 if __name__ == "__main__":
-    main()
+    parts.run(measure, arguments())

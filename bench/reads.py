@@ -6,7 +6,6 @@ import random
 import shutil
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, asynccontextmanager, closing
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import asyncpg
+import parts
 import queries
 import stage
 from fanout import DOCUMENT
@@ -25,7 +25,6 @@ from stage import Office, Server
 from subscribers import subscribed
 
 from graphql_app.domain.identifiers import global_id
-from graphql_app.embedded import running
 
 ROLES = ("visitor", "employee", "admin")
 CONNECTIONS = 32
@@ -286,7 +285,6 @@ PARTS: dict[str, Callable[[Bench], Coroutine[Any, Any, None]]] = {
 
 
 async def measure(options: argparse.Namespace, database_url: str, redis_url: str, directory: Path) -> None:
-    extra = dict(setting.split("=", 1) for setting in options.settings)
     node = stage.node()
     stage.compiled("subscribers", directory)
     ours = await stage.office(database_url, redis_url, directory, queries.OFFICE, "ours")
@@ -297,7 +295,7 @@ async def measure(options: argparse.Namespace, database_url: str, redis_url: str
     global_ids = [global_id("Workstation", row) for row in rows]
 
     def serve_ours(office: Office, **settings: str) -> AbstractContextManager[Server]:
-        return stage.serving(office, **(settings | extra))
+        return stage.serving(office, **(settings | options.settings))
 
     def serve_peer(script: str) -> Callable[[Office], AbstractContextManager[Server]]:
         environment = {"NODE_ENV": "production", "GRAPHILE_ENV": "production"}
@@ -328,27 +326,14 @@ async def workstation_ids(database_url: str) -> list[int]:
 
 
 def arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--only", default=",".join(PARTS), help=f"some of {','.join(PARTS)}")
-    parser.add_argument("--seconds", type=int, default=10, help="how long each is measured")
+    parser = parts.parser(__doc__, PARTS)
     parser.add_argument("--documents", type=int, default=10_000, help="how many distinct ones")
     parser.add_argument("--rate", type=float, default=20, help="changes a second while answers are cached")
-    parser.add_argument("--settings", nargs="*", default=[], metavar="KEY=VALUE", help="for our server's environment")
-    options = parser.parse_args()
-    options.only = options.only.split(",")
-    if unknown := set(options.only) - PARTS.keys():
-        parser.error(f"unknown: {', '.join(unknown)}")
+    options = parts.parsed(parser, PARTS)
     if shutil.which("wrk") is None:
         parser.error("needs wrk: apt-get install wrk")
     return options
 
 
-def main() -> None:
-    options = arguments()
-    stage.take_the_stage()
-    with tempfile.TemporaryDirectory(prefix="graphql-app-") as data, running(Path(data)) as servers:
-        asyncio.run(measure(options, servers.database_url, servers.redis_url, Path(data)))
-
-
 if __name__ == "__main__":
-    main()
+    parts.run(measure, arguments())
