@@ -10,7 +10,7 @@ from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from starlette.middleware.cors import CORSMiddleware
+from graphql import GraphQLSchema
 from starlette.routing import WebSocketRoute
 from starlette.types import ASGIApp, Receive, Send
 from starlette.types import Scope as AsgiScope
@@ -18,6 +18,7 @@ from starlette.types import Scope as AsgiScope
 from graphql_app import observe
 from graphql_app.domain.access import ROLES, Scope
 from graphql_app.domain.addresses import Proxies
+from graphql_app.domain.admission import Origins
 from graphql_app.domain.ceilings import Ceiling
 from graphql_app.domain.errors import Refusal
 from graphql_app.domain.rates import Rate
@@ -51,6 +52,7 @@ from graphql_app.live.presence import Presence, kept_seconds
 from graphql_app.live.relay import Relay
 from graphql_app.live.replica import Replica
 from graphql_app.live.sessions import Sessions
+from graphql_app.live.silence import Silence
 from graphql_app.live.ticker import Duty, Ticker, housekeeping_duties
 from graphql_app.live.warming import Warming
 from graphql_app.ops import logs, metrics
@@ -80,6 +82,7 @@ from graphql_app.store.floors import FloorState
 from graphql_app.store.limits import LimitStore
 from graphql_app.store.presence import PresenceStore
 from graphql_app.web import admin, keys, rest, stream
+from graphql_app.web.guard import SECURE, Guard, secured
 from graphql_app.web.limits import BodyLimit
 from graphql_app.web.pages import graphiql_page, pages
 from graphql_app.web.proxies import introduce
@@ -133,31 +136,6 @@ def openid_issuer(settings: Settings) -> Issuer | None:
     return Issuer(settings.oidc_issuer, settings.oidc_audience, settings.oidc_roles, fetch)
 
 
-def documents_of(settings: Settings, execution: Execution) -> tuple[Documents, Persisted]:
-    """What is known of documents by their text, and by their hash. Raises SettingsError."""
-    documents = Documents(
-        execution.schema,
-        DocumentLimits(
-            bytes=settings.document_bytes,
-            tokens=settings.document_tokens,
-            depth=settings.document_depth,
-            aliases=settings.document_aliases,
-            directives=settings.document_directives,
-            nodes=settings.document_nodes,
-            comparisons=settings.document_comparisons,
-            cost=settings.document_cost,
-            page=settings.page_most,
-        ),
-        kept=settings.documents_kept,
-    )
-    return documents, Persisted(
-        documents,
-        trusted_documents(settings),
-        only_trusted=settings.mode == "production" and settings.trusted_documents is not None,
-        registered_bytes=settings.persisted_bytes,
-    )
-
-
 def limiter_of(settings: Settings, stack: AsyncExitStack) -> Limiter:
     """The limits that are on, and what holds them over all processes."""
     assert settings.redis_url is not None
@@ -205,6 +183,33 @@ def authenticate(settings: Settings, database: Database, identifying: Identify, 
     stack.callback(passwords.close)
     lifetimes = Lifetimes(settings.access_seconds, settings.refresh_seconds, settings.session_seconds)
     return Authenticate(database, identifying, passwords, lifetimes)
+
+
+def documents_of(settings: Settings, schema: GraphQLSchema) -> tuple[Documents, Persisted]:
+    """The documents that are kept parsed, and those that are known by their hashes."""
+    documents = Documents(
+        schema,
+        DocumentLimits(
+            bytes=settings.document_bytes,
+            tokens=settings.document_tokens,
+            depth=settings.document_depth,
+            aliases=settings.document_aliases,
+            directives=settings.document_directives,
+            nodes=settings.document_nodes,
+            comparisons=settings.document_comparisons,
+            cost=settings.document_cost,
+            page=settings.page_most,
+        ),
+        kept=settings.documents_kept,
+        suggests=settings.is_explorable,
+    )
+    persisted = Persisted(
+        documents,
+        trusted_documents(settings),
+        only_trusted=settings.mode == "production" and settings.trusted_documents is not None,
+        registered_bytes=settings.persisted_bytes,
+    )
+    return documents, persisted
 
 
 def floors_in_memory(
@@ -258,6 +263,7 @@ async def running(settings: Settings) -> AsyncIterator[Parts]:
         freshness = Freshness()
         hub.listen(freshness)
         accounts = Accounts(inner, hub, freshness, access_seconds=settings.access_seconds)
+        silence = Silence(freshness)
         relay = Relay(inner, channel, hub, freshness)
         feed = Feed(inner, relay)
         ticker = Ticker(feed, duties(settings, inner))
@@ -270,12 +276,14 @@ async def running(settings: Settings) -> AsyncIterator[Parts]:
             linger_seconds=settings.presence_linger_seconds,
         )
         stack.push_async_callback(presence.close)
+        replica, keeping = floors_in_memory(settings, database, hub, freshness, stack)
         limiter = limiter_of(settings, stack)
-        running = {
+        running = keeping | {
             "limits": limiter.run(),
             "relay": relay.run(),
             "feed": feed.run(),
             "accounts": accounts.run(),
+            "silence": silence.run(),
             "ticker": ticker.run(),
             "sessions": sessions.run(),
             "presence": presence.run(),
@@ -283,13 +291,11 @@ async def running(settings: Settings) -> AsyncIterator[Parts]:
         openid = openid_issuer(settings)
         if openid is not None:
             running["issuer"] = openid.run()
-        replica, keeping = floors_in_memory(settings, database, hub, freshness, stack)
-        running |= keeping
         loops = {name: asyncio.create_task(loop, name=name) for name, loop in running.items()}
         for task in loops.values():
             stack.push_async_callback(_end, task)
 
-        history = History(database, hub, catch_up_most=settings.catch_up_most, replica=replica)
+        history = History(database, hub, silence, catch_up_most=settings.catch_up_most, replica=replica)
         limits = Limits(
             Batching(settings.batch_window_ms / 1000, settings.batch_changes, settings.batch_eager),
             progress_seconds=settings.progress_seconds,
@@ -319,8 +325,8 @@ async def running(settings: Settings) -> AsyncIterator[Parts]:
             audit=Audit(database, PageCursors(secret), page_most=settings.page_most),
             receipts=receipts,
         )
-        execution = Execution(build(), seconds=settings.operation_seconds)
-        documents, persisted = documents_of(settings, execution)
+        execution = Execution(build(), seconds=settings.operation_seconds, is_explorable=settings.is_explorable)
+        documents, persisted = documents_of(settings, execution.schema)
         answers = None
         if settings.answers_bytes:
             answers = Answers(
@@ -346,9 +352,10 @@ async def _end(task: "asyncio.Task[None]") -> None:
 
 
 class Application(FastAPI):
-    """FastAPI, but for requests on /graphql: these go to their door past its middleware and its routing."""
+    """FastAPI behind the guard; but requests on /graphql go to their door past its middleware and its routing."""
 
     graphql: ASGIApp
+    guarded: ASGIApp
     proxies: Proxies
 
     async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
@@ -357,39 +364,19 @@ class Application(FastAPI):
         if scope["type"] == "http" and scope["path"] == "/graphql":
             await self.graphql(scope, receive, send)
         else:
-            await super().__call__(scope, receive, send)
+            await self.guarded(scope, receive, send)
 
 
 async def graphiql(scope: AsgiScope, receive: Receive, send: Send) -> None:
     """The page of /graphql, for people's browsers."""
     response = await graphiql_page(Request(scope))
-    await response(scope, receive, send)
-
-
-def cors_of(settings: Settings) -> dict[str, Any]:
-    """What pages of the listed origins may send and read; nothing where none is listed."""
-    if not settings.origins:
-        return {}
-    return {
-        "allow_origins": settings.origins,
-        "allow_methods": ["GET", "POST", "PUT", "DELETE"],
-        "allow_headers": [
-            "Authorization",
-            "Content-Type",
-            "Idempotency-Key",
-            "If-Match",
-            "If-None-Match",
-            "Last-Event-ID",
-            "X-Min-Cursor",
-            "X-Request-ID",
-        ],
-        "expose_headers": ["ETag", "Link", "Location", "Retry-After", "X-Receipt", "X-Request-ID"],
-    }
+    await response(scope, receive, secured(send))
 
 
 def create(settings: Settings) -> Application:
     """The ASGI application: what uvicorn is given. The parts start and end with its lifespan."""
-    cors = cors_of(settings)
+    origins = Origins(settings.origins)
+    is_explorable = settings.is_explorable
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[dict[str, Any]]:
@@ -398,8 +385,9 @@ def create(settings: Settings) -> Application:
                 parts.engine,
                 parts.answers,
                 body_most=settings.request_bytes,
-                page=graphiql,
-                cors=partial(CORSMiddleware, **cors) if cors else None,
+                page=graphiql if is_explorable else None,
+                guard=partial(Guard, origins=origins),
+                secure=SECURE,
             )
             rules = Rules(
                 init_seconds=settings.connection_init_seconds,
@@ -410,7 +398,7 @@ def create(settings: Settings) -> Application:
                 compresses=settings.socket_compression,
                 messages_per_second=settings.socket_messages_per_second,
             )
-            socket = SocketDoor(parts.engine, rules, tasks, origins=settings.origins, proxies=app.proxies)
+            socket = SocketDoor(parts.engine, rules, tasks, origins=origins, proxies=app.proxies)
 
             app.router.routes.append(WebSocketRoute("/graphql", socket.handle))
             services, gate = parts.engine.services, parts.engine.gate
@@ -434,14 +422,14 @@ def create(settings: Settings) -> Application:
         lifespan=lifespan,
         docs_url=None,
         redoc_url=None,
-        openapi_url="/api/openapi.json",
+        openapi_url="/api/openapi.json" if is_explorable else None,
     )
+    # Outside of FastAPI's own middleware: an answer to an unexpected error is one too.
+    app.guarded = Guard(partial(FastAPI.__call__, app), origins)
     app.proxies = Proxies(settings.trusted_proxies)
     app.add_exception_handler(Refusal, refused)
     app.add_exception_handler(RequestValidationError, misshapen)
     app.add_exception_handler(Exception, broken)
     app.add_middleware(BodyLimit, most=settings.request_bytes)
-    app.router.routes.extend(pages())
-    if cors:
-        app.add_middleware(CORSMiddleware, **cors)
+    app.router.routes.extend(pages(is_explorable=is_explorable))
     return app

@@ -122,6 +122,16 @@ class FeedFailed:
 
 
 @dataclass(frozen=True, slots=True)
+class FeedSilent:
+    """Nothing of the feed was heard for so long that those who follow are told."""
+
+
+@dataclass(frozen=True, slots=True)
+class FeedHeard:
+    """It is heard again."""
+
+
+@dataclass(frozen=True, slots=True)
 class BroadcastConnected:
     pass
 
@@ -232,6 +242,8 @@ News = (
     | ChangesDelivered
     | LeadershipChanged
     | FeedFailed
+    | FeedSilent
+    | FeedHeard
     | BroadcastConnected
     | BroadcastLost
     | PresenceLost

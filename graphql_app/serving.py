@@ -154,10 +154,11 @@ def banner(settings: Settings, port: int, seeded: str | None) -> str:
     lines = [
         "",
         f"  graphql_app {settings.mode}, {settings.workers} worker{'s' if settings.workers > 1 else ''}",
-        f"  GraphiQL  {address}/graphql",
-        f"  API docs  {address}/api/docs",
+        f"  {'GraphiQL' if settings.is_explorable else 'GraphQL '}  {address}/graphql",
         f"  health    {address}/healthz and {address}/readyz",
     ]
+    if settings.is_explorable:
+        lines.append(f"  API docs  {address}/api/docs")
     if seeded:
         lines.append(f"  office    {seeded}")
     if settings.mode == "development" and settings.token_private_key is not None:

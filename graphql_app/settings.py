@@ -11,6 +11,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from pydantic_settings import SettingsError as PydanticSettingsError
 
 PREFIX = "GRAPHQL_APP_"
+ORIGIN = re.compile(r"https?://(?:[a-z0-9.-]+|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?")  # RFC 6454, 6.2; as browsers write it
 
 Seconds = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(gt=0)]
@@ -25,6 +26,16 @@ def _by_mode(production: float, development: float, description: str) -> Any:
         return production if given.get("mode") == "production" else development
 
     return Field(default_factory=default, description=f"{description} (default {production:g} in production)")
+
+
+# What examples, images and tutorials use.
+DEFAULT_PASSWORD = re.compile(
+    r"[a-z+]+://([^:/@]*):(\1|postgres|password|passw0rd|pass|secret|admin|root|redis|valkey|test|demo|example"
+    r"|change[-_]?me|graphql[-_]?app|office|1234\d*|foobared)@",
+    re.IGNORECASE,
+)
+PLACEHOLDER = re.compile(r"change.?me|password|secret|example|default|development|graphql.?app|your.|12345|abcde", re.I)
+LETTERS_LEAST = 12  # different ones; of 32 random ones in hexadecimal there are 16, of base64 more
 
 
 class SettingsError(Exception):
@@ -75,6 +86,9 @@ class Settings(BaseSettings):
         default_factory=dict, description="JSON: role -> scopes; adds to the shipped ones"
     )
     origins: list[str] = Field(default_factory=list, description="JSON: web origins that may call from a browser")
+    introspection: bool | None = Field(
+        None, description="GraphiQL, introspection, suggestions, API docs; unset: in development alone"
+    )
 
     database_pool: Count = Field(10, description="connections per process")
     database_timeout_seconds: Seconds = Field(10, description="longest statement, and longest wait for a connection")
@@ -162,6 +176,22 @@ class Settings(BaseSettings):
     answers_seconds: Seconds = Field(60, description="how long one is kept at most; a change drops it at once")
     operation_seconds: Seconds = Field(15, description="longest query or mutation")
 
+    @property
+    def is_explorable(self) -> bool:
+        """Whether the server tells everybody what can be asked of it."""
+        return self.mode == "development" if self.introspection is None else self.introspection
+
+    @field_validator("origins")
+    @classmethod
+    def _are_origins(cls, origins: list[str]) -> list[str]:
+        for origin in origins:
+            if not ORIGIN.fullmatch(origin):
+                raise ValueError(
+                    f"{origin!r} is none: an origin is https://office.example or http://localhost:3000, in lower case,"
+                    " with no path, and never a wildcard"
+                )
+        return origins
+
     @field_validator("secret")
     @classmethod
     def _long_enough(cls, secret: SecretStr | None) -> SecretStr | None:
@@ -205,6 +235,19 @@ class Settings(BaseSettings):
                     raise ValueError(f"production mode needs {name}")
         return self
 
+    @model_validator(mode="after")
+    def _production_has_secrets_of_its_own(self) -> Self:
+        if self.mode == "production":
+            if self.secret is not None and is_guessable(self.secret.get_secret_value()):
+                raise ValueError(f"{PREFIX}SECRET can be guessed: set the output of `openssl rand -base64 32`")
+            for name, url in (("DATABASE_URL", self.database_url), ("REDIS_URL", self.redis_url)):
+                if DEFAULT_PASSWORD.match(url or ""):
+                    raise ValueError(
+                        f"{name} has a password that is tried first: change it there to the output of"
+                        " `openssl rand -hex 24`, then here"
+                    )
+        return self
+
     @classmethod
     def variable(cls, name: str) -> str:
         """The environment variable of a field."""
@@ -213,6 +256,11 @@ class Settings(BaseSettings):
 
     def source(self, name: str) -> str:
         return "environment" if self.variable(name) in os.environ else "default"
+
+
+def is_guessable(secret: str) -> bool:
+    """Whether somebody typed it, rather than drew it."""
+    return len(set(secret)) < LETTERS_LEAST or PLACEHOLDER.search(secret) is not None
 
 
 def read(**overrides: Any) -> Settings:

@@ -50,7 +50,7 @@ def settings_for(database_url: str, servers: Servers, **overrides: Any) -> Setti
 class Socket:
     """A client of `WS /graphql`, in the same process: what it sends and receives are ASGI messages."""
 
-    def __init__(self, app: FastAPI, headers: Mapping[str, str]) -> None:
+    def __init__(self, app: FastAPI, headers: Mapping[str, str], query: str = "") -> None:
         self._to_server: asyncio.Queue[MutableMapping[str, Any]] = asyncio.Queue()
         self._from_server: asyncio.Queue[MutableMapping[str, Any]] = asyncio.Queue()
         scope = {
@@ -60,7 +60,7 @@ class Socket:
             "scheme": "ws",
             "path": "/graphql",
             "raw_path": b"/graphql",
-            "query_string": b"",
+            "query_string": query.encode(),
             "root_path": "",
             "headers": [(name.lower().encode(), value.encode()) for name, value in headers.items()],
             "client": ("127.0.0.1", 1),

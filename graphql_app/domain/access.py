@@ -25,6 +25,7 @@ class Scope(StrEnum):
     EMPLOYEES = "employees:read"
     NOTIFY = "notifications:write"
     SERVER = "server:read"
+    SCHEMA = "schema:read"
     ADMIN = "admin"
 
 
@@ -51,7 +52,7 @@ ROLES: Mapping[str, frozenset[Scope]] = {
     "employee": frozenset({Scope.READ, Scope.COORDINATES}),
     "facilities": frozenset({Scope.READ, Scope.WRITE, Scope.COORDINATES}),
     "hr": frozenset({Scope.READ, Scope.EMPLOYEES}),
-    "operator": frozenset({Scope.READ, Scope.SERVER, Scope.NOTIFY}),
+    "operator": frozenset({Scope.READ, Scope.SERVER, Scope.SCHEMA, Scope.NOTIFY}),
     "admin": frozenset(Scope),
 }
 

@@ -54,6 +54,8 @@ class Notice(StrEnum):
 
     NO_SUCH_BUILDING = "no_such_building"
     NO_SUCH_FLOOR = "no_such_floor"
+    FEED_SILENT = "feed_silent"
+    FEED_HEARD = "feed_heard"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +69,7 @@ class Batch(Generic[T]):
     merged: bool = False
     complete: bool = True
     reason: str | None = None  # of a RESYNC
-    notice: Notice | None = None  # of the first one, where nothing is followed
+    notice: Notice | None = None  # of the first one, where nothing is followed; of PROGRESS, whether the feed is heard
     logged_at: datetime | None = None  # when the oldest change in it was made
 
 

@@ -219,7 +219,7 @@ class DirectSocket(asyncio.Protocol):
             self._flush()
 
     def _shake_hands(self, request: Request) -> None:
-        refusal = self._door.refusal(request.path.partition("?")[0], request.headers)
+        refusal = self._door.refusal(request.path, request.headers)
         response = self._core.reject(*refusal) if refusal else self._core.accept(request)
         self._core.send_response(response)
         self._flush()

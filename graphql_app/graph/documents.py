@@ -27,10 +27,11 @@ from graphql_app.domain.access import View
 from graphql_app.domain.errors import InvalidInput, Refusal, TooMany
 from graphql_app.graph.executor import Plans
 from graphql_app.graph.limits import Limits, Measure
-from graphql_app.graph.selection import Guarded, guarded_paths
+from graphql_app.graph.selection import Guarded, guarded_paths, root_fields
 
 BYTES_KEPT = 64 * 1024 * 1024
 TOKEN_BYTES = 500  # what one takes once it is parsed, with its node and its place in the text; measured
+INTROSPECTION = frozenset({"__schema", "__type"})
 ERRORS_MOST = 5  # each of them prints the value that it is about: more would cost more than all the rest
 
 
@@ -54,6 +55,7 @@ class Operation:
     shared_text: str  # of a subscription: what is shown of each event
     shared_variables: frozenset[str]
     plans: Plans
+    asks_schema: bool = False  # introspection, but for __typename
     _masked: dict[View, list[str]] = field(default_factory=dict)
 
     @property
@@ -97,13 +99,17 @@ class Document:
 
 
 class Documents:
-    """The documents used last, valid ones and invalid ones alike, so that neither costs twice."""
+    """The documents used last, valid ones and invalid ones alike, so that neither costs twice.
 
-    def __init__(self, schema: GraphQLSchema, limits: Limits, *, kept: int) -> None:
+    `suggests`: says which names of the schema a wrong one comes close to.
+    """
+
+    def __init__(self, schema: GraphQLSchema, limits: Limits, *, kept: int, suggests: bool = True) -> None:
         self._schema = schema
         self._limits = limits
         self._measure = Measure(schema, limits)
         self._kept = kept
+        self._suggests = suggests
         self._bytes = 0
         self._known: OrderedDict[str, Document | InvalidDocument | Refusal] = OrderedDict()
 
@@ -143,7 +149,7 @@ class Documents:
     def _prepared(self, text: str) -> Document:
         document, tokens = self._parsed(text)
         self._measure.check(document)  # before validation, which is dear for what is beyond the limits
-        errors = validate(self._schema, document, max_errors=ERRORS_MOST)
+        errors = validate(self._schema, document, max_errors=ERRORS_MOST, hide_suggestions=not self._suggests)
         if errors:
             raise InvalidDocument(list(errors))
         fragments = {d.name.value: d for d in document.definitions if isinstance(d, FragmentDefinitionNode)}
@@ -173,10 +179,11 @@ class Documents:
         root = self._schema.get_root_type(node.operation)
         assert root is not None, "validation has seen to it"
         guarded = guarded_paths(self._schema, root, node.selection_set, fragments)
+        asks_schema = not INTROSPECTION.isdisjoint(root_fields(document, node))
         if node.operation is not OperationType.SUBSCRIPTION:
-            return Operation(document, node, guarded, "", frozenset(), Plans(document))
+            return Operation(document, node, guarded, "", frozenset(), Plans(document), asks_schema)
         text, variables = _shared(document, node)
-        return Operation(document, node, guarded, text, variables, Plans(document))
+        return Operation(document, node, guarded, text, variables, Plans(document), asks_schema)
 
 
 def _size(text: str, known: Document | InvalidDocument | Refusal) -> int:

@@ -82,7 +82,11 @@ class Reply(NamedTuple):
 
 
 class HttpDoor:
-    """Answers every request on /graphql. `page` is for people's browsers; `cors` lets pages of other origins in."""
+    """Answers every request on /graphql.
+
+    `page` is for people's browsers, if there is one; `guard` looks at what comes from a page, or with a query in its
+    address; `secure` is said with every answer.
+    """
 
     def __init__(
         self,
@@ -90,14 +94,16 @@ class HttpDoor:
         answers: Answers | None,
         *,
         body_most: int,
-        page: ASGIApp,
-        cors: Callable[[ASGIApp], ASGIApp] | None = None,
+        page: ASGIApp | None,
+        guard: Callable[[ASGIApp], ASGIApp],
+        secure: Headers,
     ) -> None:
         self._engine = engine
         self._answers = answers
         self._body_most = body_most
         self._page = page
-        self._cors = cors(self._in_cors) if cors else None
+        self._guarded = guard(self._in_guard)
+        self._secure = secure
         # Ids of requests only have to differ: asking the system for chance each time would cost more than all of this.
         self._ids, self._count = secrets.token_hex(10), count()
         self._short_body = lru_cache(REMEMBERED)(from_body)
@@ -105,16 +111,16 @@ class HttpDoor:
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         fields = fields_of(scope)
-        if self._cors is not None and b"origin" in fields:
-            return self._cors(scope, receive, send)
+        if b"origin" in fields or scope["query_string"]:
+            return self._guarded(scope, receive, send)
         return self._serve(fields, scope, receive, send)
 
-    def _in_cors(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+    def _in_guard(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         return self._serve(fields_of(scope), scope, receive, send)
 
     async def _serve(self, fields: Fields, scope: Scope, receive: Receive, send: Send) -> None:
         accept = negotiated(fields.get(b"accept", b""))
-        if accept.page and wants_page(scope):
+        if self._page is not None and accept.page and wants_page(scope):
             await self._page(scope, receive, send)
             return
         request_id = _given_id(fields.get(b"x-request-id", b"")) or f"{self._ids}{next(self._count):012x}"
@@ -130,6 +136,7 @@ class HttpDoor:
             (b"x-request-id", request.id.encode()),
             (b"vary", b"Accept, Authorization"),
             (b"cache-control", reply.caching if isinstance(reply, Reply) else b"no-store"),
+            *self._secure,
         ]
         if isinstance(reply, Response):
             reply.raw_headers.extend(own)

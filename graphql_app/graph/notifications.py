@@ -10,7 +10,7 @@ from strawberry import Parent, argument
 from graphql_app.domain import identifiers
 from graphql_app.domain import notification as domain
 from graphql_app.domain import workstation as office
-from graphql_app.domain.change import Batch, Kind
+from graphql_app.domain.change import Batch, Kind, Notice
 from graphql_app.domain.identifiers import global_id
 from graphql_app.graph import enums
 from graphql_app.graph.context import AppInfo
@@ -145,6 +145,13 @@ class NotificationFeed:
     @strawberry.field(description="Why a RESYNC was needed; null on everything else.")
     def reason(self) -> str | None:
         return self.batch.reason
+
+    @strawberry.field(
+        graphql_type=Notice | None,
+        description="On PROGRESS: that the server does not hear of changes, and that it does again.",
+    )
+    def notice(self) -> Notice | None:
+        return self.batch.notice
 
 
 def _feed_of(stream: Changes[domain.Notification], batch: Batch[domain.Notification]) -> NotificationFeed:

@@ -11,7 +11,7 @@ from graphql import ExecutionResult, Executor, GraphQLError, GraphQLSchema, crea
 from graphql.execution import execute_root_selection_set, execute_subscription_event
 from strawberry.schema.config import StrawberryConfig
 
-from graphql_app.domain.access import View, Viewer
+from graphql_app.domain.access import Scope, View, Viewer, require
 from graphql_app.domain.errors import Refusal, Unavailable
 from graphql_app.graph.accounts import AccountMutations
 from graphql_app.graph.audit import AuditEntry, AuditQueries
@@ -68,15 +68,16 @@ def printed(schema: strawberry.Schema) -> str:
 
 
 class Execution:
-    """Runs operations of the schema."""
+    """Runs operations of the schema. Unless it is explorable, only who has the scope may ask for the schema itself."""
 
-    def __init__(self, schema: strawberry.Schema, *, seconds: float) -> None:
+    def __init__(self, schema: strawberry.Schema, *, seconds: float, is_explorable: bool = True) -> None:
         # graphql-core's own schema: parsing, validating and executing go past Strawberry's per-request layers.
         self.schema: GraphQLSchema = schema._schema
         self._seconds = seconds
+        self._is_explorable = is_explorable
 
     async def run(self, operation: Operation, variables: Mapping[str, Any], context: Context) -> dict[str, Any]:
-        """The answer to a query or mutation, ready to be serialised. Raises BadVariables."""
+        """The answer to a query or mutation, ready to be serialised. Raises BadVariables and Forbidden."""
         executor = self.executor(operation, variables, context)
         try:
             async with asyncio.timeout(self._seconds):
@@ -89,7 +90,9 @@ class Execution:
         return answer(result, operation.masked(context.viewer.view))
 
     def executor(self, operation: Operation, variables: Mapping[str, Any], context: Context) -> Executor[Any]:
-        """What executes the operation. Raises BadVariables."""
+        """What executes the operation. Raises BadVariables, and Forbidden for introspection that is off."""
+        if operation.asks_schema and not self._is_explorable:
+            require(context.viewer, Scope.SCHEMA)
         built = PlannedExecutor.build(
             self.schema,
             operation.document,
@@ -97,6 +100,7 @@ class Execution:
             raw_variable_values=dict(variables),
             operation_name=operation.name,
             plans=operation.plans,
+            hide_suggestions=not self._is_explorable,
         )
         if isinstance(built, list):
             raise BadVariables(built)

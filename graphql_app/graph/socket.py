@@ -2,14 +2,14 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from http import HTTPStatus
-from urllib.parse import urlsplit
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from graphql_app.domain.addresses import Proxies
+from graphql_app.domain.admission import NO_FOREIGN_PAGES, NO_TOKENS_IN_ADDRESSES, Origins, names_a_token
 from graphql_app.domain.errors import RateLimited
 from graphql_app.graph.protocol import (
     SUBPROTOCOL,
@@ -101,26 +101,26 @@ class SocketDoor:
     """Takes WebSockets on /graphql, those that speak graphql-transport-ws. Under uvicorn graph/direct does the rest."""
 
     def __init__(
-        self, engine: Engine, rules: Rules, tasks: asyncio.TaskGroup, *, origins: Collection[str], proxies: Proxies
+        self, engine: Engine, rules: Rules, tasks: asyncio.TaskGroup, *, origins: Origins, proxies: Proxies
     ) -> None:
         self.rules = rules
         self.proxies = proxies
         self.sessions = engine.sessions
         self._engine = engine
         self._tasks = tasks
-        self._origins = frozenset(origins)
+        self._origins = origins
 
-    def refusal(self, path: str, headers: Mapping[str, str]) -> tuple[HTTPStatus, str] | None:
-        """Why a handshake is refused, if it is."""
+    def refusal(self, target: str, headers: Mapping[str, str]) -> tuple[HTTPStatus, str] | None:
+        """Why a handshake is refused, if it is; `target` is the address without its host."""
+        path, _, query = target.partition("?")
         if path != PATH:
             return HTTPStatus.NOT_FOUND, f"WebSockets are taken on {PATH} alone.\n"
         if self.sessions.is_draining:
             return HTTPStatus.SERVICE_UNAVAILABLE, "The service restarts; come back in a moment.\n"
-        if not self._may_come_from(headers.get("origin"), headers.get("host")):
-            return (
-                HTTPStatus.FORBIDDEN,
-                "Pages of this origin may not come in; GRAPHQL_APP_ORIGINS lists those that may.\n",
-            )
+        if not self._origins.may_come(headers.get("origin"), headers.get("host")):
+            return HTTPStatus.FORBIDDEN, f"{NO_FOREIGN_PAGES}\n"
+        if names_a_token(query):
+            return HTTPStatus.BAD_REQUEST, f"{NO_TOKENS_IN_ADDRESSES}\n"
         return None
 
     def connection(self, wire: Wire, header: str | None, address: str | None) -> Connection:
@@ -129,7 +129,8 @@ class SocketDoor:
         return Connection(wire, self._engine, self.rules, header, self._tasks, address)
 
     async def handle(self, websocket: WebSocket) -> None:
-        if self.refusal(websocket.url.path, websocket.headers) is not None:
+        target = f"{websocket.url.path}?{websocket.url.query}"
+        if self.refusal(target, websocket.headers) is not None:
             await websocket.close(1008)  # before accept: the server answers 403
             return
         if SUBPROTOCOL not in websocket.scope["subprotocols"]:
@@ -164,12 +165,6 @@ class SocketDoor:
                 writing.cancel()
                 reading.cancel()
             return next(iter(done)).result()
-
-    def _may_come_from(self, origin: str | None, host: str | None) -> bool:
-        """Browsers name their origin, and must come from this host or a listed one; programs name none."""
-        if origin is None or origin in self._origins:
-            return True
-        return bool(origin != "null" and urlsplit(origin).netloc == host)
 
 
 async def _receive(websocket: WebSocket, connection: Connection, wire: AsgiWire) -> int:

@@ -60,9 +60,12 @@ enums.publish(
     {
         Notice.NO_SUCH_BUILDING: "There is no building of the name that the filter gives.",
         Notice.NO_SUCH_FLOOR: "There is no floor of the number that the filter gives.",
+        Notice.FEED_SILENT: "The server hears of no changes at present: what you have may be out of date. It goes on by"
+        " itself, nothing is lost, and FEED_HEARD says so.",
+        Notice.FEED_HEARD: "The server hears of changes again.",
     },
     name="FeedNotice",
-    description="What to know of a filter that nothing matches.",
+    description="What to know when nothing comes.",
 )
 
 
@@ -318,7 +321,8 @@ class WorkstationFeed:
     @strawberry.field(
         graphql_type=Notice | None,
         description="On the first payload: that there is no such building or floor. It is followed all the same, and is"
-        " empty until there is one; check the name. Null everywhere else.",
+        " empty until there is one; check the name. On PROGRESS: that the server does not hear of changes, and that it"
+        " does again. Null everywhere else.",
     )
     def notice(self) -> Notice | None:
         return self.batch.notice
@@ -329,7 +333,8 @@ class FloorStatus:
     counts: strawberry.Private[Counts]
     place: strawberry.Private[Place]
     notice: Notice | None = strawberry.field(
-        description="That there is no such building or floor. It is followed all the same; check the name."
+        description="That there is no such building or floor (it is followed all the same; check the name), or that the"
+        " server does not hear of changes, and that it does again."
     )
 
     @strawberry.field(description="Name of the building.")

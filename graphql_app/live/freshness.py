@@ -20,6 +20,7 @@ class Freshness:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._heard_at: float | None = None
+        self._alive_at: float | None = None  # when anything came of the feed, were it only a part of what is to come
         self._below = 0  # every transaction with a smaller id has ended, and what it logged is delivered
         self._whole: dict[int, None] = {}  # others that are delivered as a whole, oldest first
         self._begun: dict[int, None] = {}  # delivered at least in part: the leader numbers only so many changes at once
@@ -28,6 +29,7 @@ class Freshness:
     # --- told by the feed --------------------------------------------------------------------------------------------
 
     def delivered(self, changes: Sequence[Change[Any]], head: Head) -> None:
+        self._alive_at = self._clock()
         for change in changes:
             self._begun[change.transaction_id] = None
         _forget(self._begun, TRANSACTIONS_MOST)
@@ -50,7 +52,7 @@ class Freshness:
 
     def heard(self) -> None:
         """What is delivered was the present a moment ago."""
-        self._heard_at = self._clock()
+        self._heard_at = self._alive_at = self._clock()
 
     # --- told by writers ---------------------------------------------------------------------------------------------
 
@@ -70,6 +72,11 @@ class Freshness:
     def silent_seconds(self) -> float | None:
         """How long ago what is delivered was the present; None when it never was."""
         return None if self._heard_at is None else self._clock() - self._heard_at
+
+    @property
+    def unheard_seconds(self) -> float | None:
+        """How long ago anything of the feed was heard; None when nothing ever was."""
+        return None if self._alive_at is None else self._clock() - self._alive_at
 
     def has_passed(self, transaction_id: int) -> bool:
         """Whether everything that the transaction changed is delivered. False also for what is too old to know."""

@@ -41,7 +41,7 @@ class Mailbox:
     def __init__(self, batching: Batching) -> None:
         self._batching = batching
         self._parts: deque[Part] = deque()
-        self._lost = False
+        self._lost = self._nudged = False
         self._changed = asyncio.Event()
         self._told: deque[tuple[float, int]] = deque()  # when, and of how many changes, within the last window
         self._quiet_until = 0.0
@@ -65,6 +65,11 @@ class Mailbox:
         self._lost = True
         self._changed.set()
 
+    def nudge(self) -> None:
+        """Whoever waits is to look at something else than changes."""
+        self._nudged = True
+        self._changed.set()
+
     def told(self, changes: int) -> None:
         """So much of what was taken was shown to somebody: it may start the window. Hidden changes never do."""
         window, now = self._batching.window_seconds, asyncio.get_running_loop().time()
@@ -74,17 +79,20 @@ class Mailbox:
         if sum(count for _, count in self._told) > self._batching.eager:
             self._quiet_until = now + window
 
-    async def ready(self) -> None:
-        """Waits until there is something to take and its time has come. Raises Lost."""
+    async def ready(self) -> bool:
+        """Waits until there is something to take and its time has come; False when it was nudged. Raises Lost."""
         while True:
             if self._lost:
                 raise Lost
+            if self._nudged:
+                self._nudged = False
+                return False
             if not self._parts:
                 await self._wait(None)
                 continue
             left = self._quiet_until - asyncio.get_running_loop().time()
             if left <= 0 or len(self._parts[0].merged) >= self._batching.most or len(self._parts) > 1:
-                return
+                return True
             await self._wait(left)
 
     def take(self) -> Part:

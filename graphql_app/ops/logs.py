@@ -1,13 +1,38 @@
 """News as lines of a log: what went wrong, and what changed hands."""
 
 import logging
+import re
+from typing import Final
 
 from graphql_app import observe
+from graphql_app.domain.admission import TOKEN_PARAMETERS
+
+# Whatever a library may have put into an error: what comes before the secret is kept, and says what it was.
+# Each begins where nothing before it could, or is bounded: a client's long text takes time in proportion to its length.
+SECRETS: Final = re.compile(
+    r"""(?isx)
+    () (?<![\w-]) eyJ[\w-]+ \. [\w-]+ (?: \.[\w-]* )?                  # a JWT, cut short perhaps
+    | ( \b bearer [ ]+ ) [\w.~+/=-]{8,}
+    | ( \b [a-z][a-z0-9+.-]{0,30} :// [^:/@\s]{0,100} : ) [^/@\s]+ (?=@) # the password in a URL
+    | ( [?&;] (?:TOKENS) = ) [^&;\s]+
+    | ( \b (?:password|secret|token) ["']? [ ]{0,3} [=:] [ ]{0,3} ["']? ) [^\s"',;&]+
+    | ( -----BEGIN[ ][A-Z ]{0,20}PRIVATE[ ]KEY----- ) [\w+/=\s\\]+
+    """.replace("TOKENS", "|".join(TOKEN_PARAMETERS))
+)
+
+
+class Redacting(logging.Formatter):
+    """Lines and tracebacks without tokens, passwords and keys."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return SECRETS.sub(lambda match: f"{match[match.lastindex or 0]}[redacted]", super().format(record))
 
 
 def configure() -> None:
     """Lines on standard error, for this process: each worker is told anew."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    handler = logging.StreamHandler()
+    handler.setFormatter(Redacting("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
     # A line for each socket and each migration looked at tells nobody anything.
     for talkative in ("alembic", "httpx", "uvicorn"):
         logging.getLogger(talkative).setLevel(logging.WARNING)
@@ -26,6 +51,10 @@ def log(news: observe.News) -> None:  # noqa: PLR0912  # one arm for each kind o
             logger.error("left out of %s, all else goes on", where, exc_info=error)
         case observe.FeedFailed(error):
             logger.warning("the feed was interrupted and goes on: %s: %s", type(error).__name__, error)
+        case observe.FeedSilent():
+            logger.warning("the feed is not heard: this process knows of no changes, and tells those who follow so")
+        case observe.FeedHeard():
+            logger.info("the feed is heard again")
         case observe.LeadershipChanged(leading, why):
             logger.info("this process %s the feed: %s", "leads" if leading else "no longer leads", why)
         case observe.BroadcastConnected():

@@ -43,6 +43,7 @@ COMMIT_TO_SEND = Histogram(
 )
 LEADING = Gauge("graphql_app_feed_leading", "Processes that lead the feed", multiprocess_mode="livesum")
 FEED_FAILURES = Counter("graphql_app_feed_failures_total", "Interruptions of the feed")
+SILENT = Gauge("graphql_app_feed_silent", "Processes that do not hear the feed", multiprocess_mode="livesum")
 BROADCAST = Gauge("graphql_app_broadcast_connected", "Processes connected to broadcast", multiprocess_mode="livesum")
 PRESENCE = Gauge(
     "graphql_app_presence_whole", "Processes that know who is connected elsewhere", multiprocess_mode="livesum"
@@ -117,6 +118,10 @@ def count(news: observe.News) -> None:  # noqa: PLR0912, PLR0915  # one arm for 
             LEADING.set(int(leading))
         case observe.FeedFailed():
             FEED_FAILURES.inc()
+        case observe.FeedSilent():
+            SILENT.set(1)
+        case observe.FeedHeard():
+            SILENT.set(0)
         case observe.BroadcastConnected():
             BROADCAST.set(1)
         case observe.BroadcastLost():

@@ -12,6 +12,7 @@ from graphql_app.domain.topics import Topic, Workstations
 from graphql_app.domain.workstation import Place, Workstation
 from graphql_app.live.hub import Hub
 from graphql_app.live.replica import Replica
+from graphql_app.live.silence import Silence
 from graphql_app.store import notifications, outbox, queries
 from graphql_app.store.database import Database
 
@@ -39,11 +40,14 @@ class Start:
 class History:
     """Redacted where a view is given: for services alone."""
 
-    def __init__(self, database: Database, hub: Hub, *, catch_up_most: int, replica: Replica | None = None) -> None:
+    def __init__(
+        self, database: Database, hub: Hub, silence: Silence, *, catch_up_most: int, replica: Replica | None = None
+    ) -> None:
         self._database = database
         self._replica = replica
         self._catch_up_most = catch_up_most
         self.hub = hub
+        self.silence = silence
 
     @property
     def head(self) -> Head:

@@ -77,22 +77,25 @@ class Changes(Generic[E]):
         self._catch_ups: Flights[tuple[int, int], Batch[E] | None] = Flights(SHARED_SECONDS)
         self._revision = 0
         self._busy = False
+        self._is_silent = False  # as all who are level were told
         self._moved = asyncio.Event()
         self._progress_at = 0.0
 
     @asynccontextmanager
     async def opened(self) -> AsyncIterator["Changes[E]"]:
         """While it is open, nothing that the topic shows passes it by."""
-        hub, limits = self._history.hub, self._limits
+        hub, silence, limits = self._history.hub, self._history.silence, self._limits
         head = await self._history.reached(0)
         self._revision = head.revision
         self._progress_at = asyncio.get_running_loop().time() + limits.progress_seconds
         self._mailbox = Mailbox(limits.batching)
+        self._is_silent = silence.is_on
         # What was shared so far is of another history, if this is opened anew.
         self._snapshots, self._catch_ups = Flights(SHARED_SECONDS), Flights(SHARED_SECONDS)
         hub.open(self.topic.interest(), self._mailbox)
         try:
-            yield self
+            with silence.watching(self._mailbox.nudge):
+                yield self
         finally:
             hub.close(self._mailbox)
 
@@ -127,9 +130,13 @@ class Changes(Generic[E]):
         while True:
             try:
                 async with asyncio.timeout_at(self._progress_at):
-                    await self._mailbox.ready()
+                    has_news = await self._mailbox.ready()
             except TimeoutError:
                 return self._progress()
+            if self._is_silent != self._history.silence.is_on:
+                return self._progress()
+            if not has_news:
+                continue
             part = self._mailbox.take()
             revision = self._history.head.revision if self._mailbox.is_empty else part.revision
             batch = tell(part.merged, self.topic, revision, part.logged_at)
@@ -167,7 +174,11 @@ class Changes(Generic[E]):
                 await self._moved.wait()
                 continue
             if position == here and not first:
-                return
+                if not self._is_silent or notice is Notice.FEED_SILENT:
+                    return
+                notice = Notice.FEED_SILENT
+                yield Batch(Kind.PROGRESS, here, notice=notice)
+                continue
             batch = await self._caught_up(position, here)
             if batch is None:
                 for part in await self._snapshot("too much has changed since the cursor"):
@@ -175,16 +186,10 @@ class Changes(Generic[E]):
                     position = part.revision
             else:
                 position = here
+                notice = notice or (Notice.FEED_SILENT if first and self._is_silent else None)
                 if first or batch.states or batch.removed:
                     yield replace(batch, notice=notice) if first and notice else batch
             first = False
-
-    async def news(self) -> Batch[E]:
-        """The next batch that tells something. Raises Lost."""
-        while True:
-            batch = await self.next()
-            if batch.kind is not Kind.PROGRESS:
-                return batch
 
     def after(self, batch: Batch[E]) -> Start:
         """Where a subscriber goes on whose last batch this was."""
@@ -195,11 +200,13 @@ class Changes(Generic[E]):
         self._moved.set()
 
     def _progress(self) -> Batch[E]:
-        self._progress_at += self._limits.progress_seconds
+        self._progress_at = asyncio.get_running_loop().time() + self._limits.progress_seconds
+        was_silent, self._is_silent = self._is_silent, self._history.silence.is_on
         revision = self.revision
         # Whoever joins meanwhile must not be level beyond what this is about to say.
         self._busy = True
-        return Batch(Kind.PROGRESS, revision)
+        notice = Notice.FEED_SILENT if self._is_silent else Notice.FEED_HEARD if was_silent else None
+        return Batch(Kind.PROGRESS, revision, notice=notice)
 
     async def _snapshot(self, resync: str | None) -> list[Batch[E]]:
         """All there is, in parts. Those who ask within a moment are given one and the same: each goes on from its
@@ -238,7 +245,8 @@ class FloorStatuses:
         self._changes = Changes(history, cursors, Workstations(matching, view), limits)
         self._statuses: dict[int, Status] = {}
         self._shown: Counts | None = None
-        self.notice: Notice | None = None
+        self._of_place: Notice | None = None
+        self._of_feed: Notice | None = None
         self.place = place
         self.view = view
         self.key: Hashable = ("floor status", place, view)
@@ -247,18 +255,25 @@ class FloorStatuses:
     async def opened(self) -> AsyncIterator["FloorStatuses"]:
         async with self._changes.opened():
             self._statuses.clear()
+            self._of_place = self._of_feed = None
             async for batch in self._changes.level(Start(), alone=True):
                 self._apply(batch)
-                self.notice = batch.notice
             self._shown = self._counts()
             yield self
 
+    @property
+    def notice(self) -> Notice | None:
+        return self._of_feed or self._of_place
+
     async def next(self) -> Counts:
-        """The counts, once they differ from those shown last. Raises Lost when the history ended."""
+        """The counts, once they or the notice differ from those shown last. Raises Lost when the history ended."""
+        if self._of_feed is Notice.FEED_HEARD:  # has been said
+            self._of_feed = None
         while True:
+            said = self._of_feed
             self._apply(await self._changes.next())
             counts = self._counts()
-            if counts != self._shown:
+            if counts != self._shown or self._of_feed is not said:
                 self._shown = counts
                 return counts
 
@@ -274,8 +289,10 @@ class FloorStatuses:
             yield shown
 
     def _apply(self, batch: Batch[Workstation]) -> None:
-        if batch.states:
-            self.notice = None
+        if batch.kind is Kind.PROGRESS:
+            self._of_feed = batch.notice
+        elif batch.states or batch.notice:
+            self._of_place = batch.notice
         for workstation in batch.states:
             self._statuses[workstation.id] = workstation.status
         for workstation_id in batch.removed:

@@ -103,13 +103,10 @@ async def front_page(request: Request) -> Response:
     return RedirectResponse("/graphql", status_code=307)
 
 
-def pages(static: Path = STATIC) -> list[BaseRoute]:
+def pages(static: Path = STATIC, *, is_explorable: bool = True) -> list[BaseRoute]:
     """The routes of all pages and their files, but for `/graphql`, whose door calls `graphiql_page` itself."""
-    return [
-        Route("/", front_page),
-        Route("/api/docs", partial(docs_page, static=static)),
-        Mount("/static", Assets(directory=static)),
-    ]
+    tools = [Route("/", front_page), Route("/api/docs", partial(docs_page, static=static))]
+    return [*(tools if is_explorable else []), Mount("/static", Assets(directory=static))]
 
 
 class Assets(StaticFiles):

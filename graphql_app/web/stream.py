@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager
+from dataclasses import replace
 from functools import partial
 from typing import Annotated
 
@@ -115,10 +116,12 @@ async def _chained(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[by
 
 
 def framed(payload: Payload) -> bytes:
-    """PROGRESS is a comment that moves the client's last event id: it tells nothing, and keeps the line open."""
+    """PROGRESS without a notice is a comment that moves the client's last event id, and keeps the line open."""
     if payload.framed[0] != b"id":
         identity = f"id: {payload.cursor}\n".encode()
-        told = b"" if payload.event.kind is Kind.PROGRESS else b"event: changes\ndata: %b\n" % payload.body
+        batch = payload.event
+        tells = batch.kind is not Kind.PROGRESS or batch.notice is not None
+        told = b"event: changes\ndata: %b\n" % payload.body if tells else b""
         payload.framed = (b"id", identity + (told or b": progress\n") + b"\n")
     return payload.framed[1]
 
@@ -143,7 +146,11 @@ class Polls:
                 while not _tells(parts):
                     parts = await _whole(inbox)
         except TimeoutError:
-            return orjson.dumps(shapes.feed(_place(parts), first[-1].event))
+            batch = first[-1].event
+            # Not at once: who is told that the feed is silent, and asks again, would ask without end.
+            return orjson.dumps(
+                shapes.feed(_place(parts), replace(batch, notice=batch.notice or parts[-1].event.notice))
+            )
         finally:
             self._sessions.close(inbox)
         if len(parts) == 1:

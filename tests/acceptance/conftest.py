@@ -148,7 +148,7 @@ def _address(server: Server) -> str:
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline and server.process.poll() is None:
         for line in server.log.read_text().splitlines():
-            if line.strip().startswith("GraphiQL"):
+            if line.strip().startswith(("GraphiQL", "GraphQL")):
                 url = line.split()[-1].removesuffix("/graphql")
                 try:
                     if httpx.get(f"{url}/readyz", timeout=5).status_code == 200:

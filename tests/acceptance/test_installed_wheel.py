@@ -139,7 +139,7 @@ def test_it_migrates_an_empty_database_and_serves_in_production_mode(
     said = run(installed / "graphql-app", "migrate", cwd=tmp_path, **settings)
 
     assert said.strip() == f"The database was at migration none and is at {newest()}."
-    with serving(installed, tmp_path, settings) as url:
+    with serving(installed, tmp_path, {**settings, "GRAPHQL_APP_INTROSPECTION": "true"}) as url:
         page = httpx.get(f"{url}/graphql", headers={"Accept": "text/html"}, trust_env=False).text
         (script,) = re.findall(r'src="(/static/bundle/[^"]+)"', page)
         assert httpx.get(url + script, trust_env=False).status_code == 200

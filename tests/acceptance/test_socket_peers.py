@@ -117,7 +117,20 @@ async def test_a_handshake_that_is_none_is_answered_with_a_4xx(shared_server: Se
 
 @pytest.mark.parametrize(
     "origin",
-    ["http://elsewhere.test", "null", "http://office.test.elsewhere.test", "http://office.test:81", "office.test"],
+    [
+        "http://elsewhere.test",
+        "null",
+        "",
+        "http://office.test.elsewhere.test",
+        "http://elsewhere-office.test",
+        "http://elsewhere.test/office.test",
+        "http://elsewhere.test@office.test",
+        "http://desk.office.test",
+        "http://office.test:81",
+        "http://office.test/",
+        "ftp://office.test",
+        "office.test",
+    ],
 )
 async def test_a_page_from_elsewhere_is_answered_with_403(shared_server: Server, origin: str) -> None:
     async with peer(shared_server) as one:
@@ -131,6 +144,14 @@ async def test_a_page_of_this_host_may_come_in(shared_server: Server) -> None:
         one.send(request(Origin="http://office.test"))
 
         assert (await one.answer()).startswith(b"HTTP/1.1 101 ")
+
+
+@pytest.mark.parametrize("name", ["access_token", "token", "Authorization"])
+async def test_an_address_with_a_token_in_it_is_answered_with_400(shared_server: Server, name: str) -> None:
+    async with peer(shared_server) as one:
+        one.send(request().replace(b"/graphql", f"/graphql?{name}={shared_server.token('visitor')}".encode(), 1))
+
+        assert (await one.answer()).startswith(b"HTTP/1.1 400 ")
 
 
 async def test_another_path_has_no_socket(shared_server: Server) -> None:

@@ -153,6 +153,7 @@ QUERIES: dict[str, tuple[str, Any]] = {
                 "coordinates:read",
                 "employees:read",
                 "notifications:write",
+                "schema:read",
                 "server:read",
                 "workstations:read",
                 "workstations:write",

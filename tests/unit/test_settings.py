@@ -1,5 +1,7 @@
 """The environment as settings, what is refused of it, and what the doctor shows."""
 
+import base64
+import secrets
 import stat
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,7 @@ from graphql_app.diagnosis import shown
 from graphql_app.domain.access import ROLES, Scope
 from graphql_app.settings import Settings, SettingsError, read
 
-SECRET = "x" * 32
+SECRET = "k3Vt9Qw1ZrY7mB5nX0pL2sD8fG4hJ6aE"
 PRODUCTION = {
     "GRAPHQL_APP_MODE": "production",
     "DATABASE_URL": "postgresql://db/office",
@@ -82,7 +84,19 @@ WRONG: dict[str, list[str]] = {
     "GRAPHQL_APP_TOKEN_SECONDS": ["0"],
     "GRAPHQL_APP_BATCH_WINDOW_MS": ["-1"],
     "GRAPHQL_APP_ROLES": ["[]", '{"guard": "workstations:read"}'],
-    "GRAPHQL_APP_ORIGINS": ['"https://office.example"'],
+    "GRAPHQL_APP_ORIGINS": [
+        '"https://office.example"',
+        '["*"]',
+        '["https://*.office.example"]',
+        '["null"]',
+        '[""]',
+        '["office.example"]',
+        '["https://office.example/"]',
+        '["https://Office.example"]',
+        '["https://office.example, https://other.example"]',
+        '["https://me@office.example"]',
+        '["ftp://office.example"]',
+    ],
 }
 
 
@@ -112,6 +126,44 @@ def test_what_is_no_json_is_refused_in_one_line_that_names_the_variable(
         from_environment(monkeypatch, **{name: value})
 
     assert str(refused.value).startswith(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "way_out"),
+    [
+        ("GRAPHQL_APP_SECRET", "x" * 40, "openssl rand -base64 32"),
+        ("GRAPHQL_APP_SECRET", "abababababababababababababababababab", "openssl rand -base64 32"),
+        ("GRAPHQL_APP_SECRET", "please-change-me-before-production-7", "openssl rand -base64 32"),
+        ("GRAPHQL_APP_SECRET", "My-Very-Secret-Passphrase-Of-2026-QZ", "openssl rand -base64 32"),
+        ("DATABASE_URL", "postgresql://postgres:postgres@db/office", "openssl rand -hex 24"),
+        ("DATABASE_URL", "postgresql://office:office@db/office", "openssl rand -hex 24"),
+        ("DATABASE_URL", "postgresql://me:CHANGEME@db/office", "openssl rand -hex 24"),
+        ("REDIS_URL", "redis://:redis@cache", "openssl rand -hex 24"),
+        ("REDIS_URL", "rediss://default:123456@cache/0", "openssl rand -hex 24"),
+        ("GRAPHQL_APP_ORIGINS", '["*"]', "never a wildcard"),
+    ],
+)
+def test_production_does_not_start_with_what_everybody_knows(
+    name: str, value: str, way_out: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(SettingsError, match=way_out) as refused:
+        from_environment(monkeypatch, **{**PRODUCTION, name: value})
+
+    assert name in str(refused.value)
+    assert name == "GRAPHQL_APP_ORIGINS" or value not in str(refused.value)
+
+
+@pytest.mark.parametrize("_", range(20))
+def test_production_takes_what_was_drawn(_: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    password = secrets.token_hex(24)
+    drawn = {
+        "GRAPHQL_APP_SECRET": base64.b64encode(secrets.token_bytes(32)).decode(),
+        "DATABASE_URL": f"postgresql://graphql_app:{password}@db/office",
+        "REDIS_URL": f"redis://:{password}@cache",
+        "GRAPHQL_APP_ORIGINS": '["https://office.example", "http://localhost:3000", "http://[::1]:8080"]',
+    }
+
+    assert not from_environment(monkeypatch, **{**PRODUCTION, **drawn}).is_explorable
 
 
 OIDC = {"GRAPHQL_APP_OIDC_ISSUER": "https://id.example/realms/office", "GRAPHQL_APP_OIDC_AUDIENCE": "office"}

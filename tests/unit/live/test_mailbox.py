@@ -29,7 +29,7 @@ def changed(revision: int, workstation_id: int = 1, status: Status = Status.AVAI
     )
 
 
-def waiting(mailbox: Mailbox) -> "asyncio.Task[None]":
+def waiting(mailbox: Mailbox) -> "asyncio.Task[bool]":
     return asyncio.create_task(mailbox.ready())
 
 
@@ -269,4 +269,18 @@ async def test_a_cleared_mailbox_is_empty(clock: Clock) -> None:
     mailbox.clear()
 
     assert mailbox.is_empty
+    assert not await is_ready(mailbox)
+
+
+async def test_who_is_nudged_looks_once_and_finds_all_that_was_there(clock: Clock) -> None:
+    mailbox = Mailbox(Batching(WINDOW, 50))
+    task = waiting(mailbox)
+    await settle()
+    mailbox.nudge()
+    mailbox.put(changed(1))
+    await settle()
+
+    assert await task is False
+    assert await mailbox.ready() is True
+    assert list(mailbox.take().merged) == [1]
     assert not await is_ready(mailbox)

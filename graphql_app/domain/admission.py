@@ -1,0 +1,32 @@
+"""Who may come in, as far as that can be told before a token is looked at: by the origin of a page, by an address."""
+
+import re
+from collections.abc import Iterable
+from typing import Final
+
+TOKEN_PARAMETERS: Final = ("access_token", "refresh_token", "id_token", "token", "jwt", "authorization", "bearer")
+_NAMES_A_TOKEN: Final = re.compile(rf"(?:^|[&;])(?:{'|'.join(TOKEN_PARAMETERS)})=", re.IGNORECASE)
+
+NO_FOREIGN_PAGES: Final = "Pages of this origin may not come in; GRAPHQL_APP_ORIGINS lists those that may."
+NO_TOKENS_IN_ADDRESSES: Final = (
+    "Addresses are written into logs: send the token as `Authorization: Bearer …`, and have this one revoked."
+)
+
+
+class Origins:
+    """The one list of origins whose pages may come in, over HTTP and WebSockets alike."""
+
+    def __init__(self, listed: Iterable[str]) -> None:
+        self.listed = frozenset(listed)
+
+    def may_come(self, origin: str | None, host: str | None) -> bool:
+        """Browsers name the origin of their page: this host's, or a listed one to the letter. Programs name none."""
+        if origin is None or origin in self.listed:
+            return True
+        # What ends TLS before this server keeps from it which of the two it was.
+        return host is not None and origin.lower() in (f"http://{host.lower()}", f"https://{host.lower()}")
+
+
+def names_a_token(query_string: str) -> bool:
+    """Whether the address has a parameter that is meant for a token (RFC 6750, 2.3 is not offered)."""
+    return _NAMES_A_TOKEN.search(query_string) is not None

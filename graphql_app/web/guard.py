@@ -1,0 +1,81 @@
+"""What holds for every request and every answer over HTTP, whatever the door."""
+
+from typing import Any, Final
+
+from starlette.datastructures import Headers
+from starlette.middleware.cors import CORSMiddleware
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from graphql_app.domain.admission import NO_FOREIGN_PAGES, NO_TOKENS_IN_ADDRESSES, Origins, names_a_token
+from graphql_app.domain.errors import Forbidden, InvalidInput, Refusal
+from graphql_app.web.replies import problem
+
+# For answers that are data. Pages say more of themselves: web/pages.
+SECURE: Final = [
+    (b"x-content-type-options", b"nosniff"),
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+    (b"x-frame-options", b"DENY"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+    (b"cross-origin-opener-policy", b"same-origin"),
+]
+
+MAY_SEND: Final = [
+    "Authorization",
+    "Content-Type",
+    "Idempotency-Key",
+    "If-Match",
+    "If-None-Match",
+    "Last-Event-ID",
+    "X-Min-Cursor",
+    "X-Request-ID",
+]
+MAY_READ: Final = ["ETag", "Link", "Location", "Retry-After", "X-Receipt", "X-Request-ID"]
+
+
+class Guard:
+    """Nothing is done for a page of a foreign origin, nor for an address with a token in it."""
+
+    def __init__(self, app: ASGIApp, origins: Origins) -> None:
+        self._origins = origins
+        self._app = app
+        self._for_pages = CORSMiddleware(app, **_cors(origins)) if origins.listed else app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        refusal = self._refusal(scope, headers)
+        app = problem(refusal) if refusal else self._for_pages if "origin" in headers else self._app
+        await app(scope, receive, secured(send))
+
+    def _refusal(self, scope: Scope, headers: Headers) -> Refusal | None:
+        if not self._origins.may_come(headers.get("origin"), headers.get("host")):
+            return Forbidden(NO_FOREIGN_PAGES)
+        if names_a_token(scope["query_string"].decode("latin-1")):
+            return InvalidInput(NO_TOKENS_IN_ADDRESSES)
+        return None
+
+
+def secured(send: Send) -> Send:
+    """Sends with SECURE, as far as an answer does not say better itself."""
+
+    async def sending(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            said = {name.lower() for name, _ in message["headers"]}
+            own = [(name, value) for name, value in SECURE if name not in said]
+            message = {**message, "headers": [*message["headers"], *own]}
+        await send(message)
+
+    return sending
+
+
+def _cors(origins: Origins) -> dict[str, Any]:
+    """What pages of the listed origins may send and read."""
+    return {
+        "allow_origins": sorted(origins.listed),
+        "allow_methods": ["GET", "POST", "PUT", "DELETE"],
+        "allow_headers": MAY_SEND,
+        "expose_headers": MAY_READ,
+    }

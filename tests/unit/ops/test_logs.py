@@ -1,0 +1,99 @@
+"""What is written into the log, as it is written."""
+
+import io
+import logging
+import time
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from graphql_app import observe
+from graphql_app.ops import logs
+from tests.graphql_client import new_key
+
+TOKEN = "eyJhbGciOiJFZERTQSIsImtpZCI6IkEifQ.eyJzdWIiOiJhZGEiLCJleHAiOjE3OTl9.c2lnbmF0dXJlLXdpdGgtXy0"
+KEY = new_key()
+
+
+@pytest.fixture
+def written() -> Iterator[io.StringIO]:
+    """The log of the application, through the formatter that `configure` sets."""
+    text = io.StringIO()
+    handler = logging.StreamHandler(text)
+    handler.setFormatter(logs.Redacting("%(levelname)s %(name)s: %(message)s"))
+    logs.logger.addHandler(handler)
+    yield text
+    logs.logger.removeHandler(handler)
+
+
+def failing(message: str) -> Exception:
+    """An exception with a traceback, and another behind it."""
+    try:
+        try:
+            raise ValueError(message)
+        except ValueError as cause:
+            raise RuntimeError(f"because of {message}") from cause
+    except RuntimeError as error:
+        return error
+
+
+SECRETS = {
+    "a token": (TOKEN, TOKEN),
+    "a header": (f"{{'authorization': 'Bearer {TOKEN}'}}", TOKEN),
+    "an opaque token in a header": ("Authorization: bearer 8f14e45fceea167a5a36", "8f14e45fceea167a5a36"),
+    "a token cut short": (TOKEN[:70], TOKEN[37:70]),
+    "a token in an address": ("GET /graphql?query=x&access_token=8f14e45fcee", "8f14e45fcee"),
+    "the password of the database": ("cannot connect to postgresql://app:geh%40im@db:5432/office", "geh%40im"),
+    "the password of Redis": ("redis://:geheim@cache:6379/0 went away", "geheim"),
+    "a password by its name": ("invalid dsn: host=db password=geheim user=app", "geheim"),
+    "a variable of a login": ("{'login': 'ada', 'password': 'geheim'}", "geheim"),
+    "a key": (KEY, KEY.splitlines()[1]),
+}
+
+
+@pytest.mark.parametrize("kind", SECRETS)
+def test_an_error_that_holds_a_secret_is_written_without_it(kind: str, written: io.StringIO) -> None:
+    message, secret = SECRETS[kind]
+
+    logs.log(observe.Unexpected("4f1c2a", "departments", failing(message)))
+
+    assert secret not in written.getvalue()
+    assert written.getvalue().count("[redacted]") >= 2
+    assert "incident 4f1c2a at departments" in written.getvalue()
+    assert "RuntimeError" in written.getvalue()
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "the feed was interrupted: ConnectionResetError: [Errno 104]",
+        "postgresql://db:5432/office does not answer",
+        "the bearer of this",
+        "https://id.example/realms/office answers 503",
+        "invalid token at line 3",
+    ],
+)
+def test_what_is_no_secret_is_written_as_it_is(message: str, written: io.StringIO) -> None:
+    logs.log(observe.BroadcastLost(message))
+
+    assert message in written.getvalue()
+
+
+@given(st.text(max_size=300))
+def test_any_line_can_be_written(text: str) -> None:
+    logs.Redacting().format(logging.LogRecord("x", logging.INFO, "", 1, text, None, None))
+
+
+@pytest.mark.parametrize(
+    "piece",
+    ["eyJ-", "a.", "a://", "a://b:c", "bearer ", "password ", "-----BEGIN PRIVATE KEY-----", "?token=", "token:"],
+)
+def test_a_long_line_is_written_in_a_moment(piece: str) -> None:
+    text = piece * (200_000 // len(piece))
+    began = time.thread_time()
+
+    logs.Redacting().format(logging.LogRecord("x", logging.INFO, "", 1, text, None, None))
+
+    assert time.thread_time() - began < 2
