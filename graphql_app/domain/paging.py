@@ -40,9 +40,12 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class Page(Generic[T]):
+    """`total`: how many there are on all pages, where they were counted."""
+
     rows: Sequence[T]
     has_next: bool
     has_previous: bool
+    total: int | None = None
 
 
 def sized(first: int | None, last: int | None, *, default: int, most: int) -> tuple[int, bool]:

@@ -17,8 +17,8 @@ from graphql_app.graph.context import AppInfo
 from graphql_app.graph.permissions import guarded
 from graphql_app.graph.plain import InstanceOf, derived
 from graphql_app.graph.queries import After, Before, First, Last
-from graphql_app.graph.types import Node, PageInfo, page_info
-from graphql_app.services.browse import Paging
+from graphql_app.graph.types import Node, PageInfo
+from graphql_app.services.listing import Listing, Paging
 
 enums.publish(
     domain.Action,
@@ -180,11 +180,6 @@ class AuditQueries:
         after: After = None,
         last: Last = None,
         before: Before = None,
-    ) -> AuditConnection:
-        audit, paging = info.context.services.audit, Paging(first, after, last, before)
-        listing = await audit.log(info.context.viewer, _filter_of(filter), paging)
-        return AuditConnection(
-            edges=[AuditEdge(cursor=cursor, node=row) for cursor, row in listing.edges],  # type: ignore[arg-type]
-            nodes=[row for _, row in listing.edges],  # type: ignore[misc]  # domain objects stand for their types
-            page_info=page_info(listing),
-        )
+    ) -> Listing[domain.Entry]:
+        paging = Paging(first, after, last, before)
+        return await info.context.services.audit.log(info.context.viewer, _filter_of(filter), paging)

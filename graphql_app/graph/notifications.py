@@ -18,8 +18,8 @@ from graphql_app.graph.mutations import answered, idempotency
 from graphql_app.graph.queries import After, Before, First, Last
 from graphql_app.graph.refusals import Conflict, Forbidden, InvalidInput, ReadOnly, union
 from graphql_app.graph.sources import Source
-from graphql_app.graph.types import Cursor, Department, Node, PageInfo, page_info
-from graphql_app.services.browse import Paging
+from graphql_app.graph.types import Cursor, Department, Node, PageInfo
+from graphql_app.services.listing import Listing, Paging
 from graphql_app.services.notify import Published
 from graphql_app.services.streams import Changes
 
@@ -104,14 +104,9 @@ class NotificationQueries:
         after: After = None,
         last: Last = None,
         before: Before = None,
-    ) -> NotificationConnection:
-        notify, paging = info.context.services.notify, Paging(first, after, last, before)
-        listing = await notify.mine(info.context.viewer, paging, building, floor)
-        return NotificationConnection(
-            edges=[NotificationEdge(cursor=cursor, node=row) for cursor, row in listing.edges],  # type: ignore[arg-type]
-            nodes=[row for _, row in listing.edges],  # type: ignore[misc]  # domain objects stand for their types
-            page_info=page_info(listing),
-        )
+    ) -> Listing[domain.Notification]:
+        paging = Paging(first, after, last, before)
+        return await info.context.services.notify.mine(info.context.viewer, paging, building, floor)
 
 
 @strawberry.type(description="All that is new since the payload before, of the notifications that are for you.")

@@ -19,18 +19,15 @@ from graphql_app.graph.selection import selected
 from graphql_app.graph.types import (
     Department,
     EmployeeConnection,
-    EmployeeEdge,
     Floor,
     Me,
     Node,
     Workstation,
     WorkstationConnection,
-    WorkstationEdge,
     WorkstationStats,
     floor_of,
-    page_info,
 )
-from graphql_app.services.browse import Paging
+from graphql_app.services.listing import Listing, Paging
 
 NODES_MOST = 100
 
@@ -80,17 +77,14 @@ class Query:
         after: After = None,
         last: Last = None,
         before: Before = None,
-    ) -> WorkstationConnection:
-        viewer, browse = info.context.viewer, info.context.services.browse
-        matching = filter_of(filter)
-        fields = selected(info, "edges", "node") | selected(info, "nodes")
-        paging = Paging(first, after, last, before)
-        listing = await browse.workstations(viewer, matching, orders_of(order_by), paging, fields)
-        return WorkstationConnection(
-            edges=[WorkstationEdge(cursor=cursor, node=row) for cursor, row in listing.edges],  # type: ignore[arg-type]
-            nodes=[row for _, row in listing.edges],  # type: ignore[misc]  # domain objects stand for their types
-            page_info=page_info(listing),
-            count=lambda: browse.workstation_count(viewer, matching),
+    ) -> Listing[domain.Workstation]:
+        return await info.context.services.browse.workstations(
+            info.context.viewer,
+            filter_of(filter),
+            orders_of(order_by),
+            Paging(first, after, last, before),
+            selected(info, "edges", "node") | selected(info, "nodes"),
+            is_counted="totalCount" in selected(info),
         )
 
     @strawberry.field(graphql_type=list[WorkstationStats], description="How many workstations are in each status.")
@@ -117,17 +111,12 @@ class Query:
         after: After = None,
         last: Last = None,
         before: Before = None,
-    ) -> EmployeeConnection:
-        listing = await info.context.services.browse.employees(
+    ) -> Listing[domain.Employee]:
+        return await info.context.services.browse.employees(
             info.context.viewer,
             Paging(first, after, last, before),
             None if department_id is None else identifiers.row(department_id, "Department", "departmentId"),
             name_contains,
-        )
-        return EmployeeConnection(
-            edges=[EmployeeEdge(cursor=cursor, node=row) for cursor, row in listing.edges],  # type: ignore[arg-type]
-            nodes=[row for _, row in listing.edges],  # type: ignore[misc]  # domain objects stand for their types
-            page_info=page_info(listing),
         )
 
     @strawberry.field(graphql_type=Me, description="Whom the server takes you for.")

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from functools import partial
-from typing import Any, NewType
+from typing import NewType
 
 import strawberry
 from strawberry import Parent
@@ -19,7 +19,6 @@ from graphql_app.graph.context import AppInfo
 from graphql_app.graph.permissions import guarded
 from graphql_app.graph.plain import InstanceOf, carried_by, derived
 from graphql_app.graph.selection import selected
-from graphql_app.services.browse import Listing
 from graphql_app.services.follow import FloorSnapshot
 
 Cursor = NewType("Cursor", str)
@@ -208,22 +207,15 @@ class Floor(Node):
     is_type_of = InstanceOf(domain.Floor)
 
 
+# Resolvers hand out services/listing.Listing, which has all that is shown of a page.
+
+
 @strawberry.type(description="Where a page stands in its list (Relay).")
 class PageInfo:
     has_next_page: bool = strawberry.field(description="Whether there is more after it.")
     has_previous_page: bool = strawberry.field(description="Whether there is more before it.")
     start_cursor: str | None = strawberry.field(description="Of the first edge; null on an empty page.")
     end_cursor: str | None = strawberry.field(description="Of the last edge; null on an empty page.")
-
-
-def page_info(listing: Listing[Any]) -> PageInfo:
-    cursors = [cursor for cursor, _ in listing.edges]
-    return PageInfo(
-        has_next_page=listing.has_next,
-        has_previous_page=listing.has_previous,
-        start_cursor=cursors[0] if cursors else None,
-        end_cursor=cursors[-1] if cursors else None,
-    )
 
 
 @strawberry.type(description="A workstation and its place in the list.")
@@ -237,14 +229,9 @@ class WorkstationConnection:
     edges: list[WorkstationEdge] = strawberry.field(description="The workstations with their cursors.")
     nodes: list[Workstation] = strawberry.field(description="The workstations alone.")
     page_info: PageInfo = strawberry.field(description="Where this page stands.")
-    count: strawberry.Private[Any]
-
-    @strawberry.field(
+    total_count: int = strawberry.field(
         description="How many match the filter, on all pages. Costs a count: ask for it when you show it."
     )
-    async def total_count(self) -> int:
-        total: int = await self.count()
-        return total
 
 
 @strawberry.type(description="An employee and their place in the list.")

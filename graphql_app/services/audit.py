@@ -5,9 +5,8 @@ from dataclasses import replace
 
 from graphql_app.domain.access import Scope, View, Viewer, redact, require
 from graphql_app.domain.audit import AuditFilter, Entry
-from graphql_app.domain.paging import Window, sized
-from graphql_app.services.browse import PAGE_DEFAULT, Listing, Paging
 from graphql_app.services.cursors import PageCursors
+from graphql_app.services.listing import Listing, Paging
 from graphql_app.store import audit
 from graphql_app.store.database import Database
 
@@ -24,12 +23,14 @@ class Audit:
         """A page of it, the newest entry first. Raises Forbidden, InvalidInput, TooMany, UnknownCursor."""
         require(viewer, Scope.ADMIN)
         listing = ["audit", matching.normalised()]
-        size, backward = sized(paging.first, paging.last, default=PAGE_DEFAULT, most=self._page_most)
-        after = None if paging.after is None else self._cursors.decode(paging.after, listing, "after")
-        before = None if paging.before is None else self._cursors.decode(paging.before, listing, "before")
-        page = await audit.page(self._database, viewer.view, matching, Window(size, after, before, backward))
-        edges = [(self._cursors.encode([one.id], listing), _redacted(viewer.view, one)) for one in page.rows]
-        return Listing(edges, page.has_next, page.has_previous)
+        window = paging.window(self._cursors, listing, most=self._page_most)
+        page = await audit.page(self._database, viewer.view, matching, window)
+        shown = [_redacted(viewer.view, entry) for entry in page.rows]
+
+        def seal(entry: Entry) -> str:
+            return self._cursors.encode([entry.id], listing)
+
+        return Listing(shown, seal, has_next=page.has_next, has_previous=page.has_previous)
 
     async def by_id(self, viewer: Viewer, ids: Collection[int]) -> Mapping[int, Entry]:
         """Raises Forbidden."""

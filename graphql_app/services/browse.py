@@ -1,43 +1,23 @@
 """Reading the office: lists, single things, figures. All of it leaves redacted for the view that asked."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any, TypeVar
 from uuid import UUID
 
 from graphql_app.domain.access import Scope, Viewer, redact, redact_employee, redactor, require, require_fields, seen
 from graphql_app.domain.filters import WorkstationFilter, checked
-from graphql_app.domain.paging import Order, Page, Window, sized
+from graphql_app.domain.paging import Order, Page
 from graphql_app.domain.workstation import Counts, Department, Employee, Floor, Place, WholeFloor, Workstation
 from graphql_app.live.held import HeldFloor
 from graphql_app.live.replica import Replica
 from graphql_app.services.cursors import PageCursors
+from graphql_app.services.listing import Listing, Paging
 from graphql_app.services.reads import reads, reads_floors, reads_workstations
 from graphql_app.services.table import Table
 from graphql_app.store import queries
 from graphql_app.store.database import Database
 
-PAGE_DEFAULT = 50
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class Paging:
-    """The four Relay arguments, as they were given."""
-
-    first: int | None = None
-    after: str | None = None
-    last: int | None = None
-    before: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Listing(Generic[T]):
-    """A page, each row with the cursor that names its place."""
-
-    edges: Sequence[tuple[str, T]]
-    has_next: bool
-    has_previous: bool
 
 
 class Browse:
@@ -58,25 +38,28 @@ class Browse:
         orders: Sequence[Order],
         paging: Paging,
         fields: Collection[str] = queries.FIELDS,
+        *,
+        is_counted: bool = False,
     ) -> Listing[Workstation]:
-        """A page of workstations. Raises Forbidden for a filter or an order that would tell of a hidden field."""
+        """A page of workstations, and how many there are on all pages, if that is to be counted.
+
+        Raises Forbidden for a filter or an order that would tell of a hidden field.
+        """
         self._require_readable(viewer, matching)
         require_fields(viewer.view, "Workstation", [order.field.value for order in orders])
         orders = queries.complete(orders)
         listing = ["workstations", matching.normalised(), [(o.field.value, o.descending) for o in orders]]
-        window = self._window(paging, listing)
+        window = paging.window(self._cursors, listing, most=self._page_most)
         fields = seen(viewer.view, fields)
         reads_workstations(matching)
-        page = await queries.page_of_workstations(self._database, matching, orders, window, fields)
-        return self._listing(page, listing, lambda w: queries.key_of(w, orders), redactor(viewer.view))
+        page = await queries.page_of_workstations(
+            self._database, matching, orders, window, fields, is_counted=is_counted
+        )
 
-    async def workstation_count(self, viewer: Viewer, matching: WorkstationFilter) -> int:
-        self._require_readable(viewer, matching)
-        reads_workstations(matching)
-        held = await self._held_by(viewer, matching)
-        if held is not None:
-            return held.counts_matching(matching).total
-        return await queries.count_workstations(self._database, matching)
+        def seal(workstation: Workstation) -> str:
+            return self._cursors.encode(queries.key_of(workstation, orders), listing)
+
+        return _listing(page, Table(page.rows, viewer.view), seal)
 
     async def workstation_counts(
         self, viewer: Viewer, matching: WorkstationFilter, group: str | None = None
@@ -176,9 +159,10 @@ class Browse:
         reads("employee", "department")
         checked(WorkstationFilter(name_contains=name_contains))
         listing = ["employees", department_id, name_contains]
-        window = self._window(paging, listing)
+        window = paging.window(self._cursors, listing, most=self._page_most)
         page = await queries.page_of_employees(self._database, window, department_id, name_contains)
-        return self._listing(page, listing, lambda e: [e.name, str(e.key)], lambda e: redact_employee(viewer.view, e))
+        shown = [redact_employee(viewer.view, employee) for employee in page.rows]
+        return _listing(page, shown, lambda one: self._cursors.encode([one.name, str(one.key)], listing))
 
     async def employees_by_key(self, viewer: Viewer, keys: Collection[UUID]) -> Mapping[UUID, Employee]:
         require(viewer, Scope.READ)
@@ -210,17 +194,9 @@ class Browse:
         require(viewer, Scope.READ)
         require_fields(viewer.view, "Workstation", checked(matching).guarded_fields())
 
-    def _window(self, paging: Paging, listing: Any) -> Window:
-        size, backward = sized(paging.first, paging.last, default=PAGE_DEFAULT, most=self._page_most)
-        after = None if paging.after is None else self._cursors.decode(paging.after, listing, "after")
-        before = None if paging.before is None else self._cursors.decode(paging.before, listing, "before")
-        return Window(size, after, before, backward)
 
-    def _listing(
-        self, page: Page[T], listing: Any, key: Callable[[T], list[Any]], redacted: Callable[[T], T]
-    ) -> Listing[T]:
-        edges = [(self._cursors.encode(key(row), listing), redacted(row)) for row in page.rows]
-        return Listing(edges, page.has_next, page.has_previous)
+def _listing(page: Page[Any], shown: Sequence[T], seal: Callable[[T], str]) -> Listing[T]:
+    return Listing(shown, seal, has_next=page.has_next, has_previous=page.has_previous, total_count=page.total)
 
 
 def _whole(floor: Floor, workstations: Sequence[Workstation]) -> WholeFloor:

@@ -8,11 +8,10 @@ from graphql_app.domain.access import Scope, Viewer, require
 from graphql_app.domain.arranging import Idempotency
 from graphql_app.domain.errors import Conflict, InvalidInput
 from graphql_app.domain.notification import Audience, Draft, Notification, checked
-from graphql_app.domain.paging import Window, sized
 from graphql_app.domain.topics import Notifications
-from graphql_app.services.browse import PAGE_DEFAULT, Listing, Paging
 from graphql_app.services.cursors import FeedCursors, PageCursors
 from graphql_app.services.history import History, Start
+from graphql_app.services.listing import Listing, Paging
 from graphql_app.services.receipts import Receipts
 from graphql_app.services.standing import Standing
 from graphql_app.services.streams import Changes, Limits
@@ -86,12 +85,13 @@ class Notify:
         """A page of those that are for the viewer, the newest first."""
         audience = await self.audience(viewer, building, floor_number)
         listing = ["notifications", audience.normalised()]
-        size, backward = sized(paging.first, paging.last, default=PAGE_DEFAULT, most=self._page_most)
-        after = None if paging.after is None else self._cursors.decode(paging.after, listing, "after")
-        before = None if paging.before is None else self._cursors.decode(paging.before, listing, "before")
-        page = await notifications.page(self._database, audience, Window(size, after, before, backward))
-        edges = [(self._cursors.encode([one.id], listing), one) for one in page.rows]
-        return Listing(edges, page.has_next, page.has_previous)
+        window = paging.window(self._cursors, listing, most=self._page_most)
+        page = await notifications.page(self._database, audience, window)
+
+        def seal(notification: Notification) -> str:
+            return self._cursors.encode([notification.id], listing)
+
+        return Listing(page.rows, seal, has_next=page.has_next, has_previous=page.has_previous)
 
     async def by_id(self, viewer: Viewer, ids: Collection[int]) -> Mapping[int, Notification]:
         """Those of them that are for the viewer."""

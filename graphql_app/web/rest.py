@@ -15,8 +15,9 @@ from graphql_app.domain.filters import WorkstationFilter
 from graphql_app.domain.workstation import Status, Workstation
 from graphql_app.live.gate import Gate
 from graphql_app.services.arrange import Arrange, Arranged
-from graphql_app.services.browse import Browse, Paging
+from graphql_app.services.browse import Browse
 from graphql_app.services.identify import Identify
+from graphql_app.services.listing import Paging
 from graphql_app.services.receipts import Receipts
 from graphql_app.web import shapes
 from graphql_app.web.models import Counted, Integer, Listed, NewWorkstation, Shown, WorkstationChanges, values_of
@@ -87,10 +88,10 @@ def routes(browse: Browse, arrange: Arrange, identify: Identify, gate: Gate, rec
     ) -> Response:
         listing = await browse.workstations(viewer, matching, [], Paging(first=first, after=after))
         following = None
-        if listing.has_next and listing.edges:
-            url = request.url.include_query_params(after=listing.edges[-1][0])
+        if listing.has_next_page and listing.end_cursor is not None:
+            url = request.url.include_query_params(after=listing.end_cursor)
             following = f"{url.path}?{url.query}"
-        body = {"items": [shapes.workstation(row) for _, row in listing.edges], "next": following}
+        body = {"items": [shapes.workstation(row) for row in listing.nodes], "next": following}
         return json_reply(body, headers={"Link": f'<{following}>; rel="next"'} if following else {})
 
     @router.get("/stats", summary="How many workstations are in each status", response_model=list[Counted])

@@ -23,8 +23,9 @@ from graphql_app.graph.documents import Documents
 from graphql_app.graph.limits import Limits
 from graphql_app.graph.schema import Execution, build
 from graphql_app.services.arrange import Arrange
-from graphql_app.services.browse import Browse, Paging
+from graphql_app.services.browse import Browse
 from graphql_app.services.cursors import PageCursors
+from graphql_app.services.listing import Paging
 from graphql_app.services.table import Table
 from graphql_app.store import queries
 from graphql_app.store.database import Database
@@ -243,7 +244,7 @@ async def walk(database: Database, orders: list[Order], size: int, *, backward: 
         page = await browse(database).workstations(ADMIN, WorkstationFilter(), orders, paging, {"id"})
         here = [w.id for _, w in page.edges]
         ids = here + ids if backward else ids + here
-        if not (page.has_previous if backward else page.has_next):
+        if not (page.has_previous_page if backward else page.has_next_page):
             return ids
         cursor = page.edges[0 if backward else -1][0]
     raise AssertionError("the pages never end")
@@ -289,7 +290,31 @@ async def test_a_page_knows_whether_there_is_more(loaded: Database, size: int) -
     page = await browse(loaded).workstations(ADMIN, WorkstationFilter(), [], Paging(first=size), {"id"})
 
     assert len(page.edges) == min(size, ROWS)
-    assert (page.has_previous, page.has_next) == (False, size < ROWS)
+    assert (page.has_previous_page, page.has_next_page) == (False, size < ROWS)
+
+
+@pytest.mark.parametrize("size", [0, 1, 100, ROWS])
+@pytest.mark.parametrize("backward", [False, True], ids=["forward", "backward"])
+async def test_every_page_knows_how_many_there_are_on_all_of_them(
+    loaded: Database, everything: list[Workstation], size: int, backward: bool
+) -> None:
+    for matching in (WorkstationFilter(), WorkstationFilter(statuses=frozenset({Status.RESERVED}))):
+        expected = sum(map(matching.matches, everything))
+        cursor, sizes = None, list[int]()
+        for _ in range(4):  # more than there are: the last are empty
+            paging = Paging(last=size, before=cursor) if backward else Paging(first=size, after=cursor)
+            page = await browse(loaded).workstations(ADMIN, matching, [], paging, {"id"}, is_counted=True)
+            assert page.total_count == expected
+            cursor = (page.start_cursor if backward else page.end_cursor) or cursor
+            sizes.append(len(page.nodes))
+        assert sum(sizes) == min(4 * size, expected)
+
+
+async def test_a_cursor_is_the_same_wherever_on_its_page_it_is_shown(loaded: Database) -> None:
+    page = await browse(loaded).workstations(ADMIN, WorkstationFilter(), [], Paging(first=5), {"id"})
+
+    assert [page.end_cursor, page.start_cursor] == [page.edges[-1].cursor, page.edges[0].cursor]
+    assert page.edges == page.edges
 
 
 async def test_a_page_between_two_cursors_stays_between_them(loaded: Database) -> None:
@@ -317,7 +342,7 @@ async def test_pages_neither_skip_nor_repeat_a_row_while_others_come_and_go(
             paging = Paging(last=7, before=cursor) if backward else Paging(first=7, after=cursor)
             page = await browse(database).workstations(ADMIN, WorkstationFilter(), [Order(field)], paging, {"id"})
             visited += [w.id for _, w in page.edges]
-            if not (page.has_previous if backward else page.has_next):
+            if not (page.has_previous_page if backward else page.has_next_page):
                 break
             cursor = page.edges[0 if backward else -1][0]
             # The row that the cursor names may go too.
@@ -359,7 +384,7 @@ async def test_pages_of_employees_visit_everybody_exactly_once(loaded: Database,
         page = await browse(loaded).employees(ADMIN, paging)
         here = [employee for _, employee in page.edges]
         visited = here + visited if backward else visited + here
-        if not (page.has_previous if backward else page.has_next):
+        if not (page.has_previous_page if backward else page.has_next_page):
             break
         cursor = page.edges[0 if backward else -1][0]
 
@@ -416,7 +441,8 @@ LEVELS = {
     "{ floors { workstations { id } stats { total } } }": 3,
     "{ workstations(first: 200) { nodes { name department { name } employee { name } } } }": 1,
     "{ workstations(first: 200) { edges { cursor node { name } } nodes { notes } pageInfo { endCursor } } }": 1,
-    "{ workstations(first: 200) { totalCount nodes { id } } }": 2,
+    "{ workstations(first: 200) { totalCount nodes { id } } }": 1,
+    '{ workstations(filter: {nameContains: "no such name"}) { totalCount nodes { id } } }': 1,
     '{ a: floor(building: "Annex", number: 1) { id } b: floor(building: "annex", number: 2) { id } }': 1,
     "{ employees(first: 30) { nodes { name department { name } } } }": 1,
     "{ departments { id name } }": 1,

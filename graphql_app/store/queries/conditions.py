@@ -42,13 +42,14 @@ def _employee_where(column: ColumnElement[Any], value: BindParameter[Any]) -> Co
     return _C.employee_id == select(employees.c.id).where(column == value).scalar_subquery()
 
 
-# Each field of the filter as a condition on the parameter of its name.
+# Each field of the filter as a condition on the parameter of its name; of several statuses or the one.
 CONDITIONS: Mapping[str, ColumnElement[bool]] = {
     "ids": _C.id == any_(bindparam("ids", type_=ARRAY(Integer))),
     "building": _C.building == bindparam("building", type_=String),
     "floor_number": _C.floor_number == bindparam("floor_number", type_=Integer),
     "department_ids": _C.department_id == any_(bindparam("department_ids", type_=ARRAY(Integer))),
     "statuses": _C.status == any_(bindparam("statuses", type_=ARRAY(String))),
+    "status": _C.status == bindparam("status", type_=String),
     "employee_key": _employee_where(employees.c.public_key, bindparam("employee_key", type_=Uuid)),
     "employee_number": _employee_where(employees.c.employee_number, bindparam("employee_number", type_=String)),
     "name_contains": _folded("name").like(bindparam("name_contains", type_=String)),
@@ -58,6 +59,7 @@ CONDITIONS: Mapping[str, ColumnElement[bool]] = {
     "y_min": cast(_C.y_position, Float) >= bindparam("y_min", type_=Float),
     "y_max": cast(_C.y_position, Float) <= bindparam("y_max", type_=Float),
 }
+_FILTERED = tuple(name for name in CONDITIONS if name != "status")
 # Those that are written as something else.
 _WRITTEN: Mapping[str, Callable[[Any], Any]] = {
     "ids": list,
@@ -73,8 +75,11 @@ def asked_of(matching: WorkstationFilter) -> dict[str, Any]:
 
     WorkstationFilter.matches says the same of one workstation.
     """
-    asked = ((name, getattr(matching, name)) for name in CONDITIONS)
-    return {name: _WRITTEN[name](value) if name in _WRITTEN else value for name, value in asked if value is not None}
+    asked = {name: value for name in _FILTERED if (value := getattr(matching, name)) is not None}
+    if len(asked.get("statuses", ())) == 1:
+        # PostgreSQL can follow an index in its order only past a value that is compared by itself.
+        (asked["status"],) = asked.pop("statuses")
+    return {name: _WRITTEN[name](value) if name in _WRITTEN else value for name, value in asked.items()}
 
 
 THIS = _C.id == bindparam("row_id", type_=Integer)

@@ -6,15 +6,17 @@ from decimal import Decimal
 from functools import lru_cache
 from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, Integer, and_, bindparam, or_, select
+from asyncpg import Record
+from sqlalchemy import ColumnElement, Integer, and_, bindparam, func, or_, select
 
 from graphql_app.domain.filters import WorkstationFilter
 from graphql_app.domain.paging import Order, OrderField, Page, Window
 from graphql_app.domain.workstation import Workstation
+from graphql_app.store import rows
 from graphql_app.store.database import Reader
 from graphql_app.store.queries.columns import FIELDS, SHAPES_KEPT, columns, names_of
 from graphql_app.store.queries.conditions import CONDITIONS, asked_of
-from graphql_app.store.queries.workstations import fetched
+from graphql_app.store.queries.counts import count_workstations
 from graphql_app.store.statements import Prepared, prepared
 from graphql_app.store.tables import workstations
 
@@ -82,13 +84,17 @@ def _page(
     sides: tuple[str, ...],
     nulls: frozenset[str],
     backward: bool,
+    is_counted: bool,
 ) -> Prepared:
-    limits = [CONDITIONS[name] for name in conditions] + [_beyond(side, orders, nulls) for side in sides]
+    matching = [CONDITIONS[name] for name in conditions]
+    limits = [*matching, *(_beyond(side, orders, nulls) for side in sides)]
     ordering = [
         _C[order.field.value].desc() if order.descending != backward else _C[order.field.value].asc()
         for order in orders
     ]
-    statement = select(*columns(names)).where(*limits).order_by(*ordering)
+    count = select(func.count()).select_from(workstations).where(*matching).correlate(None).scalar_subquery()
+    total = [count.label("total")] if is_counted else []
+    statement = select(*columns(names), *total).where(*limits).order_by(*ordering)
     return prepared(statement.limit(bindparam("most", type_=Integer)))
 
 
@@ -98,22 +104,32 @@ async def page_of_workstations(
     orders: Sequence[Order],
     window: Window,
     fields: Collection[str] = FIELDS,
-) -> Page[Workstation]:
-    """One page. Asks for one row more than wanted, to know whether there is a next one."""
+    *,
+    is_counted: bool = False,
+) -> Page[Record]:
+    """One page of rows: they begin as rows.SELECTED. Asks for one more than wanted, to know whether there is a next."""
     ordered = complete(orders)
     names = names_of(frozenset((*fields, *(order.field.value for order in ordered))))
     asked = asked_of(matching)
     keys = {side: key for side, key in (("after", window.after), ("before", window.before)) if key is not None}
     bounds = {name: value for side, key in keys.items() for name, value in _bounds(side, ordered, key).items()}
     nulls = frozenset(name for name, value in bounds.items() if value is None)
-    statement = _page(names, tuple(asked), ordered, tuple(keys), nulls, window.backward)
-    found = await fetched(reader, statement, {**asked, **bounds, "most": window.size + 1})
-    return paged(found, window)
+    statement = _page(names, tuple(asked), ordered, tuple(keys), nulls, window.backward, is_counted)
+    found = await reader.fetch(statement, {**asked, **bounds, "most": window.size + 1})
+    total = await _total(reader, matching, window, found) if is_counted else None
+    return paged(found, window, total)
 
 
-def paged(found: list[T], window: Window) -> Page[T]:
+async def _total(reader: Reader, matching: WorkstationFilter, window: Window, found: list[Record]) -> int:
+    """Every row carries it. Where there is none, nothing matches at all, or nothing beyond a cursor."""
+    if found:
+        return int(found[0][len(rows.SELECTED)])
+    return 0 if window.after is None and window.before is None else await count_workstations(reader, matching)
+
+
+def paged(found: list[T], window: Window, total: int | None = None) -> Page[T]:
     """The page of what was fetched: one row more than wanted, backward when the window is."""
     more, found = len(found) > window.size, found[: window.size]
     if window.backward:
-        return Page(found[::-1], has_next=window.before is not None, has_previous=more)
-    return Page(found, has_next=more, has_previous=window.after is not None)
+        return Page(found[::-1], has_next=window.before is not None, has_previous=more, total=total)
+    return Page(found, has_next=more, has_previous=window.after is not None, total=total)

@@ -342,7 +342,6 @@ def test_whoever_adds_to_what_can_be_shared_makes_sure_that_it_says_what_it_read
         "Floor.workstations",
         "Workstation.equipment",
         "Workstation.id",
-        "WorkstationConnection.totalCount",
         "WorkstationStats.available",
         "WorkstationStats.maintenance",
         "WorkstationStats.occupied",

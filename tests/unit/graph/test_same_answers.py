@@ -23,7 +23,7 @@ from graphql_app.graph.context import Context
 from graphql_app.graph.executor import PlannedExecutor, Plans
 from graphql_app.graph.schema import Execution, build, shared_viewer
 from graphql_app.graph.types import FloorStatus, WorkstationFeed
-from graphql_app.services.browse import Listing
+from graphql_app.services.listing import Listing
 from graphql_app.services.table import Table
 from graphql_app.store.rows import SELECTED
 from tests.examples import ADA, RESEARCH, THEN, WEI, view, workstation
@@ -75,7 +75,6 @@ def services(data: Data) -> Any:
         whole_floors=case(Always(data.optional(data.whole_floor))),
         floors_by_id=case(Always(data.optional(data.floor))),
         workstations=case(_listing(data, data.workstation)),
-        workstation_count=case(data.mostly(7)),
         workstation_counts=case(data.list_of(data.counts)),
         workstations_by_id=case(Always(one)),
         workstations_by_place=case(Always(rows)),
@@ -93,8 +92,11 @@ def services(data: Data) -> Any:
 
 
 def _listing(data: Data, make: Callable[[], Any]) -> Listing[Any]:
-    edges = [(data.mostly("cursor"), make()) for _ in range(data.random.randrange(4))]
-    return Listing(edges, True, data.mostly(False))
+    nodes, cursors = [make() for _ in range(data.random.randrange(4))], [data.mostly("cursor") for _ in range(4)]
+    shown: Listing[Any] = Listing(
+        nodes, lambda _: cursors.pop(), has_next=True, has_previous=data.mostly(False), total_count=data.mostly(7)
+    )
+    return shown
 
 
 def event(data: Data) -> object:
