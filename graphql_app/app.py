@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, closing
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
@@ -178,11 +178,13 @@ def duties(settings: Settings, database: Database) -> list[Duty]:
     )
 
 
-def authenticate(settings: Settings, database: Database, identifying: Identify, stack: AsyncExitStack) -> Authenticate:
+def authenticate(
+    settings: Settings, database: Database, identifying: Identify, gate: Gate, stack: AsyncExitStack
+) -> Authenticate:
     passwords = Passwords()
     stack.callback(passwords.close)
     lifetimes = Lifetimes(settings.access_seconds, settings.refresh_seconds, settings.session_seconds)
-    return Authenticate(database, identifying, passwords, lifetimes)
+    return Authenticate(database, identifying, passwords, lifetimes, gate)
 
 
 def documents_of(settings: Settings, schema: GraphQLSchema) -> tuple[Documents, Persisted]:
@@ -278,6 +280,7 @@ async def running(settings: Settings) -> AsyncIterator[Parts]:
         stack.push_async_callback(presence.close)
         replica, keeping = floors_in_memory(settings, database, hub, freshness, stack)
         limiter = limiter_of(settings, stack)
+        gate = Gate(limiter)
         running = keeping | {
             "limits": limiter.run(),
             "relay": relay.run(),
@@ -303,12 +306,11 @@ async def running(settings: Settings) -> AsyncIterator[Parts]:
         )
         cursors = FeedCursors(secret)
         receipts = Receipts(secret, cursors, hub, freshness)
-        cohorts = Cohorts()
-        stack.callback(cohorts.close)
+        cohorts = stack.enter_context(closing(Cohorts()))
         identifying = identify(settings, openid, accounts)
         services = Services(
             identify=identifying,
-            authenticate=authenticate(settings, database, identifying, stack),
+            authenticate=authenticate(settings, database, identifying, gate, stack),
             browse=Browse(database, PageCursors(secret), page_most=settings.page_most, replica=replica),
             arrange=Arrange(database, receipts),
             follow=Follow(history, cursors, presence, limits, cohorts),
@@ -340,9 +342,7 @@ async def running(settings: Settings) -> AsyncIterator[Parts]:
             hub.listen(answers)
             loops["answers"] = asyncio.create_task(answers.run(), name="answers")
             stack.push_async_callback(_end, loops["answers"])
-        engine = Engine(
-            services, documents, persisted, execution, Subscribing(execution, cohorts), sessions, Gate(limiter)
-        )
+        engine = Engine(services, documents, persisted, execution, Subscribing(execution, cohorts), sessions, gate)
         yield Parts(engine, answers, Health(inner, channel, hub, freshness, loops))
 
 

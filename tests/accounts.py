@@ -15,7 +15,7 @@ HASH = PasswordHasher(time_cost=1, memory_cost=46 * 1024, parallelism=1).hash(PA
 _SIGNED_IN = """__typename ... on Refusal { code message }
     ... on SignedIn { accessToken refreshToken expiresAt viewer { subject roles employee { name } } }"""
 LOGIN = f"""mutation ($name: String!, $password: String!) {{ login(name: $name, password: $password) {{
-    {_SIGNED_IN} ... on TooMany {{ retryAfterSeconds }} }} }}"""
+    {_SIGNED_IN} ... on TooMany {{ retryAfter }} }} }}"""
 REFRESH = f"mutation ($token: String!) {{ refreshToken(token: $token) {{ {_SIGNED_IN} }} }}"
 LOGOUT = "mutation { logout { __typename ... on SignedOut { account } ... on Refusal { code message } } }"
 REVOKE = """mutation ($account: String) { revokeSessions(account: $account) {

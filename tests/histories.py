@@ -252,6 +252,9 @@ class Recorder:
     async def drained(self) -> None:
         raise AssertionError("this one always reads")
 
+    def forget(self) -> None:
+        """All that was offered is recorded."""
+
     def failed(self, error: Exception) -> None:
         raise AssertionError(f"the subscription failed: {error!r}")
 

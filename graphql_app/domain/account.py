@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum, auto
 from hashlib import blake2b
-from ipaddress import IPv6Address, IPv6Network, ip_address
 from uuid import UUID
 
+from graphql_app.domain.addresses import network_of
 from graphql_app.domain.errors import InvalidInput
 
 NAME_LENGTH_MOST = 100
@@ -110,17 +110,8 @@ def name_subject(name: str) -> str:
     return "name:" + blake2b(name.casefold().encode(errors="replace"), digest_size=16).hexdigest()
 
 
-def address_subject(address: str) -> str:
-    """What failures from an address are counted under: of IPv6, the network that one customer is given."""
-    try:
-        parsed = ip_address(address)
-    except ValueError:
-        return "address:unknown"
-    if isinstance(parsed, IPv6Address):
-        parsed = parsed.ipv4_mapped or parsed
-    if isinstance(parsed, IPv6Address):
-        return f"address:{IPv6Network((parsed, 64), strict=False)}"
-    return f"address:{parsed}"
+def address_subject(address: str | None) -> str:
+    return f"address:{network_of(address)}"
 
 
 # --- what an administrator gives -------------------------------------------------------------------------------------

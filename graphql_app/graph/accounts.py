@@ -92,15 +92,22 @@ class AccountMutations:
 
     @strawberry.mutation(
         graphql_type=RefreshResult,
-        description="Exchanges a refresh token for a new access token and the next refresh token. Needs no other.",
+        description="Exchanges a refresh token for a new access token and the next refresh token. Needs no other. On a"
+        " socket of the same login, that socket stays open until the new access token expires.",
     )
     async def refresh_token(
         self, info: AppInfo, token: Annotated[str, argument(description="The refresh token that was given last.")]
     ) -> Any:
         context = info.context
         service = context.services.authenticate
+
+        def renewed(done: authenticate.SignedIn) -> authenticate.SignedIn:
+            if context.renew is not None:
+                context.renew(done.viewer)
+            return done
+
         return await answered(
-            lambda: service.refresh(context.viewer, token, context.user_agent), _as_it_is, of_login=True
+            lambda: service.refresh(context.viewer, token, context.user_agent), renewed, of_login=True
         )
 
     @strawberry.mutation(graphql_type=LogoutResult, description="Ends the session that the token comes from.")

@@ -83,6 +83,7 @@ class Context:
     idempotency_key: str | None = None
     last_event_id: str | None = None  # where a browser's EventSource comes back from; beats `after`
     user_agent: str | None = None
+    renew: Callable[[Viewer], None] | None = None  # of a connection that lasts: it is good for as long as this viewer
     exact_floors: bool = False  # a floor's cursor is asked for: its workstations must be as of that very moment
     _loaders: dict[Hashable, Loader] = field(default_factory=dict)
 

@@ -216,6 +216,10 @@ class HttpDoor:
                 return await self._subscribed(operation, asked, context, request, outcome)
             body = await self._engine.execution.run(operation, asked.variables, context)
             answer = Answer(orjson.dumps(body), has_errors="errors" in body)
+        if operation.kind == "query":
+            present = self._engine.services.identify.present(viewer)
+            if present.view != viewer.view:  # since it was asked
+                return await self._executed(request, asked, present, Key(asked.key, present.view), outcome)
         outcome.failed = answer.has_errors
         return _whole(answer, request, is_shareable=is_shareable)
 

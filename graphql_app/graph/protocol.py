@@ -11,13 +11,22 @@ from graphql import GraphQLError
 
 from graphql_app.domain.access import Viewer
 from graphql_app.domain.audit import Transport
-from graphql_app.domain.errors import InvalidInput, RateLimited, Refusal, TooMany, TooManyConnections, Unauthenticated
+from graphql_app.domain.errors import (
+    InvalidInput,
+    RateLimited,
+    Refusal,
+    TooMany,
+    TooManyConnections,
+    Unauthenticated,
+    Unavailable,
+)
 from graphql_app.graph.context import Context, Services, authorization
-from graphql_app.graph.documents import Documents, InvalidDocument
+from graphql_app.graph.documents import Documents, InvalidDocument, Operation
 from graphql_app.graph.limits import excess
 from graphql_app.graph.persisted import Persisted, hash_given
 from graphql_app.graph.schema import BadVariables, Execution, formatted
 from graphql_app.graph.subscribing import Subscribing
+from graphql_app.live.accounts import NotHeardOf
 from graphql_app.live.gate import Gate
 from graphql_app.live.limits import Pass
 from graphql_app.live.sessions import Sessions
@@ -101,6 +110,9 @@ class Subscription:
     async def drained(self) -> None:
         await self._connection.wire.drained()
 
+    def forget(self) -> None:
+        """What was offered is on its way already."""
+
     def failed(self, error: Exception) -> None:
         self._connection.fail(self._id, [formatted(error)])
 
@@ -126,6 +138,7 @@ class Connection:
         "_second",
         "_subscriptions",
         "_tasks",
+        "_unwatch",
         "_viewer",
         "wire",
     )
@@ -153,6 +166,7 @@ class Connection:
         self._running: dict[str, asyncio.Task[None]] = {}
         self._subscriptions: dict[str, Subscription] = {}
         self._is_closed = False
+        self._unwatch: Callable[[], None] = _nothing
         self._second = self._heard = 0  # which second it is, and how many messages came in it
         self._init_timer = asyncio.get_running_loop().call_later(rules.init_seconds, self._close, *INIT_TIMEOUT)
 
@@ -187,6 +201,7 @@ class Connection:
         self._is_closed = True
         for admitted in self._passes:
             admitted.leave()
+        self._unwatch()
         self._init_timer.cancel()
         if self._entering is not None and self._viewer is None:
             self._entering.cancel()
@@ -218,21 +233,26 @@ class Connection:
         try:
             named = authorization(message.get("payload"), self._header)
             self._enter(self._engine.services.identify.from_header(named))
-        except KeyUnknown:
+        except (KeyUnknown, NotHeardOf):
             self._entering = self._tasks.create_task(self._enter_later(named), name="socket entry")
         except Unauthenticated as refusal:
             self._close(FORBIDDEN, refusal.message)
         except TooManyConnections as refusal:
             self._close(TOO_MANY_CONNECTIONS, refusal.message)
+        except Unavailable:  # it cannot be known at present whether a login is over
+            self._close(*RESTART)
 
     async def _enter_later(self, named: str | None) -> None:
-        """Of a client whose token is signed with a key that its issuer has to be asked for."""
+        """Of a client whose token is signed with a key that its issuer has to be asked for, or whose account was made
+        just now."""
         try:
             self._enter(await self._engine.services.identify.arriving(named))
         except Unauthenticated as refusal:
             self._close(FORBIDDEN, refusal.message)
         except TooManyConnections as refusal:
             self._close(TOO_MANY_CONNECTIONS, refusal.message)
+        except Unavailable:
+            self._close(*RESTART)
         except Exception as error:  # noqa: BLE001  # the supervisor of one entry: masked, noted, told to the client
             formatted(error)
             self._close(*INTERNAL)
@@ -241,12 +261,29 @@ class Connection:
         """Raises TooManyConnections."""
         self._admit(self._engine.gate.session(viewer))
         self._viewer = viewer
+        self._unwatch = self._engine.services.identify.watch(viewer, self._changed)
         self._init_timer.cancel()
         self._send({"type": "connection_ack"})
 
     def _admit(self, admitted: Pass) -> None:
         self._passes.append(admitted)
         admitted.when_revoked(lambda refusal: self._close(TOO_MANY_CONNECTIONS, refusal.message))
+
+    def _changed(self) -> None:
+        """Something about the viewer's account: what runs is looked after by services/staying."""
+        assert self._viewer is not None
+        try:
+            self._viewer = self._engine.services.identify.present(self._viewer)
+        except Unauthenticated as refusal:
+            self._close(UNAUTHORIZED[0], refusal.message)
+        except Unavailable:
+            self._close(*RESTART)
+
+    def _renew(self, viewer: Viewer) -> None:
+        """Gives the connection the time of a new token, if that is of the same login."""
+        assert self._viewer is not None
+        if viewer.sign_in == self._viewer.sign_in:
+            self._viewer = viewer
 
     def _ping(self, message: Mapping[str, Any]) -> None:
         if self._has_fitting_payload(message):
@@ -317,10 +354,11 @@ class Connection:
             variables = payload.get("variables") or {}
             if (problem := excess(variables)) is not None:
                 raise TooMany(problem, measure="variables")
+            viewer = self._engine.services.identify.present(viewer)
             if kind == "mutation":
                 viewer = self._asking(viewer, operation_id)
-            context = Context(viewer, self._engine.services)
             if kind == "subscription":
+                context = Context(viewer, self._engine.services)
                 subscription = Subscription(self, operation_id)
                 leave = await self._engine.subscribing.join(operation, variables, context, subscription)
                 subscription.leave = leave
@@ -328,7 +366,7 @@ class Connection:
                 note(Subscribed())
                 failed = False
                 return
-            answer = await self._engine.execution.run(operation, variables, context)
+            answer = await self._answer(operation, variables, viewer)
             failed = "errors" in answer
             self._send({"id": operation_id, "type": "next", "payload": answer})
             self._running.pop(operation_id, None)  # told last: a fast client uses the id anew at once
@@ -341,6 +379,16 @@ class Connection:
             self.fail(operation_id, [formatted(error)])
         finally:
             note(OperationEnded(kind, time.perf_counter() - began, failed))
+
+    async def _answer(self, operation: Operation, variables: Mapping[str, Any], viewer: Viewer) -> dict[str, Any]:
+        """A query is asked anew when its viewer has come to see other things meanwhile."""
+        while True:
+            context = Context(viewer, self._engine.services, renew=self._renew)
+            answer = await self._engine.execution.run(operation, variables, context)
+            assert self._viewer is not None
+            if operation.kind == "mutation" or self._viewer.view == viewer.view:
+                return answer
+            viewer = self._viewer
 
     def _asking(self, viewer: Viewer, operation_id: str) -> Viewer:
         """The viewer, with what the audit log is to say of the operation."""

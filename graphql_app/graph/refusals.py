@@ -106,8 +106,8 @@ class Unauthenticated(Refusal):
 class TooMany(Refusal):
     @strawberry.field(description="In how many seconds to try again, where time is what helps.")
     @staticmethod
-    def retry_after_seconds(root: Parent[Refused]) -> float | None:
-        return root.refusal.data.get("retryAfterSeconds")
+    def retry_after(root: Parent[Refused]) -> int | None:
+        return root.refusal.data.get("retryAfter")
 
     @classmethod
     def is_type_of(cls, value: object, _: object) -> bool:

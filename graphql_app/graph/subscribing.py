@@ -1,14 +1,18 @@
 """Subscriptions: one execution per (document, variables, view), shared by all its subscribers."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
+from graphql_app.domain.access import Viewer
 from graphql_app.domain.errors import Refusal
 from graphql_app.graph.context import Context
 from graphql_app.graph.documents import Operation
 from graphql_app.graph.schema import Execution, shared_viewer
 from graphql_app.graph.sources import Source
 from graphql_app.services.cohorts import Cohorts, Payload, Render, Subscriber
+from graphql_app.services.history import Start
+from graphql_app.services.staying import staying
 from graphql_app.services.streams import Stream
 
 
@@ -22,10 +26,25 @@ class Subscribing:
     async def join(
         self, operation: Operation, variables: Mapping[str, Any], context: Context, subscriber: Subscriber
     ) -> Callable[[], None]:
-        """Joins the cohort of all who asked the same and see the same. Returns what leaves it again.
+        """Joins the cohort of all who asked the same and see the same, and another one whenever the viewer comes to see
+        other things. Returns what leaves it again.
 
         Raises BadVariables, GraphQLError for what the resolver refuses, and Refusal when that has changed since.
         """
+
+        async def enter(viewer: Viewer, resync: str | None) -> Callable[[], None]:
+            return await self._enter(operation, variables, replace(context, viewer=viewer), subscriber, resync)
+
+        return await staying(context.services.identify, context.viewer, enter, subscriber)
+
+    async def _enter(
+        self,
+        operation: Operation,
+        variables: Mapping[str, Any],
+        context: Context,
+        subscriber: Subscriber,
+        resync: str | None,
+    ) -> Callable[[], None]:
         executor = self._execution.executor(operation, variables, context)
         source = await self._execution.source(executor)
         assert isinstance(source, Source), "every subscription of the schema returns one"
@@ -56,6 +75,7 @@ class Subscribing:
         if source.standing is not None:
             stops.append(source.standing.watch(end))
         stops.append(context.services.follow.enter(context.viewer, stream.place))
+        start = Start(resync=resync) if resync else source.start
         key = (operation.shared_key(variables), stream.key)
-        stops.append(self._cohorts.join(key, stream, render, subscriber, source.start))
+        stops.append(self._cohorts.join(key, stream, render, subscriber, start))
         return leave

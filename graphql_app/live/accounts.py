@@ -12,15 +12,25 @@ from graphql_app.domain.change import Change, Head
 from graphql_app.domain.errors import Unauthenticated, Unavailable
 from graphql_app.live.freshness import Freshness
 from graphql_app.live.hub import Hub
-from graphql_app.observe import FeedFailed, note
+from graphql_app.observe import FeedFailed, IsolatedFailure, note
 from graphql_app.store import accounts as store
 from graphql_app.store.database import Database
 
+# A login is known here, as elsewhere, a moment after the account was made. So long it may take.
+ARRIVAL_SECONDS = 5.0
 # A process that has not heard the feed for so long does not know who was locked out meanwhile, and lets nobody in.
 SILENT_SECONDS_MOST = 10.0
 RETRY_SECONDS = 0.5
 TIDY_SECONDS = 60.0
 CLOCKS_SECONDS = 60.0  # by so much the database's clock may differ from ours
+
+
+class NotHeardOf(Unavailable):
+    """Of an account that is so new that the feed may not have brought it yet."""
+
+    def __init__(self, sign_in: SignIn) -> None:
+        super().__init__("This server has not heard of this login yet; try again.")
+        self.sign_in = sign_in
 
 
 class Accounts:
@@ -41,6 +51,7 @@ class Accounts:
         self._remembered_seconds = access_seconds + CLOCKS_SECONDS  # then no token of a revoked session is valid
         self._clock = clock
         self._accounts: dict[int, Account] = {}
+        self._deleted: set[int] = set()  # lately: not to be waited for
         self._revoked: dict[UUID, float] = {}  # sessions, and until when they must be remembered
         self._missed: list[Change[Any]] | None = []  # what came while they are being loaded; None once they are
         self._to_load = asyncio.Event()
@@ -68,16 +79,30 @@ class Accounts:
 
     def of(self, sign_in: SignIn) -> Account:
         """The account behind a login, as it is now. Raises Unauthenticated when the login is over, and Unavailable
-        when this process cannot know."""
+        when this process cannot know; NotHeardOf where it may know in a moment."""
         silent = self._freshness.silent_seconds
         if self._missed is not None or silent is None or silent > SILENT_SECONDS_MOST:
             raise Unavailable("This server does not know at present who is still logged in; try again.")
         account = self._accounts.get(sign_in.account_id)
+        if account is None and self._clock() - sign_in.at < ARRIVAL_SECONDS and sign_in.account_id not in self._deleted:
+            raise NotHeardOf(sign_in)
         if account is None or account.is_disabled or sign_in.session in self._revoked:
             raise _over()
         if sign_in.at < account.tokens_from.timestamp():
             raise _over()
         return account
+
+    async def arrival(self, sign_in: SignIn) -> None:
+        """Waits until something is heard of the account, or for as long as that may take."""
+        arrived = asyncio.Event()
+        stop = self.watch(sign_in, arrived.set)
+        try:
+            async with asyncio.timeout(ARRIVAL_SECONDS):
+                await arrived.wait()
+        except TimeoutError:
+            pass
+        finally:
+            stop()
 
     def learn(self, account: Account) -> None:
         """What somebody has just read of an account; it may be newer than what the feed has brought."""
@@ -121,6 +146,7 @@ class Accounts:
     def _apply_account(self, change: Change[Account]) -> list[int]:
         if change.after is None:
             self._accounts.pop(change.key, None)
+            self._deleted.add(change.key)
         elif change.key not in self._accounts or self._accounts[change.key].version <= change.after.version:
             self._accounts[change.key] = change.after
         return [change.key]
@@ -147,7 +173,10 @@ class Accounts:
 
     def _tell(self, account_id: int) -> None:
         for changed in list(self._watchers.get(account_id, ())):
-            changed()
+            try:
+                changed()
+            except Exception as error:  # noqa: BLE001  # the supervisor of one watcher: noted, and the others are told
+                note(IsolatedFailure("accounts", error))
 
     # --- loading and forgetting --------------------------------------------------------------------------------------
 
@@ -169,6 +198,7 @@ class Accounts:
 
     def _tidy(self) -> None:
         now = self._clock()
+        self._deleted.clear()
         self._revoked = {session: until for session, until in self._revoked.items() if until > now}
 
 

@@ -5,6 +5,7 @@ from base64 import urlsafe_b64encode
 from dataclasses import dataclass, replace
 from datetime import datetime
 from hashlib import sha256
+from math import ceil
 
 from graphql_app.domain.access import Scope, Viewer, require
 from graphql_app.domain.account import (
@@ -18,7 +19,8 @@ from graphql_app.domain.account import (
     name_subject,
     use_of,
 )
-from graphql_app.domain.errors import Forbidden, InvalidInput, NotFound, TooMany, Unauthenticated
+from graphql_app.domain.errors import Forbidden, InvalidInput, NotFound, RateLimited, Unauthenticated
+from graphql_app.live.gate import Gate
 from graphql_app.observe import LoginEnded, RefreshEnded, note
 from graphql_app.services.identify import Identify
 from graphql_app.services.passwords import Passwords
@@ -56,6 +58,7 @@ class Authenticate:
         identify: Identify,
         passwords: Passwords,
         lifetimes: Lifetimes,
+        gate: Gate,
         *,
         refused_passwords: frozenset[str] = frozenset(),
     ) -> None:
@@ -63,13 +66,15 @@ class Authenticate:
         self._identify = identify
         self._passwords = passwords
         self._lifetimes = lifetimes
+        self._gate = gate
         self._refused_passwords = refused_passwords
 
     async def login(self, viewer: Viewer, name: str, password: str, user_agent: str | None) -> SignedIn:
-        """Raises Unauthenticated for a wrong name or password, TooMany for one who has to wait, Forbidden where
+        """Raises Unauthenticated for a wrong name or password, TooMany for who has to wait, Forbidden where
         another service issues the tokens, ReadOnly, Unavailable."""
         self._require_keys()
-        subjects = name_subject(name), address_subject(viewer.address or "")
+        self._gate.login(viewer.address)
+        subjects = name_subject(name), address_subject(viewer.address)
         await self._attempt(*subjects)
         known = await store.by_name(self._database, name)
         is_right = await self._passwords.verify(known.password_hash if known else None, password)
@@ -138,8 +143,12 @@ class Authenticate:
                 seconds = await store.attempt(connection, subject, patience)
                 if seconds is not None:
                     note(LoginEnded("delayed"))
-                    raise TooMany(
-                        f"Too many logins have failed; try again in {seconds:.0f} s.", retryAfterSeconds=seconds
+                    raise RateLimited(
+                        f"Too many logins have failed; try again in {ceil(seconds)} s.",
+                        measure="failed logins",
+                        limit=patience.free,
+                        asked=patience.free + 1,
+                        retry_after=ceil(seconds),
                     )
 
     async def _issue(

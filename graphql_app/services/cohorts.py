@@ -40,6 +40,9 @@ class Subscriber(Protocol):
     async def drained(self) -> None:
         """Waits until the client has read on."""
 
+    def forget(self) -> None:
+        """What was offered and is not on its way yet is not to be sent: it is not for this viewer any more."""
+
     def failed(self, error: Exception) -> None:
         """The subscription cannot go on."""
 

@@ -14,7 +14,7 @@ from graphql_app.domain.workstation import Place, Workstation
 from graphql_app.live.presence import Presence
 from graphql_app.services.cohorts import Cohorts, Payload, Subscriber
 from graphql_app.services.cursors import FeedCursors
-from graphql_app.services.history import History
+from graphql_app.services.history import History, Start
 from graphql_app.services.presences import Presences
 from graphql_app.services.reads import reads_floors
 from graphql_app.services.streams import Changes, FloorStatuses, Limits
@@ -74,14 +74,21 @@ class Follow:
         return snapshots
 
     async def join(
-        self, viewer: Viewer, matching: WorkstationFilter, after: str | None, render: RenderChanges, joining: Subscriber
+        self,
+        viewer: Viewer,
+        matching: WorkstationFilter,
+        after: str | None,
+        render: RenderChanges,
+        joining: Subscriber,
+        resync: str | None = None,
     ) -> Callable[[], None]:
-        """Every batch from the cursor on, rendered once for all who follow the same. Returns what ends it.
+        """Every batch from the cursor on, or all anew if there is a reason to; rendered once for all who follow the
+        same. Returns what ends it.
 
         Raises Forbidden, InvalidInput, UnknownCursor.
         """
         changes = self.changes(viewer, matching)
-        start = await changes.start(after, snapshot=True)
+        start = Start(resync=resync) if resync else await changes.start(after, snapshot=True)
         leave_floor = self.enter(viewer, changes.place)
         leave = self._cohorts.join((render, changes.key), changes, lambda: partial(render, changes), joining, start)
 

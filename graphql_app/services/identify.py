@@ -10,7 +10,7 @@ from uuid import UUID
 from graphql_app.domain.access import ANONYMOUS, Scope, View, Viewer, scopes_of
 from graphql_app.domain.account import Account, LoginSession, SignIn
 from graphql_app.domain.errors import Unauthenticated
-from graphql_app.live.accounts import Accounts
+from graphql_app.live.accounts import Accounts, NotHeardOf
 from graphql_app.services import tokens
 from graphql_app.services.issuer import Issuer, KeyUnknown
 from graphql_app.services.keys import BadKey, KeyRing
@@ -88,13 +88,15 @@ class Identify:
         return self.viewer(token.strip())
 
     async def arriving(self, header: str | None) -> Viewer:
-        """The same; waits for the issuer's newer keys if it must."""
+        """The same; waits for the issuer's newer keys, or for an account that was made just now, if it must."""
         try:
             return self.from_header(header)
         except KeyUnknown:
             assert self._openid is not None
             await self._openid.refreshed()
-            return self.from_header(header)
+        except NotHeardOf as unknown:
+            await self._local.arrival(unknown.sign_in)
+        return self.from_header(header)
 
     def issue(
         self,

@@ -38,6 +38,10 @@ class Inbox:
             self._read.clear()
             await self._read.wait()
 
+    def forget(self) -> None:
+        self._waiting.clear()
+        self._read.set()
+
     def failed(self, error: Exception) -> None:
         self._failure = error
         self._arrived.set()

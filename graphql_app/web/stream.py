@@ -24,6 +24,7 @@ from graphql_app.services.cohorts import Payload, Same
 from graphql_app.services.follow import Follow
 from graphql_app.services.identify import Identify
 from graphql_app.services.inbox import Inbox
+from graphql_app.services.staying import Leave, staying
 from graphql_app.services.streams import SHARED_SECONDS, Changes
 from graphql_app.web import shapes
 from graphql_app.web.models import Integer
@@ -55,10 +56,10 @@ def routes(follow: Follow, identify: Identify, gate: Gate, sessions: Sessions) -
         last_event_id: Annotated[str | None, Header(description="As `after`, and beats it.")] = None,
     ) -> Response:
         matching = WorkstationFilter(building=building, floor_number=floor)
-        following = partial(followed, follow, gate, viewer, matching, last_event_id or after)
+        following = partial(followed, follow, identify, gate, viewer, matching, last_event_id or after)
         if EVENT_STREAM not in request.headers.get("accept", ""):
             async with following() as inbox:
-                return reply(await polls.answer(inbox, wait))
+                return reply(await polls.answer(inbox, min(wait, viewer.expires_at - time.time())))
         frames = events(following(), sessions, viewer.expires_at)
         first = await anext(frames)  # what is refused is refused before the stream begins
         return StreamingResponse(
@@ -72,15 +73,19 @@ def routes(follow: Follow, identify: Identify, gate: Gate, sessions: Sessions) -
 
 @asynccontextmanager
 async def followed(
-    follow: Follow, gate: Gate, viewer: Viewer, matching: WorkstationFilter, after: str | None
+    follow: Follow, identify: Identify, gate: Gate, viewer: Viewer, matching: WorkstationFilter, after: str | None
 ) -> AsyncIterator[Inbox]:
     """Raises what join() raises, and TooManyConnections; the inbox fails with that where it is known only later."""
     inbox = Inbox()
+
+    async def join(viewer: Viewer, resync: str | None) -> Leave:
+        return await follow.join(viewer, matching, after, rendered, inbox, resync)
+
     with ExitStack() as ending:
         admitted = gate.stream(viewer)
         ending.callback(admitted.leave)
         admitted.when_revoked(inbox.failed)
-        ending.callback(await follow.join(viewer, matching, after, rendered, inbox))
+        ending.callback(await staying(identify, viewer, join, inbox))
         yield inbox
 
 
@@ -161,7 +166,10 @@ class Polls:
 async def _whole(inbox: Inbox) -> list[Payload]:
     parts = [await inbox.take()]
     while not parts[-1].event.complete:
-        parts.append(await inbox.take())
+        part = await inbox.take()
+        if part.event.reason != parts[0].event.reason:  # all anew: the viewer may see other things now
+            parts.clear()
+        parts.append(part)
     return parts
 
 

@@ -9,6 +9,7 @@ import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -85,7 +86,7 @@ def environment(servers: Servers, database_url: str) -> dict[str, str]:
 
 
 def started(environment: dict[str, str], log: Path) -> Server:
-    """A server process, which has still to find its port; `_address` waits for that."""
+    """A server process, which has still to find its port; `address_of` waits for that."""
     env = {**{k: v for k, v in os.environ.items() if not k.startswith("GRAPHQL_APP_")}, **environment}
     with log.open("wb") as output:
         process = subprocess.Popen(
@@ -113,7 +114,7 @@ def start_server(environment: dict[str, str], tmp_path: Path) -> Iterator[StartS
     def start(**settings: str) -> Server:
         server = started(environment | settings, tmp_path / f"server-{len(running)}.log")
         running.append(server)
-        server.url = _address(server)
+        server.url = address_of(server)
         return server
 
     yield start
@@ -121,20 +122,28 @@ def start_server(environment: dict[str, str], tmp_path: Path) -> Iterator[StartS
         server.stop()
 
 
+@contextmanager
+def fresh(servers: Servers, template: str) -> Iterator[str]:
+    """The URL of a migrated database, for a whole module."""
+    name = f"test_{secrets.token_hex(8)}"
+    asyncio.run(_execute(servers.database_url, f"CREATE DATABASE {name} TEMPLATE {template}"))
+    try:
+        yield with_database(servers.database_url, name)
+    finally:
+        asyncio.run(_execute(servers.database_url, f"DROP DATABASE {name} WITH (FORCE)"))
+
+
 @pytest.fixture(scope="module")
 def shared_server(servers: Servers, template: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """One for all tests of a module that leave it as it was, with the office in it."""
-    name = f"test_{secrets.token_hex(8)}"
-    url = with_database(servers.database_url, name)
-    asyncio.run(_execute(servers.database_url, f"CREATE DATABASE {name} TEMPLATE {template}"))
-    asyncio.run(_execute(url, OFFICE))
-    server = started(environment_for(url, servers.redis_url), tmp_path_factory.mktemp("shared") / "server.log")
-    try:
-        server.url = _address(server)
-        yield server
-    finally:
-        server.stop()
-        asyncio.run(_execute(servers.database_url, f"DROP DATABASE {name} WITH (FORCE)"))
+    with fresh(servers, template) as url:
+        asyncio.run(_execute(url, OFFICE))
+        server = started(environment_for(url, servers.redis_url), tmp_path_factory.mktemp("shared") / "server.log")
+        try:
+            server.url = address_of(server)
+            yield server
+        finally:
+            server.stop()
 
 
 async def _execute(url: str, statement: str) -> None:
@@ -143,7 +152,7 @@ async def _execute(url: str, statement: str) -> None:
     await connection.close()
 
 
-def _address(server: Server) -> str:
+def address_of(server: Server) -> str:
     """Waits until the server says where it is and answers there."""
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline and server.process.poll() is None:

@@ -327,7 +327,7 @@ async def test_after_a_few_failures_a_name_has_to_wait_whether_it_exists_or_not(
     # Neither does the right password help now: that would tell that it is right.
     answer = await login(office, name, PASSWORD)
     assert answer["__typename"] == "TooMany"
-    assert 0 < answer["retryAfterSeconds"] <= NAME_PATIENCE.first_seconds
+    assert 0 < answer["retryAfter"] <= NAME_PATIENCE.first_seconds
 
 
 async def test_the_wait_grows_and_has_an_end(office: Office) -> None:
@@ -339,7 +339,7 @@ async def test_the_wait_grows_and_has_an_end(office: Office) -> None:
         )
         await login(office, "ada", "not it at all")
 
-        waiting = (await login(office, "ada"))["retryAfterSeconds"]
+        waiting = (await login(office, "ada"))["retryAfter"]
         assert seconds - 2 < waiting <= seconds
 
 

@@ -224,6 +224,9 @@ class OfIssuer:
             raise self.answer
         return self.answer
 
+    def watch(self, _: Viewer, __: Callable[[], None]) -> Callable[[], None]:
+        return lambda: None  # who is of another issuer has no account here
+
 
 ADA = IDENTIFY.from_header(TOKEN)
 

@@ -1,5 +1,6 @@
 """Accounts in memory: who is let in, by what the feed has told so far."""
 
+import asyncio
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
@@ -10,7 +11,7 @@ import pytest
 from graphql_app.domain.account import Account, LoginSession, SignIn
 from graphql_app.domain.change import Change, Head
 from graphql_app.domain.errors import Refusal, Unauthenticated, Unavailable
-from graphql_app.live.accounts import SILENT_SECONDS_MOST, Accounts
+from graphql_app.live.accounts import SILENT_SECONDS_MOST, Accounts, NotHeardOf
 from graphql_app.live.freshness import Freshness
 from graphql_app.live.hub import Hub
 from graphql_app.store.accounts import Standing
@@ -27,7 +28,7 @@ class Stand:
     """What a test has of the accounts: a hub to tell them by, and clocks that stand still."""
 
     def __init__(self) -> None:
-        self.now = 1000.0
+        self.now = NOW.timestamp() + 60
         self.hub = Hub(100)
         freshness = Freshness(lambda: self.now)
         self.freshness = freshness
@@ -84,6 +85,18 @@ async def test_who_is_logged_in_is_known(stand: Stand) -> None:
 )
 async def test_who_is_not_is_refused(stand: Stand, login: SignIn) -> None:
     assert stand.outcome(login) is Unauthenticated
+
+
+async def test_a_login_to_an_account_that_was_made_just_now_is_waited_for(stand: Stand) -> None:
+    fresh = SignIn(2, UUID(int=2), stand.now)
+    assert stand.outcome(fresh) is NotHeardOf
+
+    arriving = asyncio.create_task(stand.accounts.arrival(fresh))
+    await asyncio.sleep(0)
+    stand.deliver("account", 2, None, replace(ADA, id=2, tokens_from=datetime.fromtimestamp(stand.now, UTC)))
+    await arriving
+
+    assert isinstance(stand.outcome(fresh), Account)
 
 
 @pytest.mark.parametrize(
