@@ -5,9 +5,11 @@ from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
+from graphql_app.services.keys import key_of_jwk
 from graphql_app.settings import Settings
 from graphql_app.store import broadcast
 from graphql_app.store.database import Database
+from graphql_app.store.discovery import IssuerAway, published_keys
 from graphql_app.store.migrations import MigrationError, require_current
 
 
@@ -21,10 +23,10 @@ async def report(settings: Settings) -> tuple[list[str], bool]:
         )
     lines += ["", "Servers:"]
     healthy = True
-    for name, problem in (
-        ("PostgreSQL", await database_problem(settings)),
-        ("Redis", await redis_problem(settings)),
-    ):
+    problems = {"PostgreSQL": await database_problem(settings), "Redis": await redis_problem(settings)}
+    if settings.oidc_issuer is not None:
+        problems["OpenID"] = await issuer_problem(settings.oidc_issuer)
+    for name, problem in problems.items():
         healthy = healthy and (problem is None or problem.startswith("embedded"))
         lines.append(f"  {name:<12} {problem or 'reachable'}")
     return lines, healthy
@@ -49,6 +51,14 @@ async def redis_problem(settings: Settings) -> str | None:
     return EMBEDDED if settings.redis_url is None else await broadcast.problem(settings.redis_url)
 
 
+async def issuer_problem(issuer: str) -> str | None:
+    try:
+        keys = await published_keys(issuer)
+    except IssuerAway as away:
+        return str(away)
+    return None if any(map(key_of_jwk, keys)) else "none of its keys can be used here"
+
+
 EMBEDDED = "embedded: started by `serve` under GRAPHQL_APP_DATA, as no URL is set"
 
 
@@ -56,8 +66,8 @@ def shown(value: object) -> str:
     """A setting without what is secret in it: keys, and the passwords in URLs."""
     if value is None:
         return "-"
-    if isinstance(value, SecretStr):
-        return "(set)"
+    if isinstance(value, SecretStr) or (isinstance(value, str) and value.lstrip().startswith("-----BEGIN")):
+        return "(set)"  # a public key is no secret, but fills a page
     if isinstance(value, str) and "://" in value:
         return without_password(value)
     return str(value)

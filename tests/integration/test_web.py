@@ -6,7 +6,9 @@ from typing import Any
 import orjson
 import pytest
 import pytest_asyncio
-from httpx import Response
+from httpx import Headers, Response
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from graphql_app import observe
 from graphql_app.embedded import Servers
@@ -244,6 +246,30 @@ async def test_a_query_may_speak_of_tokens(office: Office) -> None:
     answer = await office.client.get("/graphql", params=given, headers=office.headers("visitor"))
 
     assert answer.json()["errors"][0]["message"] == "'access_token=1' is not the id of anything here."
+
+
+# --- whatever is sent in place of a token ----------------------------------------------------------------------------
+
+
+async def status_of(office: Office, path: str, header: bytes) -> int:
+    """Of a GET with this Authorization, whatever bytes it is made of."""
+    request = office.client.build_request("GET", path)
+    request.headers = Headers([*request.headers.raw, (b"authorization", header)])
+    return (await office.client.send(request)).status_code
+
+
+tokens = st.binary(max_size=200) | st.lists(
+    st.sampled_from([b"eyJhbGciOiJFZERTQSJ9", b"W1tbW1s", b"e30", b".", b"=", b"\xff", b"\x00", b" ", b","]),
+    max_size=12,
+).map(b"".join)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(tokens)
+@pytest.mark.parametrize("path", ["/graphql?query={me{subject}}", "/api/workstations", "/api/changes", "/metrics"])
+async def test_whatever_is_sent_in_place_of_a_token_is_a_401(office: Office, path: str, token: bytes) -> None:
+    assert await status_of(office, path, b"Bearer " + token) == 401
+    assert await status_of(office, path, token) == 401
 
 
 # --- what production does not tell -----------------------------------------------------------------------------------

@@ -1,0 +1,78 @@
+"""A real server in production: keys exchanged between its starts, and nothing secret in what it writes."""
+
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import httpx
+import jwt
+import pytest
+
+from tests.acceptance.conftest import Server, StartServer
+from tests.acceptance.test_commands import assert_one_line, run
+from tests.graphql_client import new_key
+
+ME = {"query": "{ me { subject } }"}
+
+
+def status(server: Server, token: str) -> int:
+    return httpx.post(f"{server.url}/graphql", json=ME, headers={"Authorization": f"Bearer {token}"}).status_code
+
+
+def test_a_key_is_exchanged_in_three_restarts_and_no_good_token_is_refused(
+    start_server: StartServer, environment: dict[str, str], tmp_path: Path
+) -> None:
+    old, new = environment["GRAPHQL_APP_TOKEN_PRIVATE_KEY"], new_key()
+    published, issued = [], []
+    for keys in (old, old + new, new + old):
+        env = {**environment, "GRAPHQL_APP_TOKEN_PRIVATE_KEY": keys}
+        issued.append(run("token", "--role", "visitor", cwd=tmp_path, **env).stdout.strip())
+        server = start_server(GRAPHQL_APP_TOKEN_PRIVATE_KEY=keys)
+        published.append([key["kid"] for key in httpx.get(f"{server.url}/.well-known/jwks.json").json()["keys"]])
+        assert [status(server, token) for token in issued] == [200] * len(issued)
+        server.stop()
+    server = start_server(GRAPHQL_APP_TOKEN_PRIVATE_KEY=new)
+
+    assert [status(server, token) for token in issued] == [401, 401, 200]
+    assert published[1] == published[2][::-1] == [*published[0], published[2][0]]
+    kids = [jwt.get_unverified_header(token)["kid"] for token in issued]
+    assert kids == [published[0][0], published[0][0], published[2][0]]
+
+
+def test_what_a_server_writes_holds_no_token_and_no_secret(
+    start_server: StartServer, environment: dict[str, str]
+) -> None:
+    server = start_server(GRAPHQL_APP_MODE="production")
+    token = server.token("admin")
+    wrong = token[:-4] + "AAAA"
+    for given in (token, wrong, token + token, f"{token} {token}"):
+        headers = {"Authorization": f"Bearer {given}", "X-Request-ID": given[:60]}
+        httpx.post(f"{server.url}/graphql", json=ME, headers=headers)
+        httpx.post(f"{server.url}/graphql", json={"query": f'{{ node(id: "{given}") {{ id }} }}'}, headers=headers)
+        httpx.post(f"{server.url}/graphql", content=f'{{"query": "{given}'.encode(), headers=headers)
+        httpx.get(f"{server.url}/graphql", params={"access_token": given}, headers=headers)
+        httpx.get(f"{server.url}/api/workstations/{given}", headers=headers)
+        httpx.get(f"{server.url}/api/changes", params={"after": given, "token": given}, headers=headers)
+        httpx.get(f"{server.url}/{given}", headers={"Authorization": f"Basic {given}", "Cookie": f"token={given}"})
+    server.stop()
+
+    written = server.log.read_text()
+    assert "graphql_app production" in written
+    secrets = [*token.split("."), wrong, environment["GRAPHQL_APP_SECRET"]]
+    secrets += environment["GRAPHQL_APP_TOKEN_PRIVATE_KEY"].splitlines()[1:-1]
+    secrets += [str(urlsplit(environment[name]).password) for name in ("DATABASE_URL", "REDIS_URL")]
+    assert [secret for secret in secrets if secret in written] == []
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "way_out"),
+    [
+        ("GRAPHQL_APP_SECRET", "change-me-change-me-change-me-change-me", "openssl rand -base64 32"),
+        ("DATABASE_URL", "postgresql://postgres:postgres@127.0.0.1:1/office", "openssl rand -hex 24"),
+    ],
+)
+def test_production_does_not_start_with_what_everybody_knows(
+    name: str, value: str, way_out: str, environment: dict[str, str], tmp_path: Path
+) -> None:
+    env = {**environment, "GRAPHQL_APP_MODE": "production", name: value}
+
+    assert_one_line(run("serve", cwd=tmp_path, **env), name, way_out)
