@@ -9,12 +9,19 @@ from graphql_app.services.identify import Identify
 CACHED_SECONDS = 300
 
 
+class KeySet(JSONResponse):
+    media_type = "application/jwk-set+json"
+
+
 def routes(identify: Identify) -> APIRouter:
     router = APIRouter(tags=["operations"])
 
-    @router.get("/.well-known/jwks.json", summary="The public keys that tokens are verified with (RFC 7517)")
-    async def jwks() -> JSONResponse:
-        headers = {"Cache-Control": f"public, max-age={CACHED_SECONDS}"}
-        return JSONResponse(identify.jwks, headers=headers, media_type="application/jwk-set+json")
+    @router.get(
+        "/.well-known/jwks.json",
+        summary="The public keys that tokens are verified with (RFC 7517)",
+        response_class=KeySet,
+    )
+    async def jwks() -> KeySet:
+        return KeySet(identify.jwks, headers={"Cache-Control": f"public, max-age={CACHED_SECONDS}"})
 
     return router
