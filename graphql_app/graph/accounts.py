@@ -11,7 +11,6 @@ from graphql_app.graph.context import AppInfo
 from graphql_app.graph.documents import Operation
 from graphql_app.graph.mutations import answered
 from graphql_app.graph.refusals import Forbidden, InvalidInput, NotFound, ReadOnly, TooMany, Unauthenticated, union
-from graphql_app.graph.selection import root_fields
 from graphql_app.graph.types import Me
 from graphql_app.services import authenticate
 
@@ -20,7 +19,7 @@ OPEN = frozenset({"login", "refreshToken"})
 
 
 def needs_no_token(operation: Operation) -> bool:
-    return operation.kind == "mutation" and root_fields(operation.document, operation.node) <= OPEN | {"__typename"}
+    return operation.kind == "mutation" and operation.roots <= OPEN | {"__typename"}
 
 
 @strawberry.type(description="You are logged in. Send `accessToken` with every request: `Authorization: Bearer …`.")

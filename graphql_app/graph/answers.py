@@ -23,7 +23,6 @@ from graphql_app.graph.context import Context, Services
 from graphql_app.graph.documents import Operation
 from graphql_app.graph.requests import Asked
 from graphql_app.graph.schema import Execution, shared_viewer
-from graphql_app.graph.selection import root_fields
 from graphql_app.live.flights import Flights
 from graphql_app.live.freshness import Freshness
 from graphql_app.live.hub import Hub
@@ -47,6 +46,9 @@ SHAREABLE = frozenset(
         "workstations",
     }
 )
+# One of them is in memory already, or fetched with all that others ask for at the moment: to keep its answer, and to
+# find it when it is no longer true, would cost more than to make it.
+NOT_KEPT = frozenset({"workstation", "__typename"})
 COUNT_SECONDS = 1.0
 OVERHEAD_BYTES = 2000  # of an entry: its key, its interests, its places in the tables
 LARGEST_SHARE = 16  # no single answer takes more than this part of all the room
@@ -235,7 +237,12 @@ class Answers:
 
 def can_be_shared(operation: Operation) -> bool:
     """Whether its answer depends on nothing but the view, and on what the feed tells of."""
-    return operation.kind == "query" and root_fields(operation.document, operation.node) <= SHAREABLE
+    return operation.kind == "query" and operation.roots <= SHAREABLE
+
+
+def is_kept(operation: Operation) -> bool:
+    """Whether an answer that can be shared is worth a place."""
+    return not operation.roots <= NOT_KEPT
 
 
 def _places(heard: Sequence[Read]) -> frozenset[Place] | None:

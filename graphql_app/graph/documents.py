@@ -31,7 +31,6 @@ from graphql_app.graph.selection import Guarded, guarded_paths, root_fields
 
 BYTES_KEPT = 64 * 1024 * 1024
 TOKEN_BYTES = 500  # what one takes once it is parsed, with its node and its place in the text; measured
-INTROSPECTION = frozenset({"__schema", "__type"})
 ERRORS_MOST = 5  # each of them prints the value that it is about: more would cost more than all the rest
 
 
@@ -51,11 +50,11 @@ class Operation:
 
     document: DocumentNode
     node: OperationDefinitionNode
+    roots: frozenset[str]  # the fields of the root type that it asks for
     guarded: Guarded
     shared_text: str  # of a subscription: what is shown of each event
     shared_variables: frozenset[str]
     plans: Plans
-    asks_schema: bool = False  # introspection, but for __typename
     _masked: dict[View, list[str]] = field(default_factory=dict)
 
     @property
@@ -179,11 +178,9 @@ class Documents:
         root = self._schema.get_root_type(node.operation)
         assert root is not None, "validation has seen to it"
         guarded = guarded_paths(self._schema, root, node.selection_set, fragments)
-        asks_schema = not INTROSPECTION.isdisjoint(root_fields(document, node))
-        if node.operation is not OperationType.SUBSCRIPTION:
-            return Operation(document, node, guarded, "", frozenset(), Plans(document), asks_schema)
-        text, variables = _shared(document, node)
-        return Operation(document, node, guarded, text, variables, Plans(document), asks_schema)
+        text, variables = _shared(document, node) if node.operation is OperationType.SUBSCRIPTION else ("", frozenset())
+        roots = frozenset(root_fields(fragments, node))
+        return Operation(document, node, roots, guarded, text, variables, Plans(document))
 
 
 def _size(text: str, known: Document | InvalidDocument | Refusal) -> int:

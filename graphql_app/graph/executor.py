@@ -1,4 +1,5 @@
-"""graphql-core's executor, which leaves plain selections to their projections once an operation repeats."""
+"""graphql-core's executor, which leaves plain selections to their projections, and operations of one field to their
+shortcut, once they repeat."""
 
 from collections.abc import Hashable
 from typing import Any
@@ -9,6 +10,7 @@ from graphql import (
     GraphQLObjectType,
     GraphQLOutputType,
     GraphQLResolveInfo,
+    OperationType,
     VariableNode,
     Visitor,
     get_nullable_type,
@@ -16,10 +18,12 @@ from graphql import (
     visit,
 )
 from graphql.execution.collect_fields import FieldDetailsList, GroupedFieldSet
+from graphql.execution.executor import to_nodes
 from graphql.pyutils import AwaitableOrValue, Path, UndefinedType
 
 from graphql_app.domain.access import View
 from graphql_app.graph.projection import Projection, projection
+from graphql_app.graph.shortcut import Outcome, Shortcut, shortcut
 
 PLANS_MOST = 16  # of one operation: one a view and combination of what its @skip and @include are given
 
@@ -59,13 +63,14 @@ class Field:
 class Plans:
     """What an operation learnt from being executed; it lives as long as the operation."""
 
-    __slots__ = ("_conditions", "_document", "_is_known", "_roots")
+    __slots__ = ("_conditions", "_document", "_is_known", "_roots", "shortcuts")
 
     def __init__(self, document: DocumentNode) -> None:
         self._document = document
         self._is_known = False
         self._conditions: tuple[str, ...] = ()
         self._roots: dict[Hashable, Place] = {}
+        self.shortcuts: dict[View, Shortcut] = {}  # where nothing but the view decides what is selected
 
     def root(self, executor: "PlannedExecutor", grouped: GroupedFieldSet) -> Place | None:
         """The plan for this execution. None the first time: most of what is asked only once is never planned."""
@@ -79,6 +84,8 @@ class Plans:
         root = self._roots.get(key)
         if root is None and len(self._roots) < PLANS_MOST:
             root = self._roots[key] = Place(grouped)
+            if not self._conditions and (made := executor.shortcut(root)) is not None:
+                self.shortcuts[executor.view] = made
         return root
 
 
@@ -89,14 +96,29 @@ class PlannedExecutor(Executor[Any]):
     of a selection set on the way to a field, and the Field on the way to its value; None where nothing is planned.
     """
 
-    def __init__(self, *arguments: Any, plans: Plans, **named: Any) -> None:
+    def __init__(self, *arguments: Any, plans: Plans, outcome: Outcome | None = None, **named: Any) -> None:
+        """`outcome`: what the resolver of the one root field did; it is not called again."""
         super().__init__(*arguments, **named)
         self._plans = plans
+        self._outcome = outcome
 
     @property
     def view(self) -> View:
         view: View = self.context_value.viewer.view
         return view
+
+    def shortcut(self, root: Place) -> Shortcut | None:
+        """To the one root field, if all that is selected of it is plain."""
+        kind = self.schema.get_root_type(self.operation.operation)
+        if kind is None or len(root.fields) != 1 or self.operation.operation is OperationType.SUBSCRIPTION:
+            return None
+        ((key, field),) = root.fields.items()
+        of = kind.fields.get(field.details[0].node.name.value)
+        project = field.projections(of.type, self).get(of.type) if of is not None else None
+        if of is None or project is None:
+            return None
+        info = self.build_resolve_info(of, to_nodes(field.details), kind, Path(None, key, kind.name))
+        return shortcut(of, self.operation, info, project)
 
     def subfields(self, of: GraphQLObjectType, details: FieldDetailsList) -> GroupedFieldSet:
         return self.collect_subfields(of, details).grouped_field_set
@@ -121,6 +143,11 @@ class PlannedExecutor(Executor[Any]):
         position_context: Place | None,
     ) -> AwaitableOrValue[Any] | UndefinedType:
         field = position_context and position_context.fields[path.key]  # type: ignore[index]  # a field's key is a name
+        if self._outcome is not None and path.prev is None:
+            of = parent_type.fields[field_details_list[0].node.name.value]
+            info = self.build_resolve_info(of, to_nodes(field_details_list), parent_type, path)
+            resolved = self._outcome.again()
+            return self.complete_awaitable_value(of.type, field_details_list, info, path, resolved, field)
         return super().execute_field(parent_type, source, field_details_list, path, field)
 
     def complete_value(

@@ -21,7 +21,7 @@ from graphql_app.domain.access import ANONYMOUS, Viewer
 from graphql_app.domain.audit import Transport
 from graphql_app.domain.errors import RateLimited, Refusal, Unauthenticated
 from graphql_app.graph.accounts import OPEN, needs_no_token
-from graphql_app.graph.answers import Answer, Answers, Key, can_be_shared
+from graphql_app.graph.answers import Answer, Answers, Key, can_be_shared, is_kept
 from graphql_app.graph.context import Context
 from graphql_app.graph.documents import InvalidDocument, Operation
 from graphql_app.graph.events import answered, subscribed
@@ -208,7 +208,7 @@ class HttpDoor:
         if operation.kind == "mutation" and request.method == "GET":
             raise Unanswerable(405, "Mutations go by POST.", {"Allow": "POST"})
         is_shareable = can_be_shared(operation)
-        if is_shareable and self._answers is not None and not viewer.reads_primary:
+        if is_shareable and is_kept(operation) and self._answers is not None and not viewer.reads_primary:
             answer = await self._answers.make(key, operation, asked)
         else:
             context = self._context(_asking(viewer, request), request.fields)

@@ -18,22 +18,26 @@ from graphql import (
     GraphQLFloat,
     GraphQLID,
     GraphQLInt,
+    GraphQLNonNull,
     GraphQLObjectType,
     GraphQLOutputType,
     GraphQLScalarType,
     GraphQLString,
+    GraphQLUnionType,
     get_nullable_type,
     is_enum_type,
     is_list_type,
     is_non_null_type,
     is_object_type,
     is_scalar_type,
+    is_union_type,
 )
 from graphql.execution.collect_fields import FieldDetailsList, GroupedFieldSet
 from graphql.pyutils import Undefined, is_awaitable
 from strawberry.extensions import FieldExtension
 from strawberry.permission import PermissionExtension
 from strawberry.schema.types.base_scalars import DateTimeDefinition
+from strawberry.types.base import StrawberryObjectDefinition
 from strawberry.types.field import StrawberryField
 from strawberry.types.fields.resolver import StrawberryResolver
 
@@ -139,6 +143,8 @@ class _Writer:
             return self._list(of.of_type, details, name)
         if is_object_type(of):
             return self._object(of, details, name)
+        if is_union_type(of):
+            return self._union(of, details, name)
         if is_enum_type(of):
             return self._enum(of, name, is_column)
         if is_scalar_type(of):
@@ -182,6 +188,19 @@ class _Writer:
         admit = self._bind(_admission(of, known))
         self._line(f"if {name}.__class__ not in {self._bind(known)}: {admit}({name})")
         return self._fields(of, details, name)
+
+    def _union(self, of: GraphQLUnionType, details: FieldDetailsList, name: str) -> str:
+        """By the class of the value, where that says which member it is."""
+        made = {}
+        for member in of.types:
+            definition = member.extensions.get("strawberry-definition")
+            if member.is_type_of is None and isinstance(definition, StrawberryObjectDefinition):
+                project = projection(GraphQLNonNull(member), details, self._subfields, self._view)
+                if project is not None:
+                    made[definition.origin] = project
+        if not made:
+            raise _NotPlain
+        return self._assigned(f"{self._bind(made)}[{name}.__class__]({name})")
 
     def _fields(self, of: GraphQLObjectType, details: FieldDetailsList, name: str) -> str:
         pairs = []

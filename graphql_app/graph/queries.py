@@ -147,12 +147,10 @@ def _look_for_cursor(info: AppInfo) -> None:
 
 
 async def _workstation(info: AppInfo, key: int) -> domain.Workstation | None:
-    context, fields = info.context, selected(info)
-    browse = context.services.browse
-    found: domain.Workstation | None = await context.load(
-        ("workstation", fields), key, lambda keys: browse.workstations_by_id(context.viewer, keys, fields)
-    )
-    return found
+    """No loader of this operation: the service gathers what all operations ask for at the moment."""
+    context = info.context
+    found = await context.services.browse.workstations_by_id(context.viewer, [key], selected(info))
+    return found.get(key)
 
 
 async def _node(info: AppInfo, identifier: str) -> Any:

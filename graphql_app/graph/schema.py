@@ -28,9 +28,12 @@ from graphql_app.graph.notifications import (
 from graphql_app.graph.presence import PresenceSubscriptions
 from graphql_app.graph.queries import Query
 from graphql_app.graph.refusals import Refusal as RefusalType
+from graphql_app.graph.shortcut import Outcome
 from graphql_app.graph.subscriptions import Subscription
 from graphql_app.graph.types import CURSOR, Cursor, Department, Employee, Floor, Workstation
 from graphql_app.observe import Unexpected, note
+
+INTROSPECTION = frozenset({"__schema", "__type"})  # the fields of Query that show the schema
 
 
 @strawberry.type(name="Query", description="What can be asked.")
@@ -78,20 +81,28 @@ class Execution:
 
     async def run(self, operation: Operation, variables: Mapping[str, Any], context: Context) -> dict[str, Any]:
         """The answer to a query or mutation, ready to be serialised. Raises BadVariables and Forbidden."""
-        executor = self.executor(operation, variables, context)
         try:
             async with asyncio.timeout(self._seconds):
-                result = execute_root_selection_set(executor)
-                if not isinstance(result, ExecutionResult):
-                    result = await result
+                result = await self.result(operation, variables, context)
         except TimeoutError:
             slow = Unavailable(f"The operation took longer than {self._seconds:g} s and was ended; ask for less.")
             return {"data": None, "errors": [formatted(slow)]}
         return answer(result, operation.masked(context.viewer.view))
 
-    def executor(self, operation: Operation, variables: Mapping[str, Any], context: Context) -> Executor[Any]:
+    async def result(self, operation: Operation, variables: Mapping[str, Any], context: Context) -> ExecutionResult:
+        """By its shortcut, if it has one by now, as far as that leads. Raises BadVariables and Forbidden."""
+        shortcut = operation.plans.shortcuts.get(context.viewer.view)
+        outcome = await shortcut.outcome(variables, context) if shortcut is not None else None
+        if outcome is not None and outcome.data is not None:
+            return ExecutionResult(outcome.data, None)
+        result = execute_root_selection_set(self.executor(operation, variables, context, outcome))
+        return result if isinstance(result, ExecutionResult) else await result
+
+    def executor(
+        self, operation: Operation, variables: Mapping[str, Any], context: Context, outcome: Outcome | None = None
+    ) -> Executor[Any]:
         """What executes the operation. Raises BadVariables, and Forbidden for introspection that is off."""
-        if operation.asks_schema and not self._is_explorable:
+        if not self._is_explorable and not INTROSPECTION.isdisjoint(operation.roots):
             require(context.viewer, Scope.SCHEMA)
         built = PlannedExecutor.build(
             self.schema,
@@ -100,6 +111,7 @@ class Execution:
             raw_variable_values=dict(variables),
             operation_name=operation.name,
             plans=operation.plans,
+            outcome=outcome,
             hide_suggestions=not self._is_explorable,
         )
         if isinstance(built, list):

@@ -4,7 +4,6 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from graphql import (
-    DocumentNode,
     FieldNode,
     FragmentDefinitionNode,
     FragmentSpreadNode,
@@ -25,11 +24,23 @@ from graphql_app.graph.context import AppInfo
 Fragments = dict[str, FragmentDefinitionNode]
 
 
+class Nodes(list[FieldNode]):
+    """The nodes of a field that is resolved again and again: what was found below them is kept with them."""
+
+    def __init__(self, nodes: Sequence[FieldNode]) -> None:
+        super().__init__(nodes)
+        self.selected: dict[tuple[str, ...], frozenset[str]] = {}
+
+
 def selected(info: AppInfo, *path: str) -> frozenset[str]:
     """The Python names of the fields asked for at the path below this resolver, whatever fragments they are in."""
     raw: GraphQLResolveInfo[Any] = info._raw_info
-    names = set(_below(list(raw.field_nodes), path, raw.fragments))
-    return frozenset(_SNAKE.get(name, name) for name in names)
+    kept = raw.field_nodes.selected if isinstance(raw.field_nodes, Nodes) else {}
+    found = kept.get(path)
+    if found is None:
+        names = set(_below(raw.field_nodes, path, raw.fragments))
+        found = kept[path] = frozenset(_SNAKE.get(name, name) for name in names)
+    return found
 
 
 def _below(nodes: Sequence[FieldNode], path: Sequence[str], fragments: Fragments) -> Iterator[str]:
@@ -51,9 +62,8 @@ def _fields(selections: SelectionSetNode, fragments: Fragments, seen: set[str]) 
             yield from _fields(fragments[node.name.value].selection_set, fragments, seen)
 
 
-def root_fields(document: DocumentNode, operation: OperationDefinitionNode) -> set[str]:
+def root_fields(fragments: Fragments, operation: OperationDefinitionNode) -> set[str]:
     """The fields of the root type that an operation asks for."""
-    fragments = {d.name.value: d for d in document.definitions if isinstance(d, FragmentDefinitionNode)}
     return {field.name.value for field in _fields(operation.selection_set, fragments, set())}
 
 

@@ -1,6 +1,7 @@
 """Reading the office: lists, single things, figures. All of it leaves redacted for the view that asked."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -11,8 +12,9 @@ from graphql_app.domain.workstation import Counts, Department, Employee, Floor, 
 from graphql_app.live.held import HeldFloor
 from graphql_app.live.replica import Replica
 from graphql_app.services.cursors import PageCursors
+from graphql_app.services.gathered import Gathered
 from graphql_app.services.listing import Listing, Paging
-from graphql_app.services.reads import reads, reads_floors, reads_workstations
+from graphql_app.services.reads import reads, reads_floors, reads_ids, reads_workstations
 from graphql_app.services.table import Table
 from graphql_app.store import queries
 from graphql_app.store.database import Database
@@ -30,6 +32,7 @@ class Browse:
         self._replica = replica
         self._cursors = cursors
         self._page_most = page_most
+        self._by_id: Gathered[Workstation] = Gathered(partial(queries.workstations_by_id, database))
 
     async def workstations(
         self,
@@ -75,14 +78,16 @@ class Browse:
     async def workstations_by_id(
         self, viewer: Viewer, ids: Collection[int], fields: Collection[str] = queries.FIELDS
     ) -> Mapping[int, Workstation]:
+        """Those that there are. What is not in memory comes in one statement for all who ask at this moment."""
         require(viewer, Scope.READ)
-        reads_workstations(WorkstationFilter(ids=frozenset(ids)))
+        reads_ids(ids)
         replica = None if viewer.reads_primary else self._replica
         known = replica.workstations(ids, viewer.view) if replica is not None else {}
         missing = [key for key in ids if key not in known]
         if not missing:
             return known
-        found = await queries.workstations_by_id(self._database, missing, seen(viewer.view, fields))
+        fetched = await self._by_id.get(missing, seen(viewer.view, fields))
+        found = {key: fetched[key] for key in missing if key in fetched}
         if replica is not None:
             replica.want({one.place for one in found.values() if one.place is not None})
         return {**known, **{key: redact(viewer.view, workstation) for key, workstation in found.items()}}

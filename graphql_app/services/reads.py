@@ -1,6 +1,6 @@
 """What is read while an answer is made: said by the services that read, heard by whoever wants to keep the answer."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -43,6 +43,12 @@ def reads_workstations(matching: WorkstationFilter) -> None:
     """Those that match are about to be read."""
     if (heard := _HEARD.get()) is not None:
         heard.append(Read(matching.interest(), matching.place))
+
+
+def reads_ids(ids: Collection[int]) -> None:
+    """The workstations of these ids are about to be read."""
+    if _HEARD.get() is not None:
+        reads_workstations(WorkstationFilter(ids=frozenset(ids)))
 
 
 def reads_floors(*places: Place) -> None:

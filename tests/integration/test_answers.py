@@ -213,7 +213,7 @@ CHANGES: dict[str, tuple[str, str]] = {
     "a building's name": ("UPDATE buildings SET name = 'Tower' WHERE name = 'Annex'", "{ floors { building } }"),
     "one desk": (
         "UPDATE workstations SET notes = 'x' WHERE id = 1",
-        f'{{ workstation(id: "{A_01}") {{ notes }} }}',
+        f'{{ workstations(filter: {{ids: ["{A_01}"]}}) {{ nodes {{ notes }} }} }}',
     ),
     "the figures": (
         "UPDATE workstations SET status = 'maintenance' WHERE id = 2",
@@ -261,7 +261,7 @@ async def test_a_change_by_anybody_makes_the_answers_untrue_that_show_it(
 async def test_a_change_elsewhere_leaves_an_answer_as_it_is(office: Office, executed: list[str]) -> None:
     queries = [
         f'{{ floor(building: "{HQ}", number: 1) {{ name workstations {{ name }} stats {{ total }} }} }}',
-        f'{{ workstation(id: "{A_01}") {{ name }} }}',
+        f'{{ workstations(filter: {{ids: ["{A_01}"]}}) {{ nodes {{ name }} }} }}',
         f'{{ workstations(filter: {{building: "{HQ}"}}) {{ totalCount }} }}',
     ]
     for query in queries:
@@ -273,6 +273,13 @@ async def test_a_change_elsewhere_leaves_an_answer_as_it_is(office: Office, exec
         await office.data("admin", query)
 
     assert executed == ["query"] * 3
+
+
+async def test_the_answer_about_one_desk_is_made_anew_each_time(office: Office, executed: list[str]) -> None:
+    for _ in range(2):
+        await office.data("admin", f'{{ workstation(id: "{A_01}") {{ name }} }}')
+
+    assert executed == ["query", "query"]
 
 
 async def test_an_own_write_is_seen_at_once_by_everybody_on_that_process(office: Office) -> None:

@@ -7,7 +7,7 @@ from uuid import UUID
 
 import pytest
 from graphql import GraphQLNamedType, GraphQLObjectType, get_named_type, is_composite_type, parse
-from graphql.language.ast import OperationDefinitionNode
+from graphql.language.ast import FragmentDefinitionNode, OperationDefinitionNode
 
 from graphql_app import observe
 from graphql_app.domain.change import Change, Head
@@ -18,6 +18,7 @@ from graphql_app.graph.documents import Operation
 from graphql_app.graph.executor import Plans
 from graphql_app.graph.requests import Asked
 from graphql_app.graph.schema import build
+from graphql_app.graph.selection import root_fields
 from graphql_app.live.freshness import Freshness
 from graphql_app.live.hub import Hub
 from graphql_app.services.reads import reads, reads_floors, reads_workstations
@@ -283,7 +284,8 @@ SCHEMA = build()._schema
 def operation(text: str) -> Operation:
     document = parse(text)
     (node, *_) = (one for one in document.definitions if isinstance(one, OperationDefinitionNode))
-    return Operation(document, node, [], "", frozenset(), Plans(document))
+    fragments = {one.name.value: one for one in document.definitions if isinstance(one, FragmentDefinitionNode)}
+    return Operation(document, node, frozenset(root_fields(fragments, node)), [], "", frozenset(), Plans(document))
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,15 @@ from typing import Any, cast
 
 import orjson
 import pytest
-from graphql import DocumentNode, ExecutionResult, Executor, OperationType, parse, validate
+from graphql import (
+    DocumentNode,
+    ExecutionResult,
+    Executor,
+    OperationDefinitionNode,
+    OperationType,
+    parse,
+    validate,
+)
 from graphql.execution import execute_root_selection_set, execute_subscription_event
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -20,8 +28,9 @@ from graphql_app.domain.change import Batch, Kind, Notice
 from graphql_app.domain.errors import Conflict, InvalidInput, NotFound
 from graphql_app.domain.workstation import Counts, Department, Employee, Floor, Place, Status, WholeFloor, Workstation
 from graphql_app.graph.context import Context
+from graphql_app.graph.documents import Operation
 from graphql_app.graph.executor import PlannedExecutor, Plans
-from graphql_app.graph.schema import Execution, build, shared_viewer
+from graphql_app.graph.schema import BadVariables, Execution, build, shared_viewer
 from graphql_app.graph.types import FloorStatus, WorkstationFeed
 from graphql_app.services.listing import Listing
 from graphql_app.services.table import Table
@@ -34,7 +43,8 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:coroutine .* was never awaited:RuntimeWarning"),
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
 ]
-SCHEMA = Execution(build(), seconds=1).schema
+EXECUTION = Execution(build(), seconds=1)
+SCHEMA = EXECUTION.schema
 TWISTS, OFFICES = 4, 4
 TIMES = 3  # the first is not planned, the second plans, the third follows the plan
 
@@ -142,11 +152,21 @@ async def _compare(
     assert isinstance(alone, Executor)
     expected = await _answered(alone, shown, kind)
     for _ in range(times):
-        planned = PlannedExecutor.build(SCHEMA, document, context_value=of(), raw_variable_values=given, plans=plans)
-        assert isinstance(planned, PlannedExecutor)
-        answer = await _answered(planned, shown, kind)
+        if kind is OperationType.SUBSCRIPTION:
+            planned = PlannedExecutor.build(
+                SCHEMA, document, context_value=of(), raw_variable_values=given, plans=plans
+            )
+            assert isinstance(planned, PlannedExecutor)
+            answer = await _answered(planned, shown, kind)
+        else:
+            answer = await EXECUTION.result(_operation(document, plans), given, of())
         assert repr(_shown(answer.data)) == repr(_shown(expected.data))
         assert _told(answer) == _told(expected)
+
+
+def _operation(document: DocumentNode, plans: Plans) -> Operation:
+    (node,) = (one for one in document.definitions if isinstance(one, OperationDefinitionNode))
+    return Operation(document, node, frozenset(), [], "", frozenset(), plans)
 
 
 async def check(plain: DocumentNode, kind: OperationType, seed: int) -> None:
@@ -245,6 +265,88 @@ async def test_whatever_one_attribute_holds_is_told_the_same(regular: Any, name:
         for role in ("admin", "visitor"):
             context = partial(Context, shared_viewer(view(role)), office)
             await _compare(EVERY_FIELD, OperationType.QUERY, context, None, {}, plans, times=1)
+
+
+ONE = parse("""
+    query ($id: ID! = "V29ya3N0YXRpb246MQ==", $unused: Int) { here: workstation(id: $id) { ...All __typename } }
+    fragment All on Workstation {
+        id name status building floorNumber floorName notes equipment createdAt xPosition yPosition width height
+        employeeId version updatedAt department { id name } employee { id name employeeNumber department { id name } }
+    }
+""")
+SET = parse("""
+    mutation ($id: ID!, $status: WorkstationStatus!, $seen: Int, $late: Int = 5) {
+        setWorkstationStatus(id: $id, status: $status, expectedVersion: $seen) {
+            __typename
+            ... on WorkstationChanged { receipt workstation { id name status version } }
+            ... on Conflict { code message allowed current { id version } }
+            ... on Refusal { message }
+        }
+    }
+""")
+ID = "V29ya3N0YXRpb246MQ=="
+GIVEN: list[dict[str, Any]] = [
+    {"id": ID, "status": "RESERVED"},
+    {"id": ID, "status": "RESERVED", "seen": 4, "late": 6, "nothing": 7},
+    {"id": ID, "status": "RESERVED", "seen": None, "late": None, "unused": None},
+    {"id": "no id", "status": "AVAILABLE", "unused": 1},
+    {"id": 5, "status": "AVAILABLE", "seen": 4.0},
+    {"id": ID, "status": "reserved"},
+    {"id": ID, "status": "RESERVED", "seen": 2**31},
+    {"id": ID, "status": "RESERVED", "seen": "4", "unused": "1"},
+    {"id": ID, "status": ["RESERVED"], "unused": True},
+    {"id": None, "status": None},
+    {},
+]
+RESULTS: list[Any] = [
+    workstation(employee=ADA),
+    workstation(name=None),
+    workstation(x_position=float("nan"), version="5"),
+    None,
+    *REFUSALS,
+]
+
+
+@pytest.mark.parametrize("given", GIVEN, ids=repr)
+@pytest.mark.parametrize("result", RESULTS, ids=repr)
+@pytest.mark.parametrize("document", [ONE, SET], ids=["query", "mutation"])
+async def test_an_operation_of_one_field_is_answered_the_same_whatever_is_given_and_found(
+    document: DocumentNode, given: dict[str, Any], result: Any
+) -> None:
+    calls: list[Any] = []
+
+    async def use_case(*asked: Any) -> Any:
+        calls.append(asked[1:])
+        if isinstance(result, Exception):
+            raise result
+        return Always(result) if document is ONE else SimpleNamespace(workstation=result, receipt="12")
+
+    services: Any = SimpleNamespace(
+        browse=SimpleNamespace(workstations_by_id=use_case), arrange=SimpleNamespace(set_status=use_case)
+    )
+
+    def context() -> Context:
+        return Context(shared_viewer(view("admin")), services)
+
+    regular = {"id": ID, "status": "RESERVED"}
+    plans, kind = Plans(document), OperationType.QUERY
+    for _ in range(2):
+        await EXECUTION.result(_operation(document, plans), regular, context())
+    assert plans.shortcuts
+    alone = Executor.build(SCHEMA, document, context_value=context(), raw_variable_values=given)
+    if isinstance(alone, list):
+        with pytest.raises(BadVariables) as problem:
+            await EXECUTION.result(_operation(document, plans), given, context())
+        assert [str(error) for error in problem.value.errors] == [str(error) for error in alone]
+        return
+    calls.clear()
+    expected = await _answered(alone, None, kind)
+    before = list(calls)
+    answer = await EXECUTION.result(_operation(document, plans), given, context())
+
+    assert repr(_shown(answer.data)) == repr(_shown(expected.data))
+    assert _told(answer) == _told(expected)
+    assert repr(calls) == repr(before * 2), "the use case was called with the same, and but once"
 
 
 FLOOR_MAP = parse("""

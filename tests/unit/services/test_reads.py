@@ -10,7 +10,7 @@ from graphql_app.domain.filters import WorkstationFilter
 from graphql_app.domain.workstation import Place
 from graphql_app.services.browse import Browse
 from graphql_app.services.follow import Follow
-from graphql_app.services.reads import hearing, reads, reads_floors, reads_workstations
+from graphql_app.services.reads import hearing, reads, reads_floors, reads_ids, reads_workstations
 
 
 def test_what_is_read_is_heard_of() -> None:
@@ -18,6 +18,7 @@ def test_what_is_read_is_heard_of() -> None:
         reads("department", "employee")
         reads_workstations(WorkstationFilter(building="HQ"))
         reads_floors(Place("HQ", 1), Place("HQ", 2))
+        reads_ids([1])
 
     assert [(read.interest.entity, read.place) for read in heard] == [
         ("department", None),
@@ -25,6 +26,7 @@ def test_what_is_read_is_heard_of() -> None:
         ("workstation", None),
         ("workstation", Place("HQ", 1)),
         ("workstation", Place("HQ", 2)),
+        ("workstation", None),
     ]
 
 
@@ -54,4 +56,4 @@ def test_every_use_case_of_a_reader_says_what_it_reads(service: type, name: str)
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
     }
 
-    assert called & {"reads", "reads_floors", "reads_workstations"}
+    assert called & {"reads", "reads_floors", "reads_ids", "reads_workstations"}
