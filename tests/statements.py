@@ -21,6 +21,6 @@ def statements() -> Iterator[list[str]]:
         return run
 
     with ExitStack() as stack:
-        for name in ("fetch", "execute"):
+        for name in ("fetch", "fetchmany", "execute"):
             stack.enter_context(patch.object(asyncpg.Connection, name, noted(getattr(asyncpg.Connection, name))))
         yield sent

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import wraps
+from functools import partial, wraps
 from typing import Any, ParamSpec, TypeVar
 from uuid import UUID
 
@@ -12,6 +12,7 @@ from graphql_app.domain.access import Scope, Viewer, redact, require
 from graphql_app.domain.arranging import Idempotency
 from graphql_app.domain.errors import Conflict, Contention, InvalidInput, NotFound
 from graphql_app.domain.workstation import Status, Workstation
+from graphql_app.services.group_commit import GroupCommit
 from graphql_app.services.receipts import Receipts
 from graphql_app.store import queries
 from graphql_app.store.database import Database, Transaction
@@ -60,6 +61,7 @@ class Arrange:
     def __init__(self, database: Database, receipts: Receipts) -> None:
         self._database = database
         self._receipts = receipts
+        self._commits = GroupCommit(partial(queries.update_guarded, database))
 
     @tried_again
     async def create(self, viewer: Viewer, values: Mapping[str, Any], key: Idempotency | None = None) -> Arranged:
@@ -154,11 +156,12 @@ class Arrange:
         expected: int | None,
         key: Idempotency | None,
     ) -> Arranged:
-        """In one round trip where that does it; who is refused, moves it or has a key goes the long way."""
+        """In one round trip, together with others, where that does it; who is refused, moves it or has a key goes the
+        long way."""
         require(viewer, Scope.WRITE)
         guarded = arranging.guarded(changes)
         if guarded is not None and guarded.changes and "building" not in changes and key is None:
-            written = await queries.update_guarded(self._database, viewer, workstation_id, guarded, expected)
+            written = await self._commits.write(queries.Update(viewer, workstation_id, guarded, expected))
             if written is not None:
                 saved, transaction_id = written
                 return Arranged(redact(viewer.view, saved), self._receipts.issue(transaction_id, saved.place))

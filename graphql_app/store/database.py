@@ -3,14 +3,14 @@
 import asyncio
 import socket
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from types import MappingProxyType
 from typing import Any
 
 import asyncpg
 import orjson
-from sqlalchemy import BigInteger, String, Text, bindparam, cast, func, select, text, true
+from sqlalchemy import BigInteger, String, Text, bindparam, cast, func, literal_column, select, text, true
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
 
@@ -142,14 +142,16 @@ class Database(Reader):
             self._connections.drop_idle()
             return await self._fetch(ready.text, arguments)
 
-    async def write(self, viewer: Viewer, statement: Statement, values: Mapping[str, Any]) -> list[asyncpg.Record]:
-        """The rows of a statement that writes and is a transaction by itself. It must be joined to `author`.
-
-        Raises what writing() raises.
-        """
+    async def write_each(
+        self, statement: Statement, each: Sequence[tuple[Viewer, Mapping[str, Any]]]
+    ) -> list[asyncpg.Record]:
+        """The rows of a statement that writes, for each viewer with their values: sent, done and committed as one
+        transaction, all or nothing. It must be joined to `hasty_author`. Raises what writing() raises."""
         ready = prepared(statement)
+        rows = [ready.arguments({**values, **_author(viewer)}) for viewer, values in each]
         with translated():
-            return await self._fetch(ready.text, ready.arguments({**values, **_author(viewer)}))
+            async with self._connections.one() as connection:
+                return await connection.fetchmany(ready.text, rows)
 
     async def _fetch(self, text: str, arguments: list[Any]) -> list[asyncpg.Record]:
         # Written out, as this is what most requests wait for: Connections.one() costs as much as the rest of it.
@@ -280,6 +282,16 @@ def _where(url: str) -> str:
 _TOLD = ("actor", "transport", "address", "request_id")
 author = (
     select(*(func.set_config(f"graphql_app.{it}", bindparam(it, type_=String), true()).label(it) for it in _TOLD))
+    .cte("author")
+    .prefix_with("MATERIALIZED")
+)
+# The same for who shall not wait long for a row that another transaction holds: others are written together with it.
+HASTE = "100ms"
+hasty_author = (
+    select(
+        *(func.set_config(f"graphql_app.{it}", bindparam(it, type_=String), true()).label(it) for it in _TOLD),
+        func.set_config("lock_timeout", literal_column(f"'{HASTE}'", String), true()).label("lock_timeout"),
+    )
     .cte("author")
     .prefix_with("MATERIALIZED")
 )

@@ -25,6 +25,7 @@ _STATES: Mapping[str, Refusal] = {
     "40001": Contention("Somebody else changed the same rows at the same time; try again."),
     "40P01": Contention("Somebody else changed the same rows at the same time; try again."),
     "53300": Unavailable("The database has no free connection; try again."),
+    "55P03": Contention("Somebody else is changing the same rows; try again."),
     "57014": Unavailable("The database took too long; ask for less, or try again."),
     "57P01": Unavailable("The database is restarting; try again."),
     "57P02": Unavailable("The database is restarting; try again."),

@@ -9,7 +9,7 @@ from sqlalchemy import text
 
 from graphql_app.domain.access import Viewer
 from graphql_app.domain.arranging import Idempotency
-from graphql_app.domain.errors import Conflict, InvalidInput, NotFound, ReadOnly, VersionConflict
+from graphql_app.domain.errors import Conflict, InvalidInput, NameTaken, NotFound, ReadOnly, VersionConflict
 from graphql_app.domain.workstation import MAY_FOLLOW, Status
 from graphql_app.live.freshness import Freshness
 from graphql_app.live.hub import Hub
@@ -136,6 +136,49 @@ async def test_each_of_many_at_once_is_logged_in_its_own_name(arrange: Arrange, 
         *(arrange.set_status(replace(ADMIN, subject=f"w{n}"), n, Status.RESERVED) for n in range(1, 21) for _ in "ab")
     )
     assert sorted(await logged(database)) == sorted((f"w{n}", "r-1", n) for n in range(1, 21))
+
+
+async def test_many_at_once_share_a_few_transactions(arrange: Arrange, database: Database) -> None:
+    await asyncio.gather(*(arrange.set_status(ADMIN, n, Status.RESERVED) for n in range(1, 21)))
+    assert await database.scalar(text("SELECT count(DISTINCT transaction_id) FROM change_log")) == 1
+
+
+async def test_changes_of_one_desk_at_once_are_decided_one_after_the_other(
+    arrange: Arrange, database: Database
+) -> None:
+    steps = (Status.RESERVED, Status.OCCUPIED, Status.MAINTENANCE)
+    done = await asyncio.gather(*(arrange.set_status(ADMIN, 1, status) for status in steps))
+    assert [(one.workstation.status, one.workstation.version) for one in done] == list(
+        zip(steps, (2, 3, 4), strict=True)
+    )
+    assert await database.scalar(text("SELECT count(*) FROM change_log")) == 3
+
+
+async def test_who_holds_one_desk_keeps_nobody_waiting_who_changes_another(
+    arrange: Arrange, database: Database
+) -> None:
+    async with database.reading() as holder:
+        await holder.execute(text("BEGIN"))
+        await holder.execute(text("UPDATE workstations SET notes = 'held' WHERE id = 5"))
+        held = asyncio.create_task(arrange.set_status(ADMIN, 5, Status.RESERVED))
+        others = [arrange.set_status(ADMIN, n, Status.RESERVED) for n in range(1, 21) if n != 5]
+        async with asyncio.timeout(5):
+            await asyncio.gather(*others)
+        assert not held.done()
+        await holder.execute(text("COMMIT"))
+    assert (await held).workstation.notes == "held"
+
+
+async def test_a_name_that_is_taken_undoes_nothing_of_what_is_written_with_it(
+    arrange: Arrange, database: Database
+) -> None:
+    names = ["A2", *(f"B{n}" for n in range(2, 21))]
+    done = await asyncio.gather(
+        *(arrange.edit(ADMIN, n, {"name": name}) for n, name in enumerate(names[:1] + names[2:], 1)),
+        return_exceptions=True,
+    )
+    assert isinstance(done[0], NameTaken)
+    assert not any(isinstance(one, Exception) for one in done[1:])
 
 
 async def test_a_key_makes_the_second_request_answer_as_the_first(arrange: Arrange, database: Database) -> None:

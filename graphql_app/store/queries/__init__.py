@@ -24,10 +24,17 @@ from graphql_app.store.queries.workstations import (
     workstations_by_id,
     workstations_by_place,
 )
-from graphql_app.store.queries.writing import delete_workstation, insert_workstation, update_guarded, update_workstation
+from graphql_app.store.queries.writing import (
+    Update,
+    delete_workstation,
+    insert_workstation,
+    update_guarded,
+    update_workstation,
+)
 
 __all__ = [
     "FIELDS",
+    "Update",
     "all_departments",
     "all_floors",
     "building_exists",

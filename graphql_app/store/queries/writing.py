@@ -1,6 +1,7 @@
 """Writing a workstation: inserted, updated, deleted."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from decimal import Decimal
 from functools import lru_cache
 from typing import Any
@@ -11,7 +12,7 @@ from graphql_app.domain.access import Viewer
 from graphql_app.domain.arranging import Guarded
 from graphql_app.domain.workstation import Workstation
 from graphql_app.store import rows
-from graphql_app.store.database import Database, Session, author, transaction_id
+from graphql_app.store.database import Database, Session, hasty_author, transaction_id
 from graphql_app.store.queries.columns import EVERY, FLOATS, SHAPES_KEPT
 from graphql_app.store.queries.conditions import THIS
 from graphql_app.store.statements import Prepared, prepared
@@ -70,30 +71,53 @@ _GUARDS = (
 )
 
 
+_PLACE = bindparam("place", type_=Integer).label("place")
+
+
 @lru_cache(SHAPES_KEPT)
 def _guarded_update(fields: tuple[str, ...]) -> Prepared:
-    statement = workstations.update().where(THIS, *_GUARDS, author.c.actor.is_not(None)).values(_set(fields))
-    return prepared(statement.returning(*EVERY, transaction_id))
+    statement = workstations.update().where(THIS, *_GUARDS, hasty_author.c.actor.is_not(None)).values(_set(fields))
+    return prepared(statement.returning(*EVERY, transaction_id, _PLACE))
 
 
-async def update_guarded(
-    database: Database, viewer: Viewer, workstation_id: int, guarded: Guarded, expected_version: int | None
-) -> tuple[Workstation, int] | None:
-    """The workstation as it was written, and the transaction's id: read, decided and committed in one round trip.
+@dataclass(frozen=True, slots=True)
+class Update:
+    """What somebody wants to be written, if the workstation has one of the statuses, and the version."""
 
-    None, and nothing is done, when there is no such workstation, or its status or version is another.
+    viewer: Viewer
+    workstation_id: int
+    guarded: Guarded
+    expected_version: int | None
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        return tuple(self.guarded.changes)
+
+
+async def update_guarded(database: Database, updates: Sequence[Update]) -> list[tuple[Workstation, int] | None]:
+    """For each the workstation as it was written, and the transaction's id: read, decided and committed in one round
+    trip, and one transaction for all. All must be of the same fields.
+
+    None, and nothing is done, where there is no such workstation, or its status or version is another. Raises
+    Contention when another transaction holds one of them for long.
     """
-    values = {
-        **_given(guarded.changes),
-        "row_id": workstation_id,
-        "statuses": list(guarded.statuses),
-        "expected_version": expected_version,
+    # In the order of their ids, so that no two transactions wait for each other's rows in a circle.
+    order = sorted(range(len(updates)), key=lambda place: updates[place].workstation_id)
+    each = [(updates[place].viewer, _guarded_values(updates[place], place)) for place in order]
+    written: list[tuple[Workstation, int] | None] = [None] * len(updates)
+    for *columns, transaction, place in await database.write_each(_guarded_update(updates[0].fields), each):
+        written[place] = rows.selected(columns), transaction
+    return written
+
+
+def _guarded_values(update: Update, place: int) -> dict[str, Any]:
+    return {
+        **_given(update.guarded.changes),
+        "row_id": update.workstation_id,
+        "statuses": list(update.guarded.statuses),
+        "expected_version": update.expected_version,
+        "place": place,
     }
-    found = await database.write(viewer, _guarded_update(tuple(guarded.changes)), values)
-    if not found:
-        return None
-    *columns, transaction = found[0]
-    return rows.selected(columns), transaction
 
 
 _DELETE = prepared(workstations.delete().where(THIS))
