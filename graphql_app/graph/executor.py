@@ -23,7 +23,7 @@ from graphql.pyutils import AwaitableOrValue, Path, UndefinedType
 
 from graphql_app.domain.access import View
 from graphql_app.graph.projection import Projection, projection
-from graphql_app.graph.shortcut import Outcome, Shortcut, shortcut
+from graphql_app.graph.shortcut import EventShortcut, Outcome, Shortcut, shortcut
 
 PLANS_MOST = 16  # of one operation: one a view and combination of what its @skip and @include are given
 
@@ -63,14 +63,16 @@ class Field:
 class Plans:
     """What an operation learnt from being executed; it lives as long as the operation."""
 
-    __slots__ = ("_conditions", "_document", "_is_known", "_roots", "shortcuts")
+    __slots__ = ("_conditions", "_document", "_is_known", "_roots", "events", "shortcuts")
 
     def __init__(self, document: DocumentNode) -> None:
         self._document = document
         self._is_known = False
         self._conditions: tuple[str, ...] = ()
         self._roots: dict[Hashable, Place] = {}
-        self.shortcuts: dict[View, Shortcut] = {}  # where nothing but the view decides what is selected
+        # Where nothing but the view decides what is selected.
+        self.shortcuts: dict[View, Shortcut] = {}
+        self.events: dict[View, EventShortcut] = {}
 
     def root(self, executor: "PlannedExecutor", grouped: GroupedFieldSet) -> Place | None:
         """The plan for this execution. None the first time: most of what is asked only once is never planned."""
@@ -84,9 +86,16 @@ class Plans:
         root = self._roots.get(key)
         if root is None and len(self._roots) < PLANS_MOST:
             root = self._roots[key] = Place(grouped)
-            if not self._conditions and (made := executor.shortcut(root)) is not None:
-                self.shortcuts[executor.view] = made
+            if not self._conditions:
+                self._shorten(executor, root)
         return root
+
+    def _shorten(self, executor: "PlannedExecutor", root: Place) -> None:
+        made = executor.shortcut(root)
+        if isinstance(made, EventShortcut):
+            self.events[executor.view] = made
+        elif made is not None:
+            self.shortcuts[executor.view] = made
 
 
 class PlannedExecutor(Executor[Any]):
@@ -99,7 +108,7 @@ class PlannedExecutor(Executor[Any]):
     def __init__(self, *arguments: Any, plans: Plans, outcome: Outcome | None = None, **named: Any) -> None:
         """`outcome`: what the resolver of the one root field did; it is not called again."""
         super().__init__(*arguments, **named)
-        self._plans = plans
+        self.plans = plans
         self._outcome = outcome
 
     @property
@@ -107,16 +116,18 @@ class PlannedExecutor(Executor[Any]):
         view: View = self.context_value.viewer.view
         return view
 
-    def shortcut(self, root: Place) -> Shortcut | None:
+    def shortcut(self, root: Place) -> Shortcut | EventShortcut | None:
         """To the one root field, if all that is selected of it is plain."""
         kind = self.schema.get_root_type(self.operation.operation)
-        if kind is None or len(root.fields) != 1 or self.operation.operation is OperationType.SUBSCRIPTION:
+        if kind is None or len(root.fields) != 1:
             return None
         ((key, field),) = root.fields.items()
         of = kind.fields.get(field.details[0].node.name.value)
         project = field.projections(of.type, self).get(of.type) if of is not None else None
         if of is None or project is None:
             return None
+        if self.operation.operation is OperationType.SUBSCRIPTION:
+            return EventShortcut(key, project)
         info = self.build_resolve_info(of, to_nodes(field.details), kind, Path(None, key, kind.name))
         return shortcut(of, self.operation, info, project)
 
@@ -131,7 +142,7 @@ class PlannedExecutor(Executor[Any]):
         serially: bool,
         position_context: Any,
     ) -> AwaitableOrValue[dict[str, Any]]:
-        root = self._plans.root(self, grouped_field_set)
+        root = self.plans.root(self, grouped_field_set)
         return super().execute_root_grouped_field_set(root_type, root_value, grouped_field_set, serially, root)
 
     def execute_field(

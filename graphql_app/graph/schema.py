@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 import strawberry
-from graphql import ExecutionResult, Executor, GraphQLError, GraphQLSchema, create_source_event_stream
+from graphql import ExecutionResult, GraphQLError, GraphQLSchema, create_source_event_stream
 from graphql.execution import execute_root_selection_set, execute_subscription_event
 from strawberry.schema.config import StrawberryConfig
 
@@ -100,7 +100,7 @@ class Execution:
 
     def executor(
         self, operation: Operation, variables: Mapping[str, Any], context: Context, outcome: Outcome | None = None
-    ) -> Executor[Any]:
+    ) -> PlannedExecutor:
         """What executes the operation. Raises BadVariables, and Forbidden for introspection that is off."""
         if not self._is_explorable and not INTROSPECTION.isdisjoint(operation.roots):
             require(context.viewer, Scope.SCHEMA)
@@ -116,9 +116,10 @@ class Execution:
         )
         if isinstance(built, list):
             raise BadVariables(built)
+        assert isinstance(built, PlannedExecutor)
         return built
 
-    async def source(self, executor: Executor[Any]) -> AsyncIterable[Any]:
+    async def source(self, executor: PlannedExecutor) -> AsyncIterable[Any]:
         """What the subscription's resolver returned. Raises GraphQLError."""
         source = create_source_event_stream(executor)
         if not isinstance(source, (ExecutionResult, AsyncIterable)):
@@ -128,14 +129,20 @@ class Execution:
             raise source.errors[0]
         return source
 
-    async def event(self, executor: Executor[Any], event: object, context: Context, masked: list[str]) -> bytes:
+    async def event(self, executor: PlannedExecutor, event: object, context: Context, masked: list[str]) -> bytes:
         """The payload for one event of a subscription, serialised."""
+        return orjson.dumps(answer(await self.shown(executor, event, context), masked))
+
+    async def shown(self, executor: PlannedExecutor, event: object, context: Context) -> ExecutionResult:
+        """What is shown of one event: by its shortcut, if it has one by now."""
+        shortcut = executor.plans.events.get(context.viewer.view)
+        data = shortcut.data(event) if shortcut is not None else None
+        if data is not None:
+            return ExecutionResult(data, None)
         of_event = executor.build_per_event_executor(event)
         of_event.context_value = context
         result = execute_subscription_event(of_event)
-        if not isinstance(result, ExecutionResult):
-            result = await result
-        return orjson.dumps(answer(result, masked))
+        return result if isinstance(result, ExecutionResult) else await result
 
 
 class BadVariables(Exception):

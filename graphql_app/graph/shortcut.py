@@ -72,6 +72,21 @@ class Argument:
 
 
 @dataclass(frozen=True, slots=True)
+class EventShortcut:
+    """The same for the events of a subscription: they come resolved."""
+
+    key: str
+    _project: Projection
+
+    def data(self, event: object) -> dict[str, Any] | None:
+        """What is shown of the event; None when graphql-core has more to say about it."""
+        try:
+            return {self.key: self._project(event)}
+        except Exception:  # noqa: BLE001  # said by graphql-core, with its error, at its path
+            return None
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """What a resolver did; `data` is the answer, when that was regular."""
 

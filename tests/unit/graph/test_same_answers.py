@@ -157,7 +157,7 @@ async def _compare(
                 SCHEMA, document, context_value=of(), raw_variable_values=given, plans=plans
             )
             assert isinstance(planned, PlannedExecutor)
-            answer = await _answered(planned, shown, kind)
+            answer = await EXECUTION.shown(planned, shown, of())
         else:
             answer = await EXECUTION.result(_operation(document, plans), given, of())
         assert repr(_shown(answer.data)) == repr(_shown(expected.data))
