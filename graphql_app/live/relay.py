@@ -1,8 +1,9 @@
 """From process to process, through broadcaster; whoever misses a message reads the log."""
 
 import asyncio
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 import orjson
@@ -15,23 +16,42 @@ from graphql_app.store import outbox
 from graphql_app.store.broadcast import MAYBE_MISSED, Channel
 from graphql_app.store.database import Database
 
+T = TypeVar("T")
 SILENT_SECONDS = 1.0  # the leader is heard every 0.5 s; who hears nothing reads the head itself
 RETRY_SECONDS = 0.5
 ALONE_SECONDS = 0.1  # the same while Redis is away: the log is all there is
 INBOX_MOST = 100
 FILL_AT_ONCE = 2000
 UNSENT_MOST = 200
+PUBLISHED_AT_ONCE = 500  # changes in one message, and what came with the last of them
 UNLED_SECONDS = 1.0  # a change that has waited so long for its revision waits for somebody to lead
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """The changes with previous < revision <= head.revision; `below` as outbox.Numbered says it."""
+    """The changes with previous < revision <= head.revision, as their JSON says; `below` as outbox.Numbered says it."""
 
     previous: int
     head: Head
-    changes: list[Change[Any]]
+    changes: list[Any]
     below: int | None
+
+    def after(self, revision: int) -> list[Change[Any]]:
+        """Those that are newer. What this process has heard of already, its own messages for one, is not made again."""
+        return outbox.decoded(one for one in self.changes if one["revision"] > revision)
+
+
+def joined(numbered: Iterable[outbox.Numbered]) -> list[outbox.Numbered]:
+    """The same in as few messages as there can be."""
+    messages: list[outbox.Numbered] = []
+    for one in numbered:
+        is_small = bool(messages) and len(messages[-1].changes) < PUBLISHED_AT_ONCE
+        together = messages[-1].joined(one) if is_small else None
+        if together is None:
+            messages.append(one)
+        else:
+            messages[-1] = together
+    return messages
 
 
 def encoded(numbered: outbox.Numbered) -> bytes:
@@ -40,20 +60,22 @@ def encoded(numbered: outbox.Numbered) -> bytes:
             "epoch": str(numbered.head.epoch),
             "previous": numbered.previous,
             "revision": numbered.head.revision,
-            "changes": numbered.changes,
+            "changes": [orjson.Fragment(change) for change in numbered.changes],
             "below": numbered.below,
         }
     )
 
 
-def decoded(content: bytes) -> Message:
+def decoded(content: bytes | outbox.Numbered) -> Message:
+    if isinstance(content, outbox.Numbered):
+        return Message(content.previous, content.head, [orjson.loads(one) for one in content.changes], content.below)
     message = orjson.loads(content)
     head = Head(UUID(message["epoch"]), message["revision"])
     # A leader of an older release does not say `below`.
-    return Message(message["previous"], head, outbox.decoded(message["changes"]), message.get("below"))
+    return Message(message["previous"], head, message["changes"], message.get("below"))
 
 
-def _put(queue: asyncio.Queue[bytes], content: bytes) -> None:
+def _put(queue: asyncio.Queue[T], content: T) -> None:
     """Drops the oldest when the queue is full: who misses it notices the gap and reads the log."""
     if queue.full():
         queue.get_nowait()
@@ -68,8 +90,8 @@ class Relay:
         self._channel = channel
         self._hub = hub
         self._freshness = freshness
-        self._inbox: asyncio.Queue[bytes] = asyncio.Queue(INBOX_MOST)
-        self._unsent: asyncio.Queue[bytes] = asyncio.Queue(UNSENT_MOST)
+        self._inbox: asyncio.Queue[bytes | outbox.Numbered] = asyncio.Queue(INBOX_MOST)
+        self._unsent: asyncio.Queue[outbox.Numbered] = asyncio.Queue(UNSENT_MOST)
 
     async def run(self) -> None:
         """Never returns; end it by cancelling."""
@@ -81,13 +103,17 @@ class Relay:
 
     def send(self, numbered: outbox.Numbered) -> None:
         """To this process at once, to the others through Redis; never waits for Redis."""
-        content = encoded(numbered)
-        _put(self._inbox, content)
-        _put(self._unsent, content)
+        _put(self._inbox, numbered)
+        _put(self._unsent, numbered)
 
     async def _publish(self) -> None:
+        """All that was numbered while the message before was on its way goes out as one."""
         while True:
-            await self._channel.publish(await self._unsent.get())
+            waiting = [await self._unsent.get()]
+            while not self._unsent.empty():
+                waiting.append(self._unsent.get_nowait())
+            for message in joined(waiting):
+                await self._channel.publish(encoded(message))
 
     async def _listen(self) -> None:
         async for content in self._channel.messages():
@@ -118,8 +144,7 @@ class Relay:
         if message.head.epoch != head.epoch:
             return
         if message.head.revision > head.revision:
-            news = [change for change in message.changes if change.revision > head.revision]
-            self._hub.deliver(news, message.head)
+            self._hub.deliver(message.after(head.revision), message.head)
         if message.below is not None:
             self._freshness.settled(message.below)
             if self._inbox.empty():

@@ -10,7 +10,6 @@ from typing import Any
 from uuid import UUID
 
 import asyncpg
-import orjson
 from sqlalchemy import (
     ARRAY,
     BigInteger,
@@ -194,8 +193,14 @@ class Numbered:
 
     previous: int
     head: Head
-    changes: list[orjson.Fragment]
+    changes: list[str]
     below: int | None
+
+    def joined(self, later: "Numbered") -> "Numbered | None":
+        """This and what was numbered later as one; None when it does not follow on this."""
+        if (self.head.epoch, self.head.revision) != (later.head.epoch, later.previous):
+            return None
+        return Numbered(self.previous, later.head, self.changes + later.changes, later.below)
 
 
 # All in one statement: a crash leaves either the old head and unnumbered rows, or the new head and numbered ones.
@@ -260,7 +265,7 @@ class Leader:
         previous = self.head.revision
         if numbered:
             self.head = Head(self.head.epoch, numbered[-1]["revision"])
-        changes = [orjson.Fragment(record["content"]) for record in numbered]
+        changes = [record["content"] for record in numbered]
         return Numbered(previous, self.head, changes, below if len(numbered) < most else None)
 
 
