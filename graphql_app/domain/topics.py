@@ -1,5 +1,6 @@
 """What can be followed: which entities are meant, and what is shown of one."""
 
+from collections.abc import Hashable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, ClassVar, Protocol, TypeVar
@@ -14,7 +15,7 @@ from graphql_app.domain.workstation import Place, Workstation
 T = TypeVar("T")
 
 
-class Topic(Protocol[T]):
+class Topic(Hashable, Protocol[T]):
     """Hashable and small: followers of equal topics share one stream."""
 
     @property

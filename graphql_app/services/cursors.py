@@ -1,7 +1,8 @@
 """What a client holds to come back with: a place in the history of changes, or a place in a list."""
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import blake2b
 from struct import Struct
 from typing import Any, Protocol
@@ -17,6 +18,7 @@ from graphql_app.domain.seal import BrokenSeal, Seal
 _LAYOUT = Struct("!16sQ8s")  # epoch, revision, digest of filter and view
 
 
+DIGESTS_KEPT = 2000
 _NOTHING = bytes(8)  # the digest of no filter
 
 
@@ -32,10 +34,16 @@ class Position:
     is_for_this: bool
 
 
-class Followed(Protocol):
+class Followed(Hashable, Protocol):
     """What a cursor is good for: a topic, or its filter."""
 
     def normalised(self) -> Any: ...
+
+
+@lru_cache(DIGESTS_KEPT)
+def _digest_of(followed: Followed, view: View) -> bytes:
+    """Every event of a stream has a cursor, and all of them this digest."""
+    return _digest(followed.normalised(), sorted(view.scopes))
 
 
 class FeedCursors:
@@ -47,13 +55,13 @@ class FeedCursors:
 
     def encode(self, head: Head, matching: Followed, view: View, *, complete: bool = True) -> str:
         """`complete=False`: in the middle of a snapshot, where nobody can go on: coming back means starting anew."""
-        digest = _digest(matching.normalised(), sorted(view.scopes)) if complete else _NOTHING
+        digest = _digest_of(matching, view) if complete else _NOTHING
         return self._seal.close_text(_LAYOUT.pack(head.epoch.bytes, head.revision, digest))
 
     def decode(self, cursor: str, matching: Followed, view: View) -> Position:
         """Raises UnknownCursor for what was not made here."""
         head, digest = self._opened(cursor)
-        return Position(head, digest == _digest(matching.normalised(), sorted(view.scopes)))
+        return Position(head, digest == _digest_of(matching, view))
 
     def head(self, cursor: str) -> Head:
         """Where the history stood, whatever was followed. Raises UnknownCursor."""
