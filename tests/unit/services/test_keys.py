@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
     PublicFormat,
 )
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from graphql_app.services.keys import BadKey, KeyRing, key_of_jwk
@@ -179,6 +179,7 @@ def test_a_key_that_is_of_no_use_here_is_left_out(jwk: object) -> None:
 values = st.none() | st.booleans() | st.integers() | st.text(max_size=12) | st.lists(st.text(max_size=3), max_size=2)
 
 
+@settings(deadline=None)  # the first key of a kind loads what it needs, on a busy machine for longer
 @given(
     st.sampled_from([ED, RSA, ELLIPTIC]),
     st.dictionaries(st.sampled_from(["kty", "crv", "x", "y", "n", "e", "use", "alg", "kid"]), values),
