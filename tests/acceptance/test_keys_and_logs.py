@@ -1,5 +1,6 @@
 """A real server in production: keys exchanged between its starts, and nothing secret in what it writes."""
 
+import asyncio
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -10,6 +11,7 @@ import pytest
 from tests.acceptance.conftest import Server, StartServer
 from tests.acceptance.test_commands import assert_one_line, run
 from tests.graphql_client import new_key
+from tests.issuer import AUDIENCE, openid_server
 
 ME = {"query": "{ me { subject } }"}
 
@@ -19,14 +21,13 @@ def status(server: Server, token: str) -> int:
 
 
 def test_a_key_is_exchanged_in_three_restarts_and_no_good_token_is_refused(
-    start_server: StartServer, environment: dict[str, str], tmp_path: Path
+    start_server: StartServer, environment: dict[str, str]
 ) -> None:
     old, new = environment["GRAPHQL_APP_TOKEN_PRIVATE_KEY"], new_key()
     published, issued = [], []
     for keys in (old, old + new, new + old):
-        env = {**environment, "GRAPHQL_APP_TOKEN_PRIVATE_KEY": keys}
-        issued.append(run("token", "--role", "visitor", cwd=tmp_path, **env).stdout.strip())
         server = start_server(GRAPHQL_APP_TOKEN_PRIVATE_KEY=keys)
+        issued.append(server.token("visitor"))
         published.append([key["kid"] for key in httpx.get(f"{server.url}/.well-known/jwks.json").json()["keys"]])
         assert [status(server, token) for token in issued] == [200] * len(issued)
         server.stop()
@@ -76,3 +77,25 @@ def test_production_does_not_start_with_what_everybody_knows(
     env = {**environment, "GRAPHQL_APP_MODE": "production", name: value}
 
     assert_one_line(run("serve", cwd=tmp_path, **env), name, way_out)
+
+
+async def test_a_server_believes_the_issuer_that_its_environment_names_also_while_that_is_away(
+    start_server: StartServer, environment: dict[str, str], tmp_path: Path
+) -> None:
+    async with openid_server() as openid:
+        given = {
+            "GRAPHQL_APP_OIDC_ISSUER": openid.url,
+            "GRAPHQL_APP_OIDC_AUDIENCE": AUDIENCE,
+            "GRAPHQL_APP_OIDC_ROLES": '{"groups": {"/hr": "hr"}}',
+        }
+        doctor = await asyncio.to_thread(run, "doctor", cwd=tmp_path, **environment, **given)
+        server = await asyncio.to_thread(start_server, WORKERS="2", **given)
+        good, unmapped = openid.token(groups=["/hr"]), openid.token()
+        statuses = [await asyncio.to_thread(status, server, token) for token in (good, unmapped, openid.token(aud="x"))]
+    # By now nobody listens there.
+    later = [await asyncio.to_thread(status, server, token) for token in (good, openid.token())]
+
+    assert [line.split() for line in doctor.stdout.splitlines() if line.startswith("  OpenID")] == [
+        ["OpenID", "reachable"]
+    ]
+    assert (statuses, later) == ([200, 200, 401], [200, 200])
