@@ -114,7 +114,7 @@ class RateLimited(TooMany):
     code = "RATE_LIMITED"
 
     def __init__(self, message: str, *, measure: str, limit: float, asked: int, retry_after: int, **data: Any) -> None:
-        super().__init__(message, measure=measure, limit=limit, asked=asked, retryAfter=retry_after, **data)
+        super().__init__(message, measure=measure, limit=limit, asked=asked, retryAfterSeconds=retry_after, **data)
         self.retry_after = retry_after
 
 

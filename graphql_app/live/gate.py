@@ -22,8 +22,9 @@ class Gate:
         self._limiter.take(ADDRESS_REQUESTS, network_of(address))
 
     def operation(self, viewer: Viewer) -> None:
-        """Raises RateLimited."""
-        self._limiter.take(USER_OPERATIONS, viewer.subject)
+        """Raises RateLimited. Who is nobody yet, and logs in, is known by their address alone."""
+        if viewer.subject:
+            self._limiter.take(USER_OPERATIONS, viewer.subject)
 
     def login(self, address: str | None) -> None:
         """Somebody tries a password; of several in one document each is a try. Raises RateLimited."""
