@@ -83,7 +83,7 @@ from graphql_app.store.limits import LimitStore
 from graphql_app.store.presence import PresenceStore
 from graphql_app.web import admin, keys, rest, stream
 from graphql_app.web.guard import SECURE, Guard, secured
-from graphql_app.web.limits import BodyLimit
+from graphql_app.web.limits import BodyLimit, BodyTooLarge, oversized
 from graphql_app.web.pages import graphiql_page, pages
 from graphql_app.web.proxies import introduce
 from graphql_app.web.replies import broken, misshapen, refused
@@ -429,6 +429,7 @@ def create(settings: Settings) -> Application:
     app.proxies = Proxies(settings.trusted_proxies)
     app.add_exception_handler(Refusal, refused)
     app.add_exception_handler(RequestValidationError, misshapen)
+    app.add_exception_handler(BodyTooLarge, oversized)
     app.add_exception_handler(Exception, broken)
     app.add_middleware(BodyLimit, most=settings.request_bytes)
     app.router.routes.extend(pages(is_explorable=is_explorable))

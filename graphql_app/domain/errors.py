@@ -108,13 +108,18 @@ class TooMany(Refusal):
     code = "TOO_MANY"
 
 
+def body_too_large(most: int, size: int) -> TooMany:
+    """`size`: as much of it as is known; it is not read whole."""
+    return TooMany(f"The body is larger than {most} bytes.", measure="bytes of the body", limit=most, asked=size)
+
+
 class RateLimited(TooMany):
     """Asked for too often. `retry_after`: whole seconds until there is more to give."""
 
     code = "RATE_LIMITED"
 
     def __init__(self, message: str, *, measure: str, limit: float, asked: int, retry_after: int, **data: Any) -> None:
-        super().__init__(message, measure=measure, limit=limit, asked=asked, retryAfterSeconds=retry_after, **data)
+        super().__init__(message, measure=measure, limit=limit, asked=asked, retryAfter=retry_after, **data)
         self.retry_after = retry_after
 
 

@@ -117,8 +117,8 @@ class Documents:
         known = self._known.get(text)
         if known is None:
             most = self._limits.bytes
-            if len(text) > most or len(text.encode(errors="replace")) > most:
-                raise TooMany(f"The document is larger than {most} bytes.", measure="bytes", limit=most)
+            if (size := len(text)) > most or (size := len(text.encode(errors="replace"))) > most:
+                raise TooMany(f"The document is larger than {most} bytes.", measure="bytes", limit=most, asked=size)
             known = self._known[text] = self._prepare(text)
             self._bytes += _size(text, known)
             # A parsed document takes a hundred times its text: both their number and their size are bounded.
@@ -169,7 +169,8 @@ class Documents:
             return parser.parse_document(), parser.token_count
         except GraphQLError:
             if parser.token_count > most:
-                raise TooMany(f"The document has more than {most} tokens.", measure="tokens", limit=most) from None
+                message, counted = f"The document has more than {most} tokens.", parser.token_count
+                raise TooMany(message, measure="tokens", limit=most, asked=counted) from None
             raise
 
     def _operation(

@@ -19,7 +19,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from graphql_app.domain.access import ANONYMOUS, Viewer
 from graphql_app.domain.audit import Transport
-from graphql_app.domain.errors import RateLimited, Refusal, Unauthenticated
+from graphql_app.domain.errors import RateLimited, Refusal, TooMany, Unauthenticated
 from graphql_app.graph.accounts import OPEN, needs_no_token
 from graphql_app.graph.answers import Answer, Answers, Key, can_be_shared, is_kept
 from graphql_app.graph.context import Context
@@ -240,8 +240,9 @@ class HttpDoor:
             return (self._short_body if len(body) <= REMEMBERED_BYTES else from_body)(body)
         if request.method == "GET":
             query = request.query_string
-            if len(query) > self._body_most:
-                raise Unanswerable(414, f"The query string is longer than {self._body_most} bytes.")
+            if len(query) > (most := self._body_most):
+                message, measure = f"The query string is longer than {most} bytes.", "bytes of the query string"
+                raise Unanswerable.beyond(414, TooMany(message, measure=measure, limit=most, asked=len(query)))
             return (self._short_query if len(query) <= REMEMBERED_BYTES else from_query)(query)
         raise Unanswerable(405, "Ask by GET or POST.", {"Allow": "GET, POST"})
 
@@ -314,7 +315,7 @@ def _errors(
 
 
 def _unanswerable(problem: Unanswerable, media: str | None) -> Reply:
-    body = {"errors": [{"message": str(problem), "extensions": {"code": "BAD_REQUEST"}}]}
+    body = {"errors": [{"message": str(problem), "extensions": {**problem.extensions}}]}
     headers = [(name.lower().encode(), value.encode()) for name, value in problem.headers.items()]
     return _json(orjson.dumps(body), problem.status, media, headers)
 

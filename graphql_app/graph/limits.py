@@ -91,8 +91,8 @@ VALUES_MOST = 10_000  # in variables: fitting one to its type costs a hundred ti
 DEPTH_MOST = 200  # of variables; what is kept of them is written as JSON again, which goes no deeper than 254
 
 
-def excess(variables: Mapping[str, Any]) -> str | None:
-    """What there is too much of in the variables, if there is."""
+def require_few(variables: Mapping[str, Any]) -> None:
+    """Raises TooMany for variables with too many values, or too many levels."""
     count = depth = 0
     level: list[Any] = [variables]
     while level:
@@ -101,13 +101,22 @@ def excess(variables: Mapping[str, Any]) -> str | None:
         for container in level:
             count += len(container)
             if count > VALUES_MOST:
-                return f"The variables hold more than {VALUES_MOST} values."
+                raise TooMany(
+                    f"The variables hold more than {VALUES_MOST} values.",
+                    measure="variables",
+                    limit=VALUES_MOST,
+                    asked=count,
+                )
             values = container.values() if isinstance(container, dict) else container
             below += [value for value in values if isinstance(value, (dict, list))]
         if depth > DEPTH_MOST:
-            return f"The variables are nested more than {DEPTH_MOST} levels deep."
+            raise TooMany(
+                f"The variables are nested more than {DEPTH_MOST} levels deep.",
+                measure="variables",
+                limit=DEPTH_MOST,
+                asked=depth,
+            )
         level = below
-    return None
 
 
 def refused(measure: str, limit: int, asked: int) -> TooMany:

@@ -22,7 +22,7 @@ from graphql_app.domain.errors import (
 )
 from graphql_app.graph.context import Context, Services, authorization
 from graphql_app.graph.documents import Documents, InvalidDocument, Operation
-from graphql_app.graph.limits import excess
+from graphql_app.graph.limits import require_few
 from graphql_app.graph.persisted import Persisted, hash_given
 from graphql_app.graph.schema import BadVariables, Execution, formatted
 from graphql_app.graph.subscribing import Subscribing
@@ -352,8 +352,7 @@ class Connection:
             operation = self._engine.documents.get(query).operation(payload.get("operationName"))
             kind = operation.kind
             variables = payload.get("variables") or {}
-            if (problem := excess(variables)) is not None:
-                raise TooMany(problem, measure="variables")
+            require_few(variables)
             viewer = self._engine.services.identify.present(viewer)
             if kind == "mutation":
                 viewer = self._asking(viewer, operation_id)

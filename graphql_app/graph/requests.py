@@ -3,14 +3,15 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import parse_qsl
 
 import orjson
 from starlette.types import Receive, Scope
 
-from graphql_app.domain.errors import InvalidInput
-from graphql_app.graph.limits import excess
+from graphql_app.domain.errors import InvalidInput, TooMany, body_too_large
+from graphql_app.graph.limits import require_few
 from graphql_app.graph.persisted import hash_given
 
 FIELDS_MOST = 100  # in a query string, of which four mean anything
@@ -19,10 +20,22 @@ FIELDS_MOST = 100  # in a query string, of which four mean anything
 class Unanswerable(Exception):
     """Not a GraphQL request: answered with an HTTP status of its own."""
 
-    def __init__(self, status: int, message: str, headers: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        status: int,
+        message: str,
+        headers: Mapping[str, str] | None = None,
+        extensions: Mapping[str, Any] = MappingProxyType({"code": "BAD_REQUEST"}),
+    ) -> None:
         super().__init__(message)
         self.status = status
         self.headers = headers or {}
+        self.extensions = extensions
+
+    @classmethod
+    def beyond(cls, status: int, refusal: TooMany) -> "Unanswerable":
+        """It says which limit, and what was asked."""
+        return cls(status, refusal.message, None, {"code": refusal.code, **refusal.data})
 
 
 class Gone(Exception):
@@ -81,23 +94,23 @@ async def body_of(fields: Mapping[bytes, bytes], receive: Receive, most: int) ->
     """The whole body. Raises Unanswerable for a longer one, before it is read whole, and Gone."""
     declared = fields.get(b"content-length", b"0")
     if len(declared) > len(str(most)) or int(declared) > most:
-        raise _too_large(most)
+        raise _too_large(most, int(declared[:18]))
     message = await receive()
     body: bytes = message.get("body", b"")
     while message.get("more_body") or message["type"] == "http.disconnect":
         if message["type"] == "http.disconnect":
             raise Gone
         if len(body) > most:
-            raise _too_large(most)
+            raise _too_large(most, len(body))
         message = await receive()
         body += message.get("body", b"")
     if len(body) > most:
-        raise _too_large(most)
+        raise _too_large(most, len(body))
     return body
 
 
-def _too_large(most: int) -> Unanswerable:
-    return Unanswerable(413, f"The body is larger than {most} bytes.")
+def _too_large(most: int, size: int) -> Unanswerable:
+    return Unanswerable.beyond(413, body_too_large(most, size))
 
 
 def from_body(body: bytes) -> Asked | AskedByHash:
@@ -128,6 +141,9 @@ def from_query(query_string: bytes) -> Asked | AskedByHash:
 
 
 def _asked(given: Any) -> Asked | AskedByHash:
+    if isinstance(given, list) and len(given) > 1:
+        batch = TooMany("Send one operation a request.", measure="operations of one request", limit=1, asked=len(given))
+        raise Unanswerable.beyond(400, batch)
     if not isinstance(given, dict):
         raise Unanswerable(400, "The body must be one JSON object; send one operation a request.")
     query, name, variables = given.get("query"), given.get("operationName"), given.get("variables")
@@ -142,8 +158,10 @@ def _asked(given: Any) -> Asked | AskedByHash:
         raise Unanswerable(400, refusal.message) from refusal
     if not isinstance(query, str) and (query is not None or digest is None):
         raise Unanswerable(400, "`query` is missing, or not a text.")
-    if variables and (problem := excess(variables)) is not None:
-        raise Unanswerable(400, problem)
+    try:
+        require_few(variables or {})
+    except TooMany as refusal:
+        raise Unanswerable.beyond(400, refusal) from refusal
     variables_key = orjson.dumps(variables, option=orjson.OPT_SORT_KEYS) if variables else b""
     if not query and digest is not None:
         return AskedByHash(digest, name, variables or {}, variables_key)

@@ -39,6 +39,7 @@ class Connections:
         self._free = size  # how many more may be taken; those that are idle or not even open
         self._idle: list[Connection] = []
         self._queue: deque[asyncio.Future[None]] = deque()
+        self._ending: dict[Connection, asyncio.Task[None]] = {}
         self._is_closed = False
 
     @asynccontextmanager
@@ -68,17 +69,23 @@ class Connections:
         return connection
 
     def give(self, connection: Connection) -> None:
-        """One that was interrupted must have been terminated."""
+        """One that was interrupted must have been told so."""
         if self._is_closed:
             connection.terminate()
-        elif not connection.is_closed():
+        elif not connection.is_closed() and connection not in self._ending:
             self._idle.append(connection)
         self._leave()
         self._changed(self.size - self._free)
 
     def interrupted(self, connection: Connection, error: BaseException) -> None:
         """Ends a connection of which, after this error, nobody knows what it would say next."""
-        if not isinstance(error, Exception) or isinstance(error, TimeoutError) or is_lost(error):
+        if isinstance(error, asyncio.CancelledError):
+            # Not by just hanging up: PostgreSQL notices that only when it has something to say, and goes on till then.
+            ending = self._ending[connection] = asyncio.create_task(
+                _said_goodbye(connection), name="end of a statement"
+            )
+            ending.add_done_callback(lambda _: self._ending.pop(connection))
+        elif not isinstance(error, Exception) or isinstance(error, TimeoutError) or is_lost(error):
             connection.terminate()
         if isinstance(error, TimeoutError):
             self.drop_idle()
@@ -92,7 +99,7 @@ class Connections:
         """Ends what is idle now, and all else when it is given back."""
         self._is_closed = True
         idle, self._idle = self._idle, []
-        await asyncio.gather(*map(_said_goodbye, idle))
+        await asyncio.gather(*map(_said_goodbye, idle), *self._ending.values())
 
     def _alive(self) -> "Connection | None":
         while self._idle:

@@ -1,7 +1,26 @@
 """How much a client may send."""
 
 from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from graphql_app.domain.errors import body_too_large
+from graphql_app.web.replies import problem
+
+
+class BodyTooLarge(HTTPException):
+    """As one of Starlette's own, since FastAPI makes a 400 of everything else that is raised while it reads a body."""
+
+    def __init__(self, most: int, received: int) -> None:
+        super().__init__(413)
+        self.refusal = body_too_large(most, received)
+
+
+async def oversized(_: Request, error: Exception) -> Response:
+    """What FastAPI calls for it."""
+    assert isinstance(error, BodyTooLarge)
+    return problem(error.refusal, 413)
 
 
 class BodyLimit:
@@ -22,7 +41,7 @@ class BodyLimit:
             message = await receive()
             received += len(message.get("body", b""))
             if received > self._most:
-                raise HTTPException(413, f"The body is larger than {self._most} bytes.")
+                raise BodyTooLarge(self._most, received)
             return message
 
         await self._app(scope, counted, send)

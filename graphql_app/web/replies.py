@@ -36,9 +36,9 @@ def status_of(refusal: errors.Refusal) -> int:
     return next(STATUS[base] for base in type(refusal).__mro__ if base in STATUS)
 
 
-def problem(refusal: errors.Refusal) -> JSONResponse:
+def problem(refusal: errors.Refusal, status: int | None = None) -> JSONResponse:
     """The refusal as problem+json (RFC 9457)."""
-    status = status_of(refusal)
+    status = status or status_of(refusal)
     headers = {"WWW-Authenticate": "Bearer"} if status == 401 else {}
     if isinstance(refusal, errors.RateLimited):
         headers["Retry-After"] = str(refusal.retry_after)

@@ -82,7 +82,6 @@ UNREADABLE: dict[str, bytes] = {
     "20,000 lists deep": variables(b'{"x": ' + b"[" * 20_000 + b"]" * 20_000 + b"}"),
     "20,000 objects deep": b'{"a":' * 20_000 + b"1" + b"}" * 20_000,
     "20,000 lists, never closed": b"[" * 20_000,
-    "1,000 lists deep": variables(b'{"x": ' + b"[" * 1_000 + b"]" * 1_000 + b"}"),
     "a number of 5,000 digits": variables(b'{"number": ' + b"9" * 5_000 + b"}"),
     "a number beyond all numbers": variables(b'{"number": 1e999}'),
     "NaN": variables(b'{"number": NaN}'),
@@ -90,8 +89,6 @@ UNREADABLE: dict[str, bytes] = {
     "half a character": variables(b'{"building": "\\ud800"}'),
     "half a character, raw": variables(b'{"building": "\xed\xa0\x80"}'),
     "half a character in the document": b'{"query": "{ floors(building: \\"\\udc00\\") { id } }"}',
-    "40,000 empty lists": variables(b'{"x": [' + b"[]," * 40_000 + b"[]]}"),
-    "20,000 variables": variables(b"{" + b",".join(b'"%x":1' % i for i in range(11_000)) + b"}"),
     "text after the end": body() + b"{}",
 }
 
@@ -106,6 +103,40 @@ async def test_what_cannot_be_read_is_a_400_that_says_so(office: Office, what: s
 
     assert answer.status_code == 400
     assert answer.json()["errors"][0]["extensions"]["code"] == "BAD_REQUEST"
+    assert len(answer.content) < 1000
+
+
+BEYOND: dict[str, tuple[bytes, tuple[str, int, int]]] = {
+    "1,000 lists deep": (
+        variables(b'{"x": ' + b"[" * 1_000 + b"]" * 1_000 + b"}"),
+        ("variables", 200, 201),
+    ),
+    "40,000 empty lists": (variables(b'{"x": [' + b"[]," * 40_000 + b"[]]}"), ("variables", 10_000, 40_002)),
+    "20,000 variables": (
+        variables(b"{" + b",".join(b'"%x":1' % i for i in range(11_000)) + b"}"),
+        ("variables", 10_000, 11_000),
+    ),
+    "a batch": (b"[" + body() + b"," + body() + b"]", ("operations of one request", 1, 2)),
+    "a long document": (
+        orjson.dumps({"query": "{ floors { id } } #" + "x" * 70_000}),
+        ("bytes", 65_536, 70_019),
+    ),
+    "many tokens": (orjson.dumps({"query": "{" + " id" * 3000 + "}"}), ("tokens", 2000, 2001)),
+}
+
+
+@pytest.mark.parametrize("what", BEYOND)
+async def test_what_is_beyond_a_limit_says_which_and_what_was_asked(office: Office, what: str) -> None:
+    content, (measure, limit, asked) = BEYOND[what]
+    headers = {**office.headers("visitor"), "Content-Type": "application/json", "Accept": RESPONSE}
+
+    async with surprises():
+        answer = await office.client.post("/graphql", content=content, headers=headers)
+
+    assert answer.status_code == 400
+    told = answer.json()["errors"][0]["extensions"]
+    assert (told["code"], told["measure"], told["limit"]) == ("TOO_MANY", measure, limit)
+    assert asked <= told["asked"] <= asked + 100
     assert len(answer.content) < 1000
 
 

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+import asyncpg
 import pytest
 import pytest_asyncio
 from graphql import GraphQLUnionType, get_named_type
@@ -981,6 +982,28 @@ async def test_an_operation_that_takes_too_long_is_ended_and_says_so(
 
     assert error["extensions"]["code"] == "UNAVAILABLE"
     assert "longer than 0.05 s" in error["message"]
+
+
+async def test_a_statement_of_an_operation_that_takes_too_long_is_ended_in_postgresql_too(
+    servers: Servers, template: str
+) -> None:
+    async with (
+        fresh_database(servers, template) as url,
+        running_office(settings_for(url, servers, operation_seconds=0.3)) as office,
+    ):
+        await office.data("visitor", "{ departments { name } }")
+        holder = await asyncpg.connect(url)
+        await holder.execute("BEGIN; LOCK departments IN ACCESS EXCLUSIVE MODE")
+        error = await office.refusal("visitor", "{ departments { id } }")
+        assert "longer than 0.3 s" in error["message"]
+
+        waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+        async with asyncio.timeout(2):  # the longest statement would be 10 s
+            while await holder.fetchval(waiting):  # noqa: ASYNC110  # PostgreSQL tells nobody
+                await asyncio.sleep(0.02)
+        await holder.execute("ROLLBACK")
+        await holder.close()
+        assert await office.data("visitor", "{ departments { id } }") == {"departments": []}
 
 
 async def test_one_field_that_is_refused_does_not_spoil_the_others(office: Office) -> None:

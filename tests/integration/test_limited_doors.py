@@ -84,7 +84,7 @@ async def test_a_user_who_asks_too_often_is_refused_at_every_door(start: Start, 
     assert "Too many operations of one user: 0.01 a second are allowed, 3 at once" in response.text
     told = said(response)
     assert (told["code"], told["measure"]) == ("RATE_LIMITED", "operations of one user")
-    assert (told["limit"], told["burst"], told["asked"], told["retryAfterSeconds"]) == (0.01, 3, 1, 100)
+    assert (told["limit"], told["burst"], told["asked"], told["retryAfter"]) == (0.01, 3, 1, 100)
     assert (await office.client.get("/api/workstations", headers=office.headers("hr"))).status_code == 200
 
 
@@ -122,6 +122,31 @@ async def test_health_is_told_however_often_it_is_asked(start: Start) -> None:
     office = await start(**A_FEW_FROM_HERE)
 
     assert {(await office.client.get("/healthz")).status_code for _ in range(10)} == {200}
+
+
+# --- sizes ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", ["/graphql", "/api/workstations"])
+async def test_a_large_body_is_refused_by_every_door_in_the_same_words(start: Start, path: str) -> None:
+    office = await start(request_bytes=1000)
+    response = await office.client.post(path, json={"query": ME, "x": "x" * 1000}, headers=office.headers("admin"))
+
+    assert response.status_code == 413
+    assert "The body is larger than 1000 bytes." in response.text
+    told = said(response)
+    assert (told["code"], told["measure"], told["limit"]) == ("TOO_MANY", "bytes of the body", 1000)
+    assert 1000 < told["asked"] < 1100
+
+
+async def test_a_long_query_string_is_refused_in_such_words_too(start: Start) -> None:
+    office = await start(request_bytes=1000)
+    response = await office.client.get("/graphql?query=" + "x" * 1000, headers=office.headers("admin"))
+
+    assert response.status_code == 414
+    told = said(response)
+    assert (told["code"], told["measure"]) == ("TOO_MANY", "bytes of the query string")
+    assert (told["limit"], told["asked"]) == (1000, 1006)
 
 
 # --- connections ----------------------------------------------------------------------------------------------------

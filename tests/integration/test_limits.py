@@ -160,7 +160,7 @@ async def test_a_refusal_says_which_limit_and_what_was_asked(pair: tuple[Process
         "limit": 200,
         "burst": 100,
         "asked": 7,
-        "retryAfterSeconds": 1,
+        "retryAfter": 1,
     }
     assert "200 a second are allowed, 100 at once" in refused.value.message
 

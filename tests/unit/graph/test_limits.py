@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from graphql_app.domain.errors import Refusal, TooMany
 from graphql_app.graph.documents import Documents, InvalidDocument
-from graphql_app.graph.limits import LISTS, MEASURES, Limits, Measure, excess, is_list
+from graphql_app.graph.limits import LISTS, MEASURES, Limits, Measure, is_list, require_few
 from graphql_app.graph.schema import Execution, build
 
 SCHEMA = Execution(build(), seconds=1).schema
@@ -185,9 +185,13 @@ def nested(levels: int) -> Any:
 def test_variables_are_bounded_before_they_are_fitted_to_their_types(
     variables: dict[str, Any], problem: str | None
 ) -> None:
-    found = excess(variables)
-
-    assert found is None if problem is None else problem in (found or "")
+    if problem is None:
+        require_few(variables)
+        return
+    with pytest.raises(TooMany, match=problem) as refused:
+        require_few(variables)
+    assert refused.value.data["measure"] == "variables"
+    assert refused.value.data["asked"] > refused.value.data["limit"]
 
 
 # --- what is no valid document ---------------------------------------------------------------------------------------
