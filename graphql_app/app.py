@@ -294,9 +294,7 @@ async def running(settings: Settings) -> AsyncIterator[Parts]:
         openid = openid_issuer(settings)
         if openid is not None:
             running["issuer"] = openid.run()
-        loops = {name: asyncio.create_task(loop, name=name) for name, loop in running.items()}
-        for task in loops.values():
-            stack.push_async_callback(_end, task)
+        loops = {name: _begun(name, loop, stack) for name, loop in running.items()}
 
         history = History(database, hub, silence, catch_up_most=settings.catch_up_most, replica=replica)
         limits = Limits(
@@ -340,10 +338,22 @@ async def running(settings: Settings) -> AsyncIterator[Parts]:
                 seconds_most=settings.answers_seconds,
             )
             hub.listen(answers)
-            loops["answers"] = asyncio.create_task(answers.run(), name="answers")
-            stack.push_async_callback(_end, loops["answers"])
+            loops["answers"] = _begun("answers", answers.run(), stack)
         engine = Engine(services, documents, persisted, execution, Subscribing(execution, cohorts), sessions, gate)
         yield Parts(engine, answers, Health(inner, channel, hub, freshness, loops))
+
+
+def _begun(name: str, loop: Coroutine[Any, Any, None], stack: AsyncExitStack) -> "asyncio.Task[None]":
+    task = asyncio.create_task(loop, name=name)
+    task.add_done_callback(_ended)
+    stack.push_async_callback(_end, task)
+    return task
+
+
+def _ended(task: "asyncio.Task[None]") -> None:
+    """None of them ends by itself: /readyz says so from now on, and the log does at once."""
+    if not task.cancelled() and (error := task.exception()) is not None:
+        observe.note(observe.IsolatedFailure(task.get_name(), error))
 
 
 async def _end(task: "asyncio.Task[None]") -> None:

@@ -10,10 +10,11 @@ from strawberry import Parent, argument
 from graphql_app.domain import identifiers
 from graphql_app.domain import notification as domain
 from graphql_app.domain import workstation as office
-from graphql_app.domain.change import Batch, Kind, Notice
+from graphql_app.domain.change import Batch
 from graphql_app.domain.identifiers import global_id
 from graphql_app.graph import enums
 from graphql_app.graph.context import AppInfo
+from graphql_app.graph.feeds import Feed
 from graphql_app.graph.mutations import answered, idempotency
 from graphql_app.graph.queries import After, Before, First, Last
 from graphql_app.graph.refusals import Conflict, Forbidden, InvalidInput, ReadOnly, union
@@ -110,16 +111,7 @@ class NotificationQueries:
 
 
 @strawberry.type(description="All that is new since the payload before, of the notifications that are for you.")
-class NotificationFeed:
-    batch: strawberry.Private[Batch[domain.Notification]]
-    cursor: Cursor = strawberry.field(
-        description="Give it back as `after` to resume with nothing lost and nothing twice."
-    )
-
-    @strawberry.field(graphql_type=Kind, description="What this payload means.")
-    def kind(self) -> Kind:
-        return self.batch.kind
-
+class NotificationFeed(Feed):
     @strawberry.field(
         graphql_type=list[Notification], description="Those that are new or were corrected, in the order of publishing."
     )
@@ -132,21 +124,6 @@ class NotificationFeed:
     )
     def removed(self) -> list[strawberry.ID]:
         return [strawberry.ID(global_id("Notification", key)) for key in self.batch.removed]
-
-    @strawberry.field(description="Large snapshots come in parts; only the last part's cursor resumes.")
-    def complete(self) -> bool:
-        return self.batch.complete
-
-    @strawberry.field(description="Why a RESYNC was needed; null on everything else.")
-    def reason(self) -> str | None:
-        return self.batch.reason
-
-    @strawberry.field(
-        graphql_type=Notice | None,
-        description="On PROGRESS: that the server does not hear of changes, and that it does again.",
-    )
-    def notice(self) -> Notice | None:
-        return self.batch.notice
 
 
 def _feed_of(stream: Changes[domain.Notification], batch: Batch[domain.Notification]) -> NotificationFeed:

@@ -9,9 +9,10 @@ from strawberry import argument
 from graphql_app.domain.change import Batch
 from graphql_app.domain.workstation import Counts, Place, Workstation
 from graphql_app.graph.context import AppInfo
+from graphql_app.graph.feeds import FloorStatus, WorkstationFeed
 from graphql_app.graph.inputs import FilterInput, filter_of
 from graphql_app.graph.sources import Source
-from graphql_app.graph.types import Cursor, FloorStatus, WorkstationFeed
+from graphql_app.graph.types import Cursor
 from graphql_app.services.history import Start
 from graphql_app.services.streams import Changes, FloorStatuses
 

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from graphql_app.embedded import Servers
 from graphql_app.graph.negotiation import LEGACY, RESPONSE
+from graphql_app.live.silence import Silence
 from tests.graphql_client import A_02, Office, fresh_database, running_office, seed, settings_for
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -355,6 +356,23 @@ async def test_what_nobody_planned_for_is_told_of_the_part_that_has_it(servers: 
     checks = answer.json()["checks"]
     assert (answer.status_code, checks["database"]["ok"], checks["feed"]["ok"]) == (503, True, False)
     assert "revision" in checks["feed"]["detail"]
+
+
+async def test_a_part_that_has_ended_for_good_is_a_503_and_in_the_log(
+    servers: Servers, template: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fails(_: Silence) -> None:
+        raise ValueError("of all things")
+
+    async with fresh_database(servers, template) as url, running_office(settings_for(url, servers)) as office:
+        await ready(office)
+        monkeypatch.setattr(Silence, "look", fails)
+        async with asyncio.timeout(10):
+            while (answer := await office.client.get("/readyz")).status_code == 200:  # noqa: ASYNC110  # asked over HTTP
+                await asyncio.sleep(0.05)
+
+    assert answer.json()["checks"]["feed"]["detail"] == "ended: silence; restart this process"
+    assert "of all things" in caplog.text
 
 
 async def test_without_redis_it_is_degraded_and_serves(servers: Servers, template: str) -> None:

@@ -30,8 +30,8 @@ from graphql_app.domain.workstation import Counts, Department, Employee, Floor, 
 from graphql_app.graph.context import Context
 from graphql_app.graph.documents import Operation
 from graphql_app.graph.executor import PlannedExecutor, Plans
+from graphql_app.graph.feeds import FloorStatus, WorkstationFeed
 from graphql_app.graph.schema import BadVariables, Execution, build, shared_viewer
-from graphql_app.graph.types import FloorStatus, WorkstationFeed
 from graphql_app.services.listing import Listing
 from graphql_app.services.table import Table
 from graphql_app.store.rows import SELECTED
