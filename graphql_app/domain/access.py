@@ -161,6 +161,12 @@ def hidden(view: View, type_name: str = "Workstation") -> frozenset[str]:
     return frozenset(_hiding(view, type_name))
 
 
+@lru_cache(VIEWS_KEPT)
+def hides(view: View) -> bool:
+    """Whether there is anything of a workstation that the view may not see."""
+    return bool(hidden(view, "Workstation") or hidden(view, "Employee"))
+
+
 def seen(view: View, fields: Iterable[str]) -> frozenset[str]:
     """The fields of a workstation that are worth fetching for this view: the others would be redacted."""
     return frozenset(fields) - hidden(view)

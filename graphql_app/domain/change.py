@@ -5,9 +5,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from itertools import pairwise
-from typing import Generic, NamedTuple, Protocol, TypeVar
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 from uuid import UUID
 
+from graphql_app.domain.access import View, hidden, may_see, redact
 from graphql_app.domain.topics import Topic
 
 T = TypeVar("T")
@@ -40,6 +41,20 @@ class Change(Generic[T]):
     before: T | None
     after: T | None
     transaction_id: int = 0
+
+
+def can_be_noticed(view: View, change: Change[Any]) -> bool:
+    """Whether anything that the view is shown, by whatever question, is another after it."""
+    before, after = change.before, change.after
+    if before is None or after is None:
+        return True
+    match change.entity:
+        case "workstation" if not may_see(view, "Workstation", "version"):
+            return bool(redact(view, before) != redact(view, after))
+        case "employee":  # a row of the table
+            return any(before[name] != after.get(name) for name in before.keys() - hidden(view, "Employee"))
+        case _:
+            return True
 
 
 class Kind(StrEnum):

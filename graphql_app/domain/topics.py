@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any, ClassVar, Protocol, TypeVar
 
 from graphql_app.domain import notification
-from graphql_app.domain.access import View, redact
+from graphql_app.domain.access import View, hides, redact
 from graphql_app.domain.filters import WorkstationFilter
 from graphql_app.domain.interest import Interest
 from graphql_app.domain.notification import Audience, Notification
@@ -34,6 +34,9 @@ class Topic(Hashable, Protocol[T]):
     def shown(self, state: T) -> T | None:
         """What its followers see of this state: redacted, or nothing."""
 
+    def notices(self, before: T | None, after: T | None) -> bool:
+        """Whether its followers can tell that it happened. If not, nothing is done for it: not even time passes."""
+
     def normalised(self) -> Any:
         """What is asked, the view apart: equal for topics that mean the same, and JSON."""
 
@@ -56,6 +59,11 @@ class Workstations:
     def shown(self, state: Workstation) -> Workstation | None:
         return redact(self.view, state) if self.matching.matches(state) else None
 
+    def notices(self, before: Workstation | None, after: Workstation | None) -> bool:
+        if before is None or after is None or not hides(self.view):
+            return True
+        return self.shown(before) != self.shown(after)
+
     def normalised(self) -> Any:
         return self.matching.normalised()
 
@@ -74,6 +82,9 @@ class Notifications:
 
     def shown(self, state: Notification) -> Notification | None:
         return state if self.audience.is_told(state, datetime.now(UTC)) else None
+
+    def notices(self, before: Notification | None, after: Notification | None) -> bool:
+        return True
 
     def normalised(self) -> Any:
         return ["notifications", *self.audience.normalised()]

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from graphql_app.domain.access import View
-from graphql_app.domain.change import Change, Head
+from graphql_app.domain.change import Change, Head, can_be_noticed
 from graphql_app.domain.interest import Interest
 from graphql_app.domain.workstation import Place
 from graphql_app.graph.context import Context, Services
@@ -165,18 +165,20 @@ class Answers:
             context = Context(shared_viewer(key.view), self._services)
             body = await self._execution.run(operation, asked.variables, context)
         answer = Answer(orjson.dumps(body), has_errors="errors" in body)
-        if not answer.has_errors and self._is_true_since(head, heard):
+        if not answer.has_errors and self._is_true_since(head, heard, key.view):
             self._keep(Kept(key, answer, _places(heard), self._clock()), heard)
         return answer
 
-    def _is_true_since(self, head: Head | None, heard: Sequence[Read]) -> bool:
-        """Whether no change that this process heard of meanwhile matters to what was read."""
+    def _is_true_since(self, head: Head | None, heard: Sequence[Read], view: View) -> bool:
+        """Whether no change that this process heard of meanwhile matters to what was read, as the view sees it."""
         here = self._hub.head
         if head is None or here is None or not self._freshness.is_current or not self._hub.remembers(head):
             return False
         for read in heard if here != head else ():
             changes = self._hub.since(head.revision, here.revision, read.interest.entity)
-            if changes is None or any(_matters(change, read.interest) for change in changes):
+            if changes is None or any(
+                _matters(change, read.interest) and can_be_noticed(view, change) for change in changes
+            ):
                 return False
         return True
 
@@ -184,8 +186,14 @@ class Answers:
 
     def delivered(self, changes: Sequence[Change[Any]], head: Head) -> None:
         for change in changes:
+            noticing: dict[View, bool] = {}  # asked once for all answers of a view
             for follower in self._interests.of(change):
-                self._counted.dropped += self._drop(follower.kept)
+                view = follower.kept.key.view
+                if view not in noticing:
+                    noticing[view] = can_be_noticed(view, change)
+                # What is hidden drops nothing: made anew, the answer would have other cursors, and so tell of it.
+                if noticing[view]:
+                    self._counted.dropped += self._drop(follower.kept)
 
     def restarted(self, head: Head) -> None:
         for kept in list(self._kept.values()):
@@ -196,8 +204,8 @@ class Answers:
     def _keep(self, kept: Kept, heard: Sequence[Read]) -> None:
         if kept.size > self._bytes_most / LARGEST_SHARE:
             return
-        if (older := self._kept.get(kept.key)) is not None:
-            self._drop(older)
+        if kept.key in self._kept:  # as it is kept, it is true
+            return
         self._kept[kept.key] = kept
         self._bytes += kept.size
         for read in heard:

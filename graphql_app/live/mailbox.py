@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -36,10 +37,14 @@ class Part:
 
 
 class Mailbox:
-    """Bounded by the number of entities that changed: what is not read in time is merged, never queued."""
+    """Bounded by the number of entities that changed: what is not read in time is merged, never queued.
 
-    def __init__(self, batching: Batching) -> None:
+    What its readers do not notice does not come in: it would fill parts, and so be noticed by when others go out.
+    """
+
+    def __init__(self, batching: Batching, notices: Callable[[Any, Any], bool] = lambda _, __: True) -> None:
         self._batching = batching
+        self._notices = notices
         self._parts: deque[Part] = deque()
         self._lost = self._nudged = False
         self._changed = asyncio.Event()
@@ -51,6 +56,8 @@ class Mailbox:
         return not self._parts
 
     def put(self, change: Change[Any]) -> None:
+        if not self._notices(change.before, change.after):
+            return
         if not self._parts or self._goes_apart(change):
             self._parts.append(Part(logged_at=change.logged_at))
         part = self._parts[-1]
@@ -71,7 +78,7 @@ class Mailbox:
         self._changed.set()
 
     def told(self, changes: int) -> None:
-        """So much of what was taken was shown to somebody: it may start the window. Hidden changes never do."""
+        """So much of what was taken was shown to somebody: it may start the window."""
         window, now = self._batching.window_seconds, asyncio.get_running_loop().time()
         self._told.append((now, changes))
         while self._told and self._told[0][0] <= now - window:

@@ -19,11 +19,13 @@ LAG_MOST = 5000  # revisions that this process has not delivered yet
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """`ok` is what readiness asks for; what is degraded still serves."""
+    """`ok` is what readiness asks for; what is degraded still serves. `figures` are for operators alone: a revision
+    that moves says that something has changed, also to those from whom it is hidden."""
 
     ok: bool
     detail: str
     degraded: bool = False
+    figures: str = ""
 
 
 class Health:
@@ -83,7 +85,8 @@ class Health:
             return Finding(False, f"nobody has numbered a change that was made {waiting:.0f} s ago")
         lag = head.revision - here.revision
         near = head.epoch == here.epoch and lag <= LAG_MOST
-        return Finding(near, f"at revision {here.revision}, {max(lag, 0)} behind")
+        figures = f"at revision {here.revision}, {max(lag, 0)} behind"
+        return Finding(near, "near the newest change" if near else "far behind", figures=figures)
 
     async def _caches_are_true(self) -> Finding:
         silent = self._freshness.silent_seconds

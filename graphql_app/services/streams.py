@@ -88,7 +88,7 @@ class Changes(Generic[E]):
         head = await self._history.reached(0)
         self._revision = head.revision
         self._progress_at = asyncio.get_running_loop().time() + limits.progress_seconds
-        self._mailbox = Mailbox(limits.batching)
+        self._mailbox = Mailbox(limits.batching, self.topic.notices)
         self._is_silent = silence.is_on
         # What was shared so far is of another history, if this is opened anew.
         self._snapshots, self._catch_ups = Flights(SHARED_SECONDS), Flights(SHARED_SECONDS)
@@ -233,7 +233,10 @@ class Changes(Generic[E]):
 
         async def read() -> Batch[E] | None:
             changes = await self._history.changes_between(position, here, self.topic.entity)
-            return None if changes is None else tell(merge(changes), self.topic, here)
+            if changes is None:
+                return None
+            noticed = (change for change in changes if self.topic.notices(change.before, change.after))
+            return tell(merge(noticed), self.topic, here)
 
         return await self._catch_ups.join((position, here), read)
 

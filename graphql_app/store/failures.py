@@ -14,6 +14,8 @@ class translated:  # noqa: N801  # reads as a verb: with translated():
         pass
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, asyncpg.PostgresError):
+            error.detail = None  # it repeats the row, hidden fields and all, and would go on into the log
         refusal = refusal_for(error) if error is not None else None
         if refusal is not None:
             raise refusal from error

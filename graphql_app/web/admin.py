@@ -3,12 +3,13 @@
 from pathlib import Path
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Response
+from fastapi import APIRouter, Depends, Header, Response
 from fastapi.responses import JSONResponse, PlainTextResponse
 
 from graphql_app.domain.access import Scope, Viewer, require
+from graphql_app.domain.errors import Unauthenticated
 from graphql_app.live.gate import Gate
-from graphql_app.ops.health import Health
+from graphql_app.ops.health import Finding, Health
 from graphql_app.ops.metrics import exposition
 from graphql_app.services.identify import Identify
 from graphql_app.web.replies import signed_in
@@ -17,22 +18,29 @@ from graphql_app.web.replies import signed_in
 def routes(health: Health, identify: Identify, gate: Gate, metrics_directory: Path | None) -> APIRouter:
     router = APIRouter(tags=["operations"])
 
+    async def is_operator(authorization: str | None) -> bool:
+        try:
+            return authorization is not None and (await identify.arriving(authorization)).view.has(Scope.SERVER)
+        except Unauthenticated:
+            return False
+
     @router.get("/healthz", summary="Is the process alive?")
     async def healthz() -> dict[str, str]:
         return {"status": "alive"}
 
     @router.get(
         "/readyz",
-        summary="Can it serve?",
+        summary="Can it serve? Figures only for a token with the scope server:read.",
         responses={503: {"description": "It cannot; `checks` says which part and why."}},
     )
-    async def readyz() -> JSONResponse:
+    async def readyz(authorization: Annotated[str | None, Header()] = None) -> JSONResponse:
         findings = await health.findings()
+        shows_figures = await is_operator(authorization)
         ready = all(finding.ok for finding in findings.values())
         degraded = any(finding.degraded for finding in findings.values())
         body: dict[str, Any] = {
             "status": "not ready" if not ready else "degraded" if degraded else "ready",
-            "checks": {name: {"ok": f.ok and not f.degraded, "detail": f.detail} for name, f in findings.items()},
+            "checks": {name: shown(finding, with_figures=shows_figures) for name, finding in findings.items()},
         }
         return JSONResponse(body, 200 if ready else 503)
 
@@ -47,3 +55,8 @@ def routes(health: Health, identify: Identify, gate: Gate, metrics_directory: Pa
         return Response(text, media_type=media_type)
 
     return router
+
+
+def shown(finding: Finding, *, with_figures: bool) -> dict[str, Any]:
+    detail = f"{finding.detail}, {finding.figures}" if with_figures and finding.figures else finding.detail
+    return {"ok": finding.ok and not finding.degraded, "detail": detail}

@@ -408,8 +408,12 @@ async def _heard(office: Office) -> None:
     await numbered(office.database)
     head = await office.sql("SELECT revision FROM feed_head")
     async with asyncio.timeout(5):
-        while f"revision {head}," not in (await office.client.get("/readyz")).text:  # noqa: ASYNC110  # it is only told
+        while f"revision {head}," not in await readiness(office):  # noqa: ASYNC110  # it is only told
             await asyncio.sleep(0.01)
+
+
+async def readiness(office: Office) -> str:
+    return (await office.client.get("/readyz", headers=office.headers("operator"))).text
 
 
 async def _answer(office: Office, role: str, ask: str) -> Any:

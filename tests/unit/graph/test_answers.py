@@ -121,6 +121,45 @@ async def test_what_happened_while_it_was_made_counts(world: World, revisions: l
     assert (world.known() is not None) is kept
 
 
+MOVED = change(workstation(), workstation(x_position=99.0, version=2), 1)
+
+
+@pytest.mark.parametrize(("role", "kept"), [("visitor", True), ("hr", True), ("employee", False), ("admin", False)])
+async def test_what_a_view_cannot_see_drops_nothing_of_its_own(world: World, role: str, kept: bool) -> None:
+    """Made anew, it would have other cursors and another ETag, and take longer: three ways to tell of the change."""
+    await world.make(role=role)
+
+    world.deliver(MOVED)
+
+    assert (world.known(role=role) is not None) is kept
+
+
+async def test_what_a_view_cannot_see_does_not_count_while_its_answer_is_made_either(world: World) -> None:
+    world.executing.may_end.clear()
+    making = asyncio.create_task(world.make())
+    await settle()
+    world.deliver(MOVED)
+    world.executing.may_end.set()
+    await making
+
+    assert world.known() is not None
+
+
+async def test_a_version_is_seen_by_those_who_write(world: World) -> None:
+    await world.make(role="facilities")
+
+    world.deliver(change(workstation(), workstation(employee_id="E-9", version=2), 1))
+
+    assert world.known(role="facilities") is None
+
+
+async def test_what_is_made_while_one_is_kept_does_not_replace_it(world: World) -> None:
+    kept = await world.make()
+    await world.make()
+
+    assert world.known() is kept
+
+
 async def test_an_answer_of_another_history_is_not_kept(world: World) -> None:
     world.executing.may_end.clear()
     making = asyncio.create_task(world.make())

@@ -7,10 +7,12 @@ from itertools import pairwise
 import pytest
 
 from graphql_app.domain.change import Change, Merged
+from graphql_app.domain.filters import WorkstationFilter
+from graphql_app.domain.topics import Workstations
 from graphql_app.domain.workstation import Status, Workstation
 from graphql_app.live.mailbox import PARTS_MOST, Batching, Lost, Mailbox
 from tests.clock import Clock, settle
-from tests.examples import THEN, change, workstation
+from tests.examples import THEN, change, view, workstation
 
 WINDOW = 0.1
 
@@ -284,3 +286,15 @@ async def test_who_is_nudged_looks_once_and_finds_all_that_was_there(clock: Cloc
     assert await mailbox.ready() is True
     assert list(mailbox.take().merged) == [1]
     assert not await is_ready(mailbox)
+
+
+async def test_what_is_not_noticed_neither_comes_in_nor_fills_anything(clock: Clock) -> None:
+    """Or when others go out would tell of it."""
+    visitors = Mailbox(Batching(0.1, most=2), Workstations(WorkstationFilter(), view("visitor")).notices)
+    for key in range(1, 5):
+        visitors.put(change(workstation(id=key), workstation(id=key, x_position=99.0), key))
+    assert visitors.is_empty
+
+    visitors.put(change(workstation(id=9), workstation(id=9, name="Z"), 5))
+
+    assert list(visitors.take().merged) == [9]
