@@ -1,6 +1,7 @@
 """Real server processes: `graphql-app serve` on a free port, over a fresh database and the test's Valkey."""
 
 import asyncio
+import json
 import os
 import secrets
 import signal
@@ -101,7 +102,7 @@ def started(environment: dict[str, str], log: Path) -> Server:
         KeyRing.read(env["GRAPHQL_APP_TOKEN_PRIVATE_KEY"]),
         issuer="graphql_app",
         audience="graphql_app",
-        roles=ROLES,
+        roles={**ROLES, **json.loads(env.get("GRAPHQL_APP_ROLES", "{}"))},
     )
     return Server(process, "", log, identify)
 
