@@ -15,6 +15,7 @@ from typing import Any
 import asyncpg
 import httpx
 import pytest
+import schemathesis
 from redis.asyncio import Redis
 from sqlalchemy import TextClause, text
 from websockets.asyncio.client import connect
@@ -25,6 +26,7 @@ from graphql_app.embedded import Servers
 from graphql_app.services.importing import Importing
 from graphql_app.store.database import Database
 from tests.acceptance.conftest import Server, StartServer
+from tests.acceptance.test_fuzzing import asked
 from tests.acceptance.test_leaks import OWN, SCOPES, SUBSCRIPTIONS
 from tests.canaries import CANARIES, OTHERWISE, Canary, heard, plant
 from tests.graphql_client import A_01, HQ
@@ -324,3 +326,17 @@ async def test_a_report_of_an_import_repeats_nothing_of_what_is_there(planted: D
 
     assert (report.outcome, len(report.problems) >= 4) == (Outcome.REFUSED, True)
     assert heard("\n".join(map(str, report.problems)).encode()) == set()
+
+
+# --- generators ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.conformance
+def test_what_generators_ask_tells_no_visitor_what_is_hidden(server: Server) -> None:
+    """Documents that nobody would think of."""
+
+    def check(case: Any) -> None:
+        assert heard(case.call(headers=server.headers("visitor"), timeout=30).content) == set()
+
+    url = f"{server.url}/graphql"
+    assert "Query.auditLog" in asked(schemathesis.graphql.from_url(url, headers=server.headers("visitor")), check)
