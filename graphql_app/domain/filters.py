@@ -13,8 +13,15 @@ TEXT_MOST = 100
 IDS_MOST = 500
 
 
+class _Matching:
+    """A place for what a filter comes to, made when it is used first. Not a field: it follows from the fields."""
+
+    __slots__ = ("_matcher",)
+    _matcher: Callable[[Workstation], bool]
+
+
 @dataclass(frozen=True, slots=True)
-class WorkstationFilter:
+class WorkstationFilter(_Matching):
     """All that is given must hold; None asks nothing. Texts are matched as part of the value, whatever the case."""
 
     ids: frozenset[int] | None = None
@@ -32,9 +39,12 @@ class WorkstationFilter:
     employee_number: str | None = None
 
     def matches(self, workstation: Workstation) -> bool:
-        return all(read(workstation) in values for read, values in self._wanted()) and all(
-            test(self, workstation) for test in _TESTS
-        )
+        try:
+            matcher = self._matcher
+        except AttributeError:
+            matcher = self._made_matcher()
+            object.__setattr__(self, "_matcher", matcher)  # frozen, but for what follows from the rest
+        return matcher(workstation)
 
     def interest(self) -> Interest:
         """The changes that whoever follows this filter can notice."""
@@ -56,6 +66,20 @@ class WorkstationFilter:
             value = getattr(self, name)
             if value is not None:
                 yield read, value if isinstance(value, frozenset) else frozenset((value,))
+
+    def _made_matcher(self) -> Callable[[Workstation], bool]:
+        """Looks at what is asked for alone: every change is matched several times, by every filter that may mean it."""
+        wanted = tuple(self._wanted())
+        asked = ((test, getattr(self, name)) for name, test in _TESTS.items())
+        tests = tuple((test, value) for test, value in asked if value is not None)
+
+        def matches(workstation: Workstation) -> bool:
+            for read, values in wanted:
+                if read(workstation) not in values:
+                    return False
+            return all(test(value, workstation) for test, value in tests)
+
+        return matches
 
     def normalised(self) -> tuple[tuple[str, Any], ...]:
         """What is asked, in one order whatever way it was written: equal for filters that mean the same."""
@@ -94,9 +118,9 @@ _GUARDED_BY = {
 _LOWER = {upper: upper + 32 for upper in range(ord("A"), ord("Z") + 1)}
 
 
-def _contains(text: str | None, part: str | None) -> bool:
+def _contains(text: str | None, part: str) -> bool:
     """Folds ASCII only, as lower() does under the collation "C": memory and SQL must never disagree."""
-    return part is None or (text is not None and part.translate(_LOWER) in text.translate(_LOWER))
+    return text is not None and part.translate(_LOWER) in text.translate(_LOWER)
 
 
 # What is asked for by value, and how it is read off a workstation; live/interests finds followers by these.
@@ -110,14 +134,12 @@ _EQUALITIES: Mapping[str, Attribute] = {
     "employee_number": lambda w: w.employee_id,
 }
 
-_Test = Callable[[WorkstationFilter, Workstation], bool]
-
-
-_TESTS: tuple[_Test, ...] = (
-    lambda f, w: _contains(w.name, f.name_contains),
-    lambda f, w: _contains(w.equipment, f.equipment_contains),
-    lambda f, w: f.x_min is None or (w.x_position is not None and w.x_position >= f.x_min),
-    lambda f, w: f.x_max is None or (w.x_position is not None and w.x_position <= f.x_max),
-    lambda f, w: f.y_min is None or (w.y_position is not None and w.y_position >= f.y_min),
-    lambda f, w: f.y_max is None or (w.y_position is not None and w.y_position <= f.y_max),
-)
+# The others, each given what is asked for.
+_TESTS: Mapping[str, Callable[[Any, Workstation], bool]] = {
+    "name_contains": lambda part, w: _contains(w.name, part),
+    "equipment_contains": lambda part, w: _contains(w.equipment, part),
+    "x_min": lambda least, w: w.x_position is not None and w.x_position >= least,
+    "x_max": lambda most, w: w.x_position is not None and w.x_position <= most,
+    "y_min": lambda least, w: w.y_position is not None and w.y_position >= least,
+    "y_max": lambda most, w: w.y_position is not None and w.y_position <= most,
+}
