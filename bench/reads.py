@@ -54,6 +54,7 @@ class Hit:
     p99: float
     busy: float  # share of the server's core
     size: int  # bytes of an answer, as a mean over some
+    answered: int  # requests, those before it was measured included
 
     @property
     def of_a_core(self) -> float:
@@ -69,14 +70,15 @@ def hit(bench: "Bench", server: Server, questions: Sequence[Question]) -> Hit:
     size = sum(len(question.answer(server.url)) for question in looked_at) // len(looked_at)
     # The next run goes on where the last one ended: what is sent twice changes nothing the second time.
     sent = len(looked_at)
-    sent += run_wrk(server, file, sent, WARM_SECONDS)[0] + CONNECTIONS
+    warm = run_wrk(server, file, sent, WARM_SECONDS)[0]
+    sent += warm + CONNECTIONS
     cpu = stage.cpu_seconds(server.pid)
     count, microseconds, p50, p99, errors = run_wrk(server, file, sent, bench.options.seconds)
     cpu = stage.cpu_seconds(server.pid) - cpu
     if errors:
         raise SystemExit(f"{errors} of {count} requests failed, e.g. {questions[0].query}")
     seconds = microseconds / 1e6
-    return Hit(count / seconds, p50 / 1000, p99 / 1000, cpu / seconds, size)
+    return Hit(count / seconds, p50 / 1000, p99 / 1000, cpu / seconds, size, warm + count)
 
 
 def run_wrk(server: Server, file: Path, first: int, seconds: int) -> list[int]:
@@ -181,10 +183,11 @@ async def page(bench: Bench) -> None:
 
 async def change(bench: Bench) -> None:
     """setWorkstationStatus, with the feed and a subscriber. The peers have to tell nobody: that is in their favour."""
-    for contender in (bench.ours, *bench.peers):
+    ours, before = bench.ours, {}
+    for contender in (ours, *bench.peers):
         await execute(contender.office.database_url, RESET)
+        before[contender.name] = await versions(contender)
     peers = bench.peer_hits("change", queries.changes)
-    ours = bench.ours
     token = ours.words.tokens[-1]
     follow = {"query": DOCUMENT, "variables": {"building": "B0", "floor": 1}}
     with (
@@ -193,6 +196,11 @@ async def change(bench: Bench) -> None:
     ):
         found = hit(bench, server, queries.changes(ours.words))
         subscriber.check()
+    for contender in (ours, *bench.peers):
+        asked = (found if contender is ours else peers[contender.name]).answered
+        changed = await versions(contender) - before[contender.name]
+        if changed < asked * 0.99:  # a few are sent twice, or not at all, between two runs of wrk
+            raise SystemExit(f"{contender.name} changed {changed} of {asked}")
     compared("setWorkstationStatus, as shipped, one subscriber", found, peers, 1)
 
 
@@ -262,6 +270,14 @@ async def changing(database_url: str, rate: float) -> AsyncIterator[None]:
         changes.cancel()
         await asyncio.wait([changes])
         await connection.close()
+
+
+async def versions(of: Contender) -> int:
+    """Grows by one with every change."""
+    connection = await asyncpg.connect(of.office.database_url)
+    found: int = await connection.fetchval("SELECT sum(version) FROM workstations")
+    await connection.close()
+    return found
 
 
 async def execute(database_url: str, statement: str) -> None:

@@ -43,8 +43,8 @@ class Queries(Query, NotificationQueries, AuditQueries):
 
 @strawberry.type(
     name="Mutation",
-    description="What can be changed. Each field is one transaction. With the header Idempotency-Key a repeated request"
-    " does nothing twice.",
+    description="What can be changed. Each field is done whole or not at all. With the header Idempotency-Key a"
+    " repeated request does nothing twice.",
 )
 class Mutations(Mutation, NotificationMutations, AccountMutations):
     """All mutations."""
