@@ -17,6 +17,7 @@ from starlette.types import Scope as AsgiScope
 
 from graphql_app import observe
 from graphql_app.domain.access import ROLES, Scope
+from graphql_app.domain.account import DEMO_PASSWORD
 from graphql_app.domain.addresses import Proxies
 from graphql_app.domain.admission import Origins
 from graphql_app.domain.ceilings import Ceiling
@@ -58,6 +59,7 @@ from graphql_app.live.warming import Warming
 from graphql_app.ops import logs, metrics
 from graphql_app.ops.garbage import settle
 from graphql_app.ops.health import Health
+from graphql_app.services.administer import Administer
 from graphql_app.services.arrange import Arrange
 from graphql_app.services.audit import Audit
 from graphql_app.services.authenticate import Authenticate, Lifetimes
@@ -175,6 +177,7 @@ def duties(settings: Settings, database: Database) -> list[Duty]:
         idempotency_hours=settings.idempotency_hours,
         notification_hours=settings.notification_hours,
         audit_days=settings.audit_days,
+        refresh_seconds=settings.refresh_seconds,
     )
 
 
@@ -184,7 +187,17 @@ def authenticate(
     passwords = Passwords()
     stack.callback(passwords.close)
     lifetimes = Lifetimes(settings.access_seconds, settings.refresh_seconds, settings.session_seconds)
-    return Authenticate(database, identifying, passwords, lifetimes, gate)
+    refused = refused_passwords(settings)
+    return Authenticate(database, identifying, passwords, lifetimes, gate, refused_passwords=refused)
+
+
+def administer(settings: Settings, database: Database, passwords: Passwords) -> Administer:
+    return Administer(database, passwords, role_table(settings), refused_passwords=refused_passwords(settings))
+
+
+def refused_passwords(settings: Settings) -> frozenset[str]:
+    """What everybody knows is let in on a developer's own machine alone."""
+    return frozenset() if settings.is_private else frozenset({DEMO_PASSWORD})
 
 
 def documents_of(settings: Settings, schema: GraphQLSchema) -> tuple[Documents, Persisted]:

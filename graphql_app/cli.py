@@ -1,10 +1,10 @@
-"""The commands: serve, migrate, seed, import, export-schema, token, doctor."""
+"""The commands: serve, migrate, seed, import, export-schema, token, account, doctor."""
 
 import asyncio
 import difflib
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -12,7 +12,7 @@ import click
 
 from graphql_app import development
 from graphql_app import settings as configuration
-from graphql_app.domain.access import by_command
+from graphql_app.domain.access import Viewer, by_command
 from graphql_app.domain.errors import Refusal
 from graphql_app.services.keys import BadKey
 from graphql_app.settings import Settings, SettingsError
@@ -21,8 +21,10 @@ from graphql_app.store.migrations import MigrationError, require_current, upgrad
 
 if TYPE_CHECKING:
     from graphql_app.domain.importing import Report
+    from graphql_app.services.administer import Administer
 
 T = TypeVar("T")
+ROLE_HELP = "visitor, employee, facilities, hr, operator, admin, or one of your own."
 
 
 class Stop(Exception):
@@ -149,7 +151,7 @@ def export_schema(check: bool, path: Path) -> None:
 
 
 @commands.command(help="Print a token for a role.")
-@click.option("--role", required=True, help="visitor, employee, facilities, hr, operator, admin, or one of your own.")
+@click.option("--role", required=True, help=ROLE_HELP)
 @click.option("--employee", "number", help="Number of the employee that the token is for.")
 @click.option("--seconds", type=float, help="How long it is valid.")
 def token(role: str, number: str | None, seconds: float | None) -> None:
@@ -176,6 +178,79 @@ def token(role: str, number: str | None, seconds: float | None) -> None:
         employee_number=number,
     )
     click.echo(issued)
+
+
+@commands.group(help="Keep the accounts that log in with a password.")
+def account() -> None:
+    pass
+
+
+def password_given() -> str:
+    """Asked for twice at a terminal, else one line of standard input: what stands in a command is seen by everybody."""
+    if sys.stdin.isatty():
+        return str(click.prompt("Password", hide_input=True, confirmation_prompt=True))
+    return sys.stdin.readline().rstrip("\n")
+
+
+def administered(work: Callable[["Administer", Viewer], Coroutine[Any, Any, T]]) -> T:
+    """Does it, on a database that is at this release's tables."""
+    from graphql_app.app import administer
+    from graphql_app.services.passwords import Passwords
+
+    with settled() as settings, closing(Passwords()) as passwords:
+
+        async def done(database: Database) -> T:
+            await require_current(database)
+            return await work(administer(settings, database, passwords), by_command("account"))
+
+        return run_with_database(settings, done)
+
+
+@account.command(name="add", help="Make one; the password is asked for, or read from standard input.")
+@click.argument("name")
+@click.option("--role", required=True, help=ROLE_HELP)
+@click.option("--employee", "number", help="Number of the employee whose account it is.")
+def account_add(name: str, role: str, number: str | None) -> None:
+    password = password_given()
+    administered(lambda accounts, viewer: accounts.add(viewer, name, password, role, number))
+    click.echo(f"Made the account {name} ({role}).")
+
+
+@account.command(name="list", help="Print all of them: name, role, employee.")
+def account_list() -> None:
+    for one in administered(lambda accounts, viewer: accounts.accounts(viewer)):
+        number, state = one.employee_number or "-", "disabled" if one.is_disabled else ""
+        click.echo(f"{one.name:<30} {one.role:<12} {number:<12} {state}".rstrip())
+
+
+@account.command(name="disable", help="Let nobody in with it any more; whoever is in is out at once.")
+@click.argument("name")
+def account_disable(name: str) -> None:
+    administered(lambda accounts, viewer: accounts.set_disabled(viewer, name, True))
+    click.echo(f"Disabled {name}.")
+
+
+@account.command(name="enable", help="Let it be used again.")
+@click.argument("name")
+def account_enable(name: str) -> None:
+    administered(lambda accounts, viewer: accounts.set_disabled(viewer, name, False))
+    click.echo(f"Enabled {name}.")
+
+
+@account.command(name="role", help="Give it another role; whoever is in has that at once.")
+@click.argument("name")
+@click.argument("role")
+def account_role(name: str, role: str) -> None:
+    administered(lambda accounts, viewer: accounts.set_role(viewer, name, role))
+    click.echo(f"{name} has the role {role}.")
+
+
+@account.command(name="password", help="Set another password, asked for as by `add`; all its sessions end.")
+@click.argument("name")
+def account_password(name: str) -> None:
+    password = password_given()
+    administered(lambda accounts, viewer: accounts.set_password(viewer, name, password))
+    click.echo(f"{name} has a new password, and must log in again.")
 
 
 @commands.command(help="Show every setting with its source, and whether each server is reachable.")

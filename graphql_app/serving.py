@@ -6,7 +6,7 @@ import socket
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 import click
@@ -14,9 +14,11 @@ import uvicorn
 from fastapi import FastAPI
 from uvicorn.supervisors import Multiprocess
 
-from graphql_app.app import create, identify, openid_issuer, role_table, trusted_documents
+from graphql_app.app import administer, create, identify, openid_issuer, role_table, trusted_documents
 from graphql_app.domain.access import by_command
+from graphql_app.domain.account import DEMO_PASSWORD
 from graphql_app.ops import logs
+from graphql_app.services.passwords import Passwords
 from graphql_app.services.seeding import seed
 from graphql_app.settings import Settings, hand_down, read
 from graphql_app.store import broadcast
@@ -141,10 +143,24 @@ async def prepared(settings: Settings) -> str | None:
         await upgrade(database.engine)
         if not settings.seed:
             return None
-        report = await seed(database, by_command("serve"))
-        return None if report is None else "a demo office was made; GRAPHQL_APP_SEED=false leaves the database empty"
+        made = ["a demo office"] if await seed(database, by_command("serve")) is not None else []
+        if settings.is_private and await demo_accounts(settings, database):
+            made.append(f"an account named like each role, with the password `{DEMO_PASSWORD}`")
+        return f"{' and '.join(made)}; GRAPHQL_APP_SEED=false makes nothing" if made else None
     finally:
         await database.close()
+
+
+async def demo_accounts(settings: Settings, database: Database) -> bool:
+    """Makes an account for each role, unless there are accounts already."""
+    viewer = by_command("serve")
+    with closing(Passwords()) as passwords:
+        administration = administer(settings, database, passwords)
+        if await administration.accounts(viewer):
+            return False
+        for role in role_table(settings):
+            await administration.add(viewer, role, DEMO_PASSWORD, role, None)
+    return True
 
 
 def banner(settings: Settings, port: int, seeded: str | None) -> str:
@@ -160,7 +176,7 @@ def banner(settings: Settings, port: int, seeded: str | None) -> str:
     if settings.is_explorable:
         lines.append(f"  API docs  {address}/api/docs")
     if seeded:
-        lines.append(f"  office    {seeded}")
+        lines.append(f"  made      {seeded}")
     if settings.mode == "development" and settings.token_private_key is not None:
         issuer = identify(settings)
         lines += ["", f"  A token for each role, valid for {settings.token_seconds / 3600:g} h:"]

@@ -177,6 +177,11 @@ class Settings(BaseSettings):
     operation_seconds: Seconds = Field(15, description="longest query or mutation")
 
     @property
+    def is_private(self) -> bool:
+        """Whether nobody but who sits at this machine can come in."""
+        return self.mode == "development" and self.host in ("127.0.0.1", "::1", "localhost")
+
+    @property
     def is_explorable(self) -> bool:
         """Whether the server tells everybody what can be asked of it."""
         return self.mode == "development" if self.introspection is None else self.introspection

@@ -11,6 +11,8 @@ from graphql_app.domain.errors import InvalidInput
 
 NAME_LENGTH_MOST = 100
 PASSWORD_LENGTH_LEAST = 10
+# Of the accounts that a development server makes for itself. Nobody else is let in with it.
+DEMO_PASSWORD = "demo office"  # noqa: S105  # it is not meant to be a secret
 PASSWORD_BYTES_MOST = 1000  # a hash of more is only work for the server
 
 # Two tabs of one browser renew at the same moment, or an answer is lost and asked for again: no thief.

@@ -46,7 +46,13 @@ class Ticker:
 
 
 def housekeeping_duties(
-    database: Database, *, log_hours: float, idempotency_hours: float, notification_hours: float, audit_days: float
+    database: Database,
+    *,
+    log_hours: float,
+    idempotency_hours: float,
+    notification_hours: float,
+    audit_days: float,
+    refresh_seconds: float,
 ) -> list[Duty]:
     async def prune_log() -> bool:
         async with database.reading() as connection:
@@ -72,9 +78,16 @@ def housekeeping_duties(
         note(RowsPruned("audit_log", count))
         return count == AT_ONCE_MOST
 
+    async def forget_logins() -> bool:
+        async with database.reading() as connection:
+            count = await housekeeping.forget_logins(connection, refresh_seconds, AT_ONCE_MOST)
+        note(RowsPruned("login_sessions", count))
+        return count == AT_ONCE_MOST
+
     return [
         Duty("prune the change log", 5.0, prune_log),
         Duty("forget idempotency keys", 60.0, forget_keys),
         Duty("forget old notifications", 60.0, prune_notifications),
         Duty("prune the audit log", 60.0, prune_audit),
+        Duty("forget old logins", 60.0, forget_logins),
     ]

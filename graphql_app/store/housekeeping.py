@@ -48,6 +48,31 @@ DELETE FROM audit_log WHERE seq IN (
 """)
 )
 
+# Whose refresh tokens have all expired, or who was logged out: kept for a while, as whoever looks into it will ask.
+_FORGET_SESSIONS = prepared(
+    text("""
+DELETE FROM login_sessions WHERE id IN (
+    SELECT id FROM login_sessions
+    WHERE last_used_at < clock_timestamp() - make_interval(days => 1, secs => CAST(:seconds AS float8))
+       OR revoked_at < clock_timestamp() - make_interval(days => 30)
+    LIMIT :most)
+""")
+)
+# One that was used is kept until it expires: who presents it again has a copy.
+_FORGET_TOKENS = prepared(
+    text("""
+DELETE FROM refresh_tokens WHERE id IN (
+    SELECT id FROM refresh_tokens WHERE expires_at < clock_timestamp() - make_interval(days => 1) LIMIT :most)
+""")
+)
+_FORGET_FAILURES = prepared(
+    text("""
+DELETE FROM login_failures WHERE subject IN (
+    SELECT subject FROM login_failures
+    WHERE last_at < clock_timestamp() - make_interval(hours => 1) AND free_at < clock_timestamp() LIMIT :most)
+""")
+)
+
 
 async def prune_log(connection: Session, hours: float, most: int) -> int:
     """Takes the oldest changes out of the log and moves kept_from with them, in one statement. Returns how many."""
@@ -68,3 +93,11 @@ async def prune_notifications(connection: Session, hours: float, most: int) -> i
 async def prune_audit(connection: Session, days: float, most: int) -> int:
     """Forgets the oldest entries of the audit log. Returns how many."""
     return await connection.execute(_PRUNE_AUDIT, {"days": days, "most": most})
+
+
+async def forget_logins(connection: Session, seconds: float, most: int) -> int:
+    """Forgets sessions whose refresh tokens, valid for so long, have expired; these too, and old failures. Returns how
+    many sessions."""
+    await connection.execute(_FORGET_TOKENS, {"most": most})
+    await connection.execute(_FORGET_FAILURES, {"most": most})
+    return await connection.execute(_FORGET_SESSIONS, {"seconds": seconds, "most": most})

@@ -10,8 +10,10 @@ import pytest
 import pytest_asyncio
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
-from graphql_app.domain.account import ADDRESS_PATIENCE, NAME_PATIENCE
+from graphql_app.domain.account import ADDRESS_PATIENCE, DEMO_PASSWORD, NAME_PATIENCE
 from graphql_app.embedded import Servers
+from graphql_app.services.passwords import Passwords
+from graphql_app.store import housekeeping
 from tests.accounts import (
     LOGIN,
     LOGOUT,
@@ -381,3 +383,35 @@ async def test_a_login_does_not_show_up_under_a_name_in_the_clear(office: Office
     await ask(office, LOGIN, {"name": "my secret password", "password": "x"})
 
     assert "secret" not in await office.sql("SELECT string_agg(subject, ' ') FROM login_failures")
+
+
+# --- forgetting ------------------------------------------------------------------------------------------------------
+
+
+async def test_what_is_left_of_old_logins_is_forgotten_and_the_rest_is_kept(office: Office) -> None:
+    old, kept = await login(office, "ada"), await login(office, "ada")
+    kept = await refreshed(office, kept)
+    await login(office, "nobody", "not it at all")
+    await office.sql(
+        "UPDATE login_sessions SET last_used_at = now() - interval '16 days'"
+        " WHERE id = (SELECT min(id) FROM login_sessions)"
+    )
+    await office.sql("UPDATE login_failures SET last_at = now() - interval '2 hours'")
+
+    async with office.database.reading() as connection:
+        assert await housekeeping.forget_logins(connection, office.settings.refresh_seconds, 100) == 1
+
+    assert (await refreshed(office, old))["__typename"] == "Unauthenticated"
+    assert await office.sql("SELECT count(*) FROM refresh_tokens") == 2  # the used one too, until it expires
+    assert await office.sql("SELECT count(*) FROM login_failures") == 0
+    assert signed_in(await refreshed(office, kept))
+
+
+async def test_a_demo_password_lets_nobody_in_where_others_can_come_in(servers: Servers, office: Office) -> None:
+    known = await Passwords().hashed(DEMO_PASSWORD)
+    await office.sql("UPDATE accounts SET password_hash = :known WHERE name = 'ada'", known=known)
+    assert signed_in(await login(office, "ada", DEMO_PASSWORD))
+
+    assert office.settings.database_url is not None
+    async with running_office(settings_for(office.settings.database_url, servers, host="0.0.0.0")) as exposed:
+        assert (await login(exposed, "ada", DEMO_PASSWORD))["__typename"] == "Unauthenticated"

@@ -280,7 +280,7 @@ async def test_it_is_kept_for_as_long_as_the_setting_says(office: Office) -> Non
     duties = {
         duty.name: duty
         for duty in housekeeping_duties(
-            office.database, log_hours=24, idempotency_hours=24, notification_hours=1, audit_days=365
+            office.database, log_hours=24, idempotency_hours=24, notification_hours=1, audit_days=365, refresh_seconds=1
         )
     }
 

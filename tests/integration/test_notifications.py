@@ -336,6 +336,7 @@ async def test_the_leading_process_forgets_old_notifications_by_the_clock(office
             idempotency_hours=24,
             notification_hours=office.settings.notification_hours,
             audit_days=office.settings.audit_days,
+            refresh_seconds=office.settings.refresh_seconds,
         )
     }
 
