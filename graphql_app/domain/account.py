@@ -50,7 +50,7 @@ class SignIn:
 
     account_id: int
     session: UUID
-    at: float  # seconds since 1970
+    at: datetime
 
 
 @dataclass(frozen=True, slots=True)

@@ -84,11 +84,10 @@ class Accounts:
         if self._missed is not None or silent is None or silent > SILENT_SECONDS_MOST:
             raise Unavailable("This server does not know at present who is still logged in; try again.")
         account = self._accounts.get(sign_in.account_id)
-        if account is None and self._clock() - sign_in.at < ARRIVAL_SECONDS and sign_in.account_id not in self._deleted:
-            raise NotHeardOf(sign_in)
-        if account is None or account.is_disabled or sign_in.session in self._revoked:
-            raise _over()
-        if sign_in.at < account.tokens_from.timestamp():
+        if account is None:
+            is_new = self._clock() - sign_in.at.timestamp() < ARRIVAL_SECONDS
+            raise NotHeardOf(sign_in) if is_new and sign_in.account_id not in self._deleted else _over()
+        if account.is_disabled or sign_in.at < account.tokens_from or sign_in.session in self._revoked:
             raise _over()
         return account
 

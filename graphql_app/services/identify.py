@@ -4,6 +4,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -184,8 +185,8 @@ class Identify:
 def _login(claims: Mapping[str, Any]) -> SignIn:
     """Raises Unauthenticated."""
     try:
-        return SignIn(int(claims["acc"]), UUID(claims["sid"]), float(claims["auth_time"]))
-    except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
+        return SignIn(int(claims["acc"]), UUID(claims["sid"]), datetime.fromtimestamp(claims["auth_time"], UTC))
+    except (AttributeError, KeyError, OSError, OverflowError, TypeError, ValueError) as error:
         raise Unauthenticated("The token names its login wrongly.") from error
 
 

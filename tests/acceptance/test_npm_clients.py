@@ -6,9 +6,11 @@ from collections.abc import AsyncIterator
 from typing import Any, TypeAlias
 
 import asyncpg
+import httpx
 import pytest
 
-from tests.acceptance.conftest import Server
+from tests.acceptance.conftest import Server, StartServer
+from tests.accounts import HASH, LOGIN, PASSWORD, REFRESH
 from tests.clients import npm
 from tests.clients.npm import GraphqlWs, graphql_ws
 
@@ -210,3 +212,51 @@ async def test_a_ping_is_answered(node: str, server: Server) -> None:
     async with graphql_ws(node) as client:
         await client.connect(server.ws_url, authorization(server), keepAlive=20)
         assert (await client.event("pong"))["received"] is True
+
+
+# --- logins ----------------------------------------------------------------------------------------------------------
+
+
+async def log_in(server: Server, sql: Sql) -> dict[str, Any]:
+    """The answer of a login."""
+    await sql.execute("INSERT INTO accounts (name, password_hash, role) VALUES ('ada', $1, 'admin')", HASH)
+    async with httpx.AsyncClient() as http:
+        asked = {"query": LOGIN, "variables": {"name": "ada", "password": PASSWORD}}
+        answer = (await http.post(f"{server.url}/graphql", json=asked)).json()
+    given: dict[str, Any] = answer["data"]["login"]
+    return given
+
+
+async def test_a_socket_that_is_renewed_in_place_stays_open(
+    node: str, start_server: StartServer, office: None, sql: Sql
+) -> None:
+    server = start_server(GRAPHQL_APP_ACCESS_SECONDS="5")
+    given = await log_in(server, sql)
+    async with graphql_ws(node) as client:
+        await client.connect(server.ws_url, {"authorization": f"Bearer {given['accessToken']}"})
+        await follow(client, "floor", FLOOR)
+        for number in range(4):
+            await asyncio.sleep(2)
+            client.do("subscribe", id=f"r{number}", query=REFRESH, variables={"token": given["refreshToken"]})
+            given = (await client.data(f"r{number}"))["refreshToken"]
+        await annotate(sql, "A3-1", "after the first token")
+        assert names(await heard(client, "floor")) == ["A3-1"]
+
+
+async def test_after_a_4401_it_comes_in_with_another_token_and_goes_on_from_its_cursor(
+    node: str, start_server: StartServer, office: None, sql: Sql
+) -> None:
+    server = start_server(GRAPHQL_APP_ACCESS_SECONDS="2")
+    given = await log_in(server, sql)
+    login = {"url": f"{server.url}/graphql", "token": given["accessToken"], "refreshToken": given["refreshToken"]}
+    async with graphql_ws(node) as client:
+        client.do("connect", url=server.ws_url, login=login)
+        variables: dict[str, Any] = {"filter": FLOOR}
+        for _ in range(2):
+            client.do("subscribe", id="floor", query=FOLLOW, variables=variables)
+            variables["after"] = (await heard(client, "floor"))["cursor"]
+            assert (await client.event("error", id="floor"))["code"] == 4401
+        await annotate(sql, "A3-2", "while nobody followed")
+        client.do("subscribe", id="floor", query=FOLLOW, variables=variables)
+        change = await heard(client, "floor")
+        assert (change["kind"], names(change)) == ("CHANGES", ["A3-2"])

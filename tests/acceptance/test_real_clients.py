@@ -9,6 +9,7 @@ import pytest
 
 from tests.acceptance.conftest import Server, StartServer
 from tests.acceptance.fixtures import cable
+from tests.accounts import HASH, LOGIN, PASSWORD
 from tests.clients import npm
 from tests.clients.npm import Kit
 
@@ -99,6 +100,28 @@ async def test_apollo_registers_its_documents_and_goes_on_with_their_hashes(
     # Each of the two documents was unknown by its hash just once.
     assert 'graphql_app_operations_total{kind="invalid",result="error"} 2.0' in counted
     assert 'graphql_app_operations_total{kind="query",result="ok"} 2.0' in counted
+
+
+@pytest.mark.usefixtures("office")
+@pytest.mark.parametrize("name", ["apollo", "urql"])
+async def test_a_login_is_kept_up_while_its_access_tokens_end(
+    node: str, start_server: StartServer, sql: Sql, name: str
+) -> None:
+    server = start_server(GRAPHQL_APP_ACCESS_SECONDS="2")
+    await sql.execute("INSERT INTO accounts (name, password_hash, role) VALUES ('ada', $1, 'admin')", HASH)
+    async with httpx.AsyncClient() as http:
+        asked = {"query": LOGIN, "variables": {"name": "ada", "password": PASSWORD}}
+        given = (await http.post(f"{server.url}/graphql", json=asked)).json()["data"]["login"]
+    async with npm.kit(node, name) as kit:
+        kit.do("open", url=f"{server.url}/graphql", token=given["accessToken"], refreshToken=given["refreshToken"])
+        kit.do("subscribe", id="follow", name="follow")
+        for _ in range(3):
+            # The socket is closed with 4401, and what followed on it follows again.
+            assert (await heard(kit))["kind"] == "SNAPSHOT"
+            assert (await kit.ask("query", "desks"))["workstations"]["nodes"]
+        await sql.execute("UPDATE workstations SET notes = 'after' WHERE name = 'A3-7'")
+        assert [row["notes"] for row in (await heard(kit))["workstations"]] == ["after"]
+        assert await kit.ask("renewals", "renewals") >= 2
 
 
 async def test_it_is_told_that_its_token_is_not_valid(kit: Kit, shared_server: Server) -> None:

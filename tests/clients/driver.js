@@ -4,6 +4,7 @@
 import { createInterface } from "node:readline";
 import { createClient } from "graphql-ws";
 import { WebSocket } from "ws";
+import { session } from "./real/session.js";
 
 let client;
 let socket;
@@ -12,12 +13,22 @@ const completes = new Map();
 
 const commands = {
   // Connects at once. With `keepAlive` it pings that often; with `retries` it comes back after a drop, once it is told to.
-  connect({ url, payload, keepAlive = 0, retries = 0 }) {
+  // With a `login` (real/session.js) it comes in with a token that is good, and for as long as somebody follows.
+  connect({ url, payload, login, keepAlive = 0, retries = 0 }) {
+    const kept = login && session(login);
+    let isStale = false;
     client = createClient({
       url,
       webSocketImpl: WebSocket,
-      connectionParams: payload,
-      lazy: false,
+      connectionParams: kept
+        ? async () => {
+            if (isStale) {
+              await kept.renew();
+            }
+            return { authorization: `Bearer ${kept.token}` };
+          }
+        : payload,
+      lazy: kept !== undefined,
       keepAlive,
       retryAttempts: retries,
       retryWait: () =>
@@ -31,7 +42,10 @@ const commands = {
           socket = opened;
           tell("connected");
         },
-        closed: (event) => tell("closed", said(event)),
+        closed(event) {
+          isStale = event.code === 4401;
+          tell("closed", said(event));
+        },
         ping: (received, payload) => tell("ping", { received, payload }),
         pong: (received, payload) => tell("pong", { received, payload }),
       },

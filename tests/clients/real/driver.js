@@ -10,6 +10,7 @@ const commands = {
   open(options) {
     client = open(options);
   },
+  renewals: ({ id }) => tell("next", { id, data: client.renewals() }),
   query: ({ id, name, variables }) => answer(id, client.query(name, variables)),
   mutate: ({ id, name, variables }) => answer(id, client.mutate(name, variables)),
   subscribe({ id, name }) {

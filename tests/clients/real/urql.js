@@ -1,14 +1,24 @@
 import { Client, fetchExchange, subscriptionExchange } from "@urql/core";
+import { authExchange } from "@urql/exchange-auth";
 import { operations } from "./operations.js";
+import { session } from "./session.js";
 import { socket, told } from "./socket.js";
 
-export function open({ url, token }) {
-  const ws = socket({ url, token });
+// With a `refreshToken` the login is kept up.
+export function open({ url, token, refreshToken }) {
+  const login = session({ url, token, refreshToken });
+  const ws = socket({ url, token, login: refreshToken && login });
   const client = new Client({
     url,
     preferGetMethod: false,
-    fetchOptions: { headers: { authorization: `Bearer ${token}` } },
     exchanges: [
+      authExchange(async ({ appendHeaders }) => ({
+        addAuthToOperation: (operation) => appendHeaders(operation, { authorization: `Bearer ${login.token}` }),
+        didAuthError: ({ graphQLErrors, response }) =>
+          refreshToken !== undefined &&
+          (response?.status === 401 || graphQLErrors.some((one) => one.extensions?.code === "UNAUTHENTICATED")),
+        refreshAuth: () => login.renew(),
+      })),
       fetchExchange,
       subscriptionExchange({
         forwardSubscription: ({ query, variables }) => ({
@@ -20,10 +30,17 @@ export function open({ url, token }) {
     ],
   });
   return {
+    renewals: () => login.renewals,
     query: async (name, variables) => answered(await client.query(operations[name], variables ?? {})),
     mutate: async (name, variables) => answered(await client.mutation(operations[name], variables)),
     subscribe(name, { next, error }) {
-      client.subscription(operations[name], {}).subscribe((result) => {
+      const following = client.subscription(operations[name], {}).subscribe((result) => {
+        // For graphql-ws a 4401 is the end of what ran on the socket: whoever follows asks again.
+        if (refreshToken && result.error?.networkError?.code === 4401) {
+          following.unsubscribe();
+          setTimeout(() => this.subscribe(name, { next, error }), 100);
+          return;
+        }
         try {
           next(answered(result));
         } catch (problem) {

@@ -21,7 +21,7 @@ NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 HEAD = Head(UUID(int=7), 0)
 ADA = Account(1, "ada", "employee", False, NOW - timedelta(hours=1), UUID(int=5), "E-1", 1)
 SESSION = LoginSession(1, UUID(int=1), 1, NOW, None)
-LOGIN = SignIn(1, SESSION.key, NOW.timestamp())
+LOGIN = SignIn(1, SESSION.key, NOW)
 
 
 class Stand:
@@ -81,14 +81,15 @@ async def test_who_is_logged_in_is_known(stand: Stand) -> None:
 
 
 @pytest.mark.parametrize(
-    "login", [replace(LOGIN, account_id=2), replace(LOGIN, session=UUID(int=9)), replace(LOGIN, at=0.0)]
+    "login",
+    [replace(LOGIN, account_id=2), replace(LOGIN, session=UUID(int=9)), replace(LOGIN, at=NOW - timedelta(days=1))],
 )
 async def test_who_is_not_is_refused(stand: Stand, login: SignIn) -> None:
     assert stand.outcome(login) is Unauthenticated
 
 
 async def test_a_login_to_an_account_that_was_made_just_now_is_waited_for(stand: Stand) -> None:
-    fresh = SignIn(2, UUID(int=2), stand.now)
+    fresh = SignIn(2, UUID(int=2), datetime.fromtimestamp(stand.now, UTC))
     assert stand.outcome(fresh) is NotHeardOf
 
     arriving = asyncio.create_task(stand.accounts.arrival(fresh))
