@@ -303,6 +303,7 @@ async def running(settings: Settings) -> AsyncIterator[Parts]:
             "ticker": ticker.run(),
             "sessions": sessions.run(),
             "presence": presence.run(),
+            "metrics": metrics.run(),
         }
         openid = openid_issuer(settings)
         if openid is not None:
@@ -377,7 +378,7 @@ async def _end(task: "asyncio.Task[None]") -> None:
 class Application(FastAPI):
     """FastAPI behind the guard; but requests on /graphql go to their door past its middleware and its routing."""
 
-    graphql: ASGIApp
+    graphql: HttpDoor
     guarded: ASGIApp
     proxies: Proxies
 
@@ -411,6 +412,7 @@ def create(settings: Settings) -> Application:
                 page=graphiql if is_explorable else None,
                 guard=partial(Guard, origins=origins),
                 secure=SECURE,
+                proxies=app.proxies,
             )
             rules = Rules(
                 init_seconds=settings.connection_init_seconds,
@@ -434,6 +436,7 @@ def create(settings: Settings) -> Application:
             settle()
             # For the connections: graph/direct and web/connection.
             yield {
+                "graphql": app.graphql,
                 "sockets": socket,
                 "sessions": parts.engine.sessions,
                 "stall_seconds": settings.socket_stall_seconds,

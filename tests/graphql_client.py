@@ -4,7 +4,7 @@ import asyncio
 import secrets
 import uuid
 from collections.abc import AsyncIterator, Mapping, MutableMapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 from uuid import UUID
 
@@ -13,7 +13,7 @@ import orjson
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from fastapi import FastAPI
-from httpx import ASGITransport, AsyncClient, Response
+from httpx import ASGITransport, AsyncBaseTransport, AsyncClient, Response
 from pydantic import SecretStr
 from sqlalchemy import text
 
@@ -24,6 +24,7 @@ from graphql_app.graph.protocol import SUBPROTOCOL
 from graphql_app.settings import Settings, read
 from graphql_app.store.database import Database
 from tests.conftest import with_database
+from tests.one_piece import OnePiece, listening
 
 ANSWER_SECONDS = 10
 
@@ -109,7 +110,9 @@ class Socket:
 class Office:
     """A running application, and what a test wants of it."""
 
-    def __init__(self, app: FastAPI, client: AsyncClient, settings: Settings, database: Database) -> None:
+    def __init__(
+        self, app: composition.Application, client: AsyncClient, settings: Settings, database: Database
+    ) -> None:
         self.app = app
         self.client = client
         self.settings = settings
@@ -168,17 +171,19 @@ class Office:
 
 
 @asynccontextmanager
-async def running_office(settings: Settings) -> AsyncIterator[Office]:
-    """The application as uvicorn would run it, and a client that talks to it without a socket."""
+async def running_office(settings: Settings, *, is_connected: bool = False) -> AsyncIterator[Office]:
+    """The application as uvicorn would run it, and a client that talks to it without a socket; unless `is_connected`,
+    which is for what depends on the connection."""
     assert settings.database_url is not None
     app = composition.create(settings)
     database = Database(settings.database_url, pool=2)
-    transport = ASGITransport(app, raise_app_exceptions=False)
     try:
-        async with (
-            app.router.lifespan_context(app),
-            AsyncClient(transport=transport, base_url="http://office.test") as client,
-        ):
+        async with AsyncExitStack() as stack:
+            state = await stack.enter_async_context(app.router.lifespan_context(app))
+            transport: AsyncBaseTransport = ASGITransport(app, raise_app_exceptions=False)
+            if is_connected:
+                transport = OnePiece(await stack.enter_async_context(listening(app, dict(state or {}))))
+            client = await stack.enter_async_context(AsyncClient(transport=transport, base_url="http://office.test"))
             yield Office(app, client, settings, database)
     finally:
         await database.close()

@@ -8,7 +8,6 @@ import secrets
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from itertools import count
 from typing import NamedTuple
 
@@ -18,6 +17,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from graphql_app.domain.access import ANONYMOUS, Viewer
+from graphql_app.domain.addresses import Proxies
 from graphql_app.domain.audit import Transport
 from graphql_app.domain.errors import RateLimited, Refusal, TooMany, Unauthenticated
 from graphql_app.graph.accounts import OPEN, needs_no_token
@@ -31,6 +31,7 @@ from graphql_app.graph.requests import (
     Asked,
     AskedByHash,
     Gone,
+    Remembered,
     Unanswerable,
     body_of,
     fields_of,
@@ -41,8 +42,8 @@ from graphql_app.graph.requests import (
 from graphql_app.graph.schema import BadVariables, formatted
 from graphql_app.observe import OperationEnded, note
 
-REMEMBERED = 1000  # requests, read once for all who send the very same bytes
-REMEMBERED_BYTES = 4096  # longer ones are read anew
+GIVEN_ID_MOST = 64
+TO_LOOK_AT = frozenset({b"origin", b"x-min-cursor"})  # with these header fields there is more to find out
 
 QUERIES = (b"query", b"documentId", b"extensions")  # by what an address asks, rather than for the page
 
@@ -59,9 +60,8 @@ class Request(NamedTuple):
     query_string: bytes
     fields: Fields
     accept: Accepted
-    id: str
+    id: bytes
     address: str | None
-    receive: Receive
 
 
 @dataclass(slots=True)
@@ -85,7 +85,7 @@ class HttpDoor:
     """Answers every request on /graphql.
 
     `page` is for people's browsers, if there is one; `guard` looks at what comes from a page, or with a query in its
-    address; `secure` is said with every answer.
+    address; `secure` is said with every answer. ASGI comes with the client in the place of a trusted proxy already.
     """
 
     def __init__(
@@ -97,6 +97,7 @@ class HttpDoor:
         page: ASGIApp | None,
         guard: Callable[[ASGIApp], ASGIApp],
         secure: Headers,
+        proxies: Proxies,
     ) -> None:
         self._engine = engine
         self._answers = answers
@@ -104,72 +105,111 @@ class HttpDoor:
         self._page = page
         self._guarded = guard(self._in_guard)
         self._secure = secure
+        self._proxies = proxies
         # Ids of requests only have to differ: asking the system for chance each time would cost more than all of this.
-        self._ids, self._count = secrets.token_hex(10), count()
-        self._short_body = lru_cache(REMEMBERED)(from_body)
-        self._short_query = lru_cache(REMEMBERED)(from_query)
+        self._ids, self._count = secrets.token_hex(10).encode(), count()
+        self._remembered = {"POST": Remembered(from_body), "GET": Remembered(from_query)}
+
+    def at_hand(self, peer: str | None, lines: Headers, body: bytes) -> tuple[int, Headers, bytes] | None:
+        """Status, header and body of the answer to a POST, when that is a kept one. None says nothing but that it is
+        not: then ASGI serves, and finds out whatever else there is to find.
+
+        For a server that has the whole request: a task, a queue and messages cost more than what is done here.
+        """
+        began, fields, asked = time.perf_counter(), fields_of(lines), self._remembered["POST"].get(body)
+        media = negotiated(fields.get(b"accept", b"")).media
+        if asked is None or media is None or not fields.keys().isdisjoint(TO_LOOK_AT):
+            return None
+        try:
+            require_json(fields)
+            viewer = self._engine.services.identify.from_header(fields.get(b"authorization", b"").decode("latin-1"))
+        except (Unanswerable, Refusal):
+            return None
+        known = self._known(asked, viewer)
+        if known is None:
+            return None
+        ended, reply = ("query", False), _json(known.body, 200, media)
+        try:
+            self._engine.gate.request(self._proxies.client(peer, _text(fields, b"x-forwarded-for") or ""))
+            self._engine.gate.operation(viewer)
+        except RateLimited as refusal:
+            ended, reply = ("invalid", True), _limited(refusal, media)
+        note(OperationEnded(ended[0], time.perf_counter() - began, ended[1]))
+        return reply.status, [*reply.headers, *self._own(self._id_of(fields), reply)], reply.body
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        fields = fields_of(scope)
+        fields = fields_of(scope["headers"])
         if b"origin" in fields or scope["query_string"]:
             return self._guarded(scope, receive, send)
         return self._serve(fields, scope, receive, send)
 
     def _in_guard(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        return self._serve(fields_of(scope), scope, receive, send)
+        return self._serve(fields_of(scope["headers"]), scope, receive, send)
 
     async def _serve(self, fields: Fields, scope: Scope, receive: Receive, send: Send) -> None:
         accept = negotiated(fields.get(b"accept", b""))
         if self._page is not None and accept.page and wants_page(scope):
             await self._page(scope, receive, send)
             return
-        request_id = _given_id(fields.get(b"x-request-id", b"")) or f"{self._ids}{next(self._count):012x}"
         address = client[0] if (client := scope.get("client")) else None
-        request = Request(scope["method"], scope["query_string"], fields, accept, request_id, address, receive)
+        request = Request(scope["method"], scope["query_string"], fields, accept, self._id_of(fields), address)
         try:
-            reply = await self._reply(request)
+            reply = await self._reply(request, receive)
         except Gone:
             return
         except Exception as error:  # noqa: BLE001  # the outermost of the door: noted, and masked to the client
             reply = _errors([error], 500, accept.media)
-        own = [
-            (b"x-request-id", request.id.encode()),
-            (b"vary", b"Accept, Authorization"),
-            (b"cache-control", reply.caching if isinstance(reply, Reply) else b"no-store"),
-            *self._secure,
-        ]
         if isinstance(reply, Response):
-            reply.raw_headers.extend(own)
+            reply.raw_headers.extend(self._own(request.id))
             await reply(scope, receive, send)
             return
-        if reply.status != 304:
-            own.append((b"content-length", b"%d" % len(reply.body)))
-        await send({"type": "http.response.start", "status": reply.status, "headers": reply.headers + own})
+        headers = [*reply.headers, *self._own(request.id, reply)]
+        await send({"type": "http.response.start", "status": reply.status, "headers": headers})
         await send({"type": "http.response.body", "body": reply.body})
 
-    async def _reply(self, request: Request) -> Reply | Response:
+    def _id_of(self, fields: Fields) -> bytes:
+        """The client's own id of its request, if it may stand in a log, or one of ours."""
+        given = fields.get(b"x-request-id", b"")
+        if 0 < len(given) <= GIVEN_ID_MOST and given.isascii() and given.decode().isprintable():
+            return given
+        return b"%b%012x" % (self._ids, next(self._count))
+
+    def _own(self, id: bytes, reply: Reply | None = None) -> Headers:
+        """What every answer says of itself; None is for one that is not whole yet."""
+        headers = [
+            (b"x-request-id", id),
+            (b"vary", b"Accept, Authorization"),
+            (b"cache-control", reply.caching if reply is not None else b"no-store"),
+            *self._secure,
+        ]
+        if reply is not None and reply.status != 304:
+            headers.append((b"content-length", b"%d" % len(reply.body)))
+        return headers
+
+    async def _reply(self, request: Request, receive: Receive) -> Reply | Response:
         outcome, began, media = Outcome(), time.perf_counter(), request.accept.media
         reply: Reply | Response
         try:
             self._engine.gate.request(request.address)
-            named = await self._asked(request)
+            sent, remembered = await self._sent(request, receive), self._remembered[request.method]
+            named = remembered.get(sent) or remembered.read(sent)
             viewer = await self._viewer(request, named)
             self._engine.gate.operation(viewer)
             asked = self._meant(named)
             # What is at hand is answered before the document is looked at.
-            key = Key(asked.key, viewer.view)
-            known = self._answers.known(key) if self._answers is not None and not viewer.reads_primary else None
+            known = self._known(asked, viewer)
             if known is not None:
+                remembered.keep(sent, asked)
                 outcome.kind, outcome.failed = "query", False
                 reply = _whole(known, request, is_shareable=True)
             else:
-                reply = await self._executed(request, asked, viewer, key, outcome)
+                reply = await self._executed(request, asked, viewer, outcome)
         except Unanswerable as problem:
             reply = _unanswerable(problem, media)
         except Unauthenticated as refusal:
             reply = _errors([refusal], 401, media, [(b"www-authenticate", b"Bearer")])
         except RateLimited as refusal:
-            reply = _errors([refusal], 429, media, [(b"retry-after", b"%d" % refusal.retry_after)])
+            reply = _limited(refusal, media)
         except (InvalidDocument, BadVariables) as error:
             reply = _errors(error.errors, _bad_request(media), media)
         except (Refusal, GraphQLError) as error:
@@ -200,16 +240,19 @@ class HttpDoor:
         except (InvalidDocument, Refusal):
             return False
 
-    async def _executed(
-        self, request: Request, asked: Asked, viewer: Viewer, key: Key, outcome: Outcome
-    ) -> Reply | Response:
+    def _known(self, asked: Asked, viewer: Viewer) -> Answer | None:
+        if self._answers is None or viewer.reads_primary:
+            return None
+        return self._answers.known(Key(asked.key, viewer.view))
+
+    async def _executed(self, request: Request, asked: Asked, viewer: Viewer, outcome: Outcome) -> Reply | Response:
         operation = self._engine.documents.get(asked.query).operation(asked.operation_name)
         outcome.kind = operation.kind
         if operation.kind == "mutation" and request.method == "GET":
             raise Unanswerable(405, "Mutations go by POST.", {"Allow": "POST"})
         is_shareable = can_be_shared(operation)
         if is_shareable and is_kept(operation) and self._answers is not None and not viewer.reads_primary:
-            answer = await self._answers.make(key, operation, asked)
+            answer = await self._answers.make(Key(asked.key, viewer.view), operation, asked)
         else:
             context = self._context(_asking(viewer, request), request.fields)
             if operation.kind == "subscription":
@@ -219,7 +262,7 @@ class HttpDoor:
         if operation.kind == "query":
             present = self._engine.services.identify.present(viewer)
             if present.view != viewer.view:  # since it was asked
-                return await self._executed(request, asked, present, Key(asked.key, present.view), outcome)
+                return await self._executed(request, asked, present, outcome)
         outcome.failed = answer.has_errors
         return _whole(answer, request, is_shareable=is_shareable)
 
@@ -231,19 +274,19 @@ class HttpDoor:
         persisted.text(named.query, named.digest)
         return named
 
-    async def _asked(self, request: Request) -> Asked | AskedByHash:
+    async def _sent(self, request: Request, receive: Receive) -> bytes:
+        """The part of a request that says what is asked. Raises Unanswerable when there is none, and Gone."""
         if request.accept.media is None and not request.accept.events:
             raise Unanswerable(406, f"This answers {RESPONSE}, {LEGACY} or {EVENTS}; name one in `Accept`.")
         if request.method == "POST":
             require_json(request.fields)
-            body = await body_of(request.fields, request.receive, self._body_most)
-            return (self._short_body if len(body) <= REMEMBERED_BYTES else from_body)(body)
+            return await body_of(request.fields, receive, self._body_most)
         if request.method == "GET":
             query = request.query_string
             if len(query) > (most := self._body_most):
                 message, measure = f"The query string is longer than {most} bytes.", "bytes of the query string"
                 raise Unanswerable.beyond(414, TooMany(message, measure=measure, limit=most, asked=len(query)))
-            return (self._short_query if len(query) <= REMEMBERED_BYTES else from_query)(query)
+            return query
         raise Unanswerable(405, "Ask by GET or POST.", {"Allow": "GET, POST"})
 
     async def _subscribed(
@@ -269,7 +312,7 @@ class HttpDoor:
 
 def _asking(viewer: Viewer, request: Request) -> Viewer:
     """The viewer, with what the audit log is to say of the request."""
-    return replace(viewer, request_id=request.id, transport=Transport.HTTP, address=request.address)
+    return replace(viewer, request_id=request.id.decode(), transport=Transport.HTTP, address=request.address)
 
 
 def wants_page(scope: Scope) -> bool:
@@ -320,6 +363,10 @@ def _unanswerable(problem: Unanswerable, media: str | None) -> Reply:
     return _json(orjson.dumps(body), problem.status, media, headers)
 
 
+def _limited(refusal: RateLimited, media: str | None) -> Reply:
+    return _errors([refusal], 429, media, [(b"retry-after", b"%d" % refusal.retry_after)])
+
+
 def _bad_request(media: str | None) -> int:
     """A request that cannot be executed is a 400, but clients that only know application/json expect 200."""
     return 200 if media == LEGACY else 400
@@ -328,10 +375,3 @@ def _bad_request(media: str | None) -> int:
 def _text(fields: Fields, name: bytes) -> str | None:
     value = fields.get(name)
     return None if value is None else value.decode("latin-1")
-
-
-def _given_id(given: bytes) -> str | None:
-    """The client's own id of its request, if it may stand in a log."""
-    if 0 < len(given) <= 64 and given.isascii() and (text := given.decode()).isprintable():
-        return text
-    return None

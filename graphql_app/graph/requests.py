@@ -1,6 +1,7 @@
 """What an HTTP request asks for: its header fields, its address, its body. Whatever is wrong is a 4xx of its own."""
 
-from collections.abc import Mapping
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from types import MappingProxyType
@@ -8,12 +9,14 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 import orjson
-from starlette.types import Receive, Scope
+from starlette.types import Receive
 
 from graphql_app.domain.errors import InvalidInput, TooMany, body_too_large
 from graphql_app.graph.limits import require_few
 from graphql_app.graph.persisted import hash_given
 
+REMEMBERED = 1000
+REMEMBERED_BYTES = 4096  # longer ones are read anew
 FIELDS_MOST = 100  # in a query string, of which four mean anything
 
 
@@ -64,10 +67,29 @@ class AskedByHash:
         return Asked(query, self.operation_name, self.variables, (query, self.operation_name, self.variables_key))
 
 
-def fields_of(scope: Scope) -> dict[bytes, bytes]:
+class Remembered:
+    """What requests with a kept answer ask for, for all who send the very same bytes; bounded. No other is kept:
+    there may be a password in it."""
+
+    def __init__(self, read: Callable[[bytes], Asked | AskedByHash]) -> None:
+        self.read = read
+        self._known: OrderedDict[bytes, Asked] = OrderedDict()  # what was sent last is last
+
+    def get(self, sent: bytes) -> Asked | None:
+        return self._known.get(sent)
+
+    def keep(self, sent: bytes, asked: Asked) -> None:
+        if len(sent) > REMEMBERED_BYTES:
+            return
+        self._known[sent] = asked
+        self._known.move_to_end(sent)
+        if len(self._known) > REMEMBERED:
+            self._known.popitem(last=False)
+
+
+def fields_of(lines: Sequence[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
     """The header fields by their names."""
-    lines = scope["headers"]
-    fields: dict[bytes, bytes] = dict(lines)
+    fields = dict(lines)
     if len(fields) != len(lines):
         # What is said on several lines is said once, with commas (RFC 9110, 5.3): two tokens are none.
         for name in fields:

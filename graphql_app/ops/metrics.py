@@ -1,8 +1,10 @@
 """News as Prometheus metrics, summed over all worker processes."""
 
+import asyncio
 import os
+from bisect import bisect_left
+from collections.abc import Sequence
 from contextlib import suppress
-from functools import cache
 from pathlib import Path
 
 from prometheus_client import (
@@ -19,9 +21,21 @@ from prometheus_client import (
 from graphql_app import observe
 
 LATENCY_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+HAND_OVER_SECONDS = 1.0
+
+
+class Latencies(Histogram):
+    """A histogram that takes what was sorted into its buckets elsewhere."""
+
+    def observe_all(self, in_buckets: Sequence[int], seconds: float) -> None:
+        """So many in each of its buckets, the last one being for what is longer than all bounds; `seconds` in all."""
+        self._sum.inc(seconds)
+        for bucket, number in zip(self._buckets, in_buckets, strict=True):
+            bucket.inc(number)
+
 
 OPERATIONS = Counter("graphql_app_operations_total", "GraphQL operations", ["kind", "result"])
-OPERATION_SECONDS = Histogram("graphql_app_operation_seconds", "Time to answer", ["kind"], buckets=LATENCY_BUCKETS)
+OPERATION_SECONDS = Latencies("graphql_app_operation_seconds", "Time to answer", ["kind"], buckets=LATENCY_BUCKETS)
 INCIDENTS = Counter("graphql_app_incidents_total", "Unexpected errors, masked to the client")
 REFUSALS = Counter("graphql_app_refusals_total", "Requests refused by a limit", ["limit"])
 ISOLATED = Counter("graphql_app_isolated_failures_total", "Parts that raised and were left out", ["where"])
@@ -67,17 +81,56 @@ POOL_IN_USE = Gauge("graphql_app_database_pool_in_use", "Database connections in
 POOL_SIZE = Gauge("graphql_app_database_pool_size", "Database connections at most", multiprocess_mode="livesum")
 
 
-@cache  # to look them up costs as much as to count; there are eight
-def _of_operation(kind: str, failed: bool) -> tuple[Counter, Histogram]:
-    return OPERATIONS.labels(kind, "error" if failed else "ok"), OPERATION_SECONDS.labels(kind)
+class Tally:
+    """Operations of one kind and result that were not handed over yet. A counter takes its lock, and a histogram looks
+    through its buckets, each time: that would cost as much as a kept answer does."""
+
+    def __init__(self, kind: str, failed: bool) -> None:
+        self._total, self._seconds = (
+            OPERATIONS.labels(kind, "error" if failed else "ok"),
+            OPERATION_SECONDS.labels(kind),
+        )
+        self._in_buckets, self._sum = [0] * (len(LATENCY_BUCKETS) + 1), 0.0
+
+    def add(self, seconds: float) -> None:
+        self._in_buckets[bisect_left(LATENCY_BUCKETS, seconds)] += 1
+        self._sum += seconds
+
+    def hand_over(self) -> None:
+        self._total.inc(sum(self._in_buckets))
+        self._seconds.observe_all(self._in_buckets, self._sum)
+        self._in_buckets, self._sum = [0] * len(self._in_buckets), 0.0
+
+
+_tallies: dict[tuple[str, bool], Tally] = {}
+
+
+def _tally(kind: str, failed: bool) -> Tally:
+    tally = _tallies.get((kind, failed))
+    if tally is None:
+        tally = _tallies[kind, failed] = Tally(kind, failed)
+    return tally
+
+
+def hand_over() -> None:
+    for tally in _tallies.values():
+        tally.hand_over()
+
+
+async def run() -> None:
+    """Lets the other workers know what this one counted. Never returns; end it by cancelling."""
+    try:
+        while True:
+            await asyncio.sleep(HAND_OVER_SECONDS)
+            hand_over()
+    finally:
+        hand_over()
 
 
 def count(news: observe.News) -> None:  # noqa: PLR0912, PLR0915  # one arm for each kind of news is what it is
     match news:
         case observe.OperationEnded(kind, seconds, failed):
-            total, histogram = _of_operation(kind, failed)
-            total.inc()
-            histogram.observe(seconds)
+            _tally(kind, failed).add(seconds)
         case observe.AnswersCounted(hits, misses, dropped, evicted, kept, size):
             for result, number in (("hit", hits), ("miss", misses), ("dropped", dropped), ("evicted", evicted)):
                 ANSWERS.labels(result).inc(number)
@@ -163,6 +216,7 @@ def _count_caches(news: observe.CachesCounted) -> None:
 
 def exposition(directory: Path | None) -> tuple[bytes, str]:
     """All metrics as text, and its media type. `directory` is shared by the workers; without it, this process alone."""
+    hand_over()
     if directory is None:
         return generate_latest(REGISTRY), CONTENT_TYPE_LATEST
     _forget_the_dead(directory)

@@ -1,21 +1,95 @@
-"""One HTTP connection under uvicorn: whose peer must read, and which is told when the process is to stop."""
+"""One HTTP connection under uvicorn: whose peer must read, and which is told when the process is to stop.
+
+A request on /graphql that arrives in one piece is answered at once when its answer is at hand. All else goes to ASGI.
+"""
 
 import asyncio
+from typing import Protocol
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from graphql_app.observe import AnswerUnread, note
 
 GOODBYE_SECONDS = 3.0  # while the process ends, for a peer to go on reading
 
 
+class Door(Protocol):
+    """Of graph/http, what is asked of it here."""
+
+    def at_hand(
+        self, peer: str | None, lines: list[tuple[bytes, bytes]], body: bytes
+    ) -> tuple[int, list[tuple[bytes, bytes]], bytes] | None: ...
+
+
 class HttpConnection(HttpToolsProtocol):
     """uvicorn's own waits for ever for a peer that stops reading, with a full buffer, and on SIGTERM too. An ASGI
     application cannot help that, as it has no hold of the connection."""
 
+    _held: bytes | None = None  # the body so far of a request that nobody was told of yet
     _unread = 0
     _is_ending = False
     _timer: asyncio.TimerHandle | None = None
+
+    # --- what is answered at once ------------------------------------------------------------------------------------
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self._held is not None:  # the rest of it is still to come
+            self._let_go()
+
+    def on_headers_complete(self) -> None:
+        if self._is_for_the_door():
+            self._held = b""
+        else:
+            super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        if self._held is None:
+            super().on_body(body)
+        else:
+            self._held += body
+
+    def on_message_complete(self) -> None:
+        if self._held is not None:
+            door: Door = self.app_state["graphql"]
+            answer = door.at_hand(self.client[0] if self.client else None, self.headers, self._held)
+            if answer is not None:
+                self._held = None
+                self._write(*answer)
+                return
+            self._let_go()
+        super().on_message_complete()
+
+    def _is_for_the_door(self) -> bool:
+        """Whether it is a POST on /graphql with nothing before it that would have to be answered first."""
+        parser = self.parser
+        return (
+            self.url == b"/graphql"
+            and parser.get_method() == b"POST"
+            and parser.get_http_version() == "1.1"
+            and parser.should_keep_alive()
+            and not parser.should_upgrade()
+            and not self.expect_100_continue
+            and not self.flow.write_paused
+            and (self.cycle is None or self.cycle.response_complete)
+            and not self.transport.is_closing()
+        )
+
+    def _let_go(self) -> None:
+        """Goes on as uvicorn would have without us."""
+        body, self._held = self._held, None
+        super().on_headers_complete()
+        if body:
+            super().on_body(body)
+
+    def _write(self, status: int, lines: list[tuple[bytes, bytes]], body: bytes) -> None:
+        head = [STATUS_LINE[status]]
+        for name, value in (*self.server_state.default_headers, *lines):
+            head += (name, b": ", value, b"\r\n")
+        self.transport.writelines((b"".join((*head, b"\r\n")), body))
+        self.on_response_complete()
+
+    # --- who does not read -------------------------------------------------------------------------------------------
 
     def pause_writing(self) -> None:
         super().pause_writing()

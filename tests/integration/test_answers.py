@@ -48,8 +48,10 @@ SET_STATUS = (
 )
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def servers_of_two(servers: Servers, template: str) -> AsyncIterator[tuple[Office, Office]]:
+@pytest_asyncio.fixture(scope="module", loop_scope="module", params=["by ASGI", "by connection"])
+async def servers_of_two(
+    request: pytest.FixtureRequest, servers: Servers, template: str
+) -> AsyncIterator[tuple[Office, Office]]:
     """Two processes of one installation: the first keeps answers, the second does not."""
     shared: dict[str, Any] = {
         "secret": SecretStr(secrets.token_urlsafe(32)),
@@ -57,7 +59,7 @@ async def servers_of_two(servers: Servers, template: str) -> AsyncIterator[tuple
     }
     async with (
         fresh_database(servers, template) as url,
-        running_office(settings_for(url, servers, **shared)) as warm,
+        running_office(settings_for(url, servers, **shared), is_connected=request.param == "by connection") as warm,
         running_office(settings_for(url, servers, answers_bytes=0, **shared)) as cold,
     ):
         yield warm, cold

@@ -1,0 +1,218 @@
+"""A request that arrives in one piece is answered by the connection itself when its answer is at hand, as by ASGI."""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator
+
+import orjson
+import pytest
+import pytest_asyncio
+
+from graphql_app.app import Application
+from graphql_app.embedded import Servers
+from tests.graphql_client import HQ, Office, fresh_database, numbered, running_office, seed, settings_for
+from tests.one_piece import listening
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+FLOOR = f'{{ floor(building: "{HQ}", number: 1) {{ name workstations {{ name }} }} }}'
+FLOORS = "{ floors { number name } }"
+ME = "{ me { subject } }"
+JSON = {"Content-Type": "application/json"}
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def office(servers: Servers, template: str) -> AsyncIterator[Office]:
+    async with (
+        fresh_database(servers, template) as url,
+        running_office(settings_for(url, servers, origins=["https://office.example"])) as office,
+    ):
+        await seed(office.database)
+        await numbered(office.database)
+        yield office
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def port(office: Office) -> AsyncIterator[int]:
+    async with listening(office.app, {"graphql": office.app.graphql}) as port:
+        yield port
+
+
+@pytest_asyncio.fixture(autouse=True, loop_scope="module")
+async def kept(office: Office) -> None:
+    """The answer to FLOOR is, and the request is known for one that it answers."""
+    for _ in range(2):
+        await office.client.post(
+            "/graphql", content=orjson.dumps({"query": FLOOR}), headers=JSON | office.headers("visitor")
+        )
+
+
+@pytest.fixture
+def by_asgi(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The paths of the requests that ASGI served, from now on."""
+    served: list[str] = []
+    call = Application.__call__
+
+    async def counted(self: Application, scope: dict[str, str], *rest: object) -> None:
+        served.append(scope["path"])
+        await call(self, scope, *rest)  # type: ignore[arg-type]  # ASGI's own
+
+    monkeypatch.setattr(Application, "__call__", counted)
+    return served
+
+
+def request(office: Office, query: str, *lines: str, role: str = "visitor", version: str = "1.1") -> bytes:
+    body = orjson.dumps({"query": query})
+    token = f"Authorization: Bearer {office.token(role)}"
+    said = (token, *lines) if not any(line.startswith("Authorization") for line in lines) else lines
+    if not any(line.startswith("Content-Type") for line in lines):
+        said = (*said, "Content-Type: application/json")
+    head = "\r\n".join((f"POST /graphql HTTP/{version}", "Host: office.test", *said, f"Content-Length: {len(body)}"))
+    return head.encode() + b"\r\n\r\n" + body
+
+
+class Client:
+    """One connection, kept."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader, self.writer = reader, writer
+
+    async def answer(self) -> tuple[str, dict[str, str], bytes]:
+        """Status, header fields and body."""
+        status, *lines = (await self.reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")[:-2]
+        fields = {name.lower(): value for name, value in (line.split(": ", 1) for line in lines)}
+        return status, fields, await self.reader.readexactly(int(fields.get("content-length", 0)))
+
+    async def ask(self, *pieces: bytes) -> tuple[str, dict[str, str], bytes]:
+        for piece in pieces:
+            self.writer.write(piece)
+            await asyncio.sleep(0.01)
+        return await self.answer()
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def client(port: int) -> AsyncIterator[Client]:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    yield Client(reader, writer)
+    writer.close()
+    await writer.wait_closed()
+
+
+async def test_what_is_kept_is_answered_past_asgi_in_the_same_words(
+    office: Office, client: Client, by_asgi: list[str]
+) -> None:
+    asked = request(office, FLOOR)
+    by_connection, by_asgi_alone = await client.ask(asked), await client.ask(asked[:-1], asked[-1:])
+
+    assert by_asgi == ["/graphql"]
+    assert by_connection[1].pop("x-request-id") != by_asgi_alone[1].pop("x-request-id")
+    assert by_connection == by_asgi_alone
+    assert by_connection[0] == "HTTP/1.1 200 OK"
+
+
+async def test_the_client_s_id_and_media_type_come_back(office: Office, client: Client, by_asgi: list[str]) -> None:
+    media = "application/graphql-response+json"
+    _, fields, _ = await client.ask(request(office, FLOOR, f"Accept: {media}", "X-Request-ID: mine"))
+
+    assert (fields["x-request-id"], fields["content-type"]) == ("mine", f"{media}; charset=utf-8")
+    assert by_asgi == []
+
+
+async def test_it_is_counted_as_any_operation(office: Office, client: Client) -> None:
+    async def counted() -> list[float]:
+        text = (await office.client.get("/metrics", headers=office.headers("operator"))).text
+        series = ('operations_total{kind="query",result="ok"}', 'operation_seconds_count{kind="query"}')
+        return [float(re.findall(rf"^graphql_app_{re.escape(one)} (\S+)$", text, re.M)[0]) for one in series]
+
+    before = await counted()
+    for _ in range(3):
+        await client.ask(request(office, FLOOR))
+
+    assert await counted() == [number + 3 for number in before]
+
+
+@pytest.mark.parametrize(
+    ("line", "status"),
+    [
+        ("Authorization: Bearer nonsense", 401),
+        ("Authorization: Basic eA==", 401),
+        ("Content-Type: text/plain", 415),
+        ("Content-Encoding: gzip", 415),
+        ("Accept: image/png", 406),
+        ("Accept: text/event-stream", 200),
+        ("X-Min-Cursor: nonsense", 200),
+        ("Origin: https://office.example", 200),
+        ("Expect: 100-continue", 100),
+        ("Connection: close", 200),
+    ],
+)
+async def test_whatever_is_more_to_find_out_about_is_found_out_by_asgi(
+    office: Office, client: Client, by_asgi: list[str], line: str, status: int
+) -> None:
+    client.writer.write(request(office, FLOOR, line))
+    said = await client.reader.readuntil(b"\r\n")
+
+    assert (int(said.split()[1]), by_asgi) == (status, ["/graphql"])
+
+
+async def test_two_tokens_are_none(office: Office, client: Client) -> None:
+    token = f"Authorization: Bearer {office.token('visitor')}"
+    status, _, _ = await client.ask(request(office, FLOOR, token, token))
+
+    assert status == "HTTP/1.1 401 Unauthorized"
+
+
+async def test_an_older_client_is_answered_and_left(office: Office, client: Client) -> None:
+    _, fields, body = await client.ask(request(office, FLOOR, version="1.0"))
+
+    assert (fields["connection"], await client.reader.read()) == ("close", b"")
+    assert b"workstations" in body
+
+
+@pytest.mark.parametrize("at", [1, 60, -1, "body"])
+async def test_a_request_in_two_pieces_is_answered_as_well(office: Office, client: Client, at: int | str) -> None:
+    asked = request(office, FLOOR)
+    whole = await client.ask(asked)
+    place = asked.index(b"\r\n\r\n") + 4 if isinstance(at, str) else at
+    in_two = await client.ask(asked[:place], asked[place:])
+
+    assert (in_two[0], in_two[2]) == (whole[0], whole[2])
+    assert (await client.ask(asked))[2] == whole[2]
+
+
+async def test_those_who_do_not_wait_are_answered_in_the_order_in_which_they_asked(
+    office: Office, client: Client
+) -> None:
+    asked = [request(office, query) for query in (FLOOR, ME, FLOORS, FLOOR, ME, ME, FLOORS)]
+    one_by_one = [(await client.ask(one))[2] for one in asked]
+    client.writer.write(b"".join(asked))
+
+    assert [(await client.answer())[2] for _ in asked] == one_by_one
+
+
+async def test_limits_hold_and_a_trusted_proxy_says_for_whom(
+    servers: Servers, template: str, by_asgi: list[str]
+) -> None:
+    limited = {"user_operations_per_second": 1, "user_operations_burst": 6, "trusted_proxies": ["127.0.0.1"]}
+    async with (
+        fresh_database(servers, template) as url,
+        running_office(settings_for(url, servers, mode="production", **limited)) as office,
+        listening(office.app, {"graphql": office.app.graphql}) as port,
+    ):
+        client = Client(*await asyncio.open_connection("127.0.0.1", port))
+        asked = request(office, FLOOR, "X-Forwarded-For: 192.0.2.7")
+        statuses = [(await client.ask(asked))[0].split()[1] for _ in range(4)]
+        by_asgi.clear()
+        while statuses[-1] == "200":
+            statuses.append((await client.ask(asked))[0].split()[1])
+        client.writer.close()
+        await client.writer.wait_closed()
+
+    assert (statuses[-1], by_asgi) == ("429", [])
+
+
+async def test_what_is_personal_is_never_at_hand(office: Office, client: Client, by_asgi: list[str]) -> None:
+    for _ in range(3):
+        await client.ask(request(office, ME))
+
+    assert len(by_asgi) == 3
