@@ -28,6 +28,7 @@ from graphql_app.domain.errors import InvalidInput, Refusal, TooMany
 from graphql_app.graph.executor import Plans
 from graphql_app.graph.limits import Limits, Measure
 from graphql_app.graph.selection import Guarded, guarded_paths, root_fields
+from graphql_app.graph.validation import SpecifiedRules
 
 BYTES_KEPT = 64 * 1024 * 1024
 TOKEN_BYTES = 500  # what one takes once it is parsed, with its node and its place in the text; measured
@@ -148,7 +149,9 @@ class Documents:
     def _prepared(self, text: str) -> Document:
         document, tokens = self._parsed(text)
         self._measure.check(document)  # before validation, which is dear for what is beyond the limits
-        errors = validate(self._schema, document, max_errors=ERRORS_MOST, hide_suggestions=not self._suggests)
+        errors = validate(
+            self._schema, document, [SpecifiedRules], max_errors=ERRORS_MOST, hide_suggestions=not self._suggests
+        )
         if errors:
             raise InvalidDocument(list(errors))
         fragments = {d.name.value: d for d in document.definitions if isinstance(d, FragmentDefinitionNode)}
