@@ -52,7 +52,7 @@ class Front:
         return self.url.replace("http", "ws", 1) + "/graphql"
 
 
-StartNginx = Callable[[str, str], Front]
+StartNginx = Callable[..., Front]
 
 
 def rewritten(first: str, second: str, port: int, folder: Path) -> str:
@@ -84,10 +84,10 @@ def start_nginx() -> Iterator[StartNginx]:
             account = {"user": "nobody", "group": "nogroup", "extra_groups": []}
             shutil.chown(folder, "nobody", "nogroup")
 
-        def start(first: str, second: str) -> Front:
+        def start(first: str, second: str, changed: Callable[[str], str] = str) -> Front:
             port = free_port()
             front = Front(f"http://127.0.0.1:{port}", folder / "error.log")
-            (folder / "nginx.conf").write_text(rewritten(first, second, port, folder))
+            (folder / "nginx.conf").write_text(changed(rewritten(first, second, port, folder)))
             with front.log.open("wb") as log:
                 command = [program, "-p", name, "-c", "nginx.conf", "-e", "stderr", "-g", "daemon off;"]
                 process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, **account)
@@ -425,6 +425,23 @@ async def test_the_app_is_told_who_asks_and_how_and_not_what_the_client_claims(s
     assert told["host"] == told["x-forwarded-host"] == netloc
     assert (told["x-forwarded-for"], told["x-forwarded-proto"]) == ("127.0.0.1", "http")
     assert "connection" not in told
+
+
+async def test_behind_another_proxy_the_app_is_told_of_the_client_and_not_of_that_proxy(
+    start_nginx: StartNginx,
+) -> None:
+    def told_to(configuration: str) -> str:
+        """As docs/operations.md says; the proxy is on this machine."""
+        taken = re.sub(r"# (set_real_ip_from|real_ip_header|real_ip_recursive) ", r"\1 ", configuration)
+        assert taken.count("real_ip") == configuration.count("# set_real_ip") + configuration.count("# real_ip") == 3
+        return taken.replace("172.16.0.0/12", "127.0.0.1")
+
+    async with stand_in(answer_ok) as (address, heads):
+        front = start_nginx(address, address, told_to)
+        async with httpx.AsyncClient(base_url=front.url, trust_env=False) as client:
+            await client.get("/healthz", headers={"X-Forwarded-For": "6.6.6.6, 10.9.8.7"})
+
+    assert b"x-forwarded-for: 10.9.8.7\r\n" in heads[0].lower()
 
 
 async def test_nothing_but_a_websocket_is_upgraded(start_nginx: StartNginx) -> None:
