@@ -110,6 +110,7 @@ workstations = Table(
     Index("workstations_department_id_idx", "department_id", "id"),
     Index("workstations_employee_id_idx", "employee_id"),
     Index("workstations_status_idx", "status", "id"),
+    Index("workstations_building_status_idx", "building", "status", "id"),
     Index("workstations_name_idx", "name", "id"),
     Index("workstations_updated_at_idx", "updated_at", "id"),
 )
