@@ -349,6 +349,66 @@ async def test_an_operation_of_one_field_is_answered_the_same_whatever_is_given_
     assert repr(calls) == repr(before * 2), "the use case was called with the same, and but once"
 
 
+PAGE = parse("""
+    query ($b: String, $x: Float = 0.5, $where: [WorkstationStatus!], $order: [WorkstationOrder!], $first: Int) {
+        workstations(
+            filter: {building: $b, xMin: $x, statuses: $where, ids: []}, orderBy: $order, first: $first
+        ) { totalCount nodes { id name } edges { cursor node { status } } pageInfo { hasNextPage endCursor } }
+    }
+""")
+OF_A_PAGE: list[dict[str, Any]] = [
+    {"b": "HQ", "where": ["AVAILABLE"], "first": 2},
+    {"b": "HQ", "where": "AVAILABLE", "order": {"field": "NAME"}, "x": 1},
+    {"b": "HQ", "where": [], "order": [{"field": "NAME", "direction": "DESC"}, {"field": "ID"}], "x": 1.0},
+    {"b": None, "where": None, "order": None, "x": None, "first": None},
+    {"x": True},
+    {"x": float("nan")},
+    {"where": ["available"]},
+    {"where": [None]},
+    {"order": [{"direction": "DESC"}]},
+    {"order": [{"field": "NAME", "by": 1}]},
+    {"first": 2**70},
+    {"b": "half a character \ud800"},
+    {"b": "x" * 600},
+    {},
+]
+
+
+@pytest.mark.parametrize("given", OF_A_PAGE, ids=lambda given: repr(given)[:60].encode("ascii", "replace").decode())
+async def test_arguments_that_are_objects_and_lists_are_the_same_however_often_they_are_given(
+    given: dict[str, Any],
+) -> None:
+    calls: list[Any] = []
+
+    async def page(*asked: Any, **named: Any) -> Any:
+        calls.append((asked[1:], named))
+        return Listing([workstation()], lambda _: "cursor", has_next=True, has_previous=False, total_count=7)
+
+    def context() -> Context:
+        services: Any = SimpleNamespace(browse=SimpleNamespace(workstations=page))
+        return Context(shared_viewer(view("admin")), services)
+
+    plans = Plans(PAGE)
+    for _ in range(2):
+        await EXECUTION.result(_operation(PAGE, plans), OF_A_PAGE[0], context())
+    assert plans.shortcuts
+    alone = Executor.build(SCHEMA, PAGE, context_value=context(), raw_variable_values=given)
+    if isinstance(alone, list):
+        for _ in range(TIMES):
+            with pytest.raises(BadVariables) as problem:
+                await EXECUTION.result(_operation(PAGE, plans), given, context())
+            assert [str(error) for error in problem.value.errors] == [str(error) for error in alone]
+        return
+    calls.clear()
+    expected = await _answered(alone, None, OperationType.QUERY)
+    before = list(calls)
+    for _ in range(TIMES):
+        calls.clear()
+        answer = await EXECUTION.result(_operation(PAGE, plans), given, context())
+        assert (answer.data, _told(answer)) == (expected.data, _told(expected))
+        assert repr(calls) == repr(before)
+
+
 FLOOR_MAP = parse("""
     query { floor(building: "HQ", number: 1) { name workstations { ...All } again: workstations { id: name status } } }
     fragment All on Workstation {
