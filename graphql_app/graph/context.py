@@ -37,33 +37,36 @@ Fetch = Callable[[list[Any]], Awaitable[Mapping[Any, Any]]]
 
 
 class Loader:
-    """Fetches the values of all keys that are asked for in one moment at once, and each only once."""
+    """Fetches the values of all keys that are asked for in one moment at once, and each only once.
 
-    def __init__(self, fetch: Fetch) -> None:
-        self._fetch = fetch
+    It does not keep how to fetch: that knows the context, which has the loader, and of such a circle only the collector
+    of garbage would find the way out, with all that was fetched in it.
+    """
+
+    def __init__(self) -> None:
         self._values: dict[Any, asyncio.Future[Any]] = {}
         self._asked: list[Any] = []
         self._task: asyncio.Task[None] | None = None
 
-    async def load(self, key: Any) -> Any:
+    async def load(self, key: Any, fetch: Fetch) -> Any:
         value = self._values.get(key)
         if value is None:
             loop = asyncio.get_running_loop()
             value = self._values[key] = loop.create_future()
             if not self._asked:
-                loop.call_soon(self._dispatch)
+                loop.call_soon(self._dispatch, fetch)
             self._asked.append(key)
         # Shielded: graphql-core cancels the siblings of a field that fails, but others may wait for the same value.
         return value.result() if value.done() else await asyncio.shield(value)
 
-    def _dispatch(self) -> None:
+    def _dispatch(self, fetch: Fetch) -> None:
         keys, self._asked = self._asked, []
-        self._task = asyncio.create_task(self._load(keys))
+        self._task = asyncio.create_task(self._load(keys, fetch))
 
-    async def _load(self, keys: list[Any]) -> None:
+    async def _load(self, keys: list[Any], fetch: Fetch) -> None:
         futures = [self._values[key] for key in keys]
         try:
-            found = await self._fetch(keys)
+            found = await fetch(keys)
             values = [found.get(key) for key in keys]
         except Exception as error:  # noqa: BLE001  # handed to all who wait
             for future in futures:
@@ -85,14 +88,15 @@ class Context:
     user_agent: str | None = None
     renew: Callable[[Viewer], None] | None = None  # of a connection that lasts: it is good for as long as this viewer
     exact_floors: bool = False  # a floor's cursor is asked for: its workstations must be as of that very moment
+    is_alone: bool = False  # one resolver is all that runs: nobody else loads anything in the same moment
     _loaders: dict[Hashable, Loader] = field(default_factory=dict)
 
     def load(self, name: Hashable, key: Any, fetch: Fetch) -> Awaitable[Any]:
         """The value of the key, fetched together with all others of that name asked for in the same moment."""
         loader = self._loaders.get(name)
         if loader is None:
-            loader = self._loaders[name] = Loader(fetch)
-        return loader.load(key)
+            loader = self._loaders[name] = Loader()
+        return loader.load(key, fetch)
 
 
 AppInfo = Info[Context, None]

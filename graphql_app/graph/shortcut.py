@@ -75,10 +75,13 @@ class Shortcut:
             resolving = self._begun(variables, context)
         except NotRegular:
             return None
+        context.is_alone = True
         try:
             value = await resolving
         except Exception as error:  # noqa: BLE001  # told by graphql-core, at its path
             return Outcome(None, error=error)
+        finally:
+            context.is_alone = False
         try:
             return Outcome({self.key: self._project(value)})
         except Exception:  # noqa: BLE001  # likewise

@@ -260,6 +260,8 @@ async def floor_of(info: AppInfo, place: Place) -> domain.Floor | None:
             return await browse.whole_floors(viewer, places, fields)
         return await browse.floors_by_place(viewer, places)
 
+    if context.is_alone:
+        return (await fetch([place])).get(place)
     floor: domain.Floor | None = await context.load(("floor", fields), place, fetch)
     return floor
 
