@@ -4,10 +4,9 @@ What each process has open is counted in Redis. A process opens without asking a
 heard last, on credit: those that turn out to be too many, as others were faster, are told so a moment later.
 """
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
-
-Revoke = Callable[[], None]
+from typing import Protocol
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,13 +15,20 @@ class Ceiling:
     most: int
 
 
+class Connection(Protocol):
+    """One that was let in."""
+
+    def revoke(self, ceiling: Ceiling) -> None:
+        """It is one too many, and ends."""
+
+
 @dataclass(slots=True)
 class Places:
     """What this process has of one key."""
 
     room: int  # how many may be open here, by what was heard last
     open: int = 0
-    on_credit: dict[Revoke, None] = field(default_factory=dict)  # opened, not confirmed by Redis yet; the newest last
+    on_credit: dict[Connection, None] = field(default_factory=dict)  # not confirmed yet; the newest last
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +38,7 @@ class Told:
     key: str
     places: Places
     open: int
-    on_credit: Collection[Revoke]
+    on_credit: Collection[Connection]
 
     @property
     def confirmed(self) -> int:
@@ -61,8 +67,8 @@ class Ceilings:
         """So many processes open connections."""
         self._share = max(1, self.ceiling.most // processes)
 
-    def enter(self, key: str, revoke: Revoke) -> bool:
-        """Whether one more may be open here now; whoever entered leaves. `revoke`: what ends one that was too many."""
+    def enter(self, key: str, connection: Connection) -> bool:
+        """Whether one more may be open here now; whoever entered leaves."""
         places = self._places.get(key)
         if places is None:
             places = self._places[key] = Places(self.ceiling.most)
@@ -73,15 +79,14 @@ class Ceilings:
             self._due[key] = places
             if places.open >= places.room:
                 return False
-            places.on_credit[revoke] = None
+            places.on_credit[connection] = None
         places.open += 1
         return True
 
-    def leave(self, key: str, revoke: Revoke) -> None:
-        """One is closed, named by what enter() was given."""
+    def leave(self, key: str, connection: Connection) -> None:
         places = self._places[key]
         places.open -= 1
-        places.on_credit.pop(revoke, None)
+        places.on_credit.pop(connection, None)
         if not self._is_alone:
             self._due[key] = places
         elif not places.open:
@@ -109,8 +114,8 @@ class Ceilings:
             one.places.room = room
             if not one.places.open and room and one.key not in self._due:
                 self._places.pop(one.key, None)
-            for revoke in list(one.on_credit)[max(0, room - one.confirmed) :]:
-                revoke()
+            for connection in list(one.on_credit)[max(0, room - one.confirmed) :]:
+                connection.revoke(self.ceiling)
 
     def renew(self) -> None:
         """All is told anew, as it fades otherwise. What is full elsewhere and was not asked for again is forgotten."""

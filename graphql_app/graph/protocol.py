@@ -28,7 +28,6 @@ from graphql_app.graph.schema import BadVariables, Execution, formatted
 from graphql_app.graph.subscribing import Subscribing
 from graphql_app.live.accounts import NotHeardOf
 from graphql_app.live.gate import Gate
-from graphql_app.live.limits import Pass
 from graphql_app.live.sessions import Sessions
 from graphql_app.observe import OperationEnded, Subscribed, Unsubscribed, note
 from graphql_app.services.cohorts import Payload
@@ -126,13 +125,13 @@ class Connection:
 
     __slots__ = (
         "_address",
+        "_admitted",
         "_engine",
         "_entering",
         "_header",
         "_heard",
         "_init_timer",
         "_is_closed",
-        "_passes",
         "_rules",
         "_running",
         "_second",
@@ -156,8 +155,8 @@ class Connection:
         self._address = address
         self._engine = engine
         engine.gate.request(address)
-        self._passes: list[Pass] = []
-        self._admit(engine.gate.connection(address))
+        self._admitted = engine.gate.connection(address)
+        self._admitted.when_revoked(self._turn_away)
         self._rules = rules
         self._header = header  # Authorization of the upgrade request
         self._tasks = tasks
@@ -199,8 +198,7 @@ class Connection:
     def closed(self) -> None:
         """The socket is gone: everything that ran for it ends."""
         self._is_closed = True
-        for admitted in self._passes:
-            admitted.leave()
+        self._admitted.leave()
         self._unwatch()
         self._init_timer.cancel()
         if self._entering is not None and self._viewer is None:
@@ -259,15 +257,15 @@ class Connection:
 
     def _enter(self, viewer: Viewer) -> None:
         """Raises TooManyConnections."""
-        self._admit(self._engine.gate.session(viewer))
+        self._admitted = self._engine.gate.session(viewer, self._admitted)
+        self._admitted.when_revoked(self._turn_away)
         self._viewer = viewer
         self._unwatch = self._engine.services.identify.watch(viewer, self._changed)
         self._init_timer.cancel()
         self._send({"type": "connection_ack"})
 
-    def _admit(self, admitted: Pass) -> None:
-        self._passes.append(admitted)
-        admitted.when_revoked(lambda refusal: self._close(TOO_MANY_CONNECTIONS, refusal.message))
+    def _turn_away(self, refusal: TooManyConnections) -> None:
+        self._close(TOO_MANY_CONNECTIONS, refusal.message)
 
     def _changed(self) -> None:
         """Something about the viewer's account: what runs is looked after by services/staying."""

@@ -2,6 +2,7 @@
 
 from graphql_app.domain.access import Viewer
 from graphql_app.domain.addresses import network_of
+from graphql_app.domain.errors import TooManyConnections
 from graphql_app.live.limits import Limiter, Pass
 
 USER_OPERATIONS = "operations of one user"
@@ -32,13 +33,17 @@ class Gate:
 
     def connection(self, address: str | None) -> Pass:
         """A socket, before it is known whose. Raises TooManyConnections."""
-        return self._limiter.enter((ADDRESS_CONNECTIONS, network_of(address)))
+        return self._limiter.enter(ADDRESS_CONNECTIONS, network_of(address))
 
-    def session(self, viewer: Viewer) -> Pass:
-        """A socket of the viewer. Raises TooManyConnections."""
-        return self._limiter.enter((USER_CONNECTIONS, viewer.subject))
+    def session(self, viewer: Viewer, from_here: Pass) -> Pass:
+        """The same socket, now that it is the viewer's: of both. Raises TooManyConnections."""
+        return self._limiter.enter(USER_CONNECTIONS, viewer.subject, also=from_here)
 
     def stream(self, viewer: Viewer) -> Pass:
         """An event stream or a long-poll. Raises TooManyConnections."""
-        wanted = ((ADDRESS_CONNECTIONS, network_of(viewer.address)), (USER_CONNECTIONS, viewer.subject))
-        return self._limiter.enter(*wanted)
+        from_here = self.connection(viewer.address)
+        try:
+            return self.session(viewer, from_here)
+        except TooManyConnections:
+            from_here.leave()
+            raise

@@ -4,7 +4,6 @@ import asyncio
 import math
 import time
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import Protocol
 
 from graphql_app.domain.ceilings import Ceiling, Ceilings
@@ -34,24 +33,31 @@ class Account(Protocol):
 
 
 class Pass:
-    """One connection, counted until leave(). It may turn out to be one too many soon after: others were faster."""
+    """One connection, counted until leave(). It may turn out to be one too many soon after: others were faster.
 
-    __slots__ = ("_revoked", "_then", "_woken", "counted")
+    `also` is counted with it, as a connection of somebody at some address is.
+    """
 
-    def __init__(self, woken: asyncio.Event) -> None:
-        self.counted: list[Callable[[], None]] = []
+    __slots__ = ("_also", "_ceilings", "_key", "_revoked", "_then", "_woken")
+
+    def __init__(self, ceilings: Ceilings | None, key: str, woken: asyncio.Event, also: "Pass | None") -> None:
+        self._ceilings = ceilings
+        self._key = key
         self._woken = woken
+        self._also = also
         self._revoked: TooManyConnections | None = None
         self._then: Callable[[TooManyConnections], None] | None = None
 
     def when_revoked(self, then: Callable[[TooManyConnections], None]) -> None:
         """What ends the connection; called at once if it was too many already."""
         self._then = then
+        if self._also is not None:
+            self._also.when_revoked(then)
         if self._revoked is not None:
             then(self._revoked)
 
     def revoke(self, ceiling: Ceiling) -> None:
-        if self.counted and self._revoked is None:
+        if self._ceilings is not None:
             note(Refused(ceiling.name))
             self._revoked = _too_many(ceiling)
             if self._then is not None:
@@ -59,10 +65,12 @@ class Pass:
 
     def leave(self) -> None:
         """May be called again."""
-        counted, self.counted = self.counted, []
-        for leave in counted:
-            leave()
+        ceilings, self._ceilings = self._ceilings, None
+        if ceilings is not None:
+            ceilings.leave(self._key, self)
             self._woken.set()
+        if self._also is not None:
+            self._also.leave()
 
 
 class Limiter:
@@ -92,26 +100,21 @@ class Limiter:
         if rates is None:
             return
         wait_seconds = rates.take(key, count, self._clock())
-        if rates.unsettled:
+        if rates.unsettled and not self._woken.is_set():
             self._woken.set()
         if wait_seconds:
             note(Refused(name))
             raise _too_often(rates.rate, count, wait_seconds)
 
-    def enter(self, *wanted: tuple[str, str]) -> Pass:
-        """Counts one connection more for each of these (name of a ceiling, and key). Raises TooManyConnections."""
-        admitted = Pass(self._woken)
-        for name, key in wanted:
-            ceilings = self._ceilings.get(name)
-            if ceilings is None:
-                continue
+    def enter(self, name: str, key: str, also: Pass | None = None) -> Pass:
+        """Counts one more under the ceiling of that name, if there is one. Raises TooManyConnections."""
+        ceilings = self._ceilings.get(name)
+        admitted = Pass(ceilings, key, self._woken, also)
+        if ceilings is not None:
             self._woken.set()
-            revoke = partial(admitted.revoke, ceilings.ceiling)
-            if not ceilings.enter(key, revoke):
-                admitted.leave()
+            if not ceilings.enter(key, admitted):
                 note(Refused(name))
                 raise _too_many(ceilings.ceiling)
-            admitted.counted.append(partial(ceilings.leave, key, revoke))
         return admitted
 
     async def run(self) -> None:

@@ -63,7 +63,7 @@ class Process:
 
     def connect(self, user: str = "ada") -> bool:
         try:
-            admitted = self.limiter.enter((CEILING.name, user))
+            admitted = self.limiter.enter(CEILING.name, user)
         except TooManyConnections:
             return False
         self.open.add(admitted)
@@ -186,7 +186,7 @@ async def test_while_valkey_is_away_each_process_lets_in_its_share_and_all_is_wh
 
     # Never shut for good, and never open: even alone they let in no more than both may.
     assert 0.5 * RATE.per_second * during <= away <= 1.1 * allowed(during)
-    assert 0.8 * RATE.per_second * after <= back
+    assert 0.9 * (RATE.per_second * after - RATE.burst) <= back  # what each held meanwhile is owed
     assert total + away + back <= 1.1 * allowed(seconds)
     lost = next(index for index, one in enumerate(news) if isinstance(one, observe.LimitsLost))
     assert any(isinstance(one, observe.LimitsWhole) for one in news[lost:])

@@ -5,7 +5,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from graphql_app.domain.ceilings import Ceiling, Ceilings, Revoke
+from graphql_app.domain.ceilings import Ceiling, Ceilings
 
 CEILING = Ceiling("connections of one user", 10)
 
@@ -32,21 +32,29 @@ class Process:
 
     def __init__(self, processes: int) -> None:
         self.ceilings = Ceilings(CEILING, processes=processes)
-        self.open: set[Revoke] = set()
+        self.open: set[Opened] = set()
 
     def enter(self) -> bool:
-        def revoke() -> None:
-            self.leave(revoke)
-
-        if self.ceilings.enter("ada", revoke):
-            self.open.add(revoke)
+        connection = Opened(self)
+        if self.ceilings.enter("ada", connection):
+            self.open.add(connection)
             return True
         return False
 
-    def leave(self, connection: Revoke) -> None:
+    def leave(self, connection: "Opened") -> None:
         if connection in self.open:
             self.open.discard(connection)
             self.ceilings.leave("ada", connection)
+
+
+class Opened:
+    """A connection that ends when it is told that it is one too many."""
+
+    def __init__(self, process: Process) -> None:
+        self._process = process
+
+    def revoke(self, _: Ceiling) -> None:
+        self._process.leave(self)
 
 
 def test_a_process_alone_opens_all() -> None:
