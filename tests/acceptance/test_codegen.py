@@ -1,5 +1,6 @@
 """A TypeScript client generated from the committed schema: it compiles, it is exhaustive, and it works."""
 
+import json
 import shutil
 
 import graphql
@@ -92,6 +93,17 @@ def test_its_manifest_makes_a_server_that_answers_this_client_and_no_other(
 
     assert told == TOUR
     assert other.json()["errors"][0]["extensions"]["code"] == "DOCUMENT_NOT_TRUSTED"
+
+
+@pytest.mark.usefixtures("office")
+def test_the_manifest_of_relay_makes_a_server_that_answers_what_is_in_it(node: str, start_server: StartServer) -> None:
+    listed = npm.relay_manifest(node)
+    server = start_server(GRAPHQL_APP_MODE="production", GRAPHQL_APP_TRUSTED_DOCUMENTS=str(listed))
+    (digest,) = (name for name, text in json.loads(listed.read_text()).items() if "officeDesksQuery" in text)
+
+    answer = httpx.post(f"{server.url}/graphql", json={"documentId": digest}, headers=server.headers())
+
+    assert [desk["name"] for desk in answer.json()["data"]["workstations"]["nodes"]] == ["A3-1", "A3-2"]
 
 
 def test_the_lock_file_names_no_registry() -> None:

@@ -48,6 +48,15 @@ def compile_relay(node: str) -> None:
     run(node, "node_modules/relay-compiler/cli.js", "relay.config.json")
 
 
+def relay_manifest(node: str) -> Path:
+    """The list of hashes and documents that relay-compiler writes for real/relay."""
+    manifest = HERE / "compiled-by-hash" / "documents.json"
+    manifest.parent.mkdir(exist_ok=True)
+    manifest.write_text("{}")
+    run(node, "node_modules/relay-compiler/cli.js", "relay.persisted.config.json")
+    return manifest
+
+
 def _frontend_build() -> ModuleType:
     """frontend/build.py, which is no package, as a module: it knows how to find a Node."""
     spec = importlib.util.spec_from_file_location("frontend_build", BUILD)
