@@ -173,9 +173,20 @@ class Cohorts:
         self._cohorts: dict[Hashable, Cohort] = {}
 
     def join(
-        self, key: Hashable, stream: Stream, render: Callable[[], Render], subscriber: Subscriber, start: Start
+        self,
+        key: Hashable,
+        stream: Stream,
+        render: Callable[[], Render],
+        subscriber: Subscriber,
+        start: Start,
+        *,
+        lingers: bool = False,
     ) -> Callable[[], None]:
-        """Joins the cohort of the key, which follows the stream unless there is one already. Returns what leaves it."""
+        """Joins the cohort of the key, which follows the stream unless there is one already. Returns what leaves it.
+
+        `lingers`: it lasts for a moment when it is left by all, as whoever polls comes back at once. Others, who come
+        back without a cursor, are to be shown no snapshot that is older than what they have seen.
+        """
         cohort = self._cohorts.get(key)
         if cohort is None or cohort.has_ended:
             cohort = self._cohorts[key] = Cohort(stream, render())
@@ -183,8 +194,12 @@ class Cohorts:
 
         def leave() -> None:
             joined.leave(subscriber)
-            if joined.is_empty:  # whoever polls comes back at once
+            if not joined.is_empty:
+                return
+            if lingers:
                 asyncio.get_running_loop().call_later(SHARED_SECONDS, self._end_empty, key, joined)
+            else:
+                self._end_empty(key, joined)
 
         joined.join(subscriber, start)
         return leave

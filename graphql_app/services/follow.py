@@ -90,7 +90,9 @@ class Follow:
         changes = self.changes(viewer, matching)
         start = Start(resync=resync) if resync else await changes.start(after, snapshot=True)
         leave_floor = self.enter(viewer, changes.place)
-        leave = self._cohorts.join((render, changes.key), changes, lambda: partial(render, changes), joining, start)
+        leave = self._cohorts.join(
+            (render, changes.key), changes, lambda: partial(render, changes), joining, start, lingers=True
+        )
 
         def end() -> None:
             leave()
