@@ -173,6 +173,10 @@ QUERIES["notifications"] = (
     "{ notifications { nodes { title } pageInfo { hasNextPage } } }",
     {"nodes": [], "pageInfo": {"hasNextPage": False}},
 )
+QUERIES["auditLog"] = (
+    '{ auditLog(filter: {actor: "nobody"}) { nodes { id } pageInfo { hasNextPage } } }',
+    {"nodes": [], "pageInfo": {"hasNextPage": False}},
+)
 QUERIES["node"] = (QUERIES["node"][0], {"__typename": "Workstation", "id": B_01, "name": "B-01"})
 
 
