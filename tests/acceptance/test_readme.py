@@ -66,9 +66,23 @@ async def changed(server: Server) -> None:
     """As the README changes a desk of the floor that its programs follow."""
     async with httpx.AsyncClient() as http:
         answer = await http.post(
-            f"{server.url}/graphql", json={"query": block("graphql")}, headers=server.headers(), timeout=LINE_SECONDS
+            f"{server.url}/graphql",
+            json={"query": block("graphql", "MAINTENANCE")},
+            headers=server.headers(),
+            timeout=LINE_SECONDS,
         )
     assert answer.json()["data"]["setWorkstationStatus"]["__typename"] == "WorkstationChanged"
+
+
+async def test_who_logs_in_is_given_tokens(server: Server) -> None:
+    variables = {"name": "admin", "password": "demo office"}
+    async with httpx.AsyncClient(base_url=server.url, timeout=LINE_SECONDS) as http:
+        asked = {"query": block("graphql", "login"), "variables": variables}
+        given = (await http.post("/graphql", json=asked)).json()["data"]["login"]
+        assert given["viewer"] == {"roles": ["admin"]}
+        headers = {"Authorization": f"Bearer {given['accessToken']}"}
+        answer = await http.post("/graphql", json={"query": "{ me { subject } }"}, headers=headers)
+    assert answer.json() == {"data": {"me": {"subject": "admin"}}}
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl")
