@@ -10,7 +10,7 @@ from typing import Any
 from graphql_app.domain.errors import InvalidInput, public_name
 from graphql_app.domain.workstation import Workstation
 
-ACTOR_MOST = 255
+ACTOR_MOST = 1000  # an issuer and its subject
 
 
 class Transport(StrEnum):

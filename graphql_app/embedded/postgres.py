@@ -22,6 +22,7 @@ SETTINGS = {
     "shared_buffers": "128MB",
     "timezone": "UTC",
     "log_timezone": "UTC",
+    "log_error_verbosity": "terse",  # a row that is refused is not repeated: some of it is hidden from most
 }
 DURABLE = {"fsync": "on"}
 FORGETFUL = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}

@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from asyncpg import Record
-from sqlalchemy import ColumnElement, Integer, Text, and_, cast, false, or_, select, union_all
+from sqlalchemy import ColumnElement, Integer, Text, and_, case, cast, false, literal_column, or_, select, union_all
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from graphql_app.domain.access import View, hidden
@@ -21,13 +21,14 @@ from graphql_app.store.tables import audit_log, change_log
 
 _LOG, _KEPT = change_log.c, audit_log.c
 _SHARED = ("seq", "logged_at", "actor", "transport", "address", "request_id", "before", "after")
+# No condition in here: PostgreSQL would no longer see that both halves can be read in the order of their keys.
+_OF_WORKSTATION = case((_LOG.entity == literal_column("'workstation'"), cast(_LOG.entity_id, Integer)))
 _ENTRIES = union_all(
     select(_KEPT.workstation_id, *(_KEPT[name] for name in _SHARED)),
-    select(cast(_LOG.entity_id, Integer).label("workstation_id"), *(_LOG[name] for name in _SHARED)).where(
-        _LOG.entity == "workstation"
-    ),
+    select(_OF_WORKSTATION.label("workstation_id"), *(_LOG[name] for name in _SHARED)),
 ).subquery("entries")
 _C = _ENTRIES.c
+_ALL = select(_ENTRIES).where(_C.workstation_id.is_not(None))
 
 _ACTIONS: Mapping[Action, ColumnElement[bool]] = {
     Action.CREATED: _C.before.is_(None),
@@ -96,7 +97,7 @@ def _entry(row: Record) -> Entry:
 
 async def page(reader: Reader, view: View, matching: AuditFilter, window: Window) -> Page[Entry]:
     """The entries that match, the newest first; the key is (seq,). Not redacted."""
-    statement = select(_ENTRIES).where(*_asked(matching), *_noticed(view))
+    statement = _ALL.where(*_asked(matching), *_noticed(view))
     if window.after is not None:
         statement = statement.where(_C.seq < window.after[0])
     if window.before is not None:
@@ -111,5 +112,5 @@ async def page(reader: Reader, view: View, matching: AuditFilter, window: Window
 
 async def by_id(reader: Reader, view: View, ids: Collection[int]) -> dict[int, Entry]:
     """Those of them that the view may know of. Not redacted."""
-    statement = select(_ENTRIES).where(_C.seq.in_(list(ids)), *_noticed(view))
+    statement = _ALL.where(_C.seq.in_(list(ids)), *_noticed(view))
     return {entry.id: entry for entry in map(_entry, await reader.fetch(statement))}

@@ -22,7 +22,7 @@ from websockets.asyncio.client import connect
 
 from graphql_app.domain.access import by_command
 from graphql_app.domain.importing import Outcome
-from graphql_app.embedded import Servers
+from graphql_app.embedded import Embedded
 from graphql_app.services.importing import Importing
 from graphql_app.store.database import Database
 from tests.acceptance.conftest import Server, StartServer
@@ -154,8 +154,9 @@ SEEN = (
 
 
 async def test_no_stream_tells_a_role_what_it_may_not_see_nor_redis_nor_a_wake_up_nor_the_log(
-    server: Server, planted: Database, servers: Servers
+    server: Server, planted: Database, embedded: Embedded
 ) -> None:
+    servers = embedded.servers
     between = Heard()
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(overhearing(servers.redis_url, planted, between))
@@ -185,6 +186,9 @@ async def test_no_stream_tells_a_role_what_it_may_not_see_nor_redis_nor_a_wake_u
     log = server.log.read_bytes()
     assert b"incident" in log
     assert heard(log) == set()
+    log_of_postgres = embedded.postgres.log.read_bytes()
+    assert b'violates check constraint "odd"' in log_of_postgres
+    assert heard(log_of_postgres) == set()
 
 
 def text_of(statement: str) -> TextClause:
