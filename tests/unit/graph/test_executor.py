@@ -1,5 +1,8 @@
 """Plans: made when an operation repeats, one a view, and left to graphql-core where a value is not regular."""
 
+import asyncio
+import gc
+import weakref
 from types import SimpleNamespace
 from typing import Any
 
@@ -69,6 +72,31 @@ async def test_only_what_is_not_regular_is_left_to_graphql_core(resolved: list[A
     assert resolved == [odd]
     assert [error["path"] for error in answer["errors"]] == [["floors", 0, "workstations", 1, "xPosition"]]
     assert [desk["xPosition"] for desk in answer["data"]["floors"][0]["workstations"]] == [10.5, None, 10.5]
+
+
+class Rows(list[Workstation]):
+    """A list whose end can be watched."""
+
+
+async def test_what_is_loaded_is_given_up_with_its_operation_and_not_when_garbage_is_collected() -> None:
+    async def ask(desks: Rows) -> None:
+        asking = context(desks)
+
+        async def fetch(keys: Any) -> Any:
+            return await asking.services.browse.workstations_by_place(asking.viewer, keys, ())
+
+        assert await asking.load("desks", 1, fetch) is desks
+
+    desks = Rows([workstation()])
+    watched = weakref.ref(desks)
+    gc.disable()
+    try:
+        await ask(desks)
+        await asyncio.sleep(0)  # the task that fetched ends
+        del desks
+        assert watched() is None
+    finally:
+        gc.enable()
 
 
 async def test_what_one_view_may_see_is_not_what_another_may() -> None:
