@@ -166,7 +166,6 @@ class Parts:
     """What the doors stand on."""
 
     engine: Engine
-    answers: Answers | None
     health: Health
 
 
@@ -353,8 +352,10 @@ async def running(settings: Settings) -> AsyncIterator[Parts]:
             )
             hub.listen(answers)
             loops["answers"] = _begun("answers", answers.run(), stack)
-        engine = Engine(services, documents, persisted, execution, Subscribing(execution, cohorts), sessions, gate)
-        yield Parts(engine, answers, Health(inner, channel, hub, freshness, loops))
+        engine = Engine(
+            services, documents, persisted, execution, Subscribing(execution, cohorts), sessions, gate, answers
+        )
+        yield Parts(engine, Health(inner, channel, hub, freshness, loops))
 
 
 def _begun(name: str, loop: Coroutine[Any, Any, None], stack: AsyncExitStack) -> "asyncio.Task[None]":
@@ -407,7 +408,6 @@ def create(settings: Settings) -> Application:
         async with running(settings) as parts, asyncio.TaskGroup() as tasks:
             app.graphql = HttpDoor(
                 parts.engine,
-                parts.answers,
                 body_most=settings.request_bytes,
                 page=graphiql if is_explorable else None,
                 guard=partial(Guard, origins=origins),

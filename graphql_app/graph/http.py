@@ -21,7 +21,7 @@ from graphql_app.domain.addresses import Proxies
 from graphql_app.domain.audit import Transport
 from graphql_app.domain.errors import RateLimited, Refusal, TooMany, Unauthenticated
 from graphql_app.graph.accounts import OPEN, needs_no_token
-from graphql_app.graph.answers import Answer, Answers, Key, can_be_shared, is_kept
+from graphql_app.graph.answers import Answer, Key, can_be_shared
 from graphql_app.graph.context import Context
 from graphql_app.graph.documents import InvalidDocument, Operation
 from graphql_app.graph.events import answered, subscribed
@@ -91,7 +91,6 @@ class HttpDoor:
     def __init__(
         self,
         engine: Engine,
-        answers: Answers | None,
         *,
         body_most: int,
         page: ASGIApp | None,
@@ -100,7 +99,6 @@ class HttpDoor:
         proxies: Proxies,
     ) -> None:
         self._engine = engine
-        self._answers = answers
         self._body_most = body_most
         self._page = page
         self._guarded = guard(self._in_guard)
@@ -241,30 +239,26 @@ class HttpDoor:
             return False
 
     def _known(self, asked: Asked, viewer: Viewer) -> Answer | None:
-        if self._answers is None or viewer.reads_primary:
+        answers = self._engine.answers
+        if answers is None or viewer.reads_primary:
             return None
-        return self._answers.known(Key(asked.key, viewer.view))
+        return answers.known(Key(asked.key, viewer.view))
 
     async def _executed(self, request: Request, asked: Asked, viewer: Viewer, outcome: Outcome) -> Reply | Response:
         operation = self._engine.documents.get(asked.query).operation(asked.operation_name)
         outcome.kind = operation.kind
         if operation.kind == "mutation" and request.method == "GET":
             raise Unanswerable(405, "Mutations go by POST.", {"Allow": "POST"})
-        is_shareable = can_be_shared(operation)
-        if is_shareable and is_kept(operation) and self._answers is not None and not viewer.reads_primary:
-            answer = await self._answers.make(Key(asked.key, viewer.view), operation, asked)
-        else:
-            context = self._context(_asking(viewer, request), request.fields)
-            if operation.kind == "subscription":
-                return await self._subscribed(operation, asked, context, request, outcome)
-            body = await self._engine.execution.run(operation, asked.variables, context)
-            answer = Answer(orjson.dumps(body), has_errors="errors" in body)
+        context = self._context(_asking(viewer, request), request.fields)
+        if operation.kind == "subscription":
+            return await self._subscribed(operation, asked, context, request, outcome)
+        answer = await self._engine.answer(asked, operation, context)
         if operation.kind == "query":
             present = self._engine.services.identify.present(viewer)
             if present.view != viewer.view:  # since it was asked
                 return await self._executed(request, asked, present, outcome)
         outcome.failed = answer.has_errors
-        return _whole(answer, request, is_shareable=is_shareable)
+        return _whole(answer, request, is_shareable=can_be_shared(operation))
 
     def _meant(self, named: Asked | AskedByHash) -> Asked:
         """What is asked, with its text, if that may be asked here. Raises a Refusal."""

@@ -20,10 +20,12 @@ from graphql_app.domain.errors import (
     Unauthenticated,
     Unavailable,
 )
+from graphql_app.graph.answers import Answer, Answers, Key, can_be_shared, is_kept
 from graphql_app.graph.context import Context, Services, authorization
 from graphql_app.graph.documents import Documents, InvalidDocument, Operation
 from graphql_app.graph.limits import require_few
 from graphql_app.graph.persisted import Persisted, hash_given
+from graphql_app.graph.requests import Asked
 from graphql_app.graph.schema import BadVariables, Execution, formatted
 from graphql_app.graph.subscribing import Subscribing
 from graphql_app.live.accounts import NotHeardOf
@@ -89,6 +91,16 @@ class Engine:
     subscribing: Subscribing
     sessions: Sessions
     gate: Gate
+    answers: Answers | None = None
+
+    async def answer(self, asked: Asked, operation: Operation, context: Context) -> Answer:
+        """Of a query or mutation; the kept one, where all who see the same are answered alike. Raises BadVariables."""
+        viewer, answers = context.viewer, self.answers
+        if answers is None or viewer.reads_primary or not (can_be_shared(operation) and is_kept(operation)):
+            body = await self.execution.run(operation, asked.variables, context)
+            return Answer(orjson.dumps(body), has_errors="errors" in body)
+        key = Key(asked.key, viewer.view)
+        return answers.known(key) or await answers.make(key, operation, asked)
 
 
 class Subscription:
@@ -363,9 +375,9 @@ class Connection:
                 note(Subscribed())
                 failed = False
                 return
-            answer = await self._answer(operation, variables, viewer)
-            failed = "errors" in answer
-            self._send({"id": operation_id, "type": "next", "payload": answer})
+            answer = await self._answer(Asked.of(query, operation.name, variables), operation, viewer)
+            failed = answer.has_errors
+            self._write(b'{"id":%b,"type":"next","payload":%b}' % (orjson.dumps(operation_id), answer.body))
             self._running.pop(operation_id, None)  # told last: a fast client uses the id anew at once
             self._send({"id": operation_id, "type": "complete"})
         except (InvalidDocument, BadVariables) as error:
@@ -377,11 +389,11 @@ class Connection:
         finally:
             note(OperationEnded(kind, time.perf_counter() - began, failed))
 
-    async def _answer(self, operation: Operation, variables: Mapping[str, Any], viewer: Viewer) -> dict[str, Any]:
+    async def _answer(self, asked: Asked, operation: Operation, viewer: Viewer) -> Answer:
         """A query is asked anew when its viewer has come to see other things meanwhile."""
         while True:
             context = Context(viewer, self._engine.services, renew=self._renew)
-            answer = await self._engine.execution.run(operation, variables, context)
+            answer = await self._engine.answer(asked, operation, context)
             assert self._viewer is not None
             if operation.kind == "mutation" or self._viewer.view == viewer.view:
                 return answer
@@ -411,8 +423,11 @@ class Connection:
         return self._heard > self._rules.messages_per_second
 
     def _send(self, message: Mapping[str, Any]) -> None:
+        self._write(orjson.dumps(message))
+
+    def _write(self, message: bytes) -> None:
         if not self._is_closed:
-            self.wire.write(orjson.dumps(message))
+            self.wire.write(message)
 
     def _close(self, code: int, reason: str) -> None:
         if not self._is_closed:

@@ -53,6 +53,11 @@ class Asked:
     key: tuple[str, str | None, bytes]  # equal for those who ask the same, however they wrote it
     digest: str | None = None  # names the document, besides its text
 
+    @classmethod
+    def of(cls, query: str, name: str | None, variables: Mapping[str, Any], digest: str | None = None) -> "Asked":
+        variables_key = orjson.dumps(variables, option=orjson.OPT_SORT_KEYS) if variables else b""
+        return cls(query, name, variables, (query, name, variables_key), digest)
+
 
 @dataclass(frozen=True, slots=True)
 class AskedByHash:
@@ -61,10 +66,9 @@ class AskedByHash:
     digest: str
     operation_name: str | None
     variables: Mapping[str, Any]
-    variables_key: bytes
 
     def with_text(self, query: str) -> Asked:
-        return Asked(query, self.operation_name, self.variables, (query, self.operation_name, self.variables_key))
+        return Asked.of(query, self.operation_name, self.variables)
 
 
 class Remembered:
@@ -184,8 +188,7 @@ def _asked(given: Any) -> Asked | AskedByHash:
         require_few(variables or {})
     except TooMany as refusal:
         raise Unanswerable.beyond(400, refusal) from refusal
-    variables_key = orjson.dumps(variables, option=orjson.OPT_SORT_KEYS) if variables else b""
     if not query and digest is not None:
-        return AskedByHash(digest, name, variables or {}, variables_key)
+        return AskedByHash(digest, name, variables or {})
     assert query is not None
-    return Asked(query, name, variables or {}, (query, name, variables_key), digest)
+    return Asked.of(query, name, variables or {}, digest)

@@ -26,6 +26,7 @@ from tests.graphql_client import (
     WEI,
     WEI_KEY,
     Office,
+    Socket,
     fresh_database,
     new_key,
     numbered,
@@ -193,6 +194,21 @@ async def test_events_carry_a_kept_answer_as_well(office: Office, executed: list
 
     assert answer.text.startswith('event: next\ndata: {"data":{"floors":')
     assert executed == ["query"]
+
+
+async def test_sockets_are_given_the_answer_that_http_is_and_each_view_its_own(
+    office: Office, executed: list[str]
+) -> None:
+    by_http = {role: await office.data(role, FLOOR, LOBBY_ASKED) for role in ("admin", "visitor")}
+    for role, data in by_http.items():
+        async with office.socket(role) as socket:
+            for id in ("1", '"'):
+                socket.subscribe(FLOOR, LOBBY_ASKED, id)
+                answer = await socket.receive()
+                assert (answer["id"], answer["payload"]["data"]) == (id, data)
+                assert await socket.receive() == {"id": id, "type": "complete"}
+
+    assert executed == ["query", "query"]
 
 
 # --- what makes one untrue -------------------------------------------------------------------------------------------
@@ -412,6 +428,7 @@ DOCUMENTS: list[tuple[str, dict[str, Any]]] = [
         {},
     ),
 ]
+WAYS = ["POST", "POST", "GET", "socket"]
 WRITES = [
     "UPDATE workstations SET status = (ARRAY['available','maintenance','reserved'])[1 + {n} % 3]"
     " WHERE id = 1 + {n} % 5",
@@ -438,10 +455,17 @@ async def test_whatever_is_asked_by_whomever_while_things_change_a_kept_answer_i
     chance = random.Random(seed_of_chance)
     tokens = {role: warm.token(role, employee=WEI_KEY, number="E-OWN") for role in ROLES}
 
-    async def ask(office: Office, role: str, query: str, variables: dict[str, Any], *, by_get: bool) -> Any:
+    async def ask(office: Office, role: str, query: str, variables: dict[str, Any], how: str) -> Any:
         headers = {"Authorization": f"Bearer {tokens[role]}"}
         asked = {"query": query, "variables": variables}
-        if by_get:
+        if how == "socket":
+            socket = Socket(office.app, {"host": "office.test", **headers})
+            await socket.open()
+            socket.subscribe(query, variables)
+            message = await socket.receive()
+            await socket.close()
+            return message["payload"] if message["type"] == "next" else {"errors": message["payload"]}
+        if how == "GET":
             params = {"query": query, "variables": orjson.dumps(variables).decode()}
             return (await office.client.get("/graphql", params=params, headers=headers)).json()
         return (await office.client.post("/graphql", json=asked, headers=headers)).json()
@@ -451,7 +475,7 @@ async def test_whatever_is_asked_by_whomever_while_things_change_a_kept_answer_i
 
     async def reading(times: int) -> None:
         for _ in range(times):
-            await ask(warm, *anything(), by_get=chance.random() < 0.3)
+            await ask(warm, *anything(), chance.choice(WAYS))
 
     async def writing(times: int) -> None:
         for _ in range(times):
@@ -461,5 +485,5 @@ async def test_whatever_is_asked_by_whomever_while_things_change_a_kept_answer_i
         await asyncio.gather(*(reading(12) for _ in range(4)), writing(8))
         await level(warm)
         for _ in range(40):
-            asked, by_get = anything(), chance.random() < 0.3
-            assert await ask(warm, *asked, by_get=by_get) == await ask(cold, *asked, by_get=False), asked
+            asked, how = anything(), chance.choice(WAYS)
+            assert await ask(warm, *asked, how) == await ask(cold, *asked, "POST"), (asked, how)
