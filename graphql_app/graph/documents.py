@@ -134,6 +134,11 @@ class Documents:
             raise copy(known)
         return known
 
+    def known(self, text: str) -> Document | None:
+        """The document, if it was looked at before and is valid."""
+        known = self._known.get(text)
+        return known if isinstance(known, Document) else None
+
     def _prepare(self, text: str) -> Document | InvalidDocument | Refusal:
         try:
             return self._prepared(text)

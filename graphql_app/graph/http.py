@@ -8,6 +8,7 @@ import secrets
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import count
 from typing import NamedTuple
 
@@ -28,6 +29,7 @@ from graphql_app.graph.events import answered, subscribed
 from graphql_app.graph.negotiation import EVENTS, LEGACY, RESPONSE, Accepted, negotiated
 from graphql_app.graph.protocol import Engine
 from graphql_app.graph.requests import (
+    REMEMBERED_BYTES,
     Asked,
     AskedByHash,
     Gone,
@@ -109,21 +111,21 @@ class HttpDoor:
         self._remembered = {"POST": Remembered(from_body), "GET": Remembered(from_query)}
 
     def at_hand(self, peer: str | None, lines: Headers, body: bytes) -> tuple[int, Headers, bytes] | None:
-        """Status, header and body of the answer to a POST, when that is a kept one. None says nothing but that it is
-        not: then ASGI serves, and finds out whatever else there is to find.
+        """Status, header and body of the answer to a POST, when that is a kept one, or made of what is in memory. None
+        says nothing but that it is not: then ASGI serves, and finds out whatever else there is to find.
 
         For a server that has the whole request: a task, a queue and messages cost more than what is done here.
         """
-        began, fields, asked = time.perf_counter(), fields_of(lines), self._remembered["POST"].get(body)
+        began, fields, answering = time.perf_counter(), fields_of(lines), self._answering(body)
         media = negotiated(fields.get(b"accept", b"")).media
-        if asked is None or media is None or not fields.keys().isdisjoint(TO_LOOK_AT):
+        if answering is None or media is None or not fields.keys().isdisjoint(TO_LOOK_AT):
             return None
         try:
             require_json(fields)
             viewer = self._engine.services.identify.from_header(fields.get(b"authorization", b"").decode("latin-1"))
         except (Unanswerable, Refusal):
             return None
-        known = self._known(asked, viewer)
+        known = answering(viewer)
         if known is None:
             return None
         ended, reply = ("query", False), _json(known.body, 200, media)
@@ -134,6 +136,28 @@ class HttpDoor:
             ended, reply = ("invalid", True), _limited(refusal, media)
         note(OperationEnded(ended[0], time.perf_counter() - began, ended[1]))
         return reply.status, [*reply.headers, *self._own(self._id_of(fields), reply)], reply.body
+
+    def _answering(self, sent: bytes) -> Callable[[Viewer], Answer | None] | None:
+        """What may have the answer at hand: of what was sent before and is kept, or of a document that was asked before
+        and whose answer can be made without waiting."""
+        asked = self._remembered["POST"].get(sent)
+        if asked is not None:
+            return partial(self._known, asked)
+        try:
+            named = from_body(sent) if len(sent) <= REMEMBERED_BYTES else None
+            if not isinstance(named, Asked):
+                return None
+            document = self._engine.documents.known(self._meant(named).query)
+            operation = document.operation(named.operation_name) if document is not None else None
+        except (Unanswerable, Refusal):
+            return None
+        if operation is None or not operation.plans.is_at_hand:
+            return None
+        return partial(self._made, operation, named)
+
+    def _made(self, operation: Operation, asked: Asked, viewer: Viewer) -> Answer | None:
+        made = self._engine.execution.at_hand(operation, asked.variables, Context(viewer, self._engine.services))
+        return None if made is None else Answer(orjson.dumps(made), has_errors=False)
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         fields = fields_of(scope["headers"])

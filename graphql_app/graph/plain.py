@@ -51,3 +51,10 @@ def derived(attribute: str, make: Callable[[Any], Any], graphql_type: Any, descr
         description=description,
         metadata={Derived: Derived(attribute, make)},
     )
+
+
+@dataclass(frozen=True, slots=True)
+class AtHand:
+    """The key of the metadata: resolves a field without waiting, if what it shows is in memory; else None."""
+
+    resolve: Callable[..., Any]

@@ -15,6 +15,7 @@ from graphql_app.domain.errors import TooMany
 from graphql_app.domain.workstation import Counts, Place
 from graphql_app.graph.context import AppInfo
 from graphql_app.graph.inputs import FilterInput, OrderInput, StatsGroup, filter_of, orders_of
+from graphql_app.graph.plain import AtHand
 from graphql_app.graph.selection import selected
 from graphql_app.graph.types import (
     Department,
@@ -39,6 +40,11 @@ Filter = Annotated[FilterInput | None, argument(description="Which workstations 
 BuildingName = Annotated[str, argument(description="Name of the building.")]
 
 
+def _workstation_at_hand(_: object, info: AppInfo, id: str) -> domain.Workstation | None:
+    context = info.context
+    return context.services.browse.workstation_at_hand(context.viewer, identifiers.row(id, "Workstation"))
+
+
 @strawberry.type(description="What can be asked.")
 class Query:
     @strawberry.field(graphql_type=Floor | None, description="One floor; null when there is none.")
@@ -58,7 +64,11 @@ class Query:
         _look_for_cursor(info)
         return await info.context.services.browse.floors(info.context.viewer, building)
 
-    @strawberry.field(graphql_type=Workstation | None, description="One workstation; null when there is none.")
+    @strawberry.field(
+        graphql_type=Workstation | None,
+        description="One workstation; null when there is none.",
+        metadata={AtHand: AtHand(_workstation_at_hand)},
+    )
     async def workstation(
         self, info: AppInfo, id: Annotated[strawberry.ID, argument(description="Its global ID.")]
     ) -> domain.Workstation | None:

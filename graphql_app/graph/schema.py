@@ -98,6 +98,12 @@ class Execution:
         result = execute_root_selection_set(self.executor(operation, variables, context, outcome))
         return result if isinstance(result, ExecutionResult) else await result
 
+    def at_hand(self, operation: Operation, variables: Mapping[str, Any], context: Context) -> dict[str, Any] | None:
+        """The answer, if it can be given without waiting; None when run() must give it."""
+        shortcut = operation.plans.shortcuts.get(context.viewer.view)
+        data = shortcut.at_hand(variables, context) if shortcut is not None else None
+        return None if data is None else answer(ExecutionResult(data, None), operation.masked(context.viewer.view))
+
     def executor(
         self, operation: Operation, variables: Mapping[str, Any], context: Context, outcome: Outcome | None = None
     ) -> PlannedExecutor:

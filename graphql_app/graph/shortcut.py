@@ -21,6 +21,7 @@ from strawberry.types.field import StrawberryField
 
 from graphql_app.graph.arguments import Arguments, NotRegular, Variables, arguments
 from graphql_app.graph.context import Context
+from graphql_app.graph.plain import AtHand
 from graphql_app.graph.projection import Projection
 from graphql_app.graph.selection import Nodes
 
@@ -65,6 +66,7 @@ class Shortcut:
     key: str
     _project: Projection
     _resolve: Callable[..., Awaitable[Any]]
+    _at_hand: Callable[..., Any] | None
     _field: StrawberryField
     _info: GraphQLResolveInfo[Any]
     _arguments: Arguments
@@ -72,7 +74,7 @@ class Shortcut:
     async def outcome(self, variables: Variables, context: Context) -> Outcome | None:
         """What comes of it; None, and nothing is done, for variables that graphql-core must look at."""
         try:
-            resolving = self._begun(variables, context)
+            resolving = self._called(self._resolve, variables, context)
         except NotRegular:
             return None
         context.is_alone = True
@@ -87,10 +89,24 @@ class Shortcut:
         except Exception:  # noqa: BLE001  # likewise
             return Outcome(None, value)
 
-    def _begun(self, variables: Variables, context: Context) -> Awaitable[Any]:
+    @property
+    def is_at_hand(self) -> bool:
+        return self._at_hand is not None
+
+    def at_hand(self, variables: Variables, context: Context) -> dict[str, Any] | None:
+        """The answer, if it is a regular one of what is in memory; without waiting. None says nothing but that."""
+        if self._at_hand is None:
+            return None
+        try:
+            value = self._called(self._at_hand, variables, context)
+            return None if value is None else {self.key: self._project(value)}
+        except Exception:  # noqa: BLE001  # whoever is asked next says what it is
+            return None
+
+    def _called(self, resolve: Callable[..., Any], variables: Variables, context: Context) -> Any:
         given, values = self._arguments(variables)
         raw = self._info._replace(variable_values=VariableValues({}, given), context=context)
-        return self._resolve(None, info=Info(_raw_info=raw, _field=self._field), **values)
+        return resolve(None, info=Info(_raw_info=raw, _field=self._field), **values)
 
 
 def shortcut(
@@ -115,12 +131,19 @@ def _shortcut(
     its_arguments = arguments(of, operation, info)
     if its_arguments is None:
         raise _NotShort
+    at_hand: AtHand | None = definition.metadata.get(AtHand)
     return Shortcut(
         key=str(info.path.key),
         _project=project,
         _resolve=resolver,
+        _at_hand=at_hand.resolve if at_hand is not None else None,
         _field=definition,
-        # Nothing of the execution that it was made in: it had a person.
-        _info=info._replace(field_nodes=Nodes(info.field_nodes), context=None, async_helpers=_NO_HELPERS),
+        # Nothing of the execution that it was made in: it had a person, and what they gave.
+        _info=info._replace(
+            field_nodes=Nodes(info.field_nodes),
+            context=None,
+            variable_values=VariableValues({}, {}),
+            async_helpers=_NO_HELPERS,
+        ),
         _arguments=its_arguments,
     )

@@ -93,14 +93,17 @@ class Replica:
                 return None
         return {place: self._used(place) for place in places}
 
+    def workstation(self, key: int, view: View) -> Workstation | None:
+        """The workstation, redacted for the view, if it is held."""
+        place = self._places.get(key)
+        if place is None or not self._freshness.is_current or self._freshness.awaits(place):
+            return None
+        self._counted.hits += 1
+        return self._used(place).workstation(key, view)
+
     def workstations(self, keys: Collection[int], view: View) -> dict[int, Workstation]:
-        """Those of the workstations that are held, redacted for the view."""
-        found = {}
-        for key in keys if self._freshness.is_current else ():
-            place = self._places.get(key)
-            if place is not None and not self._freshness.awaits(place):
-                found[key] = self._used(place).workstation(key, view)
-        self._counted.hits += len(found)
+        """Those of the workstations that are held."""
+        found = {key: one for key in keys if (one := self.workstation(key, view)) is not None}
         self._counted.misses += len(keys) - len(found)
         return found
 

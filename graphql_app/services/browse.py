@@ -92,6 +92,14 @@ class Browse:
             replica.want({one.place for one in found.values() if one.place is not None})
         return {**known, **{key: redact(viewer.view, workstation) for key, workstation in found.items()}}
 
+    def workstation_at_hand(self, viewer: Viewer, key: int) -> Workstation | None:
+        """The workstation, if this process has it in memory, and knows that it is the present one."""
+        require(viewer, Scope.READ)
+        reads_ids([key])
+        if self._replica is None or viewer.reads_primary:
+            return None
+        return self._replica.workstation(key, viewer.view)
+
     async def workstations_by_place(
         self, viewer: Viewer, places: Collection[Place], fields: Collection[str] = queries.FIELDS
     ) -> Mapping[Place, Sequence[Workstation]]:

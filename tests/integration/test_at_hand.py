@@ -10,7 +10,18 @@ import pytest_asyncio
 
 from graphql_app.app import Application
 from graphql_app.embedded import Servers
-from tests.graphql_client import HQ, Office, fresh_database, numbered, running_office, seed, settings_for
+from tests.graphql_client import (
+    A_01,
+    A_02,
+    HQ,
+    NONE,
+    Office,
+    fresh_database,
+    numbered,
+    running_office,
+    seed,
+    settings_for,
+)
 from tests.one_piece import listening
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -61,8 +72,15 @@ def by_asgi(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return served
 
 
-def request(office: Office, query: str, *lines: str, role: str = "visitor", version: str = "1.1") -> bytes:
-    body = orjson.dumps({"query": query})
+def request(
+    office: Office,
+    query: str,
+    *lines: str,
+    role: str = "visitor",
+    version: str = "1.1",
+    variables: dict[str, str] | None = None,
+) -> bytes:
+    body = orjson.dumps({"query": query} | ({"variables": variables} if variables else {}))
     token = f"Authorization: Bearer {office.token(role)}"
     said = (token, *lines) if not any(line.startswith("Authorization") for line in lines) else lines
     if not any(line.startswith("Content-Type") for line in lines):
@@ -216,3 +234,50 @@ async def test_what_is_personal_is_never_at_hand(office: Office, client: Client,
         await client.ask(request(office, ME))
 
     assert len(by_asgi) == 3
+
+
+SET_STATUS = (
+    "mutation ($id: ID!, $status: WorkstationStatus!) { setWorkstationStatus(id: $id, status: $status)"
+    " { ... on WorkstationChanged { receipt } } }"
+)
+ONE = "query ($id: ID!) { workstation(id: $id) { name status xPosition version } }"
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def holding(servers: Servers, template: str) -> AsyncIterator[Office]:
+    """An office whose process holds floors in memory."""
+    async with (
+        fresh_database(servers, template) as url,
+        running_office(settings_for(url, servers, cache_rows=1000)) as office,
+    ):
+        await seed(office.database)
+        await numbered(office.database)
+        yield office
+
+
+@pytest.mark.parametrize("role", ["visitor", "admin"])
+async def test_one_desk_in_memory_is_answered_past_asgi_as_it_is_now(
+    holding: Office, by_asgi: list[str], role: str
+) -> None:
+    async with listening(holding.app, {"graphql": holding.app.graphql}) as port:
+        client = Client(*await asyncio.open_connection("127.0.0.1", port))
+
+        async def read(key: str) -> tuple[list[str], bytes]:
+            """Which paths ASGI served meanwhile, and the answer."""
+            by_asgi.clear()
+            answer = await client.ask(request(holding, ONE, role=role, variables={"id": key}))
+            return list(by_asgi), answer[2]
+
+        async with asyncio.timeout(10):  # until the floor is read, and the operation has come twice
+            while (await read(A_01))[0]:
+                await holding.data(role, FLOOR)
+        for key in (A_01, A_02):
+            by_asgi_alone = await holding.post(role, ONE, {"id": key})
+            assert await read(key) == ([], by_asgi_alone.content)
+
+        assert (await read(NONE))[0] == ["/graphql"]
+        for status in ("MAINTENANCE", "AVAILABLE") * 3:
+            await holding.data("facilities", SET_STATUS, {"id": A_02, "status": status})
+            assert orjson.loads((await read(A_02))[1])["data"]["workstation"]["status"] == status
+        client.writer.close()
+        await client.writer.wait_closed()

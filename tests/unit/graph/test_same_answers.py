@@ -321,8 +321,14 @@ async def test_an_operation_of_one_field_is_answered_the_same_whatever_is_given_
             raise result
         return Always(result) if document is ONE else SimpleNamespace(workstation=result, receipt="12")
 
+    def at_hand(*_: Any) -> Any:
+        if isinstance(result, Exception):
+            raise result
+        return result
+
     services: Any = SimpleNamespace(
-        browse=SimpleNamespace(workstations_by_id=use_case), arrange=SimpleNamespace(set_status=use_case)
+        browse=SimpleNamespace(workstations_by_id=use_case, workstation_at_hand=at_hand),
+        arrange=SimpleNamespace(set_status=use_case),
     )
 
     def context() -> Context:
@@ -347,6 +353,11 @@ async def test_an_operation_of_one_field_is_answered_the_same_whatever_is_given_
     assert repr(_shown(answer.data)) == repr(_shown(expected.data))
     assert _told(answer) == _told(expected)
     assert repr(calls) == repr(before * 2), "the use case was called with the same, and but once"
+    at_once = EXECUTION.at_hand(_operation(document, plans), given, context())
+    if document is ONE and given == GIVEN[0] and result is RESULTS[0]:
+        assert at_once is not None
+    if at_once is not None:
+        assert (repr(_shown(at_once["data"])), expected.errors) == (repr(_shown(expected.data)), None)
 
 
 PAGE = parse("""
