@@ -14,7 +14,7 @@ import { socket } from "./socket.js";
 // With `persisted`, documents go by their hashes, queries by GET. With a `refreshToken` the login is kept up.
 export function open({ url, token, refreshToken, persisted }) {
   const login = session({ url, token, refreshToken });
-  const http = authorized(login, new HttpLink({ uri: url }));
+  const http = authorized(login, refreshToken !== undefined, new HttpLink({ uri: url }));
   // For graphql-ws a 4401 is the end of what ran on the socket: whoever follows asks again.
   const again = new RetryLink({
     delay: { initial: 100, jitter: false },
@@ -48,15 +48,15 @@ export function open({ url, token, refreshToken, persisted }) {
   };
 }
 
-// The token that is good now with each request; who is told that it is not renews it and asks once more.
-function authorized(login, http) {
+// The token that is good now with each request; who is told that it is not renews it, if that can be, and asks once more.
+function authorized(login, canRenew, http) {
   const withToken = new SetContextLink(({ headers }) => ({
     headers: { ...headers, authorization: `Bearer ${login.token}` },
   }));
   const renewing = new ErrorLink(({ error, operation, forward }) => {
     const isOver = error.statusCode === 401 || error.errors?.some((one) => one.extensions?.code === "UNAUTHENTICATED");
     const wasRenewed = operation.getContext().wasRenewed;
-    if (isOver && !wasRenewed) {
+    if (isOver && canRenew && !wasRenewed) {
       operation.setContext({ wasRenewed: true });
       return from(login.renew()).pipe(switchMap(() => forward(operation)));
     }
