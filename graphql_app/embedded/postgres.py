@@ -85,7 +85,7 @@ class Postgres(Server):
         try:
             super().wait()
         except EmbeddedError as error:
-            if "is not compatible with this version" not in str(error):
+            if "database files are incompatible with server" not in str(error):
                 raise
             made_by = (self.directory / "PG_VERSION").read_text().strip()
             raise EmbeddedError(

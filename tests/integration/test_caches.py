@@ -26,6 +26,7 @@ from graphql_app.domain.workstation import Counts, Place, Status, Workstation
 from graphql_app.embedded import Embedded, Servers
 from graphql_app.live.freshness import CURRENT_SECONDS
 from graphql_app.services.browse import Browse
+from graphql_app.services.cursors import FeedCursors
 from graphql_app.services.follow import Follow
 from graphql_app.services.listing import Paging
 from graphql_app.store import rows
@@ -56,7 +57,8 @@ class Answer:
 class Process:
     """All of graphql_app but its doors."""
 
-    def __init__(self, parts: app.Parts) -> None:
+    def __init__(self, parts: app.Parts, secret: str) -> None:
+        self.cursors = FeedCursors(secret)
         self.browse: Browse = parts.engine.services.browse
         self.follow: Follow = parts.engine.services.follow
         self.receipts = parts.engine.services.receipts
@@ -88,7 +90,7 @@ async def start(database_url: str, servers: Servers) -> AsyncIterator[StartProce
 
         async def start(**settings: Any) -> Process:
             given = settings_for(database_url, servers, **{"secret": secret, "cache_rows": 10_000, **settings})
-            process = Process(await stack.enter_async_context(app.running(given)))
+            process = Process(await stack.enter_async_context(app.running(given)), secret.get_secret_value())
             await committed(database_url)
             async with asyncio.timeout(5):
                 while (await process.health.findings())["caches"].degraded:  # noqa: ASYNC110  # it is only told
@@ -188,10 +190,13 @@ class Reader:
         self._note("one", who, asked, _whole(found), one_at(key), False)
 
     async def _exact(self, who: Viewer, place: Place) -> None:
+        """As of its cursor, which may be ahead of the process, but never behind the question."""
         asked = self.process.revision
         snapshot = (await self.process.follow.floors(who, [place]))[place]
         told = [_whole(one) for one in snapshot.workstations]
-        self._note("exact", who, asked, told, floor_at(place), True)
+        revision = self.process.cursors.head(snapshot.cursor).revision
+        assert revision >= asked
+        self.answers.append((Answer("exact", who.view, revision, revision, told, from_memory=True), floor_at(place)))
 
     async def _filtered(self, who: Viewer, place: Place) -> None:
         matching = WorkstationFilter(frozenset(range(1, 40)), place.building, place.number)
