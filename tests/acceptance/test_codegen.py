@@ -38,6 +38,10 @@ told: SNAPSHOT
 publish: NotificationPublished
 told: Fire drill
 present: 1
+log in: Unauthenticated
+renew: Unauthenticated
+log out without a login: InvalidInput
+revoke: NotFound
 """
 
 

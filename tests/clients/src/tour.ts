@@ -7,11 +7,15 @@ import {
   DeleteWorkstationDocument,
   FloorDocument,
   FloorStatusDocument,
+  LoginDocument,
+  LogoutDocument,
   NotificationsDocument,
   PeopleDocument,
   PresenceDocument,
   PublishNotificationDocument,
+  RefreshTokenDocument,
   ReleaseWorkstationDocument,
+  RevokeSessionsDocument,
   SetWorkstationStatusDocument,
   UpdateWorkstationDocument,
   WorkstationChangesDocument,
@@ -95,6 +99,15 @@ tell(`publish: ${published.publishNotification.__typename}`);
 tell(`told: ${(await news.next()).value?.notifications.notifications.map((one) => one.title).join()}`);
 const presence = client.follow(PresenceDocument, { building: here.building, floor: here.floorNumber });
 tell(`present: ${(await presence.next()).value?.presence.count}`);
+
+const { login } = await client.run(LoginDocument, { name: "nobody", password: "what nobody chose" });
+tell(`log in: ${login.__typename}`);
+const { refreshToken } = await client.run(RefreshTokenDocument, { token: "none" });
+tell(`renew: ${refreshToken.__typename}`);
+const { logout } = await client.run(LogoutDocument, {});
+tell(`log out without a login: ${logout.__typename}`);
+const { revokeSessions } = await client.run(RevokeSessionsDocument, { account: "nobody" });
+tell(`revoke: ${revokeSessions.__typename}`);
 
 await client.close();
 
