@@ -3,6 +3,7 @@
 import asyncio
 import importlib.util
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Collection
@@ -51,7 +52,8 @@ def compile_relay(node: str) -> None:
 def relay_manifest(node: str) -> Path:
     """The list of hashes and documents that relay-compiler writes for real/relay."""
     manifest = HERE / "compiled-by-hash" / "documents.json"
-    manifest.parent.mkdir(exist_ok=True)
+    shutil.rmtree(manifest.parent, ignore_errors=True)  # it lists only what it compiles anew
+    manifest.parent.mkdir()
     manifest.write_text("{}")
     run(node, "node_modules/relay-compiler/cli.js", "relay.persisted.config.json")
     return manifest
