@@ -11,6 +11,7 @@ import uvicorn
 from starlette.types import Receive, Scope, Send
 from websockets.http11 import Request
 
+from graphql_app.domain.addresses import Proxies
 from graphql_app.graph.direct import DirectSocket
 from graphql_app.graph.protocol import Connection, Rules, Wire
 from graphql_app.graph.socket import SocketDoor
@@ -49,6 +50,7 @@ class Echo(Connection):
 class EchoDoor(SocketDoor):
     def __init__(self, sessions: Sessions) -> None:
         self.sessions = sessions
+        self.proxies = Proxies([])
         self.rules = Rules(
             init_seconds=10,
             operations_most=1,
