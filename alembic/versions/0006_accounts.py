@@ -16,6 +16,10 @@ STAMP = """
 CREATE FUNCTION account_stamp_v1() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     NEW.version := OLD.version;
+    IF NEW.disabled AND NOT OLD.disabled THEN
+        -- Whoever is let in again logs in again: what was open may have been in other hands.
+        NEW.tokens_from := clock_timestamp();
+    END IF;
     IF NEW IS DISTINCT FROM OLD THEN
         NEW.version := OLD.version + 1;
     END IF;

@@ -162,8 +162,10 @@ class Authenticate:
         return token, expires_at
 
     def _signed_in(self, account: Account, session: LoginSession, token: str, expires_at: datetime) -> SignedIn:
-        access = self._identify.issue_for(account, session, seconds=self._lifetimes.access)
-        return SignedIn(self._identify.viewer(access), access, token, expires_at)
+        # Not asked for by its token: where accounts are not known at present, what has been exchanged is given all the
+        # same. To ask for it again would look like theft.
+        access, viewer = self._identify.issue_for(account, session, seconds=self._lifetimes.access)
+        return SignedIn(viewer, access, token, expires_at)
 
     def _require_keys(self) -> None:
         if not self._identify.can_issue:

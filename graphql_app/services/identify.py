@@ -115,22 +115,24 @@ class Identify:
         claims: dict[str, Any] = {"roles": list(roles)}
         if employee_key is not None:
             claims["employee"] = {"key": str(employee_key), "number": employee_number}
-        return self._signed(subject, seconds, claims)
+        return self._signed(subject, _after(seconds), claims)
 
-    def issue_for(self, account: Account, session: LoginSession, *, seconds: float) -> str:
-        """An access token of a login: it says whose, and leaves what they may to the account as it will be. Raises
-        BadKey."""
+    def issue_for(self, account: Account, session: LoginSession, *, seconds: float) -> tuple[str, Viewer]:
+        """An access token of a login: it says whose, and leaves what they may to the account as it will be. And the
+        viewer of it, as the account is now, whatever this process has heard of it. Raises BadKey."""
         self._local.learn(account)
         claims = {"acc": account.id, "sid": str(session.key), "auth_time": session.created_at.timestamp()}
-        return self._signed(account.name, seconds, claims)
+        expires_at = _after(seconds)
+        nobody = replace(ANONYMOUS, subject=account.name, expires_at=float(expires_at), sign_in=_login(claims))
+        return self._signed(account.name, expires_at, claims), self._as(account, nobody)
 
     @property
     def can_issue(self) -> bool:
         return self._keys.signing is not None
 
-    def _signed(self, subject: str, seconds: float, claims: Mapping[str, Any]) -> str:
+    def _signed(self, subject: str, expires_at: int, claims: Mapping[str, Any]) -> str:
         now = int(time.time())
-        named = {"iss": self._issuer, "aud": self._audience, "sub": subject, "iat": now, "exp": now + int(seconds)}
+        named = {"iss": self._issuer, "aud": self._audience, "sub": subject, "iat": now, "exp": expires_at}
         return self._keys.sign({**named, **claims})
 
     def _verified_viewer(self, token: Unverified) -> Viewer:
@@ -180,6 +182,10 @@ class Identify:
         return Viewer(
             subject, roles, View(scopes_of(roles, self._roles)), employee_key, employee_number, float(expires_at)
         )
+
+
+def _after(seconds: float) -> int:
+    return int(time.time()) + int(seconds)
 
 
 def _login(claims: Mapping[str, Any]) -> SignIn:

@@ -95,7 +95,8 @@ RETURNING id, key, account_id, created_at, revoked_at
 )
 _USED = prepared(
     text("""
-UPDATE login_sessions SET last_used_at = clock_timestamp(), user_agent = CAST(:user_agent AS text),
+UPDATE login_sessions SET last_used_at = clock_timestamp(),
+    user_agent = coalesce(CAST(:user_agent AS text), user_agent), -- on a socket nobody says it again
     address = CAST(:address AS text)
 WHERE id = :id
 """)
@@ -232,7 +233,9 @@ ON CONFLICT (subject) DO UPDATE SET
     failures = CASE WHEN known.last_at < clock_timestamp() - make_interval(secs => CAST(:forgotten AS float8)) THEN 1
         ELSE known.failures + 1 END,
     last_at = clock_timestamp(),
-    free_at = CASE WHEN known.failures + 1 < CAST(:free AS integer) THEN clock_timestamp()
+    free_at = CASE WHEN known.failures + 1 < CAST(:free AS integer)
+            OR known.last_at < clock_timestamp() - make_interval(secs => CAST(:forgotten AS float8))
+        THEN clock_timestamp()
         ELSE clock_timestamp() + make_interval(secs => least(CAST(:most AS float8),
             CAST(:first AS float8) * 2 ^ least(known.failures + 1 - CAST(:free AS integer), 20))) END
 WHERE known.free_at <= clock_timestamp()

@@ -10,8 +10,10 @@ import pytest
 import pytest_asyncio
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
-from graphql_app.domain.account import ADDRESS_PATIENCE, DEMO_PASSWORD, NAME_PATIENCE
+from graphql_app.domain.account import ADDRESS_PATIENCE, DEMO_PASSWORD, NAME_PATIENCE, SignIn
+from graphql_app.domain.errors import Unavailable
 from graphql_app.embedded import Servers
+from graphql_app.live.accounts import Accounts
 from graphql_app.services.passwords import Passwords
 from graphql_app.store import housekeeping
 from tests.accounts import (
@@ -194,6 +196,36 @@ async def test_a_refresh_token_that_is_used_again_later_ends_its_family(office: 
     assert signed_in(await refreshed(office, other))  # another family
 
 
+async def test_what_was_exchanged_is_given_though_nobody_knows_at_present_who_is_logged_in(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else whoever tries again, as told, looks like a thief."""
+    first = await login(office, "ada")
+
+    def unknown(_: Accounts, __: SignIn) -> None:
+        raise Unavailable("not heard of the feed")
+
+    with monkeypatch.context() as cut_off:
+        cut_off.setattr(Accounts, "of", unknown)
+        second = await refreshed(office, first)
+        another = await login(office, "ada")
+        assert await refusal(office, second["accessToken"]) == "UNAVAILABLE"
+
+    assert signed_in(second)
+    assert signed_in(another)
+    assert await me(office, second["accessToken"]) == await me(office, first["accessToken"])
+
+
+async def test_who_is_let_in_again_has_to_log_in_again(office: Office) -> None:
+    stolen = await login(office, "ada")
+    await office.sql("UPDATE accounts SET disabled = true WHERE name = 'ada'")
+    await office.sql("UPDATE accounts SET disabled = false WHERE name = 'ada'")
+
+    await until_refused(office, stolen["accessToken"])
+    assert (await refreshed(office, stolen))["__typename"] == "Unauthenticated"
+    assert signed_in(await login(office, "ada"))
+
+
 async def test_a_login_that_is_not_used_is_over_in_time(office: Office) -> None:
     given = await login(office, "ada")
     await office.sql("UPDATE refresh_tokens SET expires_at = now()")
@@ -343,6 +375,14 @@ async def test_the_wait_grows_and_has_an_end(office: Office) -> None:
 
         waiting = (await login(office, "ada"))["retryAfter"]
         assert seconds - 2 < waiting <= seconds
+
+
+async def test_what_failed_long_ago_makes_nobody_wait(office: Office) -> None:
+    await login(office, "ada", "not it at all")
+    await office.sql("UPDATE login_failures SET failures = 30, last_at = now() - interval '2 hours'")
+
+    assert (await login(office, "ada", "not it at all"))["__typename"] == "Unauthenticated"
+    assert signed_in(await login(office, "ada"))
 
 
 async def test_an_address_has_to_wait_whichever_names_it_tries(office: Office) -> None:
