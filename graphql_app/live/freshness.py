@@ -24,7 +24,7 @@ class Freshness:
         self._below = 0  # every transaction with a smaller id has ended, and what it logged is delivered
         self._whole: dict[int, None] = {}  # others that are delivered as a whole, oldest first
         self._begun: dict[int, None] = {}  # delivered at least in part: the leader numbers only so many changes at once
-        self._awaited: dict[Place | None, int] = {}  # own writes that have not come back yet
+        self._awaited: dict[Place | None, set[int]] = {}  # own writes that have not come back yet
 
     # --- told by the feed --------------------------------------------------------------------------------------------
 
@@ -48,7 +48,10 @@ class Freshness:
         self._whole.update(self._begun)
         self._begun.clear()
         _forget(self._whole, TRANSACTIONS_MOST)
-        self._awaited = {place: one for place, one in self._awaited.items() if not self.has_passed(one)}
+        for place, written in list(self._awaited.items()):
+            written.difference_update([one for one in written if self.has_passed(one)])
+            if not written:
+                del self._awaited[place]
 
     def heard(self) -> None:
         """What is delivered was the present a moment ago."""
@@ -59,7 +62,8 @@ class Freshness:
     def wrote(self, transaction_id: int, places: Iterable[Place | None]) -> None:
         """This process committed a change there: until it comes back through the feed, what is known is older."""
         if not self.has_passed(transaction_id):
-            self._awaited.update(dict.fromkeys(places, transaction_id))
+            for place in places:  # they need not come back in the order in which they are told here
+                self._awaited.setdefault(place, set()).add(transaction_id)
             _forget(self._awaited, AWAITED_MOST)
 
     # --- asked -------------------------------------------------------------------------------------------------------

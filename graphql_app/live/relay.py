@@ -145,7 +145,8 @@ class Relay:
             return
         if message.head.revision > head.revision:
             self._hub.deliver(message.after(head.revision), message.head)
-        if message.below is not None:
+        # Of an older message, such as the echo of one's own, it is not known which transactions are whole by now.
+        if message.below is not None and message.head == self._hub.head:
             self._freshness.settled(message.below)
             if self._inbox.empty():
                 self._freshness.heard()
@@ -155,7 +156,7 @@ class Relay:
         async with self._database.reading() as connection:
             progress = await outbox.progress(connection)
         await self._advance(progress.head)
-        if progress.waiting_seconds is None:
+        if progress.waiting_seconds is None and progress.head == self._hub.head:
             self._freshness.settled(progress.below)
         if progress.waiting_seconds is None or progress.waiting_seconds < UNLED_SECONDS:
             self._freshness.heard()

@@ -64,13 +64,15 @@ def is_lost(error: BaseException) -> bool:
         return isinstance(error, asyncpg.PostgresConnectionError) or error.sqlstate in _GONE
     if isinstance(error, asyncpg.InterfaceError):
         return not isinstance(error, ValueError)
+    if isinstance(error, asyncpg.InternalClientError):  # the server's goodbye was being read at this very moment
+        return True
     return isinstance(error, OSError) and not isinstance(error, TimeoutError)
 
 
 def refusal_for(error: BaseException) -> Refusal | None:
     """What to tell the client of a database error; None when it is not one that we know."""
     found: Refusal | None
-    if isinstance(error, asyncpg.InterfaceError):
+    if isinstance(error, (asyncpg.InterfaceError, asyncpg.InternalClientError)):
         # asyncpg's own: a value that its type cannot hold is a ValueError too, all others are of the connection.
         found = _STATES["22"] if isinstance(error, ValueError) else _STATES["08"]
     elif isinstance(error, (OSError, TimeoutError)):

@@ -167,7 +167,7 @@ async def _whole(inbox: Inbox) -> list[Payload]:
     parts = [await inbox.take()]
     while not parts[-1].event.complete:
         part = await inbox.take()
-        if part.event.reason != parts[0].event.reason:  # all anew: the viewer may see other things now
+        if part.event.revision != parts[0].event.revision:  # all anew: the viewer may see other things now
             parts.clear()
         parts.append(part)
     return parts

@@ -14,6 +14,7 @@ from graphql_app.domain.errors import Conflict, InvalidInput, Unavailable
 from graphql_app.observe import News, PoolState
 from graphql_app.store.connections import GOODBYE_SECONDS
 from graphql_app.store.database import KEEP_ALIVE, Database
+from graphql_app.store.failures import is_lost, refusal_for
 from graphql_app.store.statements import prepared
 from tests.examples import viewer
 from tests.proxy import Proxy
@@ -177,6 +178,12 @@ async def test_what_is_given_back_after_the_end_is_closed(
 
 
 # --- connections that die --------------------------------------------------------------------------------------------
+
+
+def test_a_connection_that_reads_its_end_at_the_moment_when_it_is_used_is_lost() -> None:
+    error = asyncpg.InternalClientError("cannot switch to state 11; another operation (2) is in progress")
+    assert is_lost(error)
+    assert isinstance(refusal_for(error), Unavailable)
 
 
 async def test_a_read_whose_connection_died_while_it_was_idle_is_answered(

@@ -98,6 +98,16 @@ def test_a_later_write_at_the_same_place_is_awaited_longer() -> None:
     assert freshness.awaits(HERE)
 
 
+def test_of_several_writes_at_one_place_each_is_awaited_in_whatever_order_they_are_told() -> None:
+    freshness = Freshness()
+    freshness.wrote(9, [HERE])
+    freshness.wrote(5, [HERE])
+    freshness.settled(below=7)
+    assert freshness.awaits(HERE)
+    freshness.settled(below=10)
+    assert not freshness.awaits(HERE)
+
+
 def test_what_is_remembered_is_bounded() -> None:
     freshness = Freshness()
     told(freshness, *range(1, 3 * TRANSACTIONS_MOST))
