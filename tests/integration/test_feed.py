@@ -225,9 +225,9 @@ async def test_who_connects_during_a_burst_has_no_hole_after_the_snapshot(
         await process.follow(recorder)
         await asyncio.sleep(choice.uniform(0, 0.06))
     await writing
-    await psql.execute(
-        "UPDATE workstations SET notes = 'the end' WHERE id ="
-        " (SELECT max(id) FROM workstations WHERE building = 'Riverside' AND floor_number = 1)"
+    await psql.execute(  # a new one, as all that were there may have gone
+        "INSERT INTO workstations (name, x_position, y_position, building, floor_number, notes)"
+        " VALUES ('the last', 1, 1, 'Riverside', 1, 'the end')"
     )
     elsewhere = [recorder for recorder in recorders if recorder.scene.building == "Riverside"]
     await asyncio.gather(*(recorder.until_notes("the end") for recorder in elsewhere))
