@@ -32,8 +32,8 @@ data, uid = Path(sys.argv[1]), int(sys.argv[2])
 if uid:
     os.setgroups([]); os.setgid(uid); os.setuid(uid)
 with running(data, durable=False) as servers:
-    print(servers.database_url, servers.redis_url, flush=True)
     try:
+        print(servers.database_url, servers.redis_url, flush=True)  # from here on Ctrl-C may come
         sys.stdin.read()
     except KeyboardInterrupt:
         with redis.Redis.from_url(servers.redis_url) as client:
