@@ -4,7 +4,7 @@ import hashlib
 import json
 import re
 from base64 import urlsafe_b64encode
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -64,8 +64,9 @@ class KeyRing:
         return cls([*signing, *verifying])
 
     @property
-    def ids(self) -> Set[str]:
-        return self._keys.keys()
+    def public(self) -> Mapping[str, Mapping[str, str]]:
+        """What verifies, by the ids of the keys: rings that are alike in it believe the same tokens."""
+        return {key.id: key.jwk for key in self._keys.values()}
 
     @property
     def jwks(self) -> dict[str, Any]:

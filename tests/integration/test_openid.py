@@ -235,6 +235,22 @@ async def test_a_key_that_is_withdrawn_verifies_no_more_not_even_from_memory(ope
             await identify.arriving(bearer(token))
 
 
+@pytest.mark.usefixtures("impatient")
+async def test_a_key_that_is_replaced_under_its_name_verifies_no_more_not_even_from_memory(
+    openid: OpenIdServer,
+) -> None:
+    async with identifying(openid) as identify:
+        token = openid.token()
+        await identify.arriving(bearer(token))
+        openid.rotate("2026-01")
+        before = len(openid.asked)
+        await becomes_true(lambda: len(openid.asked) >= before + 4)
+
+        with pytest.raises(Unauthenticated):
+            await identify.arriving(bearer(token))
+        assert (await identify.arriving(bearer(openid.token()))).subject.endswith("#u-17")
+
+
 async def test_a_hanging_issuer_holds_up_nobody_but_who_needs_it(
     openid: OpenIdServer, servers: Servers, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
