@@ -75,9 +75,10 @@ class Authenticate:
         self._require_keys()
         self._gate.login(viewer.address)
         subjects = name_subject(name), address_subject(viewer.address)
-        await self._attempt(*subjects)
-        known = await store.by_name(self._database, name)
-        is_right = await self._passwords.verify(known.password_hash if known else None, password)
+        with self._passwords.verifying() as verify:  # first: who is sent away has not failed
+            await self._attempt(viewer, *subjects)
+            known = await store.by_name(self._database, name)
+            is_right = await verify(known.password_hash if known else None, password)
         if known is None or not is_right or known.account.is_disabled or password in self._refused_passwords:
             raise _wrong()
         async with self._database.writing(replace(viewer, subject=known.account.name)) as transaction:
@@ -136,11 +137,13 @@ class Authenticate:
             raise NotFound("There is no account of that name.")
         return ended
 
-    async def _attempt(self, *subjects: str) -> None:
-        """Counts an attempt under each of them, as failed until it has not. Raises TooMany."""
-        async with self._database.reading() as connection:
-            for subject, patience in zip(subjects, (NAME_PATIENCE, ADDRESS_PATIENCE), strict=True):
-                seconds = await store.attempt(connection, subject, patience)
+    async def _attempt(self, viewer: Viewer, name: str, address: str) -> None:
+        """Counts an attempt under both, as failed until it has not; under neither when one must wait, so that nobody
+        who may not try keeps the owner of the name out. Raises TooMany."""
+        async with self._database.writing(viewer) as transaction:
+            # All take them in this order, and so never wait for one another in a circle.
+            for subject, patience in ((name, NAME_PATIENCE), (address, ADDRESS_PATIENCE)):
+                seconds = await store.attempt(transaction.connection, subject, patience)
                 if seconds is not None:
                     note(LoginEnded("delayed"))
                     raise RateLimited(

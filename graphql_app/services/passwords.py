@@ -1,8 +1,9 @@
 """Hashes of passwords (argon2id, RFC 9106): made and verified in threads, a few at a time."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import TypeVar
 
 from argon2 import PasswordHasher, Type
@@ -12,6 +13,7 @@ from graphql_app.domain.account import PASSWORD_BYTES_MOST
 from graphql_app.domain.errors import TooMany
 
 T = TypeVar("T")
+Verify = Callable[[str | None, str], Awaitable[bool]]
 
 # OWASP's password storage cheat sheet: 46 MiB, one pass, one lane; some 60 ms of one core.
 _HASHER = PasswordHasher(time_cost=1, memory_cost=46 * 1024, parallelism=1, type=Type.ID)
@@ -34,21 +36,38 @@ class Passwords:
 
     async def hashed(self, password: str) -> str:
         """Raises TooMany when too many wait already."""
-        return await self._in_turn(lambda: _HASHER.hash(password))
+        with self._place():
+            return await self._in_thread(lambda: _HASHER.hash(password))
 
-    async def verify(self, known: str | None, password: str) -> bool:
-        """Whether it is the password of that hash; without one it never is, and that takes as long. Raises TooMany."""
-        is_right = await self._in_turn(lambda: verified(known or NOBODYS, password))
+    @contextmanager
+    def verifying(self) -> Iterator[Verify]:
+        """Takes a place among those who wait, and gives what verifies in it: whoever counts attempts knows beforehand
+        that there will be one. Raises TooMany when too many wait already."""
+        with self._place():
+            yield self._verify
+
+    async def _verify(self, known: str | None, password: str) -> bool:
+        """Whether it is the password of that hash; without one it never is, and that takes as long."""
+        is_right = await self._in_thread(lambda: verified(known or NOBODYS, password))
         return is_right and known is not None
 
-    async def _in_turn(self, work: Callable[[], T]) -> T:
+    @contextmanager
+    def _place(self) -> Iterator[None]:
         if self._under_way >= WAITING_MOST:
-            raise TooMany("Too many are logging in at this moment; try again.", limit=WAITING_MOST)
+            raise TooMany(
+                "Too many are logging in at this moment; try again.",
+                measure="passwords at once",
+                limit=WAITING_MOST,
+                asked=self._under_way + 1,
+            )
         self._under_way += 1
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+            yield
         finally:
             self._under_way -= 1
+
+    async def _in_thread(self, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
 
 
 def verified(known: str, password: str) -> bool:

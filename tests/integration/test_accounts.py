@@ -14,6 +14,7 @@ from graphql_app.domain.account import ADDRESS_PATIENCE, DEMO_PASSWORD, NAME_PAT
 from graphql_app.domain.errors import Unavailable
 from graphql_app.embedded import Servers
 from graphql_app.live.accounts import Accounts
+from graphql_app.services import passwords as passwords_module
 from graphql_app.services.passwords import Passwords
 from graphql_app.store import housekeeping
 from tests.accounts import (
@@ -389,6 +390,26 @@ async def test_an_address_has_to_wait_whichever_names_it_tries(office: Office) -
     outcomes = [(await login(office, f"n{i}", "not it"))["__typename"] for i in range(ADDRESS_PATIENCE.free + 1)]
 
     assert outcomes == ["Unauthenticated"] * ADDRESS_PATIENCE.free + ["TooMany"]
+
+
+async def test_an_address_that_has_to_wait_makes_no_name_wait(office: Office) -> None:
+    for number in range(ADDRESS_PATIENCE.free + 1):
+        await login(office, f"n{number}", "not it at all")
+    outcomes = [(await login(office, "ada", "not it at all"))["__typename"] for _ in range(NAME_PATIENCE.free + 1)]
+    assert outcomes == ["TooMany"] * (NAME_PATIENCE.free + 1)
+
+    await office.sql("DELETE FROM login_failures WHERE subject LIKE 'address:%'")  # ada is somewhere else
+    assert signed_in(await login(office, "ada"))
+
+
+async def test_who_is_sent_away_because_too_many_wait_has_not_failed(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as full:
+        full.setattr(passwords_module, "WAITING_MOST", 0)
+        assert (await login(office, "ada"))["__typename"] == "TooMany"
+
+    assert await office.sql("SELECT count(*) FROM login_failures") == 0
 
 
 async def test_who_gets_in_is_forgiven(office: Office) -> None:

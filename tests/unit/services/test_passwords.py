@@ -11,13 +11,18 @@ from graphql_app.services.passwords import NOBODYS, WAITING_MOST, Passwords, nee
 PASSWORD = "correct horse 电池"
 
 
+async def verify(passwords: Passwords, known: str | None, password: str) -> bool:
+    with passwords.verifying() as verify:
+        return await verify(known, password)
+
+
 async def test_the_password_of_a_hash_is_right_and_no_other() -> None:
     passwords = Passwords()
     known = await passwords.hashed(PASSWORD)
 
-    assert await passwords.verify(known, PASSWORD)
-    assert not await passwords.verify(known, PASSWORD + " ")
-    assert not await passwords.verify(None, PASSWORD)
+    assert await verify(passwords, known, PASSWORD)
+    assert not await verify(passwords, known, PASSWORD + " ")
+    assert not await verify(passwords, None, PASSWORD)
     assert known != await passwords.hashed(PASSWORD)
     passwords.close()
 
@@ -29,7 +34,7 @@ async def test_a_name_that_does_not_exist_takes_as_long() -> None:
     async def seconds(known: str | None) -> float:
         began = time.process_time()
         for _ in range(5):
-            assert not await passwords.verify(known, "not it at all")
+            assert not await verify(passwords, known, "not it at all")
         return time.process_time() - began
 
     of_somebody, of_nobody = await seconds(known), await seconds(None)
@@ -48,11 +53,12 @@ def test_what_is_no_hash_or_no_password_is_wrong() -> None:
 
 async def test_so_many_may_wait_and_no_more() -> None:
     passwords = Passwords()
-    waiting = [asyncio.create_task(passwords.verify(None, "x")) for _ in range(WAITING_MOST)]
+    waiting = [asyncio.create_task(verify(passwords, None, "x")) for _ in range(WAITING_MOST)]
     await asyncio.sleep(0)
 
-    with pytest.raises(TooMany):
-        await passwords.verify(None, "x")
+    with pytest.raises(TooMany) as refused:
+        await verify(passwords, None, "x")
+    assert refused.value.data == {"measure": "passwords at once", "limit": WAITING_MOST, "asked": WAITING_MOST + 1}
 
     for one in waiting:
         one.cancel()
