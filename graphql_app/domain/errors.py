@@ -105,6 +105,8 @@ class PreconditionFailed(Conflict):
 
 
 class TooMany(Refusal):
+    """Its data says what there was too much of (`measure`), how much is allowed (`limit`), and how much there was."""
+
     code = "TOO_MANY"
 
 

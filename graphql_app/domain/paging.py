@@ -59,6 +59,9 @@ def sized(first: int | None, last: int | None, *, default: int, most: int) -> tu
         raise InvalidInput(f"`{name}` must not be negative.", field=name)
     if size > most:
         raise TooMany(
-            f"`{name}` is at most {most}, {size} were asked for; page on with `after`.", limit=most, asked=size
+            f"`{name}` is at most {most}, {size} were asked for; page on with `after`.",
+            measure="rows of a page",
+            limit=most,
+            asked=size,
         )
     return size, last is not None

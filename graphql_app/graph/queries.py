@@ -145,7 +145,8 @@ class Query:
         self, info: AppInfo, ids: Annotated[list[strawberry.ID], argument(description="Global IDs.")]
     ) -> Sequence[Any]:
         if len(ids) > NODES_MOST:
-            raise TooMany(f"`ids` takes at most {NODES_MOST}, {len(ids)} were given.", limit=NODES_MOST, asked=len(ids))
+            message = f"`ids` takes at most {NODES_MOST}, {len(ids)} were given."
+            raise TooMany(message, measure="ids", limit=NODES_MOST, asked=len(ids))
         _look_for_cursor(info)
         # All at once, so that the loaders fetch each type with one statement.
         return await asyncio.gather(*(_node(info, id) for id in ids))

@@ -282,7 +282,7 @@ async def test_a_page_that_is_too_large_is_refused_and_the_limit_named(office: O
     error = await office.refusal("visitor", query)
 
     assert "at most 500, 501 were asked for" in error["message"]
-    assert error["extensions"] == {"code": "TOO_MANY", "limit": 500, "asked": 501}
+    assert error["extensions"] == {"code": "TOO_MANY", "measure": "rows of a page", "limit": 500, "asked": 501}
 
 
 async def test_the_largest_page_is_answered(office: Office) -> None:
@@ -367,7 +367,7 @@ async def test_nodes_are_answered_in_the_order_asked_with_null_for_what_is_not_t
 async def test_more_nodes_than_a_hundred_are_refused(office: Office) -> None:
     error = await office.refusal("visitor", "query ($ids: [ID!]!) { nodes(ids: $ids) { id } }", {"ids": [A_01] * 101})
 
-    assert error["extensions"] == {"code": "TOO_MANY", "limit": 100, "asked": 101}
+    assert error["extensions"] == {"code": "TOO_MANY", "measure": "ids", "limit": 100, "asked": 101}
 
 
 WRONG_IDS = [

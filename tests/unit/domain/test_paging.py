@@ -46,4 +46,4 @@ def test_too_large_a_size_is_refused_and_the_limit_named(first: int | None, last
     with pytest.raises(TooMany, match=f"`{name}` is at most 500, 501 were asked for") as refused:
         sized(first, last, default=50, most=500)
 
-    assert refused.value.data == {"limit": 500, "asked": 501}
+    assert refused.value.data == {"measure": "rows of a page", "limit": 500, "asked": 501}
