@@ -7,9 +7,12 @@ from dataclasses import dataclass
 from graphql_app.live.feed import Feed
 from graphql_app.observe import DutyFailed, RowsPruned, note
 from graphql_app.store import housekeeping
-from graphql_app.store.database import Database
+from graphql_app.store.database import Database, Session
 
 AT_ONCE_MOST = 1000
+
+# Forgets what is older than the age (in the function's own unit), so many rows at most. Returns how many.
+Prune = Callable[[Session, float, int], Awaitable[int]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,40 +57,21 @@ def housekeeping_duties(
     audit_days: float,
     refresh_seconds: float,
 ) -> list[Duty]:
-    async def prune_log() -> bool:
-        async with database.reading() as connection:
-            count = await housekeeping.prune_log(connection, log_hours, AT_ONCE_MOST)
-        note(RowsPruned("change_log", count))
-        return count == AT_ONCE_MOST
+    def pruning(name: str, every_seconds: float, table: str, prune: Prune, age: float) -> Duty:
+        async def carry_out() -> bool:
+            async with database.reading() as connection:
+                count = await prune(connection, age, AT_ONCE_MOST)
+            note(RowsPruned(table, count))
+            return count == AT_ONCE_MOST
 
-    async def forget_keys() -> bool:
-        async with database.reading() as connection:
-            count = await housekeeping.forget_keys(connection, idempotency_hours, AT_ONCE_MOST)
-        note(RowsPruned("idempotency_keys", count))
-        return count == AT_ONCE_MOST
-
-    async def prune_notifications() -> bool:
-        async with database.reading() as connection:
-            count = await housekeeping.prune_notifications(connection, notification_hours, AT_ONCE_MOST)
-        note(RowsPruned("notifications", count))
-        return count == AT_ONCE_MOST
-
-    async def prune_audit() -> bool:
-        async with database.reading() as connection:
-            count = await housekeeping.prune_audit(connection, audit_days, AT_ONCE_MOST)
-        note(RowsPruned("audit_log", count))
-        return count == AT_ONCE_MOST
-
-    async def forget_logins() -> bool:
-        async with database.reading() as connection:
-            count = await housekeeping.forget_logins(connection, refresh_seconds, AT_ONCE_MOST)
-        note(RowsPruned("login_sessions", count))
-        return count == AT_ONCE_MOST
+        return Duty(name, every_seconds, carry_out)
 
     return [
-        Duty("prune the change log", 5.0, prune_log),
-        Duty("forget idempotency keys", 60.0, forget_keys),
-        Duty("forget old notifications", 60.0, prune_notifications),
-        Duty("prune the audit log", 60.0, prune_audit),
-        Duty("forget old logins", 60.0, forget_logins),
+        pruning("prune the change log", 5.0, "change_log", housekeeping.prune_log, log_hours),
+        pruning("forget idempotency keys", 60.0, "idempotency_keys", housekeeping.forget_keys, idempotency_hours),
+        pruning(
+            "forget old notifications", 60.0, "notifications", housekeeping.prune_notifications, notification_hours
+        ),
+        pruning("prune the audit log", 60.0, "audit_log", housekeeping.prune_audit, audit_days),
+        pruning("forget old logins", 60.0, "login_sessions", housekeeping.forget_logins, refresh_seconds),
     ]
