@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from graphql_app.live.feed import Feed
 from graphql_app.observe import DutyFailed, RowsPruned, note
 from graphql_app.store import housekeeping
-from graphql_app.store.database import Database, Session
+from graphql_app.store.database import Database
+from graphql_app.store.session import Session
 
 AT_ONCE_MOST = 1000
 

@@ -15,7 +15,8 @@ from graphql_app.domain.workstation import Status, Workstation
 from graphql_app.services.group_commit import GroupCommit
 from graphql_app.services.receipts import Receipts
 from graphql_app.store import queries
-from graphql_app.store.database import Database, Transaction
+from graphql_app.store.database import Database
+from graphql_app.store.transaction import Transaction
 
 
 @dataclass(frozen=True, slots=True)

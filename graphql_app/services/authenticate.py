@@ -25,7 +25,8 @@ from graphql_app.observe import LoginEnded, RefreshEnded, note
 from graphql_app.services.identify import Identify
 from graphql_app.services.passwords import Passwords
 from graphql_app.store import accounts as store
-from graphql_app.store.database import Database, Session
+from graphql_app.store.database import Database
+from graphql_app.store.session import Session
 
 TOKEN_BYTES = 32
 

@@ -16,7 +16,8 @@ from graphql_app.services.receipts import Receipts
 from graphql_app.services.standing import Standing
 from graphql_app.services.streams import Changes, Limits
 from graphql_app.store import notifications, queries
-from graphql_app.store.database import Database, Transaction
+from graphql_app.store.database import Database
+from graphql_app.store.transaction import Transaction
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from sqlalchemy import String, bindparam, func, select, text
 from graphql_app.domain.account import Account, LoginSession, Patience, RefreshToken
 from graphql_app.domain.change import Head
 from graphql_app.store import outbox, rows
-from graphql_app.store.database import Reader, Session
+from graphql_app.store.session import Reader, Session
 from graphql_app.store.statements import prepared
 from graphql_app.store.tables import accounts, employees, login_sessions, refresh_tokens
 

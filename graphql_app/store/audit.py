@@ -16,7 +16,7 @@ from graphql_app.domain.access import View, hidden
 from graphql_app.domain.audit import Action, AuditFilter, Entry, Transport
 from graphql_app.domain.paging import Page, Window
 from graphql_app.store import rows
-from graphql_app.store.database import Reader
+from graphql_app.store.session import Reader
 from graphql_app.store.tables import audit_log, change_log
 
 _LOG, _KEPT = change_log.c, audit_log.c

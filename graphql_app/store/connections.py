@@ -8,15 +8,13 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
-from typing import TypeAlias
 
 import asyncpg
 
+from graphql_app.store.driver import Connection
 from graphql_app.store.failures import is_lost
 
 GOODBYE_SECONDS = 2.0
-
-Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
 
 class Connections:

@@ -9,7 +9,7 @@ from sqlalchemy import Integer, String, bindparam, text
 from graphql_app.domain.change import Head, rewind
 from graphql_app.domain.workstation import Floor, Place, Workstation
 from graphql_app.store import outbox, rows
-from graphql_app.store.database import Reader
+from graphql_app.store.session import Reader
 from graphql_app.store.statements import prepared
 
 

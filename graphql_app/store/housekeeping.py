@@ -2,7 +2,7 @@
 
 from sqlalchemy import text
 
-from graphql_app.store.database import Session
+from graphql_app.store.session import Session
 from graphql_app.store.statements import prepared
 
 # Walks from the oldest and stops at the first that is young enough, so that what is kept has no hole. What happened to

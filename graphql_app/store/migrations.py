@@ -11,7 +11,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from graphql_app.store.database import Reader
+from graphql_app.store.session import Reader
 
 MIGRATION_LOCK = 0x6D69677261746531  # any fixed number that no other program takes
 

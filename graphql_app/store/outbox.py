@@ -29,7 +29,8 @@ from graphql_app.domain.change import Change, Head
 from graphql_app.domain.workstation import Place
 from graphql_app.observe import FeedFailed, note
 from graphql_app.store import rows
-from graphql_app.store.database import Database, Reader
+from graphql_app.store.database import Database
+from graphql_app.store.session import Reader
 from graphql_app.store.statements import Prepared, prepared
 from graphql_app.store.tables import change_log, feed_head
 

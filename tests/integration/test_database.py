@@ -13,7 +13,8 @@ from graphql_app import observe
 from graphql_app.domain.errors import Conflict, InvalidInput, Unavailable
 from graphql_app.observe import News, PoolState
 from graphql_app.store.connections import GOODBYE_SECONDS
-from graphql_app.store.database import KEEP_ALIVE, Database
+from graphql_app.store.database import Database
+from graphql_app.store.driver import KEEP_ALIVE
 from graphql_app.store.failures import is_lost, refusal_for
 from graphql_app.store.statements import prepared
 from tests.examples import viewer

@@ -13,8 +13,8 @@ from sqlalchemy import Table, delete, exists, func, insert, select, text
 from sqlalchemy.schema import CreateTable
 
 from graphql_app.domain.importing import Check, Finding, Kind, Row
-from graphql_app.store.database import Reader, Session
 from graphql_app.store.loading.routes import FINDINGS, ROW, Route
+from graphql_app.store.session import Reader, Session
 from graphql_app.store.tables import workstations
 
 # One import at a time, as two might wait for each other's rows. Any fixed number that no other program takes will do.

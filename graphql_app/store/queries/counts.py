@@ -9,9 +9,9 @@ from sqlalchemy import ColumnElement, func, literal_column, select
 
 from graphql_app.domain.filters import WorkstationFilter
 from graphql_app.domain.workstation import Counts, Place, Status
-from graphql_app.store.database import Reader
 from graphql_app.store.queries.columns import SHAPES_KEPT
 from graphql_app.store.queries.conditions import CONDITIONS, asked_of, parameters_of_places, there
+from graphql_app.store.session import Reader
 from graphql_app.store.statements import Prepared, prepared
 from graphql_app.store.tables import workstations
 

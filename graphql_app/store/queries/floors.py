@@ -10,9 +10,9 @@ from sqlalchemy import ARRAY, Integer, String, any_, bindparam, exists, func, se
 
 from graphql_app.domain.workstation import Floor, Place
 from graphql_app.store import rows
-from graphql_app.store.database import Reader
 from graphql_app.store.queries.columns import FIELDS, SHAPES_KEPT, columns, names_of
 from graphql_app.store.queries.conditions import parameters_of_places, there
+from graphql_app.store.session import Reader
 from graphql_app.store.statements import Prepared, prepared
 from graphql_app.store.tables import buildings, floors, workstations
 

@@ -13,10 +13,10 @@ from graphql_app.domain.filters import WorkstationFilter
 from graphql_app.domain.paging import Order, OrderField, Page, Window
 from graphql_app.domain.workstation import Workstation
 from graphql_app.store import rows
-from graphql_app.store.database import Reader
 from graphql_app.store.queries.columns import FIELDS, SHAPES_KEPT, columns, names_of
 from graphql_app.store.queries.conditions import CONDITIONS, asked_of
 from graphql_app.store.queries.counts import count_workstations
+from graphql_app.store.session import Reader
 from graphql_app.store.statements import Prepared, prepared
 from graphql_app.store.tables import workstations
 

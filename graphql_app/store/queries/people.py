@@ -10,10 +10,10 @@ from sqlalchemy import ARRAY, ColumnElement, Integer, String, Uuid, any_, bindpa
 
 from graphql_app.domain.paging import Page, Window
 from graphql_app.domain.workstation import Department, Employee
-from graphql_app.store.database import Reader
 from graphql_app.store.queries.columns import SHAPES_KEPT
 from graphql_app.store.queries.conditions import like
 from graphql_app.store.queries.pages import paged
+from graphql_app.store.session import Reader
 from graphql_app.store.statements import Prepared, prepared
 from graphql_app.store.tables import departments, employees
 

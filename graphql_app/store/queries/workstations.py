@@ -9,9 +9,9 @@ from sqlalchemy import select
 from graphql_app.domain.filters import WorkstationFilter
 from graphql_app.domain.workstation import Place, Workstation
 from graphql_app.store import rows
-from graphql_app.store.database import Reader, Session
 from graphql_app.store.queries.columns import EVERY, FIELDS, SHAPES_KEPT, columns, names_of
 from graphql_app.store.queries.conditions import CONDITIONS, THIS, asked_of, parameters_of_places, there
+from graphql_app.store.session import Reader, Session
 from graphql_app.store.statements import Prepared, prepared
 from graphql_app.store.tables import workstations
 

@@ -12,9 +12,11 @@ from graphql_app.domain.access import Viewer
 from graphql_app.domain.arranging import Guarded
 from graphql_app.domain.workstation import Workstation
 from graphql_app.store import rows
-from graphql_app.store.database import Database, Session, hasty_author, transaction_id
+from graphql_app.store.authorship import hasty_author, transaction_id
+from graphql_app.store.database import Database
 from graphql_app.store.queries.columns import EVERY, FLOATS, SHAPES_KEPT
 from graphql_app.store.queries.conditions import THIS
+from graphql_app.store.session import Session
 from graphql_app.store.statements import Prepared, prepared
 from graphql_app.store.tables import employees, workstations
 
