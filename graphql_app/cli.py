@@ -155,7 +155,7 @@ def export_schema(check: bool, path: Path) -> None:
 @click.option("--employee", "number", help="Number of the employee that the token is for.")
 @click.option("--seconds", type=float, help="How long it is valid.")
 def token(role: str, number: str | None, seconds: float | None) -> None:
-    from graphql_app.app import identify
+    from graphql_app.app.identity import identify
     from graphql_app.store import queries
 
     settings = keyed()
@@ -194,7 +194,7 @@ def password_given() -> str:
 
 def administered(work: Callable[["Administer", Viewer], Coroutine[Any, Any, T]]) -> T:
     """Does it, on a database that is at this release's tables."""
-    from graphql_app.app import administer
+    from graphql_app.app.identity import administer
     from graphql_app.services.passwords import Passwords
 
     with settled() as settings, closing(Passwords()) as passwords:

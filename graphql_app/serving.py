@@ -14,7 +14,9 @@ import uvicorn
 from fastapi import FastAPI
 from uvicorn.supervisors import Multiprocess
 
-from graphql_app.app import administer, create, identify, openid_issuer, role_table, trusted_documents
+from graphql_app.app.application import create
+from graphql_app.app.graph import trusted_documents
+from graphql_app.app.identity import administer, identify, openid_issuer, role_table
 from graphql_app.domain.access import by_command
 from graphql_app.domain.account import DEMO_PASSWORD
 from graphql_app.ops import logs

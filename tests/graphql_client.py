@@ -17,7 +17,8 @@ from httpx import ASGITransport, AsyncBaseTransport, AsyncClient, Response
 from pydantic import SecretStr
 from sqlalchemy import text
 
-from graphql_app import app as composition
+from graphql_app.app.application import Application, create
+from graphql_app.app.identity import identify
 from graphql_app.domain.identifiers import global_id
 from graphql_app.embedded import Servers
 from graphql_app.graph.protocol import SUBPROTOCOL
@@ -110,14 +111,12 @@ class Socket:
 class Office:
     """A running application, and what a test wants of it."""
 
-    def __init__(
-        self, app: composition.Application, client: AsyncClient, settings: Settings, database: Database
-    ) -> None:
+    def __init__(self, app: Application, client: AsyncClient, settings: Settings, database: Database) -> None:
         self.app = app
         self.client = client
         self.settings = settings
         self.database = database
-        self.identify = composition.identify(settings)
+        self.identify = identify(settings)
 
     def token(self, role: str, *, subject: str | None = None, employee: UUID | None = None, number: str = "") -> str:
         return self.identify.issue(
@@ -175,7 +174,7 @@ async def running_office(settings: Settings, *, is_connected: bool = False) -> A
     """The application as uvicorn would run it, and a client that talks to it without a socket; unless `is_connected`,
     which is for what depends on the connection."""
     assert settings.database_url is not None
-    app = composition.create(settings)
+    app = create(settings)
     database = Database(settings.database_url, pool=2)
     try:
         async with AsyncExitStack() as stack:

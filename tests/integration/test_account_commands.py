@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from graphql_app import cli, serving
-from graphql_app.app import administer, refused_passwords
+from graphql_app.app.identity import administer, refused_passwords
 from graphql_app.domain.access import ROLES, View, Viewer, by_command
 from graphql_app.domain.account import DEMO_PASSWORD
 from graphql_app.domain.errors import Conflict, Forbidden, InvalidInput, NotFound, Refusal

@@ -8,7 +8,7 @@ import orjson
 import pytest
 import pytest_asyncio
 
-from graphql_app.app import Application
+from graphql_app.app.application import Application
 from graphql_app.embedded import Servers
 from tests.graphql_client import (
     A_01,

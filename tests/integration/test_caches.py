@@ -18,7 +18,8 @@ import pytest
 import redis.asyncio as redis
 from pydantic import SecretStr
 
-from graphql_app import app, observe
+from graphql_app import observe
+from graphql_app.app.running import Parts, running
 from graphql_app.domain.access import ROLES, View, Viewer, redact
 from graphql_app.domain.filters import WorkstationFilter
 from graphql_app.domain.identifiers import global_id
@@ -57,7 +58,7 @@ class Answer:
 class Process:
     """All of graphql_app but its doors."""
 
-    def __init__(self, parts: app.Parts, secret: str) -> None:
+    def __init__(self, parts: Parts, secret: str) -> None:
         self.cursors = FeedCursors(secret)
         self.browse: Browse = parts.engine.services.browse
         self.follow: Follow = parts.engine.services.follow
@@ -90,7 +91,7 @@ async def start(database_url: str, servers: Servers) -> AsyncIterator[StartProce
 
         async def start(**settings: Any) -> Process:
             given = settings_for(database_url, servers, **{"secret": secret, "cache_rows": 10_000, **settings})
-            process = Process(await stack.enter_async_context(app.running(given)), secret.get_secret_value())
+            process = Process(await stack.enter_async_context(running(given)), secret.get_secret_value())
             await committed(database_url)
             async with asyncio.timeout(5):
                 while (await process.health.findings())["caches"].degraded:  # noqa: ASYNC110  # it is only told

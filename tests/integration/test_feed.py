@@ -17,7 +17,7 @@ import pytest
 from graphql import GraphQLError
 from pydantic import SecretStr
 
-from graphql_app import app
+from graphql_app.app.running import Parts, running
 from graphql_app.domain import identifiers
 from graphql_app.domain.access import Viewer
 from graphql_app.domain.errors import UnknownCursor
@@ -43,7 +43,7 @@ LEADERS = (
 class Process:
     """All of graphql_app but its doors, as one server process has it."""
 
-    def __init__(self, parts: app.Parts, secret: str) -> None:
+    def __init__(self, parts: Parts, secret: str) -> None:
         self.engine = parts.engine
         self.secret = secret
 
@@ -74,7 +74,7 @@ async def start(database_url: str, servers: Servers, psql: Connection) -> AsyncI
 
         async def start(**settings: Any) -> Process:
             given = settings_for(database_url, servers, secret=SecretStr(secret), **settings)
-            process = Process(await stack.enter_async_context(app.running(given)), secret)
+            process = Process(await stack.enter_async_context(running(given)), secret)
             await committed(database_url)  # what is in the office has its revisions, and so is in every snapshot
             return process
 
@@ -552,7 +552,7 @@ async def test_a_restart_of_postgresql_is_survived_by_all_who_listen() -> None:
             recorders = []
             for _ in range(2):
                 parts = await stack.enter_async_context(
-                    app.running(settings_for(url, own.servers, secret=SecretStr(secret)))
+                    running(settings_for(url, own.servers, secret=SecretStr(secret)))
                 )
                 await committed(url)
                 recorders += [Recorder(FLOOR), Recorder(VISITOR)]

@@ -8,7 +8,7 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
-from graphql_app.app import create
+from graphql_app.app.application import create
 from graphql_app.development import with_keys
 from graphql_app.domain.access import ROLES
 from graphql_app.embedded import Servers

@@ -13,7 +13,7 @@ from dotenv import dotenv_values
 from prometheus_client import Counter
 from prometheus_client.metrics import MetricWrapperBase
 
-from graphql_app.app import identify
+from graphql_app.app.identity import identify
 from graphql_app.ops import metrics
 from graphql_app.serving import GRACE_SECONDS, KEEP_ALIVE_SECONDS
 from graphql_app.settings import Settings, read

@@ -1,0 +1,128 @@
+"""The ASGI application: the doors, in front of what is running."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import Any
+
+from fastapi import APIRouter, FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.routing import WebSocketRoute
+from starlette.types import ASGIApp, Receive, Send
+from starlette.types import Scope as AsgiScope
+
+from graphql_app.app.running import Parts, running
+from graphql_app.domain.addresses import Proxies
+from graphql_app.domain.admission import Origins
+from graphql_app.domain.errors import Refusal
+from graphql_app.graph.http import HttpDoor
+from graphql_app.graph.protocol import Engine, Rules
+from graphql_app.graph.socket import PATH, SocketDoor
+from graphql_app.ops.garbage import settle
+from graphql_app.settings import Settings
+from graphql_app.web import admin, keys, rest, stream
+from graphql_app.web.guard import SECURE, Guard, secured
+from graphql_app.web.limits import BodyLimit, BodyTooLarge, oversized
+from graphql_app.web.pages import graphiql_page, pages
+from graphql_app.web.proxies import introduce
+from graphql_app.web.replies import broken, misshapen, refused
+
+
+class Application(FastAPI):
+    """FastAPI behind the guard; but requests on /graphql go to their door past its middleware and its routing."""
+
+    graphql: HttpDoor
+    guarded: ASGIApp
+    origins: Origins
+    proxies: Proxies
+
+    async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
+        if self.proxies and scope["type"] != "lifespan":
+            introduce(scope, self.proxies)
+        if scope["type"] == "http" and scope["path"] == PATH:
+            await self.graphql(scope, receive, send)
+        else:
+            await self.guarded(scope, receive, send)
+
+
+def create(settings: Settings) -> Application:
+    """What uvicorn is given. The parts start and end with its lifespan."""
+    app = Application(
+        title="graphql_app",
+        description="The HTTP doors beside GraphQL. The schema of `/graphql` is in GraphiQL, on that same address.",
+        lifespan=partial(lifespan, settings),
+        docs_url=None,
+        redoc_url=None,
+        openapi_url="/api/openapi.json" if settings.is_explorable else None,
+    )
+    app.origins, app.proxies = Origins(settings.origins), Proxies(settings.trusted_proxies)
+    # Outside of FastAPI's own middleware: an answer to an unexpected error is one too.
+    app.guarded = Guard(partial(FastAPI.__call__, app), app.origins)
+    app.add_exception_handler(Refusal, refused)
+    app.add_exception_handler(RequestValidationError, misshapen)
+    app.add_exception_handler(BodyTooLarge, oversized)
+    app.add_exception_handler(Exception, broken)
+    app.add_middleware(BodyLimit, most=settings.request_bytes)
+    app.router.routes.extend(pages(is_explorable=settings.is_explorable))
+    return app
+
+
+@asynccontextmanager
+async def lifespan(settings: Settings, app: Application) -> AsyncIterator[dict[str, Any]]:
+    """Opens the doors once all is running. Gives what graph/direct and web/connection need to know of them."""
+    async with running(settings) as parts, asyncio.TaskGroup() as tasks:
+        app.graphql = http_door(settings, parts.engine, app)
+        rules = socket_rules(settings)
+        sockets = SocketDoor(parts.engine, rules, tasks, origins=app.origins, proxies=app.proxies)
+        app.router.routes.append(WebSocketRoute(PATH, sockets.handle))
+        for router in routers(settings, parts):
+            app.include_router(router)
+        settle()
+        yield {
+            "graphql": app.graphql,
+            "sockets": sockets,
+            "sessions": parts.engine.sessions,
+            "stall_seconds": settings.socket_stall_seconds,
+        }
+
+
+def http_door(settings: Settings, engine: Engine, app: Application) -> HttpDoor:
+    return HttpDoor(
+        engine,
+        body_most=settings.request_bytes,
+        page=graphiql if settings.is_explorable else None,
+        guard=partial(Guard, origins=app.origins),
+        secure=SECURE,
+        proxies=app.proxies,
+    )
+
+
+async def graphiql(scope: AsgiScope, receive: Receive, send: Send) -> None:
+    """The page of /graphql, for people's browsers."""
+    response = await graphiql_page(Request(scope))
+    await response(scope, receive, secured(send))
+
+
+def socket_rules(settings: Settings) -> Rules:
+    return Rules(
+        init_seconds=settings.connection_init_seconds,
+        operations_most=settings.socket_operations,
+        message_bytes_most=settings.socket_message_bytes,
+        stall_seconds=settings.socket_stall_seconds,
+        ping_seconds=settings.socket_ping_seconds,
+        compresses=settings.socket_compression,
+        messages_per_second=settings.socket_messages_per_second,
+    )
+
+
+def routers(settings: Settings, parts: Parts) -> list[APIRouter]:
+    """The doors beside GraphQL."""
+    services, gate, sessions = parts.engine.services, parts.engine.gate, parts.engine.sessions
+    identify = services.identify
+    return [
+        rest.routes(services.browse, services.arrange, identify, gate, services.receipts),
+        stream.routes(services.follow, identify, gate, sessions),
+        keys.routes(identify),
+        admin.routes(parts.health, identify, gate, settings.metrics_directory),
+    ]

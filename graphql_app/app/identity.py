@@ -1,0 +1,60 @@
+"""Who may come in, and as what: built by the server, and by commands that are no server."""
+
+from collections.abc import Mapping
+from functools import partial
+
+from graphql_app.domain.access import ROLES, Scope
+from graphql_app.domain.account import DEMO_PASSWORD
+from graphql_app.live.accounts import Accounts
+from graphql_app.services.administer import Administer
+from graphql_app.services.identify import Identify
+from graphql_app.services.issuer import Issuer
+from graphql_app.services.keys import KeyRing
+from graphql_app.services.passwords import Passwords
+from graphql_app.settings import Settings, SettingsError
+from graphql_app.store.database import Database
+from graphql_app.store.discovery import published_keys
+
+
+def role_table(settings: Settings) -> Mapping[str, frozenset[Scope]]:
+    """The shipped roles and the operator's. Raises SettingsError for a scope that does not exist."""
+    try:
+        own = {role: frozenset(Scope(scope) for scope in scopes) for role, scopes in settings.roles.items()}
+    except ValueError as error:
+        raise SettingsError(f"GRAPHQL_APP_ROLES: {error}; there are {', '.join(Scope)}") from error
+    return {**ROLES, **own}
+
+
+def openid_issuer(settings: Settings) -> Issuer | None:
+    """The OpenID issuer, if one is set. Raises SettingsError for a role that does not exist."""
+    if settings.oidc_issuer is None:
+        return None
+    assert settings.oidc_audience is not None
+    known, named = role_table(settings).keys(), {r for roles in settings.oidc_roles.values() for r in roles.values()}
+    if not named <= known:
+        raise SettingsError(f"GRAPHQL_APP_OIDC_ROLES: no such role: {', '.join(sorted(named - known))}")
+    fetch = partial(published_keys, settings.oidc_issuer)
+    return Issuer(settings.oidc_issuer, settings.oidc_audience, settings.oidc_roles, fetch)
+
+
+def identify(settings: Settings, openid: Issuer | None = None, accounts: Accounts | None = None) -> Identify:
+    """Without accounts, as commands have it, tokens of a login are not believed."""
+    private = settings.token_private_key.get_secret_value() if settings.token_private_key else None
+    only_openid = settings.oidc_issuer and not private and not settings.token_public_key
+    return Identify(
+        KeyRing(()) if only_openid else KeyRing.read(private, settings.token_public_key),
+        issuer=settings.token_issuer,
+        audience=settings.token_audience,
+        roles=role_table(settings),
+        openid=openid,
+        accounts=accounts,
+    )
+
+
+def administer(settings: Settings, database: Database, passwords: Passwords) -> Administer:
+    return Administer(database, passwords, role_table(settings), refused_passwords=refused_passwords(settings))
+
+
+def refused_passwords(settings: Settings) -> frozenset[str]:
+    """What everybody knows is let in on a developer's own machine alone."""
+    return frozenset() if settings.is_private else frozenset({DEMO_PASSWORD})

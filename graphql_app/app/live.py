@@ -1,0 +1,164 @@
+"""All that moves: the feed of changes, what it keeps true, and who is here."""
+
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import partial
+
+from graphql_app.app.loops import Loops
+from graphql_app.app.store import Stores
+from graphql_app.domain.ceilings import Ceiling
+from graphql_app.domain.rates import Rate
+from graphql_app.domain.seal import Pseudonyms
+from graphql_app.domain.workstation import Place
+from graphql_app.live.accounts import Accounts
+from graphql_app.live.feed import Feed
+from graphql_app.live.freshness import Freshness
+from graphql_app.live.gate import (
+    ADDRESS_CONNECTIONS,
+    ADDRESS_REQUESTS,
+    LOGINS,
+    USER_CONNECTIONS,
+    USER_OPERATIONS,
+)
+from graphql_app.live.hub import Hub
+from graphql_app.live.limits import KEPT_SECONDS, Limiter
+from graphql_app.live.presence import Presence, kept_seconds
+from graphql_app.live.relay import Relay
+from graphql_app.live.replica import Replica
+from graphql_app.live.sessions import Sessions
+from graphql_app.live.silence import Silence
+from graphql_app.live.ticker import Duty, Ticker, housekeeping_duties
+from graphql_app.live.warming import Warming
+from graphql_app.settings import Settings
+from graphql_app.store import floors
+from graphql_app.store.cache import FloorCache
+from graphql_app.store.database import Database
+from graphql_app.store.floors import FloorState
+from graphql_app.store.limits import LimitStore
+from graphql_app.store.presence import PresenceStore
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    """`replica` and `warming` are the two levels of the cache of floors, as far as they are on."""
+
+    hub: Hub
+    freshness: Freshness
+    accounts: Accounts
+    silence: Silence
+    relay: Relay
+    feed: Feed
+    ticker: Ticker
+    sessions: Sessions
+    presence: Presence
+    replica: Replica | None
+    warming: Warming | None
+    limiter: Limiter
+
+    def begin(self, loops: Loops) -> None:
+        parts = {
+            "replica": self.replica,
+            "warming": self.warming,
+            "limits": self.limiter,
+            "relay": self.relay,
+            "feed": self.feed,
+            "accounts": self.accounts,
+            "silence": self.silence,
+            "ticker": self.ticker,
+            "sessions": self.sessions,
+            "presence": self.presence,
+        }
+        for name, part in parts.items():
+            if part is not None:
+                loops.begin(name, part.run())
+
+
+def live_of(settings: Settings, stores: Stores, stack: AsyncExitStack) -> Live:
+    """Nothing moves yet. The hub tells its listeners in the order in which they are built here."""
+    hub = Hub(settings.recent_changes, timedelta(hours=settings.log_hours))
+    freshness = Freshness()
+    hub.listen(freshness)
+    accounts = Accounts(stores.inner, hub, freshness, access_seconds=settings.access_seconds)
+    relay = Relay(stores.inner, stores.channel, hub, freshness)
+    feed = Feed(stores.inner, relay)
+    presence = presence_of(settings, stores, stack)
+    replica, warming = floors_in_memory(settings, stores, hub, freshness, stack)
+    return Live(
+        hub,
+        freshness,
+        accounts,
+        Silence(freshness),
+        relay,
+        feed,
+        Ticker(feed, duties(settings, stores.inner)),
+        Sessions(settings.drain_seconds),
+        presence,
+        replica,
+        warming,
+        limiter_of(settings, stores, stack),
+    )
+
+
+def duties(settings: Settings, database: Database) -> list[Duty]:
+    return housekeeping_duties(
+        database,
+        log_hours=settings.log_hours,
+        idempotency_hours=settings.idempotency_hours,
+        notification_hours=settings.notification_hours,
+        audit_days=settings.audit_days,
+        refresh_seconds=settings.refresh_seconds,
+    )
+
+
+def presence_of(settings: Settings, stores: Stores, stack: AsyncExitStack) -> Presence:
+    ghost_seconds = settings.presence_ghost_seconds
+    presence = Presence(
+        PresenceStore(stores.redis_url, stores.secret, kept_seconds=kept_seconds(ghost_seconds)),
+        stores.channel.beside("graphql_app:presence"),
+        Pseudonyms(stores.secret, "present"),
+        ghost_seconds=ghost_seconds,
+        linger_seconds=settings.presence_linger_seconds,
+    )
+    stack.push_async_callback(presence.close)
+    return presence
+
+
+def floors_in_memory(
+    settings: Settings, stores: Stores, hub: Hub, freshness: Freshness, stack: AsyncExitStack
+) -> tuple[Replica | None, Warming | None]:
+    if not settings.cache_rows:
+        return None, None
+    read: Callable[[Place], Awaitable[FloorState | None]] = partial(floors.read, stores.database)
+    shared = None
+    if settings.cache_shared_seconds:
+        shared = FloorCache(
+            stores.redis_url, stores.secret, read, lambda: hub.oldest, kept_seconds=settings.cache_shared_seconds
+        )
+        stack.push_async_callback(shared.close)
+        read = shared.read
+    replica = Replica(read, hub, freshness, rows_most=settings.cache_rows, unused_seconds=settings.cache_unused_seconds)
+    hub.listen(replica)
+    return replica, Warming(replica, shared) if shared is not None else None
+
+
+def limiter_of(settings: Settings, stores: Stores, stack: AsyncExitStack) -> Limiter:
+    """The limits that are on, and what holds them over all processes."""
+    store = LimitStore(stores.redis_url, stores.secret, kept_seconds=KEPT_SECONDS)
+    stack.push_async_callback(store.close)
+    rates = [
+        Rate(USER_OPERATIONS, settings.user_operations_per_second, settings.user_operations_burst),
+        Rate(ADDRESS_REQUESTS, settings.address_requests_per_second, settings.address_requests_burst),
+        Rate(LOGINS, settings.logins_per_second, settings.logins_burst),
+    ]
+    ceilings = [
+        Ceiling(USER_CONNECTIONS, settings.user_connections),
+        Ceiling(ADDRESS_CONNECTIONS, settings.address_connections),
+    ]
+    return Limiter(
+        store,
+        [rate for rate in rates if rate.per_second],
+        [ceiling for ceiling in ceilings if ceiling.most],
+        processes=settings.workers,
+    )

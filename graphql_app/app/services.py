@@ -1,0 +1,81 @@
+"""The use cases, on what the store keeps and what moves."""
+
+from contextlib import AsyncExitStack
+
+from graphql_app.app.identity import identify, openid_issuer, refused_passwords, role_table
+from graphql_app.app.live import Live
+from graphql_app.app.loops import Loops
+from graphql_app.app.store import Stores
+from graphql_app.graph.context import Services
+from graphql_app.live.gate import Gate
+from graphql_app.live.mailbox import Batching
+from graphql_app.services.arrange import Arrange
+from graphql_app.services.audit import Audit
+from graphql_app.services.authenticate import Authenticate, Lifetimes
+from graphql_app.services.browse import Browse
+from graphql_app.services.cohorts import Cohorts
+from graphql_app.services.cursors import FeedCursors, PageCursors
+from graphql_app.services.follow import Follow
+from graphql_app.services.history import History
+from graphql_app.services.identify import Identify
+from graphql_app.services.notify import Notify
+from graphql_app.services.passwords import Passwords
+from graphql_app.services.receipts import Receipts
+from graphql_app.services.streams import Limits
+from graphql_app.settings import Settings
+from graphql_app.store.database import Database
+
+
+def services_of(
+    settings: Settings, stores: Stores, live: Live, gate: Gate, cohorts: Cohorts, loops: Loops, stack: AsyncExitStack
+) -> Services:
+    database, replica, page_most = stores.database, live.replica, settings.page_most
+    history = History(database, live.hub, live.silence, catch_up_most=settings.catch_up_most, replica=replica)
+    limits = stream_limits(settings)
+    cursors, page_cursors = FeedCursors(stores.secret), PageCursors(stores.secret)
+    receipts = Receipts(stores.secret, cursors, live.hub, live.freshness)
+    identifying = identifying_with(settings, live, loops)
+    return Services(
+        identify=identifying,
+        authenticate=authenticate(settings, database, identifying, gate, stack),
+        browse=Browse(database, page_cursors, page_most=page_most, replica=replica),
+        arrange=Arrange(database, receipts),
+        follow=Follow(history, cursors, live.presence, limits, cohorts),
+        notify=Notify(
+            database,
+            receipts,
+            history,
+            page_cursors,
+            cursors,
+            limits,
+            page_most=page_most,
+            roles=role_table(settings).keys(),
+        ),
+        audit=Audit(database, page_cursors, page_most=page_most),
+        receipts=receipts,
+    )
+
+
+def identifying_with(settings: Settings, live: Live, loops: Loops) -> Identify:
+    openid = openid_issuer(settings)
+    if openid is not None:
+        loops.begin("issuer", openid.run())
+    return identify(settings, openid, live.accounts)
+
+
+def authenticate(
+    settings: Settings, database: Database, identifying: Identify, gate: Gate, stack: AsyncExitStack
+) -> Authenticate:
+    passwords = Passwords()
+    stack.callback(passwords.close)
+    lifetimes = Lifetimes(settings.access_seconds, settings.refresh_seconds, settings.session_seconds)
+    refused = refused_passwords(settings)
+    return Authenticate(database, identifying, passwords, lifetimes, gate, refused_passwords=refused)
+
+
+def stream_limits(settings: Settings) -> Limits:
+    return Limits(
+        Batching(settings.batch_window_ms / 1000, settings.batch_changes, settings.batch_eager),
+        progress_seconds=settings.progress_seconds,
+        snapshot_part=settings.snapshot_part,
+    )

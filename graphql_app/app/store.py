@@ -1,0 +1,57 @@
+"""What the rest is built on: the database, twice, and the channel between processes."""
+
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+
+from graphql_app.domain.seal import Seal
+from graphql_app.settings import Settings
+from graphql_app.store import broadcast
+from graphql_app.store.broadcast import Channel
+from graphql_app.store.database import Database
+
+INNER_POOL = 3
+INNER_SECONDS_MOST = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Stores:
+    """`database` is for clients. `inner` has connections of its own: however many clients wait for one, changes go on
+    and health is told."""
+
+    database: Database
+    inner: Database
+    channel: Channel
+    redis_url: str
+    secret: str
+
+
+async def opened(settings: Settings, stack: AsyncExitStack) -> Stores:
+    """Needs DATABASE_URL, REDIS_URL and a secret (`serve` sees to it in development)."""
+    assert settings.database_url is not None
+    assert settings.redis_url is not None
+    assert settings.secret is not None
+    secret = settings.secret.get_secret_value()
+    database = _for_clients(settings.database_url, settings)
+    stack.push_async_callback(database.close)
+    channel = await stack.enter_async_context(
+        broadcast.opened(settings.redis_url, Seal(secret, "broadcast"), "graphql_app:changes")
+    )
+    inner = _for_this_process(settings.database_url, settings)
+    stack.push_async_callback(inner.close)
+    return Stores(database, inner, channel, settings.redis_url, secret)
+
+
+def _for_clients(url: str, settings: Settings) -> Database:
+    return Database(
+        url,
+        pool=settings.database_pool,
+        is_shown=True,
+        timeout_seconds=settings.database_timeout_seconds,
+        silent_seconds=settings.database_timeout_seconds + 1,  # PostgreSQL says itself what takes too long
+    )
+
+
+def _for_this_process(url: str, settings: Settings) -> Database:
+    # What is asked on it is quick, so that a dead connection is given up soon.
+    seconds = min(INNER_SECONDS_MOST, settings.database_timeout_seconds)
+    return Database(url, pool=INNER_POOL, timeout_seconds=seconds, silent_seconds=seconds)
