@@ -39,7 +39,7 @@ class Core(ServerProtocol):
 
     def select_subprotocol(self, subprotocols: Sequence[Subprotocol]) -> Subprotocol | None:
         """Without ours the handshake succeeds all the same, so that a browser is told the close code."""
-        return next((one for one in subprotocols if one == SUBPROTOCOL), None)
+        return Subprotocol(SUBPROTOCOL) if SUBPROTOCOL in subprotocols else None
 
     def recv_frame(self, frame: Frame) -> None:
         if frame.opcode is Opcode.CLOSE:
@@ -213,6 +213,7 @@ class DirectSocket(asyncio.Protocol):
                 self._shake_hands(event)
             elif isinstance(event, Frame):
                 self._take(event)
+                event.data = b""  # the core holds on to the last frame
         if self._core.parser_exc is not None and self._core.close_sent is not None:
             self._closing(self._core.close_sent.code)  # a breach of RFC 6455
         else:
@@ -229,6 +230,7 @@ class DirectSocket(asyncio.Protocol):
             self.close(*SUBPROTOCOL_NOT_ACCEPTABLE)
         else:
             self._begin(request)
+        request.headers.clear()  # the core holds on to the request for as long as the connection lasts
 
     def _begin(self, request: Request) -> None:
         try:

@@ -179,7 +179,9 @@ class Connection:
         self._is_closed = False
         self._unwatch: Callable[[], None] = _nothing
         self._second = self._heard = 0  # which second it is, and how many messages came in it
-        self._init_timer = asyncio.get_running_loop().call_later(rules.init_seconds, self._close, *INIT_TIMEOUT)
+        self._init_timer: asyncio.TimerHandle | None = asyncio.get_running_loop().call_later(
+            rules.init_seconds, self._close, *INIT_TIMEOUT
+        )
 
     def receive(self, message: str | bytes) -> None:
         if self._is_closed:
@@ -212,7 +214,7 @@ class Connection:
         self._is_closed = True
         self._admitted.leave()
         self._unwatch()
-        self._init_timer.cancel()
+        self._stop_init_timer()
         if self._entering is not None and self._viewer is None:
             self._entering.cancel()
         for task in self._running.values():
@@ -273,8 +275,14 @@ class Connection:
         self._admitted.when_revoked(self._turn_away)
         self._viewer = viewer
         self._unwatch = self._engine.services.identify.watch(viewer, self._changed)
-        self._init_timer.cancel()
+        self._stop_init_timer()
+        self._header = None
         self._send({"type": "connection_ack"})
+
+    def _stop_init_timer(self) -> None:
+        if self._init_timer is not None:
+            self._init_timer.cancel()
+            self._init_timer = None
 
     def _turn_away(self, refusal: TooManyConnections) -> None:
         self._close(TOO_MANY_CONNECTIONS, refusal.message)

@@ -69,7 +69,8 @@ class Cohort:
     not read nothing is queued: it is level no more, and catches up from its place when it reads again.
     """
 
-    def __init__(self, stream: Stream, render: Render) -> None:
+    def __init__(self, key: Hashable, stream: Stream, render: Render) -> None:
+        self.key = key
         self._stream = stream
         self._render = render
         self._level: dict[Subscriber, None] = {}  # in the order of coming
@@ -189,26 +190,25 @@ class Cohorts:
         """
         cohort = self._cohorts.get(key)
         if cohort is None or cohort.has_ended:
-            cohort = self._cohorts[key] = Cohort(stream, render())
-        joined = cohort
+            cohort = self._cohorts[key] = Cohort(key, stream, render())
+        cohort.join(subscriber, start)
+        # The key is the cohort's: each subscriber made one of its own, which need not be kept.
+        return partial(self._leave, cohort, subscriber, lingers)
 
-        def leave() -> None:
-            joined.leave(subscriber)
-            if not joined.is_empty:
-                return
-            if lingers:
-                asyncio.get_running_loop().call_later(SHARED_SECONDS, self._end_empty, key, joined)
-            else:
-                self._end_empty(key, joined)
+    def _leave(self, cohort: Cohort, subscriber: Subscriber, lingers: bool) -> None:
+        cohort.leave(subscriber)
+        if not cohort.is_empty:
+            return
+        if lingers:
+            asyncio.get_running_loop().call_later(SHARED_SECONDS, self._end_empty, cohort)
+        else:
+            self._end_empty(cohort)
 
-        joined.join(subscriber, start)
-        return leave
-
-    def _end_empty(self, key: Hashable, cohort: Cohort) -> None:
+    def _end_empty(self, cohort: Cohort) -> None:
         if cohort.is_empty:
             cohort.close()
-            if self._cohorts.get(key) is cohort:
-                del self._cohorts[key]
+            if self._cohorts.get(cohort.key) is cohort:
+                del self._cohorts[cohort.key]
 
     def close(self) -> None:
         for cohort in self._cohorts.values():

@@ -72,7 +72,7 @@ class Identify:
     def watch(self, viewer: Viewer, changed: Callable[[], None]) -> Callable[[], None]:
         """Calls `changed` whenever present() may have another answer, before anybody is told of a later change.
         Returns what stops watching."""
-        return self._local.watch(viewer.sign_in, changed) if viewer.sign_in is not None else lambda: None
+        return self._local.watch(viewer.sign_in, changed) if viewer.sign_in is not None else _nothing
 
     @property
     def jwks(self) -> dict[str, Any]:
@@ -182,6 +182,10 @@ class Identify:
         return Viewer(
             subject, roles, View(scopes_of(roles, self._roles)), employee_key, employee_number, float(expires_at)
         )
+
+
+def _nothing() -> None:
+    """What stops watching somebody about whom nothing changes."""
 
 
 def _after(seconds: float) -> int:

@@ -28,6 +28,8 @@ async def staying(identify: Identify, viewer: Viewer, join: Join, subscriber: Su
 
 
 class _Stay:
+    __slots__ = ("_has_ended", "_identify", "_join", "_leave", "_moving", "_subscriber", "_unwatch", "_viewer")
+
     def __init__(self, identify: Identify, viewer: Viewer, join: Join, subscriber: Subscriber) -> None:
         self._identify = identify
         self._viewer = viewer
