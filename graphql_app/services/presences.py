@@ -8,7 +8,8 @@ from contextlib import asynccontextmanager
 from graphql_app.domain.access import View, redact_present
 from graphql_app.domain.presence import Places, Present
 from graphql_app.domain.workstation import Place
-from graphql_app.live.presence import Presence, Watch
+from graphql_app.live.presence import Presence
+from graphql_app.live.presence.watches import Watch
 from graphql_app.services.history import Start
 
 GATHER_SECONDS = 0.25  # a floor is told of at most so often

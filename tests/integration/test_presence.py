@@ -210,7 +210,7 @@ async def test_a_lost_message_heals_with_the_next_beat(valkey: Valkey, monkeypat
         pass
 
     async with pair(valkey) as (one, other):
-        monkeypatch.setattr(one.presence, "_publish", lost)
+        monkeypatch.setattr(one.presence._exchange, "_publish", lost)
         with other.presence.watching(Places(HERE.building, HERE.number)):
             await other.until(HERE, lambda here: not here.is_partial)
             one.presence.enter(somebody("ada"), HERE)
@@ -391,7 +391,7 @@ async def test_whole_buildings_are_followed_too(valkey: Valkey, places: Places, 
         if THERE in expected:
             await follower.until(lambda: known() == {**expected, THERE: 0})
         await follower.end()
-        assert other.presence._others == {}, "nobody watches, nothing is kept"
+        assert list(other.presence._others) == [], "nobody watches, nothing is kept"
 
 
 # --- what Redis is told ----------------------------------------------------------------------------------------------
@@ -460,7 +460,7 @@ async def test_what_another_release_says_is_read_anew_and_holds_up_nothing(
 ) -> None:
     async with pair(valkey) as (one, other):
         for words in (b"not JSON", b"{}", b"[[1]]", b"7"):
-            await one.presence._channel.publish(words)
+            await one.presence._exchange._channel.publish(words)
         one.presence.enter(somebody("ada"), HERE)
         await other.until(HERE, lambda here: here.count == 1)
 

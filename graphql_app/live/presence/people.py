@@ -1,0 +1,71 @@
+"""Who is on which floor: the people of this process, and what the others said of theirs."""
+
+from collections.abc import Collection, Iterator, Mapping
+
+from graphql_app.domain.presence import Person
+from graphql_app.domain.workstation import Place
+
+
+class Own:
+    """Floors on which somebody is, with the number of everybody's connections. Bounded by the subscriptions."""
+
+    def __init__(self) -> None:
+        self._connections: dict[Place, dict[Person, int]] = {}
+
+    def __iter__(self) -> Iterator[Place]:
+        return iter(self._connections)
+
+    def __contains__(self, place: Place) -> bool:
+        return place in self._connections
+
+    def at(self, place: Place) -> Collection[Person]:
+        return self._connections.get(place, {}).keys()
+
+    def enter(self, person: Person, place: Place) -> bool:
+        """Whether they were not there yet."""
+        here = self._connections.setdefault(place, {})
+        here[person] = here.get(person, 0) + 1
+        return here[person] == 1
+
+    def leave(self, person: Person, place: Place) -> bool:
+        """Whether that was their last connection."""
+        here = self._connections[place]
+        here[person] -= 1
+        if here[person]:
+            return False
+        del here[person]
+        if not here:
+            del self._connections[place]
+        return True
+
+
+class Others:
+    """Watched floors that were asked about, with the time at which each of their people fades."""
+
+    def __init__(self) -> None:
+        self._fading: dict[Place, dict[Person, float]] = {}
+
+    def __iter__(self) -> Iterator[Place]:
+        return iter(self._fading)
+
+    def __contains__(self, place: Place) -> bool:
+        return place in self._fading
+
+    def at(self, place: Place, now: float) -> list[Person]:
+        return [person for person, until in self._fading.get(place, {}).items() if until > now]
+
+    def learn(self, place: Place, left_seconds: Mapping[Person, float], now: float) -> bool:
+        """What was said of the floor just now. Returns whether that is news."""
+        before = self._fading.get(place)
+        self._fading[place] = {person: now + left for person, left in left_seconds.items()}
+        return before is None or before.keys() != left_seconds.keys()
+
+    def forget(self, place: Place) -> None:
+        self._fading.pop(place, None)
+
+    def fade(self, now: float) -> list[Place]:
+        """Forgets whose time is over. Returns where that was."""
+        moved = [place for place, people in self._fading.items() if any(until <= now for until in people.values())]
+        for place in moved:
+            self._fading[place] = {person: until for person, until in self._fading[place].items() if until > now}
+        return moved
