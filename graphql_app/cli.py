@@ -253,7 +253,9 @@ def account_password(name: str) -> None:
     click.echo(f"{name} has a new password, and must log in again.")
 
 
-@commands.command(help="Show every setting with its source, and whether each server is reachable.")
+@commands.command(
+    help="Show every setting and check them. Tells whether they fit together, and whether each server is reachable."
+)
 def doctor() -> None:
     from graphql_app.diagnosis import report
 
@@ -262,7 +264,7 @@ def doctor() -> None:
     for line in lines:
         click.echo(line)
     if not healthy:
-        raise Stop("not everything is reachable")
+        raise Stop("not all is well: see the checks above")
 
 
 def keyed() -> Settings:

@@ -1,35 +1,53 @@
-"""`graphql-app doctor`: every setting with its source, and each server reachable or why not."""
+"""`graphql-app doctor`: every setting with its source, whether they fit together, and whether the servers answer."""
 
 import re
+from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
+from graphql_app.app.checks import check
 from graphql_app.services.keys import key_of_jwk
-from graphql_app.settings import Settings
+from graphql_app.settings import Settings, SettingsError, unknown
 from graphql_app.store import broadcast
 from graphql_app.store.database import Database
 from graphql_app.store.discovery import IssuerAway, published_keys
 from graphql_app.store.migrations import MigrationError, require_current
 
+FITTING = "fit together"
+REACHABLE = "reachable"
+EMBEDDED = "embedded: started by `serve` under GRAPHQL_APP_DATA, as no URL is set"
+
 
 async def report(settings: Settings) -> tuple[list[str], bool]:
     """The lines to print, and whether everything is well."""
-    lines = ["Settings:"]
-    for name, field in Settings.model_fields.items():
-        variable = Settings.variable(name)
-        lines.append(
-            f"  {variable:<36} {shown(getattr(settings, name)):<28} {settings.source(name):<12} {field.description}"
-        )
-    lines += ["", "Servers:"]
-    healthy = True
-    problems = {"PostgreSQL": await database_problem(settings), "Redis": await redis_problem(settings)}
+    findings = {
+        "Settings": settings_problem(settings) or FITTING,
+        "PostgreSQL": await database_problem(settings) or REACHABLE,
+        "Redis": await redis_problem(settings) or REACHABLE,
+    }
     if settings.oidc_issuer is not None:
-        problems["OpenID"] = await issuer_problem(settings.oidc_issuer)
-    for name, problem in problems.items():
-        healthy = healthy and (problem is None or problem.startswith("embedded"))
-        lines.append(f"  {name:<12} {problem or 'reachable'}")
-    return lines, healthy
+        findings["OpenID"] = await issuer_problem(settings.oidc_issuer) or REACHABLE
+    checks = [f"  {name:<12} {finding}" for name, finding in findings.items()]
+    is_well = all(finding in (FITTING, REACHABLE, EMBEDDED) for finding in findings.values())
+    return ["Settings:", *listed(settings), *(f"  {line}" for line in unknown()), "", "Checks:", *checks], is_well
+
+
+def listed(settings: Settings) -> Iterator[str]:
+    """A line for each setting: its variable, value, source and meaning."""
+    variables = {name: Settings.variable(name) for name in Settings.model_fields}
+    width = max(map(len, variables.values()))
+    for name, field in Settings.model_fields.items():
+        value, source = shown(getattr(settings, name)), settings.source(name)
+        yield f"  {variables[name]:<{width}}  {value:<26}  {source:<11}  {field.description}"
+
+
+def settings_problem(settings: Settings) -> str | None:
+    try:
+        check(settings)
+    except SettingsError as error:
+        return str(error)
+    return None
 
 
 async def database_problem(settings: Settings) -> str | None:
@@ -57,9 +75,6 @@ async def issuer_problem(issuer: str) -> str | None:
     except IssuerAway as away:
         return str(away)
     return None if any(map(key_of_jwk, keys)) else "none of its keys can be used here"
-
-
-EMBEDDED = "embedded: started by `serve` under GRAPHQL_APP_DATA, as no URL is set"
 
 
 def shown(value: object) -> str:

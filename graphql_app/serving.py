@@ -12,17 +12,18 @@ from pathlib import Path
 import click
 import uvicorn
 from fastapi import FastAPI
+from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import Multiprocess
 
 from graphql_app.app.application import create
-from graphql_app.app.graph import trusted_documents
-from graphql_app.app.identity import administer, identify, openid_issuer, role_table
+from graphql_app.app.checks import check
+from graphql_app.app.identity import administer, identify, role_table
 from graphql_app.domain.access import by_command
 from graphql_app.domain.account import DEMO_PASSWORD
 from graphql_app.ops import logs
 from graphql_app.services.passwords import Passwords
 from graphql_app.services.seeding import seed
-from graphql_app.settings import Settings, hand_down, read
+from graphql_app.settings import Settings, hand_down, read, unknown
 from graphql_app.store import broadcast
 from graphql_app.store.database import Database
 from graphql_app.store.migrations import require_current, upgrade
@@ -35,6 +36,12 @@ SEND_BUFFER_BYTES = 256 * 1024
 class Workers(Multiprocess):
     """uvicorn's, but for the end: whoever connects while the workers drain is refused, and goes elsewhere at once,
     instead of waiting in the queue of a socket that only the parent still holds."""
+
+    def serve(self) -> None:
+        """Returns when it was told to stop. Raises CannotServe when a worker could not start."""
+        self.run()
+        if any(worker.exitcode == STARTUP_FAILURE for worker in self.processes):
+            raise CannotServe("the workers do not start: the log says why")
 
     def terminate_all(self) -> None:
         for listening in self.sockets:
@@ -79,7 +86,7 @@ def run(settings: Settings) -> None:
             if settings.workers == 1:
                 server.run(sockets=[listening])
             else:
-                Workers(config, sockets=[listening]).run()
+                Workers(config, [listening]).serve()
 
 
 def terminated(*_: object) -> None:
@@ -122,12 +129,15 @@ def bound(settings: Settings) -> socket.socket:
 
 
 async def prepared(settings: Settings) -> str | None:
-    """Checks the servers and the tables; in development brings the tables up to date and fills an empty office.
+    """Checks settings, servers and tables; in development brings the tables up to date and fills an empty office.
 
-    Returns what was seeded, if anything was. Raises CannotServe, MigrationError.
+    Returns what was seeded, if anything was. Raises CannotServe, MigrationError, SettingsError.
     """
     assert settings.database_url is not None
     assert settings.redis_url is not None
+    check(settings)
+    for line in unknown():
+        logs.logger.warning("%s", line)
     database = Database(settings.database_url, pool=2, timeout_seconds=settings.database_timeout_seconds)
     try:
         if (problem := await database.problem()) is not None:
@@ -136,9 +146,6 @@ async def prepared(settings: Settings) -> str | None:
             if settings.mode == "development" or not broadcast.is_well_formed(settings.redis_url):
                 raise CannotServe(f"REDIS_URL: {problem}")
             logs.logger.warning("REDIS_URL: %s; serving all the same, every process reads the log itself", problem)
-        role_table(settings)
-        trusted_documents(settings)
-        openid_issuer(settings)
         if settings.mode == "production":
             await require_current(database)
             return None

@@ -2,6 +2,7 @@
 
 import os
 import re
+from difflib import get_close_matches
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -77,15 +78,18 @@ class Settings(BaseSettings):
     )
     oidc_audience: str | None = Field(None, description="the `aud` of its tokens that are meant for this server")
     oidc_roles: dict[str, dict[str, str]] = Field(
-        default_factory=dict, description="JSON: claim -> value -> role, e.g. realm_access.roles or groups"
+        default_factory=dict, description='JSON: claim -> value -> role, e.g. {"groups": {"/facilities": "facilities"}}'
     )
     access_seconds: Seconds = Field(600, description="how long an access token of a login is valid")
     refresh_seconds: Seconds = Field(14 * 24 * 3600, description="how long a login lasts that is not used")
     session_seconds: Seconds = Field(90 * 24 * 3600, description="how long a login lasts at most")
     roles: dict[str, list[str]] = Field(
-        default_factory=dict, description="JSON: role -> scopes; adds to the shipped ones"
+        default_factory=dict,
+        description='JSON: role -> scopes, besides the shipped ones, e.g. {"guard": ["workstations:read"]}',
     )
-    origins: list[str] = Field(default_factory=list, description="JSON: web origins that may call from a browser")
+    origins: list[str] = Field(
+        default_factory=list, description='JSON: origins whose pages may call, e.g. ["https://office.example"]'
+    )
     introspection: bool | None = Field(
         None, description="GraphiQL, introspection, suggestions, API docs; unset: in development alone"
     )
@@ -101,7 +105,8 @@ class Settings(BaseSettings):
     presence_linger_seconds: Seconds = Field(3, description="who is back so soon was never away")
 
     trusted_proxies: list[str] = Field(
-        default_factory=list, description="JSON: addresses and networks whose X-Forwarded-For is believed"
+        default_factory=list,
+        description='JSON: proxies whose X-Forwarded-For is believed, e.g. ["10.0.0.5", "10.1.0.0/16"]',
     )
     user_operations_per_second: Limit = _by_mode(
         100, 100_000, "of one user, over all processes and doors; answered with 429 beyond; 0: no limit"
@@ -260,7 +265,10 @@ class Settings(BaseSettings):
         return str(alias) if alias else PREFIX + name.upper()
 
     def source(self, name: str) -> str:
-        return "environment" if self.variable(name) in os.environ else "default"
+        """Where the value of a field comes from."""
+        if os.environ.get(self.variable(name)):
+            return "environment"
+        return "made here" if name in self.model_fields_set else "default"
 
 
 def is_guessable(secret: str) -> bool:
@@ -280,8 +288,16 @@ def read(**overrides: Any) -> Settings:
         message = first["msg"].removeprefix("Value error, ")
         raise SettingsError(f"{where}: {message}" if where else message) from error
     except PydanticSettingsError as error:  # JSON that does not parse; it names the field, in quotes
-        field = next((name for name in Settings.model_fields if f'"{name}"' in str(error)), "")
-        raise SettingsError(f"{Settings.variable(field) if field else error}: takes JSON") from error
+        name = next(name for name in Settings.model_fields if f'"{name}"' in str(error))
+        raise SettingsError(f"{Settings.variable(name)} takes {Settings.model_fields[name].description}") from error
+
+
+def unknown() -> list[str]:
+    """A line for each variable that has our prefix and is no setting: mistyped, or of another release."""
+    known = [Settings.variable(name) for name in Settings.model_fields]
+    strangers = sorted(name for name in os.environ if name.startswith(PREFIX) and name not in known)
+    meant = {name: get_close_matches(name, known, n=1, cutoff=0.9) for name in strangers}
+    return [f"{name} is no setting{f': is {likely[0]} meant?' if likely else ''}" for name, likely in meant.items()]
 
 
 def hand_down(settings: Settings) -> None:

@@ -9,7 +9,7 @@ from graphql_app.live.accounts import Accounts
 from graphql_app.services.administer import Administer
 from graphql_app.services.identify import Identify
 from graphql_app.services.issuer import Issuer
-from graphql_app.services.keys import KeyRing
+from graphql_app.services.keys import BadKey, KeyRing
 from graphql_app.services.passwords import Passwords
 from graphql_app.settings import Settings, SettingsError
 from graphql_app.store.database import Database
@@ -37,12 +37,21 @@ def openid_issuer(settings: Settings) -> Issuer | None:
     return Issuer(settings.oidc_issuer, settings.oidc_audience, settings.oidc_roles, fetch)
 
 
-def identify(settings: Settings, openid: Issuer | None = None, accounts: Accounts | None = None) -> Identify:
-    """Without accounts, as commands have it, tokens of a login are not believed."""
+def key_ring(settings: Settings) -> KeyRing:
+    """The keys of our own tokens; none where an OpenID issuer signs them all. Raises SettingsError."""
     private = settings.token_private_key.get_secret_value() if settings.token_private_key else None
-    only_openid = settings.oidc_issuer and not private and not settings.token_public_key
+    if settings.oidc_issuer and not private and not settings.token_public_key:
+        return KeyRing(())
+    try:
+        return KeyRing.read(private, settings.token_public_key)
+    except BadKey as error:
+        raise SettingsError(f"GRAPHQL_APP_TOKEN_PRIVATE_KEY, GRAPHQL_APP_TOKEN_PUBLIC_KEY: {error}") from error
+
+
+def identify(settings: Settings, openid: Issuer | None = None, accounts: Accounts | None = None) -> Identify:
+    """Without accounts, as commands have it, tokens of a login are not believed. Raises SettingsError."""
     return Identify(
-        KeyRing(()) if only_openid else KeyRing.read(private, settings.token_public_key),
+        key_ring(settings),
         issuer=settings.token_issuer,
         audience=settings.token_audience,
         roles=role_table(settings),

@@ -82,6 +82,19 @@ def test_a_setting_of_the_wrong_kind_is_one_line(environment: dict[str, str], tm
     assert_one_line(run("serve", cwd=tmp_path, **{**environment, "GRAPHQL_APP_ROLES": "{"}), "GRAPHQL_APP_ROLES")
 
 
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_token_key_that_cannot_be_used_is_one_line(environment: dict[str, str], tmp_path: Path, workers: str) -> None:
+    env = {**environment, "GRAPHQL_APP_MODE": "production", "WORKERS": workers}
+    result = run("serve", cwd=tmp_path, **{**env, "GRAPHQL_APP_TOKEN_PRIVATE_KEY": "/etc/keys/token.pem"})
+    assert_one_line(result, "GRAPHQL_APP_TOKEN_PRIVATE_KEY", "PEM")
+    assert "graphql_app production" not in result.stdout  # it does not say that it serves
+
+
+def test_a_variable_that_is_no_setting_is_told_at_the_start(start_server: StartServer) -> None:
+    server = start_server(GRAPHQL_APP_ORIGNS="[]")
+    assert "GRAPHQL_APP_ORIGNS is no setting: is GRAPHQL_APP_ORIGINS meant?" in server.log.read_text()
+
+
 async def test_unknown_migrations_are_one_line(environment: dict[str, str], tmp_path: Path) -> None:
     connection = await asyncpg.connect(environment["DATABASE_URL"])
     await connection.execute("UPDATE alembic_version SET version_num = '9999'")
@@ -138,6 +151,12 @@ def test_doctor_says_what_is_not_reachable(environment: dict[str, str], tmp_path
     result = run("doctor", cwd=tmp_path, **{**environment, "REDIS_URL": "redis://127.0.0.1:1/0"})
     assert result.returncode == 1
     assert "127.0.0.1:1" in next(line for line in result.stdout.splitlines() if line.startswith("  Redis"))
+
+
+def test_doctor_says_which_settings_do_not_fit_together(environment: dict[str, str], tmp_path: Path) -> None:
+    result = run("doctor", cwd=tmp_path, **{**environment, "GRAPHQL_APP_ROLES": '{"guard": ["desks:read"]}'})
+    assert_one_line(result, "not all is well")
+    assert "desks:read" in next(line for line in result.stdout.splitlines() if line.startswith("  Settings"))
 
 
 def test_export_schema_notices_a_difference(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from graphql_app.app.identity import openid_issuer, role_table
 from graphql_app.development import with_keys
 from graphql_app.diagnosis import shown
 from graphql_app.domain.access import ROLES, Scope
-from graphql_app.settings import Settings, SettingsError, read
+from graphql_app.settings import Settings, SettingsError, read, unknown
 
 SECRET = "k3Vt9Qw1ZrY7mB5nX0pL2sD8fG4hJ6aE"
 PRODUCTION = {
@@ -62,6 +62,26 @@ def test_the_environment_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
 
     assert (settings.port, settings.page_most, settings.origins) == (0, 7, ["https://office.example"])
     assert (settings.source("port"), settings.source("host")) == ("environment", "default")
+
+
+def test_an_empty_variable_is_not_where_a_value_comes_from(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert from_environment(monkeypatch, HOST="").source("host") == "default"
+
+
+def test_a_key_that_was_made_for_a_developer_is_no_default(tmp_path: Path) -> None:
+    settings = with_keys(read(data=tmp_path))
+
+    assert (settings.source("secret"), settings.source("token_public_key")) == ("made here", "default")
+
+
+def test_a_variable_that_is_no_setting_is_told_with_the_one_that_is_meant(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("GRAPHQL_APP_ORIGNS", "GRAPHQL_APP_WEATHER", "GRAPHQL_APP_ORIGINS"):
+        monkeypatch.setenv(name, "[]")
+
+    assert unknown() == [
+        "GRAPHQL_APP_ORIGNS is no setting: is GRAPHQL_APP_ORIGINS meant?",
+        "GRAPHQL_APP_WEATHER is no setting",
+    ]
 
 
 def test_settings_cannot_be_changed() -> None:
@@ -125,7 +145,7 @@ def test_what_is_no_json_is_refused_in_one_line_that_names_the_variable(
     with pytest.raises(SettingsError) as refused:
         from_environment(monkeypatch, **{name: value})
 
-    assert str(refused.value).startswith(name)
+    assert str(refused.value).startswith(f"{name} takes JSON: ")
 
 
 @pytest.mark.parametrize(
