@@ -1,0 +1,52 @@
+"""What commands stand on: the settings, their servers, and a database that is known to answer."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any, TypeVar
+
+from graphql_app import development
+from graphql_app import settings as configuration
+from graphql_app.settings import Settings
+from graphql_app.store.database import Database
+
+T = TypeVar("T")
+
+
+class Stop(Exception):
+    """Ends the command with one line and exit code 1."""
+
+
+def keyed() -> Settings:
+    """The settings with their keys, and no server started."""
+    settings = configuration.read()
+    return settings if settings.mode == "production" else development.with_keys(settings)
+
+
+@contextmanager
+def settled() -> Iterator[Settings]:
+    """The settings with their servers, embedded ones started where no URL is set."""
+    with development.completed(configuration.read()) as settings:
+        yield settings
+
+
+def run_with_database(settings: Settings, work: Callable[[Database], Coroutine[Any, Any, T]]) -> T:
+    async def run() -> T:
+        async with connected(settings) as database:
+            return await work(database)
+
+    return asyncio.run(run())
+
+
+@asynccontextmanager
+async def connected(settings: Settings) -> AsyncIterator[Database]:
+    """The database, known to answer. Raises Stop."""
+    assert settings.database_url is not None
+    database = Database(settings.database_url, pool=2, timeout_seconds=settings.database_timeout_seconds)
+    try:
+        problem = await database.problem()
+        if problem is not None:
+            raise Stop(f"DATABASE_URL: {problem}")
+        yield database
+    finally:
+        await database.close()
