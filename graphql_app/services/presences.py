@@ -9,6 +9,7 @@ from graphql_app.domain.access import View, redact_present
 from graphql_app.domain.presence import Places, Present
 from graphql_app.domain.workstation import Place
 from graphql_app.live.presence import Presence
+from graphql_app.live.presence.people import surplus
 from graphql_app.live.presence.watches import Watch
 from graphql_app.services.history import Start
 
@@ -43,6 +44,8 @@ class Presences:
         assert self._watch is not None
         if self._handing is not None:  # by now it has been handed out to all who are level
             self._shown[self._handing.place], self._handing = self._handing, None
+            for place in surplus(self._shown, lambda place: not self._shown[place].count and place != self.place):
+                del self._shown[place]
         while True:
             while self._due:
                 now = self._seen(self._due.popleft())

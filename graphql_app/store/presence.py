@@ -83,6 +83,12 @@ class PresenceStore:
             if not entry:
                 del self._written[place], self._names[place]
 
+    def forget(self, places: Iterable[Place]) -> None:
+        """Leaves what was said of these floors to fade by itself."""
+        for place in places:
+            for kept in (self._names, self._said, self._written):
+                kept.pop(place, None)
+
     async def read(self, places: Iterable[Place]) -> dict[Place, dict[Person, float]]:
         """Who is on these floors in other processes, and for how many seconds that is known. Raises Away."""
         pipeline = self._redis.pipeline(transaction=False)

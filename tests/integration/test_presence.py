@@ -18,7 +18,7 @@ from graphql_app.domain.presence import Places, Present
 from graphql_app.domain.seal import Pseudonyms, Seal
 from graphql_app.domain.workstation import Place
 from graphql_app.embedded import Embedded, Valkey
-from graphql_app.live.presence import Presence, kept_seconds
+from graphql_app.live.presence import Presence, kept_seconds, people
 from graphql_app.services.history import Start
 from graphql_app.services.presences import Presences
 from graphql_app.store import broadcast
@@ -287,15 +287,20 @@ class Follower:
 
     def __init__(self, process: Process, places: Places, view: View) -> None:
         self.told: list[Present] = []
-        self._stream = Presences(process.presence, places, view)
+        self.stream = Presences(process.presence, places, view)
         self._task = asyncio.create_task(self._follow())
 
     async def _follow(self) -> None:
-        async with self._stream.opened():
-            async for present in self._stream.level(Start()):
+        async with self.stream.opened():
+            async for present in self.stream.level(Start()):
                 self.told.append(present)
             while True:
-                self.told.append(await self._stream.next())
+                self.told.append(await self.stream.next())
+
+    @property
+    def counts(self) -> dict[Place, int]:
+        """What was told last of each floor."""
+        return {present.place: present.count for present in self.told}
 
     async def until(self, holds: Callable[[], bool], seconds: float = 5) -> None:
         async with asyncio.timeout(seconds):
@@ -382,16 +387,51 @@ async def test_whole_buildings_are_followed_too(valkey: Valkey, places: Places, 
         follower = Follower(other, places, SEES_COUNTS)
         leave = one.presence.enter(somebody("eve"), THERE)
         other.presence.enter(somebody("bob"), HERE)
-
-        def known() -> dict[Place, int]:
-            return {present.place: present.count for present in follower.told}
-
-        await follower.until(lambda: known() == expected)
+        await follower.until(lambda: follower.counts == expected)
         leave()
         if THERE in expected:
-            await follower.until(lambda: known() == {**expected, THERE: 0})
+            await follower.until(lambda: follower.counts == {**expected, THERE: 0})
         await follower.end()
         assert list(other.presence._others) == [], "nobody watches, nothing is kept"
+
+
+async def test_floors_that_somebody_makes_up_are_forgotten_again(
+    valkey: Valkey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(people, "EMPTY_MOST", 10)
+    made_up = [Place("made up", number) for number in range(50)]
+    async with pair(valkey) as (one, other):
+        follower = Follower(other, Places(), SEES_COUNTS)
+        one.presence.enter(somebody("ada"), HERE)
+        leaves = [one.presence.enter(somebody("eve"), place) for place in made_up]
+        await follower.until(lambda: follower.counts == dict.fromkeys([HERE, *made_up], 1))
+        for leave in leaves:
+            leave()
+        await follower.until(lambda: follower.counts == {HERE: 1, **dict.fromkeys(made_up, 0)})
+        one.presence.enter(somebody("wei"), HERE)
+        await follower.until(lambda: follower.counts[HERE] == 2)
+
+        assert len(other.presence._others) == 11
+        await follower.until(lambda: len(follower.stream._shown) <= 12)
+        await follower.end()
+
+
+async def test_floors_that_are_made_up_while_redis_is_away_are_forgotten_again(
+    valkey: Valkey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(people, "EMPTY_MOST", 10)
+    async with pair(valkey) as (one, other):
+        await asyncio.to_thread(valkey.stop)
+        await one.until(HERE, lambda here: here.is_partial)
+        one.presence.enter(somebody("ada"), HERE)
+        for number in range(100):
+            one.presence.enter(somebody("eve"), Place("made up", number))()
+        async with asyncio.timeout(5):
+            while len(one.presence._exchange._unsaid) > 11:  # noqa: ASYNC110  # nothing tells of it
+                await asyncio.sleep(0.02)
+
+        await asyncio.to_thread(valkey.start)
+        await other.until(HERE, lambda here: here.count == 1 and not here.is_partial)
 
 
 # --- what Redis is told ----------------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ import orjson
 
 from graphql_app.domain.presence import Places
 from graphql_app.domain.workstation import Place
-from graphql_app.live.presence.people import Others, Own
+from graphql_app.live.presence.people import Others, Own, surplus
 from graphql_app.live.presence.watches import Watches
 from graphql_app.observe import IsolatedFailure, PresenceLost, PresenceWhole, note
 from graphql_app.store.broadcast import MAYBE_MISSED, Channel
@@ -112,6 +112,7 @@ class Exchange:
         except Exception as error:  # noqa: BLE001  # the supervisor of presence: noted, and asked again with the next beat
             note(IsolatedFailure("presence", error))
             self._mark(f"{type(error).__name__}: {error}")
+        self._make_room()
 
     async def _exchange(self) -> bool:
         """Says what is new here, and asks what is new elsewhere; returns whether it was asked.
@@ -181,6 +182,13 @@ class Exchange:
             self._ask_from = now + RETURN_SECONDS
             for place in self._others.fade(now):  # they cannot be heard
                 self._watches.tell(place)
+
+    def _make_room(self) -> None:
+        for place in surplus(self._others, lambda place: self._others.is_empty(place) and place not in self._watches):
+            self._others.forget(place)
+        left = surplus(self._unsaid, lambda place: place not in self._own)
+        self._unsaid.difference_update(left)
+        self._store.forget(left)
 
 
 def _places_in(content: bytes) -> list[Place] | None:

@@ -1,9 +1,11 @@
 """Who is on which floor: the people of this process, and what the others said of theirs."""
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 
 from graphql_app.domain.presence import Person
 from graphql_app.domain.workstation import Place
+
+EMPTY_MOST = 1000  # floors that are remembered although nobody is there: more than have people who come and go
 
 
 class Own:
@@ -15,7 +17,7 @@ class Own:
     def __iter__(self) -> Iterator[Place]:
         return iter(self._connections)
 
-    def __contains__(self, place: Place) -> bool:
+    def __contains__(self, place: object) -> bool:
         return place in self._connections
 
     def at(self, place: Place) -> Collection[Person]:
@@ -48,8 +50,11 @@ class Others:
     def __iter__(self) -> Iterator[Place]:
         return iter(self._fading)
 
-    def __contains__(self, place: Place) -> bool:
+    def __contains__(self, place: object) -> bool:
         return place in self._fading
+
+    def __len__(self) -> int:
+        return len(self._fading)
 
     def at(self, place: Place, now: float) -> list[Person]:
         return [person for person, until in self._fading.get(place, {}).items() if until > now]
@@ -63,9 +68,20 @@ class Others:
     def forget(self, place: Place) -> None:
         self._fading.pop(place, None)
 
+    def is_empty(self, place: Place) -> bool:
+        return not self._fading[place]
+
     def fade(self, now: float) -> list[Place]:
         """Forgets whose time is over. Returns where that was."""
         moved = [place for place, people in self._fading.items() if any(until <= now for until in people.values())]
         for place in moved:
             self._fading[place] = {person: until for person, until in self._fading[place].items() if until > now}
         return moved
+
+
+def surplus(places: Collection[Place], is_empty: Callable[[Place], bool]) -> list[Place]:
+    """Which of these floors to forget, the first of them: who follows made-up ones without end would fill memory."""
+    if len(places) <= EMPTY_MOST:
+        return []
+    empty = list(filter(is_empty, places))
+    return empty[: max(0, len(empty) - EMPTY_MOST)]

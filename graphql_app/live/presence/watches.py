@@ -41,6 +41,9 @@ class Watches:
         """The floors that are watched by themselves."""
         return iter(self._by_place)
 
+    def __contains__(self, place: object) -> bool:
+        return place in self._by_place
+
     @property
     def are_wide(self) -> bool:
         """Whether anybody watches more than one floor."""
