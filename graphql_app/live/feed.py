@@ -6,7 +6,7 @@ import random
 from graphql_app.live.relay import Relay
 from graphql_app.observe import ChangesNumbered, FeedFailed, LeadershipChanged, note
 from graphql_app.store.database import Database
-from graphql_app.store.outbox import Leader, leading
+from graphql_app.store.numbering import Leader, leading
 
 HEARTBEAT_SECONDS = 0.5  # also the polling beneath NOTIFY; the server ends a session that is silent for 2 s
 RETRY_SECONDS = 0.5

@@ -1,20 +1,17 @@
 """From process to process, through broadcaster; whoever misses a message reads the log."""
 
 import asyncio
-from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Any, TypeVar
-from uuid import UUID
+from typing import TypeVar
 
-import orjson
-
-from graphql_app.domain.change import Change, Head
+from graphql_app.domain.change import Head
 from graphql_app.live.freshness import Freshness
 from graphql_app.live.hub import Hub
+from graphql_app.live.messages import Message, decoded, encoded, joined
 from graphql_app.observe import FeedFailed, GapFilled, Resynced, note
 from graphql_app.store import outbox
 from graphql_app.store.broadcast import MAYBE_MISSED, Channel
 from graphql_app.store.database import Database
+from graphql_app.store.numbering import Numbered
 
 T = TypeVar("T")
 SILENT_SECONDS = 1.0  # the leader is heard every 0.5 s; who hears nothing reads the head itself
@@ -23,56 +20,7 @@ ALONE_SECONDS = 0.1  # the same while Redis is away: the log is all there is
 INBOX_MOST = 100
 FILL_AT_ONCE = 2000
 UNSENT_MOST = 200
-PUBLISHED_AT_ONCE = 500  # changes in one message, and what came with the last of them
 UNLED_SECONDS = 1.0  # a change that has waited so long for its revision waits for somebody to lead
-
-
-@dataclass(frozen=True, slots=True)
-class Message:
-    """The changes with previous < revision <= head.revision, as their JSON says; `below` as outbox.Numbered says it."""
-
-    previous: int
-    head: Head
-    changes: list[Any]
-    below: int | None
-
-    def after(self, revision: int) -> list[Change[Any]]:
-        """Those that are newer. What this process has heard of already, its own messages for one, is not made again."""
-        return outbox.decoded(one for one in self.changes if one["revision"] > revision)
-
-
-def joined(numbered: Iterable[outbox.Numbered]) -> list[outbox.Numbered]:
-    """The same in as few messages as there can be."""
-    messages: list[outbox.Numbered] = []
-    for one in numbered:
-        is_small = bool(messages) and len(messages[-1].changes) < PUBLISHED_AT_ONCE
-        together = messages[-1].joined(one) if is_small else None
-        if together is None:
-            messages.append(one)
-        else:
-            messages[-1] = together
-    return messages
-
-
-def encoded(numbered: outbox.Numbered) -> bytes:
-    return orjson.dumps(
-        {
-            "epoch": str(numbered.head.epoch),
-            "previous": numbered.previous,
-            "revision": numbered.head.revision,
-            "changes": [orjson.Fragment(change) for change in numbered.changes],
-            "below": numbered.below,
-        }
-    )
-
-
-def decoded(content: bytes | outbox.Numbered) -> Message:
-    if isinstance(content, outbox.Numbered):
-        return Message(content.previous, content.head, [orjson.loads(one) for one in content.changes], content.below)
-    message = orjson.loads(content)
-    head = Head(UUID(message["epoch"]), message["revision"])
-    # A leader of an older release does not say `below`.
-    return Message(message["previous"], head, message["changes"], message.get("below"))
 
 
 def _put(queue: asyncio.Queue[T], content: T) -> None:
@@ -90,8 +38,8 @@ class Relay:
         self._channel = channel
         self._hub = hub
         self._freshness = freshness
-        self._inbox: asyncio.Queue[bytes | outbox.Numbered] = asyncio.Queue(INBOX_MOST)
-        self._unsent: asyncio.Queue[outbox.Numbered] = asyncio.Queue(UNSENT_MOST)
+        self._inbox: asyncio.Queue[bytes | Numbered] = asyncio.Queue(INBOX_MOST)
+        self._unsent: asyncio.Queue[Numbered] = asyncio.Queue(UNSENT_MOST)
 
     async def run(self) -> None:
         """Never returns; end it by cancelling."""
@@ -101,7 +49,7 @@ class Relay:
             while True:
                 await self._once()
 
-    def send(self, numbered: outbox.Numbered) -> None:
+    def send(self, numbered: Numbered) -> None:
         """To this process at once, to the others through Redis; never waits for Redis."""
         _put(self._inbox, numbered)
         _put(self._unsent, numbered)

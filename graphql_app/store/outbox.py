@@ -1,15 +1,10 @@
-"""The change log as an outbox: what changed since a revision, how it is numbered, and how its arrival is heard of."""
+"""The change log as an outbox: what changed since a revision, and how far it is numbered."""
 
-import asyncio
-import random
-from collections.abc import AsyncIterator, Callable, Collection, Iterable
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
-from uuid import UUID
 
-import asyncpg
 from sqlalchemy import (
     ARRAY,
     BigInteger,
@@ -29,15 +24,9 @@ from graphql_app.domain.change import Change, Head
 from graphql_app.domain.workstation import Place
 from graphql_app.observe import FeedFailed, note
 from graphql_app.store import rows
-from graphql_app.store.database import Database
 from graphql_app.store.session import Reader
 from graphql_app.store.statements import Prepared, prepared
 from graphql_app.store.tables import change_log, feed_head
-
-CHANNEL = "graphql_app_changes"
-# One lock a database: whoever holds it numbers. Any fixed number that no other program takes will do.
-LEADER_LOCK = 0x67726170686C6561
-STANDBY_SECONDS = 0.5
 
 _LOG = change_log.c
 _IMAGES = (
@@ -179,117 +168,3 @@ async def unnumbered(reader: Reader, entity: str, places: Collection[Place] | No
         return decoded(await reader.fetch(_UNNUMBERED, {"entity": entity}))
     wanted = {"buildings": [place.building for place in places], "numbers": [place.number for place in places]}
     return decoded(await reader.fetch(_UNNUMBERED_OF_PLACES, {"entity": entity, **wanted}))
-
-
-# --- leading ---------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Numbered:
-    """What the leader just numbered: the JSON of the changes with previous < revision <= head.revision.
-
-    `below` is given when nothing is left to be numbered: every transaction with a smaller id has ended, and what it
-    logged is within the head.
-    """
-
-    previous: int
-    head: Head
-    changes: list[str]
-    below: int | None
-
-    def joined(self, later: "Numbered") -> "Numbered | None":
-        """This and what was numbered later as one; None when it does not follow on this."""
-        if (self.head.epoch, self.head.revision) != (later.head.epoch, later.previous):
-            return None
-        return Numbered(self.previous, later.head, self.changes + later.changes, later.below)
-
-
-# All in one statement: a crash leaves either the old head and unnumbered rows, or the new head and numbered ones.
-_NUMBER = """
-WITH fresh AS (
-    SELECT seq, row_number() OVER (ORDER BY seq) AS place
-    FROM (SELECT seq FROM change_log WHERE revision IS NULL ORDER BY seq LIMIT $1) unnumbered
-), head AS (
-    UPDATE feed_head SET revision = revision + (SELECT count(*) FROM fresh)
-    WHERE EXISTS (SELECT FROM fresh)
-    RETURNING revision - (SELECT count(*) FROM fresh) AS previous
-), numbered AS (
-    UPDATE change_log SET revision = head.previous + fresh.place FROM fresh, head
-    WHERE change_log.seq = fresh.seq
-    RETURNING change_log.*
-)
-SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint AS below, revision,
-    json_build_object('revision', revision, 'transaction_id', transaction_id, 'entity', entity, 'entity_id', entity_id,
-        'logged_at', logged_at, 'before', before, 'after', after)::text AS content
-FROM (VALUES (1)) always LEFT JOIN numbered ON true ORDER BY revision
-"""
-
-_TRY_LOCK = "SELECT pg_try_advisory_lock($1)"
-
-# What makes this history this one: the cluster, its timeline (turned by every promotion and point-in-time restore), and
-# the database in it (another one after a dump was restored).
-_HISTORY = """
-UPDATE feed_head SET
-    epoch = CASE WHEN history IN ('', now_is) THEN epoch ELSE gen_random_uuid() END, history = now_is
-FROM (SELECT (SELECT system_identifier FROM pg_control_system())::text || '/'
-    || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) || '/'
-    || (SELECT oid FROM pg_database WHERE datname = current_database())::text AS now_is) this
-RETURNING epoch, revision
-"""
-
-
-class Leader:
-    """The one session that numbers. It is the session that holds the lock: who loses the lock cannot number."""
-
-    def __init__(self, connection: "asyncpg.Connection[asyncpg.Record]", epoch: UUID, revision: int) -> None:
-        self._connection = connection
-        self._woken = asyncio.Event()
-        self.head = Head(epoch, revision)
-
-    def wake(self, *_: object) -> None:
-        self._woken.set()
-
-    async def wait(self, seconds: float) -> None:
-        """Until something is committed, or for so long."""
-        try:
-            async with asyncio.timeout(seconds):
-                await self._woken.wait()
-        except TimeoutError:
-            pass
-        self._woken.clear()
-
-    async def number(self, most: int) -> Numbered:
-        """Gives the next revisions to what was committed. Also the heartbeat that keeps the session."""
-        records = await self._connection.fetch(_NUMBER, most, timeout=5)
-        below = records[0]["below"]
-        numbered = [record for record in records if record["revision"] is not None]
-        previous = self.head.revision
-        if numbered:
-            self.head = Head(self.head.epoch, numbered[-1]["revision"])
-        changes = [record["content"] for record in numbered]
-        return Numbered(previous, self.head, changes, below if len(numbered) < most else None)
-
-
-@asynccontextmanager
-async def leading(database: Database) -> AsyncIterator[Leader]:
-    """Waits until no other process leads, then gives the leader's session. Raises what asyncpg raises."""
-    # The server ends a session that went silent, so that a leader that hangs or is cut off loses the lock to another.
-    connection = await database.connect(
-        idle_session_timeout="2000",
-        idle_in_transaction_session_timeout="2000",
-        tcp_keepalives_idle="1",
-        tcp_keepalives_interval="1",
-        tcp_keepalives_count="2",
-    )
-    try:
-        # Asked again and again rather than waited for: a session that waits is not idle, and would never be ended.
-        while not await connection.fetchval(_TRY_LOCK, LEADER_LOCK, timeout=5):  # noqa: ASYNC110  # the server is asked
-            await asyncio.sleep(STANDBY_SECONDS * random.uniform(0.5, 1))  # noqa: S311  # jitter, not a secret
-        row = await connection.fetchrow(_HISTORY, timeout=5)
-        assert row is not None, "feed_head always has its one row"
-        leader = Leader(connection, row["epoch"], row["revision"])
-        await connection.add_listener(CHANNEL, leader.wake)
-        yield leader
-    finally:
-        # terminate, not close: nothing is in flight that is worth waiting for a peer that may be gone.
-        connection.terminate()
