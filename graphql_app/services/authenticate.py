@@ -24,7 +24,7 @@ from graphql_app.live.gate import Gate
 from graphql_app.observe import LoginEnded, RefreshEnded, note
 from graphql_app.services.identify import Identify
 from graphql_app.services.passwords import Passwords
-from graphql_app.store import accounts as store
+from graphql_app.store import accounts, login_failures, login_sessions, refresh_tokens
 from graphql_app.store.database import Database
 from graphql_app.store.session import Session
 
@@ -71,23 +71,23 @@ class Authenticate:
         self._refused_passwords = refused_passwords
 
     async def login(self, viewer: Viewer, name: str, password: str, user_agent: str | None) -> SignedIn:
-        """Raises Unauthenticated for a wrong name or password, TooMany for who has to wait, Forbidden where
+        """Raises Unauthenticated for a wrong name or password, RateLimited for who has to wait, Forbidden where
         another service issues the tokens, ReadOnly, Unavailable."""
         self._require_keys()
         self._gate.login(viewer.address)
         subjects = name_subject(name), address_subject(viewer.address)
         with self._passwords.verifying() as verify:  # first: who is sent away has not failed
             await self._attempt(viewer, *subjects)
-            known = await store.by_name(self._database, name)
+            known = await accounts.by_name(self._database, name)
             is_right = await verify(known.password_hash if known else None, password)
         if known is None or not is_right or known.account.is_disabled or password in self._refused_passwords:
             raise _wrong()
         async with self._database.writing(replace(viewer, subject=known.account.name)) as transaction:
-            session = await store.open_session(transaction.connection, known, viewer.address, user_agent)
+            session = await login_sessions.open_for(transaction.connection, known, viewer.address, user_agent)
             if session is None:  # disabled, or given another password, in this very moment
                 raise _wrong()
-            await store.forgive(transaction.connection, subjects[0])
-            await store.take_back(transaction.connection, subjects[1])
+            await login_failures.forgive(transaction.connection, subjects[0])
+            await login_failures.take_back(transaction.connection, subjects[1])
             token, expires_at = await self._issue(transaction.connection, session, session.created_at)
         note(LoginEnded("ok"))
         return self._signed_in(known.account, session, token, expires_at)
@@ -99,13 +99,13 @@ class Authenticate:
         # Nobody is known to ask until the token has been looked at.
         async with self._database.writing(replace(viewer, subject=viewer.subject or "refresh token")) as transaction:
             connection = transaction.connection
-            given = await store.presented(connection, _hash(token))
+            given = await refresh_tokens.presented(connection, _hash(token))
             use = use_of(given.token, given.account, given.session, given.now) if given is not None else Use.ENDED
             if given is not None and use is Use.REUSED:
-                await store.revoke_session(connection, given.session.key)
+                await login_sessions.revoke(connection, given.session.key)
             elif given is not None and use in (Use.FIRST, Use.AGAIN):
                 token, expires_at = await self._issue(connection, given.session, given.now, replaces=given.token.id)
-                await store.use_session(connection, given.session.id, viewer.address, user_agent)
+                await login_sessions.use(connection, given.session.id, viewer.address, user_agent)
         note(RefreshEnded(use.name.lower()))
         if given is None or use not in (Use.FIRST, Use.AGAIN):
             raise Unauthenticated("This refresh token is not valid, or no longer; log in again.")
@@ -119,7 +119,7 @@ class Authenticate:
         if viewer.sign_in is None:
             raise InvalidInput("This token comes from no login here, so that there is nothing to log out of.")
         async with self._database.writing(viewer) as transaction:
-            await store.revoke_session(transaction.connection, viewer.sign_in.session)
+            await login_sessions.revoke(transaction.connection, viewer.sign_in.session)
         return viewer.subject
 
     async def revoke(self, viewer: Viewer, name: str | None) -> int:
@@ -133,18 +133,18 @@ class Authenticate:
         if name is not None and (own is None or name.casefold() != own.casefold()):
             require(viewer, Scope.ADMIN)
         async with self._database.writing(viewer) as transaction:
-            ended = await store.revoke_all(transaction.connection, name or own or "")
+            ended = await login_sessions.revoke_all(transaction.connection, name or own or "")
         if ended is None:
             raise NotFound("There is no account of that name.")
         return ended
 
     async def _attempt(self, viewer: Viewer, name: str, address: str) -> None:
         """Counts an attempt under both, as failed until it has not; under neither when one must wait, so that nobody
-        who may not try keeps the owner of the name out. Raises TooMany."""
+        who may not try keeps the owner of the name out. Raises RateLimited."""
         async with self._database.writing(viewer) as transaction:
             # All take them in this order, and so never wait for one another in a circle.
             for subject, patience in ((name, NAME_PATIENCE), (address, ADDRESS_PATIENCE)):
-                seconds = await store.attempt(transaction.connection, subject, patience)
+                seconds = await login_failures.attempt(transaction.connection, subject, patience)
                 if seconds is not None:
                     note(LoginEnded("delayed"))
                     raise RateLimited(
@@ -162,7 +162,7 @@ class Authenticate:
         expires_at = expiry(
             session, now, token_seconds=self._lifetimes.refresh, session_seconds=self._lifetimes.session
         )
-        await store.issue(connection, session.id, _hash(token), expires_at, replaces=replaces)
+        await refresh_tokens.issue(connection, session.id, _hash(token), expires_at, replaces=replaces)
         return token, expires_at
 
     def _signed_in(self, account: Account, session: LoginSession, token: str, expires_at: datetime) -> SignedIn:

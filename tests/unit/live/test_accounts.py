@@ -61,7 +61,7 @@ class Stand:
 @pytest.fixture
 async def stand(monkeypatch: pytest.MonkeyPatch) -> Stand:
     async def standing(_: object, seconds: float) -> Standing:
-        return Standing(HEAD, [ADA], {UUID(int=9): NOW})
+        return Standing([ADA], frozenset({UUID(int=9)}))
 
     monkeypatch.setattr(STANDING, standing)
     stand = Stand()
@@ -159,7 +159,7 @@ async def test_who_has_not_heard_the_feed_for_long_lets_nobody_in(stand: Stand) 
 async def test_what_changes_while_they_are_loaded_is_not_lost(stand: Stand, monkeypatch: pytest.MonkeyPatch) -> None:
     async def standing(_: object, seconds: float) -> Standing:
         stand.deliver("login_session", 1, SESSION, replace(SESSION, revoked_at=NOW))
-        return Standing(HEAD, [ADA], {})
+        return Standing([ADA], frozenset())
 
     monkeypatch.setattr(STANDING, standing)
     stand.hub.restart(HEAD)
