@@ -32,6 +32,7 @@ from graphql_app.graph.validation import SpecifiedRules
 
 BYTES_KEPT = 64 * 1024 * 1024
 TOKEN_BYTES = 500  # what one takes once it is parsed, with its node and its place in the text; measured
+LARGE_COST = 10_000  # values, made in 5 ms at a stretch; a floor that is five times as full as is taken for granted: 25
 ERRORS_MOST = 5  # each of them prints the value that it is about: more would cost more than all the rest
 
 
@@ -153,7 +154,7 @@ class Documents:
 
     def _prepared(self, text: str) -> Document:
         document, tokens = self._parsed(text)
-        self._measure.check(document)  # before validation, which is dear for what is beyond the limits
+        cost = self._measure.check(document)  # before validation, which is dear for what is beyond the limits
         errors = validate(
             self._schema, document, [SpecifiedRules], max_errors=ERRORS_MOST, hide_suggestions=not self._suggests
         )
@@ -161,7 +162,9 @@ class Documents:
             raise InvalidDocument(list(errors))
         fragments = {d.name.value: d for d in document.definitions if isinstance(d, FragmentDefinitionNode)}
         operations = {
-            (node.name.value if node.name else None): self._operation(document, node, fragments)
+            (node.name.value if node.name else None): self._operation(
+                document, node, fragments, is_large=cost > LARGE_COST
+            )
             for node in document.definitions
             if isinstance(node, OperationDefinitionNode)
         }
@@ -182,14 +185,20 @@ class Documents:
             raise
 
     def _operation(
-        self, document: DocumentNode, node: OperationDefinitionNode, fragments: dict[str, FragmentDefinitionNode]
+        self,
+        document: DocumentNode,
+        node: OperationDefinitionNode,
+        fragments: dict[str, FragmentDefinitionNode],
+        *,
+        is_large: bool,
     ) -> Operation:
         root = self._schema.get_root_type(node.operation)
         assert root is not None, "validation has seen to it"
         guarded = guarded_paths(self._schema, root, node.selection_set, fragments)
         text, variables = _shared(document, node) if node.operation is OperationType.SUBSCRIPTION else ("", frozenset())
         roots = frozenset(root_fields(fragments, node))
-        return Operation(document, node, roots, guarded, text, variables, Plans(document))
+        plans = Plans(document, is_large=is_large)
+        return Operation(document, node, roots, guarded, text, variables, plans)
 
 
 def _size(text: str, known: Document | InvalidDocument | Refusal) -> int:

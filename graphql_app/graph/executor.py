@@ -1,7 +1,7 @@
 """graphql-core's executor, which leaves plain selections to their projections, and operations of one field to their
 shortcut, once they repeat."""
 
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from typing import Any
 
 from graphql import (
@@ -19,11 +19,12 @@ from graphql import (
 )
 from graphql.execution.collect_fields import FieldDetailsList, GroupedFieldSet
 from graphql.execution.executor import to_nodes
-from graphql.pyutils import AwaitableOrValue, Path, UndefinedType
+from graphql.pyutils import AwaitableOrValue, Path, UndefinedType, gather_with_cancel
 
 from graphql_app.domain.access import View
-from graphql_app.graph.projection import Projection, projection
+from graphql_app.graph.projection import LISTS_MOST, Projection, projection
 from graphql_app.graph.shortcut import EventShortcut, Outcome, Shortcut, shortcut
+from graphql_app.graph.turns import Turns
 
 PLANS_MOST = 16  # of one operation: one a view and combination of what its @skip and @include are given
 
@@ -53,8 +54,10 @@ class Field:
         if self._projections is None:
             self._projections = {}
             inner = get_nullable_type(of)
+            # What is large is projected item by item, so that others can be let in between.
+            lists_most = 0 if executor.plans.is_large else LISTS_MOST
             for part in (of, inner.of_type) if is_list_type(inner) else (of,):
-                made = projection(part, self.details, executor.subfields, executor.view)
+                made = projection(part, self.details, executor.subfields, executor.view, lists_most)
                 if made is not None:
                     self._projections[part] = made
         return self._projections
@@ -63,11 +66,13 @@ class Field:
 class Plans:
     """What an operation learnt from being executed; it lives as long as the operation."""
 
-    __slots__ = ("_conditions", "_document", "_is_known", "_roots", "events", "shortcuts")
+    __slots__ = ("_conditions", "_document", "_is_known", "_roots", "events", "is_large", "shortcuts")
 
-    def __init__(self, document: DocumentNode) -> None:
+    def __init__(self, document: DocumentNode, *, is_large: bool = False) -> None:
+        """`is_large`: its answer can take longer than others are to be held up. It is planned from the start."""
         self._document = document
-        self._is_known = False
+        self.is_large = is_large
+        self._is_known = is_large
         self._conditions: tuple[str, ...] = ()
         self._roots: dict[Hashable, Place] = {}
         # Where nothing but the view decides what is selected.
@@ -110,10 +115,13 @@ class PlannedExecutor(Executor[Any]):
     of a selection set on the way to a field, and the Field on the way to its value; None where nothing is planned.
     """
 
-    def __init__(self, *arguments: Any, plans: Plans, outcome: Outcome | None = None, **named: Any) -> None:
+    def __init__(
+        self, *arguments: Any, plans: Plans, turns: Turns, outcome: Outcome | None = None, **named: Any
+    ) -> None:
         """`outcome`: what the resolver of the one root field did; it is not called again."""
         super().__init__(*arguments, **named)
         self.plans = plans
+        self._turns = turns
         self._outcome = outcome
 
     @property
@@ -183,6 +191,67 @@ class PlannedExecutor(Executor[Any]):
                 except Exception:  # noqa: BLE001, S110  # said below, by graphql-core: with its error, at its path
                     pass
         return super().complete_value(return_type, field_details_list, info, path, result, position_context)
+
+    def complete_iterable_value(
+        self,
+        item_type: GraphQLOutputType,
+        field_details_list: FieldDetailsList,
+        info: GraphQLResolveInfo[Any],
+        path: Path,
+        items: Iterable[Any],
+        position_context: Field | None,
+    ) -> AwaitableOrValue[list[Any]]:
+        """As graphql-core's, in turns."""
+        completed: list[Any] = []
+        waiting: list[int] = []
+
+        def complete(index: int, item: Any) -> None:
+            of = (item_type, field_details_list, info, path.add_key(index, None), position_context)
+            if self.is_awaitable(item):
+                completed.append(self.complete_awaitable_list_item_value(item, *of))
+                waiting.append(index)
+            elif self.complete_list_item_value(item, completed, *of):
+                waiting.append(index)
+
+        rest = enumerate(items)
+        try:
+            for index, item in rest:
+                complete(index, item)
+                if self._turns.is_over():
+                    break
+            else:
+                if not waiting:
+                    return completed
+        except Exception:
+            self._give_up(completed, waiting)
+            raise
+        return self._completed(rest, complete, completed, waiting)
+
+    async def _completed(
+        self,
+        rest: Iterator[tuple[int, Any]],
+        complete: Callable[[int, Any], None],
+        completed: list[Any],
+        waiting: list[int],
+    ) -> list[Any]:
+        """The list, with its rest, and with what its items wait for."""
+        try:
+            for index, item in rest:
+                await self._turns.next()
+                complete(index, item)
+        except BaseException:
+            self._give_up(completed, waiting)
+            raise
+        values = [completed[index] for index in waiting]
+        # One is awaited as it is, as graphql-core does: a task of its own would ask a moment later than all others.
+        found = [await values[0]] if len(values) == 1 else await gather_with_cancel(*values)
+        for index, value in zip(waiting, found, strict=True):
+            completed[index] = value
+        return completed
+
+    def _give_up(self, completed: list[Any], waiting: list[int]) -> None:
+        if waiting:
+            self.settle_in_background([completed[index] for index in waiting])
 
     def collect_and_execute_subfields(
         self,

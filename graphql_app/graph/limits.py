@@ -158,8 +158,10 @@ class Measure:
         self._limits = limits
         self._paged = frozenset(_paged_types(schema))
 
-    def check(self, document: DocumentNode) -> None:
-        """Raises TooMany for what is beyond a limit, and GraphQLError for fragments that spread each other in a circle.
+    def check(self, document: DocumentNode) -> int:
+        """How many values the answer could have, of the dearest operation.
+
+        Raises TooMany for what is beyond a limit, and GraphQLError for fragments that spread each other in a circle.
 
         The document need not be valid: what the schema does not have counts as the least that it could be.
         """
@@ -173,6 +175,7 @@ class Measure:
         for measure in ("depth", "aliases", "directives", "nodes", "cost"):
             self._bound(measure, getattr(total, measure))
         self._bound("comparisons", sum(_comparisons(root, fragments) for root, _ in roots))
+        return total.cost
 
     def sizes(self, document: DocumentNode, fragments: Fragments) -> list[tuple[SelectionSetNode, Size]]:
         """Of every operation, and of the fragments that none of them spreads."""

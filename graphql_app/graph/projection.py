@@ -61,12 +61,14 @@ class _NotPlain(Exception):
     """Something in the selection needs more than the object that it is read from."""
 
 
-def projection(of: GraphQLOutputType, details: FieldDetailsList, subfields: Subfields, view: View) -> Projection | None:
+def projection(
+    of: GraphQLOutputType, details: FieldDetailsList, subfields: Subfields, view: View, lists_most: int = LISTS_MOST
+) -> Projection | None:
     """What makes the result of a value of the type, as the view may see it; None when not all below it is plain.
 
-    The projection raises for a value that graphql-core has more to say about.
+    The projection raises for a value that graphql-core has more to say about. `lists_most`: in one another.
     """
-    writer = _Writer(subfields, view)
+    writer = _Writer(subfields, view, lists_most)
     try:
         result = writer.value(of, details, "given")
     except _NotPlain:
@@ -100,9 +102,10 @@ _FIXED = {
 class _Writer:
     """Writes the function. Its text holds names made here alone; all that a client named is bound to one of them."""
 
-    def __init__(self, subfields: Subfields, view: View) -> None:
+    def __init__(self, subfields: Subfields, view: View, lists_most: int) -> None:
         self._subfields = subfields
         self._view = view
+        self._lists_most = lists_most
         self._lines: list[str] = []
         self._indent = 1
         self._lists = 0
@@ -153,7 +156,7 @@ class _Writer:
 
     def _list(self, item: GraphQLOutputType, details: FieldDetailsList, name: str) -> str:
         self._lists += 1
-        if self._lists > LISTS_MOST:
+        if self._lists > self._lists_most:
             raise _NotPlain
         made, append, one = self._name(), self._name(), self._name()
         self._line(f"{made} = []")
@@ -195,7 +198,7 @@ class _Writer:
         for member in of.types:
             definition = member.extensions.get("strawberry-definition")
             if member.is_type_of is None and isinstance(definition, StrawberryObjectDefinition):
-                project = projection(GraphQLNonNull(member), details, self._subfields, self._view)
+                project = projection(GraphQLNonNull(member), details, self._subfields, self._view, self._lists_most)
                 if project is not None:
                     made[definition.origin] = project
         if not made:

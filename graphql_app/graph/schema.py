@@ -30,6 +30,7 @@ from graphql_app.graph.queries import Query
 from graphql_app.graph.refusals import Refusal as RefusalType
 from graphql_app.graph.shortcut import Outcome
 from graphql_app.graph.subscriptions import Subscription
+from graphql_app.graph.turns import Turns
 from graphql_app.graph.types import CURSOR, Cursor, Department, Employee, Floor, Workstation
 from graphql_app.observe import Unexpected, note
 
@@ -78,6 +79,7 @@ class Execution:
         self.schema: GraphQLSchema = schema._schema
         self._seconds = seconds
         self._is_explorable = is_explorable
+        self._turns = Turns()
 
     async def run(self, operation: Operation, variables: Mapping[str, Any], context: Context) -> dict[str, Any]:
         """The answer to a query or mutation, ready to be serialised. Raises BadVariables and Forbidden."""
@@ -117,6 +119,7 @@ class Execution:
             raw_variable_values=dict(variables),
             operation_name=operation.name,
             plans=operation.plans,
+            turns=self._turns,
             outcome=outcome,
             hide_suggestions=not self._is_explorable,
         )
