@@ -2,7 +2,6 @@
 
 import asyncio
 import time
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from graphql_app.domain.workstation import Floor, Place, Workstation
 from graphql_app.live.flights import Flights
 from graphql_app.live.freshness import Freshness
 from graphql_app.live.held import HeldFloor
+from graphql_app.live.holdings import Holdings, places_of
 from graphql_app.live.hub import Hub
 from graphql_app.observe import CachesCounted, note
 from graphql_app.store.floors import FloorState
@@ -38,8 +38,7 @@ class Counted:
 class Replica:
     """A cache that does not forget what changed, but applies it: before anybody is told of a change, reads show it.
 
-    Bounded by the number of workstations, copies for views included; what was used least recently goes first, and what
-    nobody used for a while. When the feed is not heard it holds its tongue, and the database is asked.
+    What nobody used for a while goes. When the feed is not heard it holds its tongue, and the database is asked.
     """
 
     def __init__(
@@ -55,12 +54,9 @@ class Replica:
         self._read = read
         self._hub = hub
         self._freshness = freshness
-        self._rows_most = rows_most
         self._unused_seconds = unused_seconds
         self._clock = clock
-        self._floors: OrderedDict[Place, HeldFloor] = OrderedDict()  # the one used last is last
-        self._places: dict[int, Place] = {}  # of the workstations that are held
-        self._by_id: dict[int, Place] = {}  # of the floors
+        self._floors = Holdings(rows_most)
         self._loading: Flights[Place, None] = Flights()
         self._counted = Counted()
 
@@ -91,15 +87,16 @@ class Replica:
             await asyncio.gather(*(self._loading.join(place, partial(self._load, place)) for place in missing))
             if not (self._freshness.is_current and all(place in self._floors for place in places)):
                 return None
-        return {place: self._used(place) for place in places}
+        now = self._clock()
+        return {place: self._floors.used(place, now) for place in places}
 
     def workstation(self, key: int, view: View) -> Workstation | None:
         """The workstation, redacted for the view, if it is held."""
-        place = self._places.get(key)
+        place = self._floors.place_of(key)
         if place is None or not self._freshness.is_current or self._freshness.awaits(place):
             return None
         self._counted.hits += 1
-        return self._used(place).workstation(key, view)
+        return self._floors.used(place, self._clock()).workstation(key, view)
 
     def workstations(self, keys: Collection[int], view: View) -> dict[int, Workstation]:
         """Those of the workstations that are held."""
@@ -111,7 +108,7 @@ class Replica:
         """Those of the floors that are held."""
         if not self._freshness.is_current:
             return {}
-        return {key: self._floors[self._by_id[key]].floor for key in keys if key in self._by_id}
+        return {key: floor for key in keys if (floor := self._floors.floor(key)) is not None}
 
     @property
     def is_on(self) -> bool:
@@ -132,40 +129,21 @@ class Replica:
                     await self._loading.join(place, partial(self._load, place))
 
     def busiest(self, most: int) -> list[Place]:
-        """The floors that are read most; what was read long ago counts ever less with each time that this is asked."""
-        found = sorted(self._floors, key=lambda place: self._floors[place].uses, reverse=True)[:most]
-        for held in self._floors.values():
-            held.uses //= 2
-        return found
+        """The floors that are read most, and were lately."""
+        return self._floors.busiest(most)
 
     # --- told by the feed --------------------------------------------------------------------------------------------
 
     def delivered(self, changes: Sequence[Change[Any]], head: Head) -> None:
         for change in changes:
             if change.entity == "workstation":
-                self._apply(change)
-            elif change.entity == "floor":
-                self._rearrange(change)
+                self._floors.apply(change)
+            elif change.entity == "floor":  # moved, renamed or removed: read anew when somebody asks for it
+                for place in places_of(change):
+                    self._floors.drop(place)
 
     def restarted(self, head: Head) -> None:
         self._floors.clear()
-        self._places.clear()
-        self._by_id.clear()
-
-    def _apply(self, change: Change[Workstation]) -> None:
-        self._places.pop(change.key, None)
-        for place in _places(change):
-            if place in self._floors:
-                self._floors[place].apply(change)
-        here = change.after.place if change.after is not None else None
-        if here is not None and here in self._floors:
-            self._places[change.key] = here
-
-    def _rearrange(self, change: Change[Floor]) -> None:
-        """A floor that was moved, renamed or removed is read anew when somebody asks for it."""
-        for floor in (change.before, change.after):
-            if floor is not None:
-                self._drop(floor.place)
 
     # --- loading and forgetting --------------------------------------------------------------------------------------
 
@@ -187,15 +165,12 @@ class Replica:
         """Brings the state to the hub's head, within one breath: from then on the feed keeps it there."""
         held = HeldFloor(state.floor, state.workstations)
         for change in self._since(state.head, "workstation"):
-            if place in _places(change):
+            if place in places_of(change):
                 held.apply(change)
-        if any(place in _places(change) for change in self._since(state.head, "floor")) or held.size > self._rows_most:
+        if any(place in places_of(change) for change in self._since(state.head, "floor")):
             return
-        self._floors[place] = held
-        self._by_id[held.floor.id] = place
-        self._places.update(dict.fromkeys(held.ids, place))
-        self._used(place)
-        self._make_room()
+        self._floors.add(held, self._clock())
+        self._counted.evictions += self._floors.make_room()
 
     def _since(self, head: Head, entity: str) -> list[Change[Any]]:
         here = self._hub.head
@@ -204,41 +179,13 @@ class Replica:
         assert changes is not None, "the hub remembers that head"
         return changes
 
-    def _used(self, place: Place) -> HeldFloor:
-        self._floors.move_to_end(place)
-        held = self._floors[place]
-        held.used_at = self._clock()
-        held.uses += 1
-        return held
-
-    def _drop(self, place: Place) -> None:
-        held = self._floors.pop(place, None)
-        if held is not None:
-            del self._by_id[held.floor.id]
-            for key in held.ids:
-                self._places.pop(key, None)
-
     def _has_room_for(self, place: Place) -> bool:
-        return self.is_on and place not in self._floors and self._size() < self._rows_most / 2
-
-    def _size(self) -> int:
-        return sum(held.size for held in self._floors.values())
-
-    def _make_room(self) -> None:
-        size = self._size()
-        while size > self._rows_most:
-            oldest = next(iter(self._floors))
-            size -= self._floors[oldest].size
-            self._drop(oldest)
-            self._counted.evictions += 1
+        return self.is_on and place not in self._floors and self._floors.has_room
 
     def tidy(self) -> None:
         """Forgets what nobody uses, and tells what happened since the last time."""
-        long_ago = self._clock() - self._unused_seconds
-        for place in [place for place, held in self._floors.items() if held.used_at < long_ago]:
-            self._drop(place)
-            self._counted.evictions += 1
-        self._make_room()
+        self._counted.evictions += self._floors.drop_unused(self._clock() - self._unused_seconds)
+        self._counted.evictions += self._floors.make_room()
         counted, self._counted = self._counted, Counted()
         note(
             CachesCounted(
@@ -247,12 +194,7 @@ class Replica:
                 loads=counted.loads,
                 evictions=counted.evictions,
                 floors=len(self._floors),
-                rows=self._size(),
+                rows=self._floors.rows,
                 is_on=self._freshness.is_current,
             )
         )
-
-
-def _places(change: Change[Any]) -> set[Place]:
-    states = (state for state in (change.before, change.after) if state is not None)
-    return {state.place for state in states if state.place is not None}
