@@ -4,13 +4,15 @@ import asyncio
 import tempfile
 import uuid
 from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import asyncpg
 import pytest
+import redis
 
-from graphql_app.embedded import Embedded, Servers
+from graphql_app.embedded import Embedded, Servers, Valkey
 from graphql_app.store.database import Database
 from graphql_app.store.migrations import upgrade
 
@@ -21,10 +23,17 @@ def with_database(url: str, name: str) -> str:
     return urlsplit(url)._replace(path=f"/{name}").geturl()
 
 
-@pytest.fixture(scope="session")
-def embedded() -> Iterator[Embedded]:
+@contextmanager
+def disposable() -> Iterator[Embedded]:
+    """Servers whose data is gone with them."""
     # Not below pytest's own temporary folder: as root, the servers run as another user, who cannot enter it.
     with tempfile.TemporaryDirectory(prefix="graphql-app-") as data, Embedded(Path(data), durable=False) as embedded:
+        yield embedded
+
+
+@pytest.fixture(scope="session")
+def embedded() -> Iterator[Embedded]:
+    with disposable() as embedded:
         yield embedded
 
 
@@ -64,3 +73,22 @@ async def database(database_url: str) -> AsyncIterator[Database]:
     database = Database(database_url)
     yield database
     await database.close()
+
+
+@pytest.fixture(scope="session")
+def own_servers() -> Iterator[Embedded]:
+    """Servers beside those that all tests share: their Valkey may be stopped."""
+    with disposable() as embedded:
+        yield embedded
+
+
+@pytest.fixture
+def valkey(own_servers: Embedded) -> Iterator[Valkey]:
+    """An empty one, to be stopped, killed and stalled."""
+    with redis.Redis.from_url(own_servers.valkey.url) as admin:
+        admin.flushall()
+        yield own_servers.valkey
+        try:
+            admin.ping()
+        except redis.ConnectionError:
+            own_servers.valkey.start()

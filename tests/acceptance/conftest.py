@@ -7,7 +7,6 @@ import secrets
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
@@ -21,7 +20,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from graphql_app.domain.access import ROLES
-from graphql_app.embedded import Embedded, Servers, Valkey
+from graphql_app.embedded import Servers
 from graphql_app.services.identify import Identify
 from graphql_app.services.keys import KeyRing
 from tests import histories
@@ -196,19 +195,6 @@ async def office(database_url: str) -> None:
 
 
 # --- for histories ---------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def own_servers() -> Iterator[Embedded]:
-    """Servers of our own: their Valkey may be stopped."""
-    with tempfile.TemporaryDirectory(prefix="graphql-app-") as data, Embedded(Path(data), durable=False) as embedded:
-        yield embedded
-
-
-@pytest.fixture
-def valkey(own_servers: Embedded) -> Iterator[Valkey]:
-    yield own_servers.valkey
-    own_servers.valkey.start()
 
 
 @pytest.fixture

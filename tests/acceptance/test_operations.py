@@ -1,14 +1,13 @@
 """What operators rely on: health, metrics, a clean end."""
 
-import tempfile
 import time
 from pathlib import Path
 
 import httpx
 import pytest
 
-from graphql_app.embedded import Embedded
 from tests.acceptance.conftest import Server, StartServer
+from tests.conftest import disposable
 
 READS = {"query": "{ me { subject } }"}
 
@@ -47,7 +46,7 @@ def test_sigterm_ends_it_with_nothing_left_behind(start_server: StartServer, tmp
 
 
 def test_readiness_says_503_and_which_part_when_the_database_is_gone(start_server: StartServer) -> None:
-    with tempfile.TemporaryDirectory(prefix="graphql-app-") as data, Embedded(Path(data), durable=False) as own:
+    with disposable() as own:
         server = start_server(DATABASE_URL=own.servers.database_url)
         own.postgres.stop()
         answer = httpx.get(f"{server.url}/readyz", timeout=20)

@@ -1,11 +1,9 @@
 """Presence over server processes and transports: a killed process leaves no ghosts, and Redis may come and go."""
 
 import asyncio
-import tempfile
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 import asyncpg
@@ -15,7 +13,7 @@ import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
-from graphql_app.embedded import Embedded, Valkey
+from graphql_app.embedded import Valkey
 from tests import histories
 from tests.acceptance.conftest import Server, StartServer
 
@@ -29,19 +27,6 @@ PRESENCE = """subscription { presence(building: "总部A座", floor: 3) {
 STATUS = 'subscription { floorStatus(building: "总部A座", number: 3) { number } }'
 CHANGES = 'subscription { workstationChanges(filter: {building: "总部A座", floorNumber: 3}) { kind } }'
 ELSEWHERE = 'subscription { workstationChanges(filter: {building: "总部A座"}) { kind } }'
-
-
-@pytest.fixture(scope="module")
-def own_servers() -> Iterator[Embedded]:
-    """Servers of our own: their Valkey may be stopped."""
-    with tempfile.TemporaryDirectory(prefix="graphql-app-") as data, Embedded(Path(data), durable=False) as embedded:
-        yield embedded
-
-
-@pytest.fixture
-def valkey(own_servers: Embedded) -> Iterator[Valkey]:
-    yield own_servers.valkey
-    own_servers.valkey.start()
 
 
 @pytest.fixture(autouse=True)

@@ -4,36 +4,21 @@ import asyncio
 import os
 import signal
 import socket
-import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 import redis.asyncio as redis
 
 from graphql_app.domain.seal import Seal
-from graphql_app.embedded import Embedded, Valkey
+from graphql_app.embedded import Valkey
 from graphql_app.observe import BroadcastConnected, BroadcastLost, News, listen
 from graphql_app.store.broadcast import MAYBE_MISSED, SILENT_SECONDS, Channel, opened
 
 SECRET = "a secret of thirty-two characters"
 NAME = "graphql_app:test"
-
-
-@pytest.fixture(scope="module")
-def own_servers() -> Iterator[Embedded]:
-    """Servers of our own, to be stopped and stalled."""
-    with tempfile.TemporaryDirectory(prefix="graphql-app-") as data, Embedded(Path(data), durable=False) as embedded:
-        yield embedded
-
-
-@pytest.fixture
-def valkey(own_servers: Embedded) -> Iterator[Valkey]:
-    yield own_servers.valkey
-    own_servers.valkey.start()
 
 
 @pytest.fixture

@@ -5,12 +5,10 @@ import os
 import random
 import secrets
 import signal
-import tempfile
 from collections import defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, TypeAlias
 
 import asyncpg
@@ -24,7 +22,7 @@ from graphql_app.domain.access import ROLES, View, Viewer, redact
 from graphql_app.domain.filters import WorkstationFilter
 from graphql_app.domain.identifiers import global_id
 from graphql_app.domain.workstation import Counts, Place, Status, Workstation
-from graphql_app.embedded import Embedded, Servers
+from graphql_app.embedded import Servers, Valkey
 from graphql_app.live.freshness import CURRENT_SECONDS
 from graphql_app.services.browse import Browse
 from graphql_app.services.cursors import FeedCursors
@@ -73,13 +71,6 @@ class Process:
 
 
 StartProcess: TypeAlias = Callable[..., Awaitable[Process]]
-
-
-@pytest.fixture(scope="module")
-def own_servers() -> Iterator[Embedded]:
-    """Servers that may be stopped."""
-    with tempfile.TemporaryDirectory(prefix="graphql-app-") as data, Embedded(Path(data), durable=False) as embedded:
-        yield embedded
 
 
 @pytest.fixture
@@ -284,9 +275,8 @@ async def _written(url: str, writers: int, seconds: float) -> None:
 
 
 async def test_whatever_happens_to_redis_every_answer_is_true(
-    start: StartProcess, database_url: str, own_servers: Embedded
+    start: StartProcess, database_url: str, valkey: Valkey
 ) -> None:
-    valkey = own_servers.valkey
     # The second has room for a floor or two, and so goes through Redis again and again.
     processes = [await start(redis_url=valkey.url), await start(redis_url=valkey.url, cache_rows=90)]
     readers = [Reader(process, number) for number, process in enumerate(processes)]

@@ -3,12 +3,10 @@
 import asyncio
 import random
 import secrets
-import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, TypeAlias
 
 import asyncpg
@@ -21,7 +19,7 @@ from graphql_app.app.running import Parts, running
 from graphql_app.domain import identifiers
 from graphql_app.domain.access import Viewer
 from graphql_app.domain.errors import UnknownCursor
-from graphql_app.embedded import Embedded, Servers
+from graphql_app.embedded import Servers
 from graphql_app.graph.context import Context
 from graphql_app.live.mailbox import PARTS_MOST
 from graphql_app.store import housekeeping, outbox
@@ -29,6 +27,7 @@ from graphql_app.store.database import Database
 from graphql_app.store.migrations import upgrade
 from graphql_app.web.stream import Polls, followed
 from tests import histories
+from tests.conftest import disposable
 from tests.graphql_client import settings_for
 from tests.histories import FLOOR, ROLLED_BACK, SUBSCRIPTION, Recorder, Scene, check, committed
 
@@ -542,7 +541,7 @@ async def test_numbers_stay_dense_while_the_log_is_pruned(
 
 async def test_a_restart_of_postgresql_is_survived_by_all_who_listen() -> None:
     secret = secrets.token_urlsafe(32)
-    with tempfile.TemporaryDirectory(prefix="graphql-app-") as data, Embedded(Path(data), durable=False) as own:
+    with disposable() as own:
         url = own.servers.database_url
         database = Database(url)
         await upgrade(database.engine)

@@ -4,12 +4,10 @@ import asyncio
 import os
 import secrets
 import signal
-import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -19,7 +17,7 @@ import redis.asyncio as redis
 from graphql_app import observe
 from graphql_app.domain.change import Head
 from graphql_app.domain.workstation import Floor, Place
-from graphql_app.embedded import Embedded
+from graphql_app.embedded import Valkey
 from graphql_app.store.cache import CALL_SECONDS, FloorCache
 from graphql_app.store.copies import decoded, encoded
 from graphql_app.store.floors import FloorState
@@ -59,21 +57,14 @@ class Process:
 Join = Callable[..., Awaitable[Process]]
 
 
-@pytest.fixture(scope="module")
-def own_servers() -> Iterator[Embedded]:
-    """Servers that may be stopped."""
-    with tempfile.TemporaryDirectory(prefix="graphql-app-") as data, Embedded(Path(data), durable=False) as embedded:
-        yield embedded
-
-
 @pytest.fixture
-async def join(own_servers: Embedded) -> AsyncIterator[Join]:
+async def join(valkey: Valkey) -> AsyncIterator[Join]:
     """Starts processes of one installation."""
     secret = secrets.token_urlsafe(32)
     async with AsyncExitStack() as stack:
 
         async def join(**settings: float) -> Process:
-            process = Process(own_servers.valkey.url, secret, **settings)
+            process = Process(valkey.url, secret, **settings)
             stack.push_async_callback(process.cache.close)
             async with asyncio.timeout(5):
                 while process.cache.is_away:  # noqa: ASYNC110  # it connects in its own time
@@ -84,9 +75,8 @@ async def join(own_servers: Embedded) -> AsyncIterator[Join]:
 
 
 @pytest.fixture
-async def admin(own_servers: Embedded) -> AsyncIterator[Any]:
-    async with redis.Redis.from_url(own_servers.valkey.url) as admin:
-        await admin.flushall()
+async def admin(valkey: Valkey) -> AsyncIterator[Any]:
+    async with redis.Redis.from_url(valkey.url) as admin:
         yield admin
 
 
@@ -268,11 +258,11 @@ async def test_the_busiest_floors_are_told_to_who_starts(join: Join, admin: Any)
 
 
 async def test_a_hanging_redis_costs_one_short_wait_and_then_nothing(
-    join: Join, own_servers: Embedded, admin: Any, news: list[observe.News]
+    join: Join, valkey: Valkey, admin: Any, news: list[observe.News]
 ) -> None:
     process = await join(call_seconds=CALL_SECONDS)
     await process.cache.read(HERE)
-    pid = own_servers.valkey.pid
+    pid = valkey.pid
     assert pid is not None
     os.kill(pid, signal.SIGSTOP)
     try:

@@ -3,11 +3,9 @@
 import asyncio
 import os
 import signal
-import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from pathlib import Path
 
 import pytest
 import redis.asyncio as redis
@@ -16,30 +14,13 @@ from graphql_app import observe
 from graphql_app.domain.ceilings import Ceiling
 from graphql_app.domain.errors import RateLimited, TooManyConnections
 from graphql_app.domain.rates import Rate, Rates
-from graphql_app.embedded import Embedded, Valkey
+from graphql_app.embedded import Valkey
 from graphql_app.live.limits import Limiter, Pass
 from graphql_app.store.limits import LimitStore
 
 SECRET = "a secret of thirty-two characters"
 RATE = Rate("operations of one user", 200, 100)
 CEILING = Ceiling("connections of one user", 10)
-
-
-@pytest.fixture(scope="module")
-def own_servers() -> Iterator[Embedded]:
-    """Servers of our own, to be stopped and stalled."""
-    with tempfile.TemporaryDirectory(prefix="graphql-app-") as data, Embedded(Path(data), durable=False) as embedded:
-        yield embedded
-
-
-@pytest.fixture
-async def valkey(own_servers: Embedded) -> AsyncIterator[Valkey]:
-    """Empty, as at the beginning."""
-    own_servers.valkey.start()
-    async with redis.Redis.from_url(own_servers.valkey.url) as admin:
-        await admin.flushall()
-    yield own_servers.valkey
-    own_servers.valkey.start()
 
 
 class Process:

@@ -3,11 +3,9 @@
 import asyncio
 import os
 import signal
-import tempfile
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from pathlib import Path
 from uuid import UUID
 
 import pytest
@@ -17,7 +15,7 @@ from graphql_app.domain.access import ROLES, View, Viewer
 from graphql_app.domain.presence import Places, Present
 from graphql_app.domain.seal import Pseudonyms, Seal
 from graphql_app.domain.workstation import Place
-from graphql_app.embedded import Embedded, Valkey
+from graphql_app.embedded import Valkey
 from graphql_app.live.presence import Presence, kept_seconds, people
 from graphql_app.services.history import Start
 from graphql_app.services.presences import Presences
@@ -33,23 +31,6 @@ SEES_PEOPLE, SEES_COUNTS = View(ROLES["admin"]), View(ROLES["visitor"])
 
 def somebody(subject: str, employee: UUID | None = None) -> Viewer:
     return Viewer(subject, (), SEES_COUNTS, employee, "E-1001" if employee else None, 0)
-
-
-@pytest.fixture(scope="module")
-def own_servers() -> Iterator[Embedded]:
-    """Servers of our own, to be stopped and stalled."""
-    with tempfile.TemporaryDirectory(prefix="graphql-app-") as data, Embedded(Path(data), durable=False) as embedded:
-        yield embedded
-
-
-@pytest.fixture
-async def valkey(own_servers: Embedded) -> AsyncIterator[Valkey]:
-    """Empty, as at the beginning."""
-    own_servers.valkey.start()
-    async with redis.Redis.from_url(own_servers.valkey.url) as admin:
-        await admin.flushall()
-    yield own_servers.valkey
-    own_servers.valkey.start()
 
 
 class Process:
