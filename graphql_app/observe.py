@@ -86,6 +86,11 @@ class AnswerUnread:
 
 
 @dataclass(frozen=True, slots=True)
+class RequestUnfinished:
+    """A client over HTTP did not come to the end of its request, in time or at all, and was cut."""
+
+
+@dataclass(frozen=True, slots=True)
 class Subscribed:
     pass
 
@@ -236,6 +241,7 @@ News = (
     | SocketOpened
     | SocketClosed
     | AnswerUnread
+    | RequestUnfinished
     | Subscribed
     | Unsubscribed
     | ChangesNumbered

@@ -49,6 +49,7 @@ SOCKETS = Gauge("graphql_app_sockets_open", "Open WebSockets", multiprocess_mode
 SUBSCRIPTIONS = Gauge("graphql_app_subscriptions_open", "Running subscriptions", multiprocess_mode="livesum")
 CLOSES = Counter("graphql_app_socket_closes_total", "Closed WebSockets", ["code"])
 UNREAD = Counter("graphql_app_answers_unread_total", "HTTP clients cut because they read nothing")
+UNFINISHED = Counter("graphql_app_requests_unfinished_total", "HTTP clients cut because their request had no end")
 CHANGES = Counter("graphql_app_changes_total", "Changes numbered by the feed")
 REVISION = Gauge("graphql_app_revision", "Newest revision", multiprocess_mode="max")
 DELIVERIES = Counter("graphql_app_deliveries_total", "Payloads handed to subscribers")
@@ -157,6 +158,8 @@ def count(news: observe.News) -> None:  # noqa: PLR0912, PLR0915  # one arm for 
             CLOSES.labels(str(code)).inc()
         case observe.AnswerUnread():
             UNREAD.inc()
+        case observe.RequestUnfinished():
+            UNFINISHED.inc()
         case observe.Subscribed():
             SUBSCRIPTIONS.inc()
         case observe.Unsubscribed():

@@ -1,4 +1,5 @@
-"""One HTTP connection under uvicorn: whose peer must read, and which is told when the process is to stop.
+"""One HTTP connection under uvicorn: whose peer must read, and must send what it begins to send, and which is told when
+the process is to stop.
 
 A request on /graphql that arrives in one piece is answered at once when its answer is at hand. All else goes to ASGI.
 """
@@ -8,9 +9,19 @@ from typing import Protocol
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-from graphql_app.observe import AnswerUnread, note
+from graphql_app.observe import AnswerUnread, RequestUnfinished, note
 
 GOODBYE_SECONDS = 3.0  # while the process ends, for a peer to go on reading
+ARRIVAL_SECONDS = 30.0  # for a request to arrive whole
+# Of a request line with its header fields, and of a whole request that is refused already; what is read at once, up to
+# 256 KB, may come on top.
+HEAD_BYTES_MOST = 64 * 1024
+REQUEST_BYTES_MOST = 16 * 1024 * 1024
+PIPELINED_MOST = 100  # requests sent ahead of their answers
+
+
+class TooManyAhead(Exception):
+    """Raised in the middle of reading: uvicorn answers what it calls an invalid request, and closes."""
 
 
 class Door(Protocol):
@@ -22,13 +33,17 @@ class Door(Protocol):
 
 
 class HttpConnection(HttpToolsProtocol):
-    """uvicorn's own waits for ever for a peer that stops reading, with a full buffer, and on SIGTERM too. An ASGI
-    application cannot help that, as it has no hold of the connection."""
+    """uvicorn's own waits for ever for a peer that stops reading, with a full buffer, and on SIGTERM too; and for one
+    that stops in the middle of a request, or never comes to its end. An ASGI application cannot help that, as it has no
+    hold of the connection."""
 
     _held: bytes | None = None  # the body so far of a request that nobody was told of yet
     _unread = 0
     _is_ending = False
     _timer: asyncio.TimerHandle | None = None
+    _is_arriving = _is_in_head = False
+    _arrived_bytes = 0
+    _arrival: asyncio.TimerHandle | None = None
 
     # --- what is answered at once ------------------------------------------------------------------------------------
 
@@ -36,8 +51,13 @@ class HttpConnection(HttpToolsProtocol):
         super().data_received(data)
         if self._held is not None:  # the rest of it is still to come
             self._let_go()
+        if self._is_arriving:
+            self._await_rest(len(data))
+        elif self._arrival is not None:
+            self._stop_awaiting()
 
     def on_headers_complete(self) -> None:
+        self._is_in_head = False
         if self._is_for_the_door():
             self._held = b""
         else:
@@ -50,6 +70,7 @@ class HttpConnection(HttpToolsProtocol):
             self._held += body
 
     def on_message_complete(self) -> None:
+        self._is_arriving = False
         if self._held is not None:
             door: Door = self.app_state["graphql"]
             answer = door.at_hand(self.client[0] if self.client else None, self.headers, self._held)
@@ -89,6 +110,53 @@ class HttpConnection(HttpToolsProtocol):
         self.transport.writelines((b"".join((*head, b"\r\n")), body))
         self.on_response_complete()
 
+    # --- who does not send -------------------------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's own has it
+        super().connection_made(transport)
+        self._arrival = self.loop.call_later(ARRIVAL_SECONDS, self._overdue)
+
+    def on_message_begin(self) -> None:
+        if len(self.pipeline) >= PIPELINED_MOST:
+            raise TooManyAhead
+        super().on_message_begin()
+        self._is_arriving = self._is_in_head = True
+        self._arrived_bytes = 0
+
+    def handle_websocket_upgrade(self) -> None:
+        self._is_arriving = False
+        self._stop_awaiting()
+        super().handle_websocket_upgrade()
+
+    def _await_rest(self, size: int) -> None:
+        """Not before a request comes in parts: for one that comes whole, none of this is to cost anything."""
+        self._arrived_bytes += size
+        if self._arrived_bytes > (HEAD_BYTES_MOST if self._is_in_head else REQUEST_BYTES_MOST):
+            self._give_up(431 if self._is_in_head else 413)
+        elif self._arrival is None:
+            self._arrival = self.loop.call_later(ARRIVAL_SECONDS, self._overdue)
+
+    def _stop_awaiting(self) -> None:
+        if self._arrival is not None:
+            self._arrival.cancel()
+            self._arrival = None
+
+    def _overdue(self) -> None:
+        self._arrival = None
+        if self.flow.read_paused:  # it is not the peer who is late
+            self._arrival = self.loop.call_later(ARRIVAL_SECONDS, self._overdue)
+        else:
+            self._give_up(408)
+
+    def _give_up(self, status: int) -> None:
+        """Says why, if nobody has begun to answer; whoever works on the request finds that its client is gone."""
+        if self.transport.is_closing():
+            return
+        note(RequestUnfinished())
+        if self.cycle is None or self.cycle.response_complete:
+            self.transport.write(STATUS_LINE[status] + b"content-length: 0\r\nconnection: close\r\n\r\n")
+        self.transport.close()
+
     # --- who does not read -------------------------------------------------------------------------------------------
 
     def pause_writing(self) -> None:
@@ -101,6 +169,7 @@ class HttpConnection(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._rest()
+        self._stop_awaiting()
         super().connection_lost(exc)
 
     def shutdown(self) -> None:

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -85,12 +85,15 @@ def environment(servers: Servers, database_url: str) -> dict[str, str]:
     return environment_for(database_url, servers.redis_url)
 
 
-def started(environment: dict[str, str], log: Path) -> Server:
+SERVE = ("-m", "graphql_app", "serve")
+
+
+def started(environment: dict[str, str], log: Path, program: Sequence[str] = SERVE) -> Server:
     """A server process, which has still to find its port; `address_of` waits for that."""
     env = {**{k: v for k, v in os.environ.items() if not k.startswith("GRAPHQL_APP_")}, **environment}
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", "graphql_app", "serve"],
+            [sys.executable, *program],
             env=env,
             cwd=log.parent,
             stdout=output,
