@@ -8,8 +8,10 @@ from array import array
 from collections.abc import Callable, Coroutine, Mapping
 from contextlib import AbstractContextManager, ExitStack, suppress
 from dataclasses import dataclass
+from functools import partial
+from itertools import pairwise
 from pathlib import Path
-from statistics import quantiles
+from statistics import median, quantiles
 from typing import Any
 
 import asyncpg
@@ -37,10 +39,13 @@ DOCUMENT = """subscription ($building: String!, $floor: Int!) {
 THIS_FLOOR = {"query": DOCUMENT, "variables": {"building": "A", "floor": 1}}
 OTHER_FLOORS = {"query": DOCUMENT, "variables": {"building": "B", "floor": "%N"}}  # each socket its own number
 
+STEADY = Target(at_least=0.75, at_most=1.25)
 WAIT_SECONDS = 300
 WARM_SECONDS = 2.0
 APART = {"GRAPHQL_APP_BATCH_WINDOW_MS": "0"}
-QUIET = {"GRAPHQL_APP_PROGRESS_SECONDS": "3600"}  # no messages to idle subscribers while CPU is measured
+# While the CPU of changes is measured idle subscribers are sent nothing. Those who came together are pinged together,
+# within a second or two of twenty, and that would count either as rest or as work.
+QUIET = {"GRAPHQL_APP_PROGRESS_SECONDS": "3600", "GRAPHQL_APP_SOCKET_PING_SECONDS": "3600"}
 
 
 # --- who is measured -------------------------------------------------------------------------------------------------
@@ -302,19 +307,31 @@ async def cpu_with(bench: Bench, count: int, *, servers: int = 1, others: int = 
             return await cpu_a_change(bench, them, write, running, rate)
 
 
+async def medians(rounds: int, of: Mapping[int, Callable[[], Coroutine[Any, Any, float]]]) -> dict[int, float]:
+    """Of so many rounds in which each is measured in turn: what the machine does meanwhile is done to all alike."""
+    found: dict[int, list[float]] = {key: [] for key in of}
+    for _ in range(rounds):
+        for key, measured in of.items():
+            found[key].append(await measured())
+    return {key: median(each) for key, each in found.items()}
+
+
 async def cost(bench: Bench) -> None:
     """CPU of a change as a + b x subscribers, and with cohorts that it does not concern."""
-    counts = sorted({*bench.options.subscribers, sum(bench.options.subscribers) * 5 // 12})
-    spent = [await cpu_with(bench, count) for count in counts]
-    for count, one in zip(counts, spent, strict=True):
-        figure(f"{count:,} subscribers: server CPU of a change", one, "ms")
-    steps = [(spent[i + 1] - spent[i]) / (counts[i + 1] - counts[i]) * 1000 for i in range(len(counts) - 1)]
-    a, b = line(counts, spent)
-    figure("CPU of a change is a + b x subscribers: a", a, "ms")
-    figure("CPU of a change is a + b x subscribers: b", b * 1000, "µs")
+    few, most = bench.options.subscribers[0], bench.options.subscribers[-1]
+    counts = sorted({few, (few + most) * 5 // 12, most})
+    spent = await medians(bench.options.rounds, {count: partial(cpu_with, bench, count) for count in [1, *counts]})
+    figure("CPU of a change is a + b x subscribers: a, with one subscriber", spent[1], "ms")
+    each = {count: (spent[count] - spent[1]) / (count - 1) * 1000 for count in counts}
+    steps = [(spent[after] - spent[first]) / (after - first) * 1000 for first, after in pairwise(counts)]
+    for count in counts:
+        figure(f"{count:,} subscribers: server CPU of a change", spent[count], "ms")
+    figure(f"b of {few:,} subscribers", each[few], "µs")
+    for count in counts[1:]:
+        figure(f"b of {count:,} subscribers", each[count], "µs", (f"of {few:,}", each[few]), STEADY)
     figure(
-        f"b from {counts[-2]:,} to {counts[-1]:,} subscribers",
-        steps[-1], "µs", (f"from {counts[0]:,} to {counts[1]:,}", steps[0]), Target(at_least=0.75, at_most=1.25),
+        f"b of those between {counts[-2]:,} and {most:,}", steps[-1], "µs",
+        (f"between {few:,} and {counts[1]:,}", steps[0]), STEADY,
     )  # fmt: skip
     none = await cpu_with(bench, 10, rate=50)
     many = await cpu_with(bench, 10, others=FLOORS, rate=50)
@@ -322,18 +339,13 @@ async def cost(bench: Bench) -> None:
     figure(name, many, "ms", ("without them", none), Target(at_most=1.25))
 
 
-def line(xs: list[int], ys: list[float]) -> tuple[float, float]:
-    """Least squares: intercept and slope."""
-    mean_x, mean_y = sum(xs) / len(xs), sum(ys) / len(ys)
-    slope = sum((x - mean_x) * (y - mean_y) for x, y in zip(xs, ys, strict=True)) / sum((x - mean_x) ** 2 for x in xs)
-    return mean_y - slope * mean_x, slope
-
-
 async def processes(bench: Bench) -> None:
     """CPU of a delivery with the subscribers on two processes, against one."""
     for count in bench.options.subscribers:
-        one = await cpu_with(bench, count) / count * 1000
-        two = await cpu_with(bench, count, servers=2) / count * 1000
+        spent = await medians(
+            bench.options.rounds, {servers: partial(cpu_with, bench, count, servers=servers) for servers in (1, 2)}
+        )
+        one, two = (spent[servers] / count * 1000 for servers in (1, 2))
         name = f"{count:,} subscribers on two processes: CPU of a delivery, summed"
         figure(name, two, "µs", ("on one", one), Target(at_most=1.1))
 
@@ -458,6 +470,7 @@ async def measure(options: argparse.Namespace, database_url: str, redis_url: str
 def arguments() -> argparse.Namespace:
     parser = parts.parser(__doc__, PARTS)
     parser.add_argument("--subscribers", default="1000,5000", help="a smaller and a larger number")
+    parser.add_argument("--rounds", type=int, default=3, help="how often the CPU of a change is measured")
     options = parts.parsed(parser, PARTS)
     options.subscribers = [int(count) for count in options.subscribers.split(",")]
     return options
