@@ -292,11 +292,14 @@ class Truth:
             seen.clear()
 
 
-def check(recorder: Recorder, committed: Committed, secret: str, *, every_version: bool = False) -> None:
+def check(
+    recorder: Recorder, committed: Committed, secret: str, *, every_version: bool = False, level_at: int = 0
+) -> None:
     """Raises AssertionError unless the client was told exactly what was committed, up to the end of the log: under
     cursors that only grow, nothing lost, twice or out of order, and states skipped only where `merged` says so.
 
-    `every_version`: not only what it came to, but each state on the way; for one connection and a window of 0.
+    `every_version`: not only what it came to, but each state on the way; for one connection and a window of 0. Who
+    joined in a burst is told so from its payload number `level_at` on.
     """
     truth = Truth(committed, recorder.scene)
     held: dict[int, Shown] = {}
@@ -334,7 +337,23 @@ def check(recorder: Recorder, committed: Committed, secret: str, *, every_versio
     lost = {i for i in truth.touched if held.get(i) != truth.states.get(i)}
     assert not lost, f"after revision {revision} of {committed.head} nothing was heard of {sorted(lost)}"
     if every_version:
-        _check_every_version(recorder, committed, secret)
+        _check_every_version(recorder, committed, secret, level_at)
+
+
+def level_at(recorder: Recorder, committed: Committed, secret: str) -> int:
+    """The number of the last payload that told several changes as one: it was `merged`, or a workstation came and went
+    within it, of which nothing is told. So is told who joins in a burst, until it stands where the others stand."""
+    truth, last = Truth(committed, recorder.scene), 0
+    for number, payload in enumerate(recorder.payloads):
+        before = dict(truth.states)
+        truth.advance(revision_of(payload, recorder.scene, secret))
+        came_and_went = any(
+            steps > 1 and truth.states.get(one) == before.get(one) for one, steps in truth.steps.items()
+        )
+        if payload.kind in ("SNAPSHOT", "RESYNC") or payload.merged or came_and_went:
+            last = number
+        truth.forget()
+    return last
 
 
 def revision_of(payload: Payload, scene: Scene, secret: str) -> int:
@@ -358,8 +377,8 @@ def _apply(payload: Payload, held: dict[int, Shown], where: str) -> None:
         del held[workstation_id]
 
 
-def _check_every_version(recorder: Recorder, committed: Committed, secret: str) -> None:
-    first, *later = recorder.payloads
+def _check_every_version(recorder: Recorder, committed: Committed, secret: str, level_at: int) -> None:
+    first, *later = recorder.payloads[level_at:]
     start = revision_of(first, recorder.scene, secret)
     told: defaultdict[int, list[Shown | None]] = defaultdict(list)
     for payload in later:
