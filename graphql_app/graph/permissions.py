@@ -8,7 +8,7 @@ from strawberry.schema_directive import Location
 from strawberry.types import Info
 from strawberry.types.field import StrawberryField
 
-from graphql_app.domain.access import Scope, guarding_scope
+from graphql_app.domain.access import Scope, View, guarding_scope
 from graphql_app.graph.context import Context
 
 
@@ -29,7 +29,10 @@ class HasScope(BasePermission):
         self.scope = scope
 
     def has_permission(self, source: Any, info: Info[Context, Any], **_: Any) -> bool:
-        return info.context.viewer.view.has(self.scope)
+        return self.permits(info.context.viewer.view)
+
+    def permits(self, view: View) -> bool:
+        return view.has(self.scope)
 
 
 class NullUnlessPermitted(PermissionExtension):

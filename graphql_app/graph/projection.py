@@ -312,7 +312,7 @@ def _permits(extension: FieldExtension, view: View) -> bool:
     for permission in extension.permissions:
         if not isinstance(permission, HasScope):
             raise _NotPlain
-        if not view.has(permission.scope):
+        if not permission.permits(view):
             return False
     return True
 

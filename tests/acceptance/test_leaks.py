@@ -389,7 +389,7 @@ def open_up(monkeypatch: pytest.MonkeyPatch, canary: Canary) -> None:
     if canary.type_name == "Workstation":
         opened["WorkstationImage"] = fields
     monkeypatch.setattr(access, "GUARDED", opened)
-    monkeypatch.setattr(HasScope, "has_permission", lambda *_, **__: True)
+    monkeypatch.setattr(HasScope, "permits", lambda *_: True)
     forget()
 
 
