@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import asyncpg
@@ -18,6 +18,7 @@ CHANGES = """subscription ($after: Cursor) {
     kind cursor removed merged complete reason workstations { id name version notes }
   }
 }"""
+KEPT_ALIVE_SECONDS = 14.0  # a comment comes after 12
 PLACE: dict[str, str | int] = {"building": "总部A座", "floor": 3}
 
 
@@ -205,3 +206,26 @@ async def test_a_mistake_in_a_subscription_is_an_error_before_the_stream_begins(
     assert (wrong.status_code, wrong.headers["content-type"]) == (400, "application/json; charset=utf-8")
     assert plain.status_code == 406
     assert "text/event-stream" in plain.json()["errors"][0]["message"]
+
+
+@pytest.mark.conformance
+@pytest.mark.usefixtures("office")
+async def test_an_event_stream_on_which_nothing_happens_is_kept_alive_by_comments(server: Server) -> None:
+    headers = server.headers() | {"Accept": "text/event-stream"}
+    heard = {"/api/changes": b"", "/graphql": b""}
+
+    async def listen(client: httpx.AsyncClient, method: str, path: str, **asked: Any) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(KEPT_ALIVE_SECONDS), client.stream(method, path, **asked) as answer:
+                async for part in answer.aiter_raw():
+                    heard[path] += part
+
+    async with httpx.AsyncClient(base_url=server.url, headers=headers, timeout=20) as client:
+        await asyncio.gather(
+            listen(client, "GET", "/api/changes", params=PLACE),
+            listen(client, "POST", "/graphql", json={"query": CHANGES}),
+        )
+    for text in heard.values():
+        first, *later = text.removesuffix(b"\n\n").split(b"\n\n")
+        assert b"SNAPSHOT" in first
+        assert b":" in later, "a comment, which a client passes over"

@@ -30,6 +30,7 @@ from tests import histories
 from tests.conftest import disposable
 from tests.graphql_client import settings_for
 from tests.histories import FLOOR, ROLLED_BACK, SUBSCRIPTION, Recorder, Scene, check, committed, level_at
+from tests.statements import statements
 
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 VISITOR = Scene("visitor", "总部A座", 3)
@@ -242,6 +243,25 @@ async def test_who_connects_during_a_burst_has_no_hole_after_the_snapshot(
             level = level_at(recorder, truth, process.secret)
             assert sum(payload.kind == "CHANGES" for payload in recorder.payloads[: level + 1]) < 5, "level at once"
             check(recorder, truth, process.secret, every_version=True, level_at=level)
+
+
+async def test_hundreds_who_come_at_once_in_a_burst_are_given_a_few_snapshots_between_them(
+    start: StartProcess, psql: Connection, database_url: str
+) -> None:
+    process = await start()
+    recorders = [Recorder(scene) for scene in (FLOOR, VISITOR, Scene("admin")) for _ in range(100)]
+    writing = asyncio.create_task(written(database_url, 2, 2.0))
+    await asyncio.sleep(0.3)
+    with statements() as sent:
+        await asyncio.gather(*(process.follow(recorder) for recorder in recorders))
+        await asyncio.gather(*(recorder.until(lambda payload: payload.complete) for recorder in recorders))
+    reads = [one for one in sent if one.startswith("SELECT") and "FROM workstations" in one]
+    assert 0 < len(reads) < 20
+    await writing
+    await histories.told(recorders, database_url)
+    truth = await committed(database_url)
+    for recorder in recorders:
+        check(recorder, truth, process.secret)
 
 
 def _nothing_was_merged(recorder: Recorder) -> bool:
