@@ -35,6 +35,7 @@ class Server:
 
     process: "subprocess.Popen[bytes]"
     url: str
+    database_url: str
     log: Path
     identify: Identify
 
@@ -106,7 +107,7 @@ def started(environment: dict[str, str], log: Path, program: Sequence[str] = SER
         audience="graphql_app",
         roles={**ROLES, **json.loads(env.get("GRAPHQL_APP_ROLES", "{}"))},
     )
-    return Server(process, "", log, identify)
+    return Server(process, "", env["DATABASE_URL"], log, identify)
 
 
 @pytest.fixture
@@ -138,7 +139,7 @@ def fresh(servers: Servers, template: str) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def shared_server(servers: Servers, template: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """One for all tests of a module that leave it as it was, with the office in it."""
+    """One for all tests of a module which do not mind what the others leave there, with the office in it."""
     with fresh(servers, template) as url:
         asyncio.run(_execute(url, OFFICE))
         server = started(environment_for(url, servers.redis_url), tmp_path_factory.mktemp("shared") / "server.log")

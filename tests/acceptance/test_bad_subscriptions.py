@@ -62,9 +62,9 @@ class Socket:
 
 
 @asynccontextmanager
-async def opened(server: Server, url: str, role: str = "admin") -> AsyncIterator[Socket]:
+async def opened(server: Server, role: str = "admin") -> AsyncIterator[Socket]:
     async with connect(server.ws_url, subprotocols=["graphql-transport-ws"]) as connection:  # type: ignore[list-item]
-        socket = Socket(connection, url)
+        socket = Socket(connection, server.database_url)
         authorization = {"authorization": f"Bearer {server.token(role)}"}
         await socket.send({"type": "connection_init", "payload": authorization})
         assert (await socket.receive())["type"] == "connection_ack"
@@ -76,11 +76,11 @@ async def opened(server: Server, url: str, role: str = "admin") -> AsyncIterator
 
 @pytest.mark.usefixtures("office")
 async def test_a_cursor_that_is_no_cursor_or_of_somebody_else_is_a_typed_error(
-    start_server: StartServer, database_url: str
+    start_server: StartServer,
 ) -> None:
     server, stranger = start_server(), start_server(GRAPHQL_APP_SECRET="another secret, of thirty-two characters")
     theirs = (await by_poll(stranger, None))["cursor"]
-    async with opened(server, database_url) as socket:
+    async with opened(server) as socket:
         for cursor in ("", "x", "工位", "AAAA" * 30, theirs, theirs[:-1]):
             code, message = await socket.refused(FOLLOW, {"filter": FLOOR, "after": cursor})
             assert code == "INVALID_INPUT"
@@ -88,17 +88,15 @@ async def test_a_cursor_that_is_no_cursor_or_of_somebody_else_is_a_typed_error(
         assert (await socket.ask(FOLLOW, {"filter": FLOOR, "after": 5}))["type"] == "error"
 
 
-@pytest.mark.usefixtures("office")
-async def test_a_filter_on_a_guarded_field_is_a_typed_error(server: Server, database_url: str) -> None:
-    async with opened(server, database_url, "visitor") as socket:
+async def test_a_filter_on_a_guarded_field_is_a_typed_error(shared_server: Server) -> None:
+    async with opened(shared_server, "visitor") as socket:
         code, message = await socket.refused(FOLLOW, {"filter": FLOOR | {"xMin": 1}})
         assert code == "FORBIDDEN"
         assert "coordinates:read" in message
 
 
-@pytest.mark.usefixtures("office")
-async def test_the_101st_operation_on_a_socket_is_a_typed_error(server: Server, database_url: str) -> None:
-    async with opened(server, database_url) as socket:
+async def test_the_101st_operation_on_a_socket_is_a_typed_error(shared_server: Server) -> None:
+    async with opened(shared_server) as socket:
         for _ in range(99):
             assert (await socket.ask(FOLLOW, {"filter": {"building": "Riverside"}}))["type"] == "next"
         assert (await socket.refused(FOLLOW, {"filter": FLOOR}))[0] == "TOO_MANY"
@@ -106,12 +104,11 @@ async def test_the_101st_operation_on_a_socket_is_a_typed_error(server: Server, 
         assert (await socket.ask(FOLLOW, {"filter": FLOOR}))["type"] == "next"
 
 
-@pytest.mark.usefixtures("office")
 async def test_a_document_over_the_limit_is_a_typed_error_and_a_message_over_that_of_the_transport_a_1009(
-    server: Server, database_url: str
+    shared_server: Server,
 ) -> None:
     """RFC 6455, 7.4.1: who cannot even take a message in has nothing to answer but the close code."""
-    async with opened(server, database_url) as socket:
+    async with opened(shared_server) as socket:
         long = FOLLOW + "#" * 64 * 1024
         code, message = await socket.refused(long, {"filter": FLOOR})
         assert code == "TOO_MANY"
@@ -124,11 +121,10 @@ async def test_a_document_over_the_limit_is_a_typed_error_and_a_message_over_tha
 # --- nowhere ---------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.usefixtures("office")
 async def test_who_follows_what_does_not_exist_follows_an_empty_floor_and_is_told(
-    server: Server, database_url: str
+    shared_server: Server,
 ) -> None:
-    async with opened(server, database_url) as socket:
+    async with opened(shared_server) as socket:
 
         async def notice(**variables: Any) -> tuple[str, str | None]:
             feed = (await socket.ask(FOLLOW, variables))["payload"]["data"]["workstationChanges"]
@@ -148,13 +144,12 @@ async def test_who_follows_what_does_not_exist_follows_an_empty_floor_and_is_tol
         await socket.goes_on()
 
 
-@pytest.mark.usefixtures("office")
 async def test_a_floor_that_did_not_exist_is_followed_from_its_first_workstation_on(
-    server: Server, database_url: str
+    shared_server: Server,
 ) -> None:
-    async with opened(server, database_url) as socket:
+    async with opened(shared_server) as socket:
         await socket.ask(FOLLOW, {"filter": {"building": "Riverside", "floorNumber": 7}})
-        connection = await asyncpg.connect(database_url)
+        connection = await asyncpg.connect(shared_server.database_url)
         await connection.execute("INSERT INTO floors (building, number, name) VALUES ('Riverside', 7, '')")
         await connection.execute(
             "INSERT INTO workstations (name, x_position, y_position, building, floor_number)"
@@ -166,13 +161,12 @@ async def test_a_floor_that_did_not_exist_is_followed_from_its_first_workstation
         assert feed["notice"] is None
 
 
-@pytest.mark.usefixtures("office")
-async def test_every_transport_tells_of_a_floor_that_does_not_exist(server: Server) -> None:
+async def test_every_transport_tells_of_a_floor_that_does_not_exist(shared_server: Server) -> None:
     place: dict[str, str | int] = {"building": "总部A座", "floor": 99}
     nowhere = 'WorkstationFilter = {building: "总部A座", floorNumber: 99}'
     document = FOLLOW.replace("WorkstationFilter", nowhere, 1)
-    assert (await by_poll(server, None, place=place))["notice"] == "NO_SUCH_FLOOR"
-    async with by_events(server, None, place=place) as feeds:
+    assert (await by_poll(shared_server, None, place=place))["notice"] == "NO_SUCH_FLOOR"
+    async with by_events(shared_server, None, place=place) as feeds:
         assert (await anext(feeds))["notice"] == "NO_SUCH_FLOOR"
-    async with by_graphql_events(server, None, document=document) as feeds:
+    async with by_graphql_events(shared_server, None, document=document) as feeds:
         assert (await anext(feeds))["notice"] == "NO_SUCH_FLOOR"

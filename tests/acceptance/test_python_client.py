@@ -42,9 +42,9 @@ mutation ($id: ID!, $status: WorkstationStatus!) {
 
 
 @pytest.fixture
-async def sql(database_url: str) -> AsyncIterator[Sql]:
+async def sql(shared_server: Server) -> AsyncIterator[Sql]:
     """What another program does to the database, past the server."""
-    connection = await asyncpg.connect(database_url)
+    connection = await asyncpg.connect(shared_server.database_url)
     yield connection
     await connection.close()
 
@@ -76,8 +76,8 @@ async def following(session: Session) -> AsyncIterator[AsyncGenerator[dict[str, 
         await feed.aclose()
 
 
-def reserve(id: str) -> GraphQLRequest:
-    return GraphQLRequest(STATUS, variable_values={"id": id, "status": "RESERVED"})
+def set_status(id: str, status: str) -> GraphQLRequest:
+    return GraphQLRequest(STATUS, variable_values={"id": id, "status": status})
 
 
 async def heard(feed: AsyncGenerator[dict[str, Any], None]) -> dict[str, Any]:
@@ -86,17 +86,15 @@ async def heard(feed: AsyncGenerator[dict[str, Any], None]) -> dict[str, Any]:
     return changes
 
 
-@pytest.mark.usefixtures("office")
-async def test_gql_reads_the_schema_and_queries_over_http(server: Server) -> None:
-    async with over_http(server) as session:
+async def test_gql_reads_the_schema_and_queries_over_http(shared_server: Server) -> None:
+    async with over_http(shared_server) as session:
         query = gql('{ floor(building: "总部A座", number: 3) { name stats { total available } } }')
         answer = await session.execute(query)
     assert answer == {"floor": {"name": "三楼", "stats": {"total": 100, "available": 100}}}
 
 
-@pytest.mark.usefixtures("office")
-async def test_gql_is_given_the_snapshot_and_then_what_sql_does(server: Server, sql: Sql) -> None:
-    async with over_a_socket(server) as session, following(session) as feed:
+async def test_gql_is_given_the_snapshot_and_then_what_sql_does(shared_server: Server, sql: Sql) -> None:
+    async with over_a_socket(shared_server) as session, following(session) as feed:
         snapshot = await heard(feed)
         assert (snapshot["kind"], len(snapshot["workstations"])) == ("SNAPSHOT", 100)
         await sql.execute("UPDATE workstations SET notes = 'by hand' WHERE name = 'A3-42'")
@@ -105,26 +103,31 @@ async def test_gql_is_given_the_snapshot_and_then_what_sql_does(server: Server, 
     assert [(w["name"], w["notes"]) for w in change["workstations"]] == [("A3-42", "by hand")]
 
 
-@pytest.mark.usefixtures("office")
-async def test_a_mutation_over_http_is_seen_by_a_subscriber_on_a_socket(server: Server) -> None:
-    async with over_a_socket(server, "visitor") as session, following(session) as feed, over_http(server) as writer:
+async def test_a_mutation_over_http_is_seen_by_a_subscriber_on_a_socket(shared_server: Server) -> None:
+    async with (
+        over_a_socket(shared_server, "visitor") as session,
+        following(session) as feed,
+        over_http(shared_server) as writer,
+    ):
         chosen = (await heard(feed))["workstations"][0]
-        answer = await writer.execute(reserve(chosen["id"]))
+        answer = await writer.execute(set_status(chosen["id"], "RESERVED"))
         assert answer["setWorkstationStatus"]["__typename"] == "WorkstationChanged"
         change = await heard(feed)
+        await writer.execute(set_status(chosen["id"], "AVAILABLE"))
     assert change["workstations"] == [{**chosen, "status": "RESERVED"}]
 
 
-@pytest.mark.usefixtures("office")
-async def test_a_refused_mutation_over_a_socket_is_a_value_not_an_error(server: Server) -> None:
-    async with over_a_socket(server, "visitor") as session, following(session) as feed:
+async def test_a_refused_mutation_over_a_socket_is_a_value_not_an_error(shared_server: Server) -> None:
+    async with over_a_socket(shared_server, "visitor") as session, following(session) as feed:
         chosen = (await heard(feed))["workstations"][0]
-        answer = await session.execute(reserve(chosen["id"]))
+        answer = await session.execute(set_status(chosen["id"], "RESERVED"))
     assert answer["setWorkstationStatus"]["code"] == "FORBIDDEN"
 
 
-async def test_a_document_that_does_not_fit_the_schema_is_an_error_of_its_operation_alone(server: Server) -> None:
-    async with over_a_socket(server) as session:
+async def test_a_document_that_does_not_fit_the_schema_is_an_error_of_its_operation_alone(
+    shared_server: Server,
+) -> None:
+    async with over_a_socket(shared_server) as session:
         with pytest.raises(TransportQueryError, match="Cannot query field 'nonsense'"):
             await session.execute(gql("{ nonsense }"))
         assert await session.execute(gql("{ me { roles } }")) == {"me": {"roles": ["admin"]}}
@@ -215,18 +218,18 @@ def breaches(server: Server) -> dict[str, Breach]:
     }
 
 
-async def test_every_breach_of_the_protocol_closes_the_socket_with_its_own_code(server: Server) -> None:
+async def test_every_breach_of_the_protocol_closes_the_socket_with_its_own_code(shared_server: Server) -> None:
     closed = {}
-    for breach, (messages, _) in breaches(server).items():
-        async with raw(server) as socket:
+    for breach, (messages, _) in breaches(shared_server).items():
+        async with raw(shared_server) as socket:
             for message in messages:
                 await socket.say(message)
             closed[breach] = await socket.closed()
-    assert closed == {breach: expected for breach, (_, expected) in breaches(server).items()}
+    assert closed == {breach: expected for breach, (_, expected) in breaches(shared_server).items()}
 
 
-async def test_the_subprotocol_of_former_days_is_closed_with_4406(server: Server) -> None:
-    async with raw(server, "graphql-ws") as socket:
+async def test_the_subprotocol_of_former_days_is_closed_with_4406(shared_server: Server) -> None:
+    async with raw(shared_server, "graphql-ws") as socket:
         assert await socket.closed() == (4406, "Subprotocol not acceptable")
 
 
@@ -236,8 +239,8 @@ async def test_a_connection_that_is_not_initialised_in_time_is_closed_with_4408(
         assert await socket.closed() == (4408, "Connection initialisation timeout")
 
 
-async def test_an_id_is_free_again_once_it_is_completed(server: Server) -> None:
-    async with raw(server) as socket:
+async def test_an_id_is_free_again_once_it_is_completed(shared_server: Server) -> None:
+    async with raw(shared_server) as socket:
         await acknowledged(socket)
         for _ in range(2):
             await socket.subscribe()
@@ -245,8 +248,10 @@ async def test_an_id_is_free_again_once_it_is_completed(server: Server) -> None:
             await socket.say({"id": "mine", "type": "complete"})
 
 
-async def test_a_socket_carries_as_many_operations_as_it_may_and_refuses_only_those_above(server: Server) -> None:
-    async with raw(server) as socket:
+async def test_a_socket_carries_as_many_operations_as_it_may_and_refuses_only_those_above(
+    shared_server: Server,
+) -> None:
+    async with raw(shared_server) as socket:
         await acknowledged(socket)
         for number in range(103):
             await socket.subscribe(str(number))
@@ -254,9 +259,11 @@ async def test_a_socket_carries_as_many_operations_as_it_may_and_refuses_only_th
     assert sorted(message["id"] for message in told if message["type"] == "error") == ["100", "101", "102"]
 
 
-async def test_two_documents_that_differ_only_in_a_default_are_each_answered_by_their_own(server: Server) -> None:
+async def test_two_documents_that_differ_only_in_a_default_are_each_answered_by_their_own(
+    shared_server: Server,
+) -> None:
     document = "subscription ($is: Boolean! = %s) { workstationChanges { kind removed @include(if: $is) } }"
-    async with raw(server) as socket:
+    async with raw(shared_server) as socket:
         await acknowledged(socket)
         answers = {}
         for default in ("true", "false"):
@@ -265,24 +272,24 @@ async def test_two_documents_that_differ_only_in_a_default_are_each_answered_by_
     assert answers == {"true": {"kind": "SNAPSHOT", "removed": []}, "false": {"kind": "SNAPSHOT"}}
 
 
-async def test_a_token_in_the_header_of_the_upgrade_serves_as_well(server: Server) -> None:
+async def test_a_token_in_the_header_of_the_upgrade_serves_as_well(shared_server: Server) -> None:
     async with connect(
-        server.ws_url, subprotocols=[TRANSPORT_WS], additional_headers=server.headers("visitor")
+        shared_server.ws_url, subprotocols=[TRANSPORT_WS], additional_headers=shared_server.headers("visitor")
     ) as plain:
-        socket = Raw(plain, server)
+        socket = Raw(plain, shared_server)
         await socket.say({"type": "connection_init"})
         assert await socket.hear() == {"type": "connection_ack"}
 
 
-async def test_a_ping_is_answered_with_its_payload_even_before_the_acknowledgement(server: Server) -> None:
-    async with raw(server) as socket:
+async def test_a_ping_is_answered_with_its_payload_even_before_the_acknowledgement(shared_server: Server) -> None:
+    async with raw(shared_server) as socket:
         await socket.say({"type": "ping", "payload": {"sent": 1}})
         assert await socket.hear() == {"type": "pong", "payload": {"sent": 1}}
 
 
-async def test_a_token_that_expires_on_an_open_socket_closes_it_with_4401(server: Server) -> None:
-    async with raw(server) as socket:
-        await socket.init(server.token("admin", seconds=2))
+async def test_a_token_that_expires_on_an_open_socket_closes_it_with_4401(shared_server: Server) -> None:
+    async with raw(shared_server) as socket:
+        await socket.init(shared_server.token("admin", seconds=2))
         assert await socket.hear() == {"type": "connection_ack"}
         await socket.subscribe()
         assert (await socket.hear())["type"] == "next"

@@ -59,7 +59,7 @@ async def test_who_follows_is_told_that_the_feed_is_silent_and_that_it_is_heard_
 ) -> None:
     server = start_server(DATABASE_URL=line.url)
     async with AsyncExitStack() as stack:
-        socket = await stack.enter_async_context(opened(server, database_url))
+        socket = await stack.enter_async_context(opened(server))
         for name, document in FOLLOWED.items():
             await socket.send({"id": name, "type": "subscribe", "payload": {"query": document}})
         events = await stack.enter_async_context(by_events(server, None))

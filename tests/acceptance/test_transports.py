@@ -164,45 +164,47 @@ async def test_a_client_that_changes_its_transport_in_a_burst_loses_nothing(
     assert set(seen.kinds[1:]) <= {"CHANGES", "PROGRESS"}
 
 
-@pytest.mark.usefixtures("office")
-async def test_a_long_poll_without_news_answers_empty_with_a_cursor_that_goes_on(
-    server: Server, database_url: str
-) -> None:
-    first = await by_poll(server, None)
+async def test_a_long_poll_without_news_answers_empty_with_a_cursor_that_goes_on(shared_server: Server) -> None:
+    first = await by_poll(shared_server, None)
     assert (first["kind"], len(first["workstations"])) == ("SNAPSHOT", 100)
-    second = await by_poll(server, first["cursor"], wait=0.2)
+    second = await by_poll(shared_server, first["cursor"], wait=0.2)
     assert (second["kind"], second["workstations"], second["removed"]) == ("CHANGES", [], [])
-    waiting = asyncio.create_task(by_poll(server, second["cursor"], wait=20))
+    waiting = asyncio.create_task(by_poll(shared_server, second["cursor"], wait=20))
     await asyncio.sleep(0.3)
-    await write(database_url, 1)
+    await write(shared_server.database_url, 1)
     news = await asyncio.wait_for(waiting, 3)
     assert [row["name"] for row in news["workstations"]] == ["A3-1"]
 
 
-@pytest.mark.usefixtures("office")
-async def test_a_cursor_of_another_role_gets_a_resync_on_every_transport(server: Server) -> None:
-    async with by_socket(server, None, role="visitor") as feeds:
+async def test_a_cursor_of_another_role_gets_a_resync_on_every_transport(shared_server: Server) -> None:
+    async with by_socket(shared_server, None, role="visitor") as feeds:
         cursor = (await anext(feeds))["cursor"]
-    assert (await by_poll(server, cursor))["kind"] == "RESYNC"
-    async with by_events(server, cursor) as feeds:
+    assert (await by_poll(shared_server, cursor))["kind"] == "RESYNC"
+    async with by_events(shared_server, cursor) as feeds:
         assert (await anext(feeds))["kind"] == "RESYNC"
-    async with by_socket(server, cursor) as feeds:
+    async with by_socket(shared_server, cursor) as feeds:
         resync = await anext(feeds)
         assert (resync["kind"], len(resync["workstations"])) == ("RESYNC", 100)
 
 
-async def test_a_query_is_one_event_for_who_takes_nothing_else(server: Server) -> None:
-    headers = server.headers() | {"Accept": "text/event-stream"}
+async def test_a_query_is_one_event_for_who_takes_nothing_else(shared_server: Server) -> None:
+    headers = shared_server.headers() | {"Accept": "text/event-stream"}
     async with httpx.AsyncClient() as client:
-        answer = await client.post(f"{server.url}/graphql", json={"query": "{ me { subject } }"}, headers=headers)
+        answer = await client.post(
+            f"{shared_server.url}/graphql", json={"query": "{ me { subject } }"}, headers=headers
+        )
     assert answer.text == 'event: next\ndata: {"data":{"me":{"subject":"admin"}}}\n\nevent: complete\ndata:\n\n'
 
 
-async def test_a_mistake_in_a_subscription_is_an_error_before_the_stream_begins(server: Server) -> None:
-    headers = server.headers() | {"Accept": "text/event-stream"}
+async def test_a_mistake_in_a_subscription_is_an_error_before_the_stream_begins(shared_server: Server) -> None:
+    headers = shared_server.headers() | {"Accept": "text/event-stream"}
     async with httpx.AsyncClient() as client:
-        wrong = await client.post(f"{server.url}/graphql", json={"query": "subscription { nothing }"}, headers=headers)
-        plain = await client.post(f"{server.url}/graphql", json={"query": CHANGES}, headers=server.headers())
+        wrong = await client.post(
+            f"{shared_server.url}/graphql", json={"query": "subscription { nothing }"}, headers=headers
+        )
+        plain = await client.post(
+            f"{shared_server.url}/graphql", json={"query": CHANGES}, headers=shared_server.headers()
+        )
     assert (wrong.status_code, wrong.headers["content-type"]) == (400, "application/json; charset=utf-8")
     assert plain.status_code == 406
     assert "text/event-stream" in plain.json()["errors"][0]["message"]
