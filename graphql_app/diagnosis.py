@@ -1,12 +1,11 @@
 """`graphql-app doctor`: every setting with its source, whether they fit together, and whether the servers answer."""
 
-import re
 from collections.abc import Iterator
-from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
 from graphql_app.app.checks import check
+from graphql_app.domain.urls import without_password
 from graphql_app.services.keys import key_of_jwk
 from graphql_app.settings import Settings, SettingsError, unknown
 from graphql_app.store import broadcast
@@ -86,13 +85,3 @@ def shown(value: object) -> str:
     if isinstance(value, str) and "://" in value:
         return without_password(value)
     return str(value)
-
-
-def without_password(url: str) -> str:
-    """Hides the password, where it is before the host and where it is in the query."""
-    try:
-        hidden = urlsplit(url).password
-    except ValueError:
-        return "(not a URL)"
-    shown = url.replace(f":{hidden}@", ":…@", 1) if hidden else url
-    return re.sub(r"(?i)(password=)[^&]*", r"\1…", shown)

@@ -11,6 +11,7 @@ from sqlalchemy.pool import NullPool
 
 from graphql_app.domain.access import Viewer
 from graphql_app.domain.arranging import Idempotency
+from graphql_app.domain.urls import without_password
 from graphql_app.observe import PoolState, note
 from graphql_app.store.authorship import told
 from graphql_app.store.connections import Connections
@@ -142,9 +143,9 @@ class Database(Reader):
         try:
             connection = await self.connect()
         except (OSError, TimeoutError) as error:
-            return f"cannot connect to {_where(self.url)}: {error or 'no answer in time'}"
+            return f"cannot connect to {without_password(self.url)}: {error or 'no answer in time'}"
         except (asyncpg.PostgresError, asyncpg.InterfaceError, ValueError) as error:
-            return f"{_where(self.url)}: {str(error).splitlines()[0]}"
+            return f"{without_password(self.url)}: {str(error).splitlines()[0]}"
         try:
             if connection.get_server_version().major < OLDEST_VERSION:
                 return f"PostgreSQL {OLDEST_VERSION} or newer is needed"
@@ -162,9 +163,3 @@ class Database(Reader):
 
     def _note_pool(self, in_use: int) -> None:
         note(PoolState(in_use, self._connections.size))
-
-
-def _where(url: str) -> str:
-    """The URL without its password."""
-    head, at, tail = url.rpartition("@")
-    return f"{head.split('://')[0]}://…@{tail}" if at else url

@@ -325,3 +325,15 @@ async def test_json_is_its_value(two: Database) -> None:
     assert await two.scalar(text("SELECT jsonb_build_object('工位', 1)")) == {"工位": 1}
     async with two.reading() as connection:
         assert await connection.scalar(text("SELECT CAST(:given AS jsonb) -> 'a'"), {"given": {"a": [1]}}) == [1]
+
+
+@pytest.mark.parametrize("url", ["postgresql://app:geheim@{}/office", "postgresql://app@{}/office?password=geheim"])
+@pytest.mark.parametrize("host", ["127.0.0.1:1", "[::"])
+async def test_what_is_said_of_a_database_that_is_not_there_names_it_without_its_password(url: str, host: str) -> None:
+    database = Database(url.format(host))
+
+    problem = await database.problem()
+
+    assert problem is not None
+    assert "geheim" not in problem
+    await database.close()
