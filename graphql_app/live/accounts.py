@@ -85,7 +85,8 @@ class Accounts:
             raise Unavailable("This server does not know at present who is still logged in; try again.")
         account = self._accounts.get(sign_in.account_id)
         if account is None:
-            is_new = self._clock() - sign_in.at.timestamp() < ARRIVAL_SECONDS
+            # It may have been made since the feed was heard last.
+            is_new = self._clock() - sign_in.at.timestamp() < ARRIVAL_SECONDS + silent
             raise NotHeardOf(sign_in) if is_new and sign_in.account_id not in self._deleted else _over()
         if account.is_disabled or sign_in.at < account.tokens_from or sign_in.session in self._revoked:
             raise _over()

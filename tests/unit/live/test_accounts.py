@@ -100,6 +100,16 @@ async def test_a_login_to_an_account_that_was_made_just_now_is_waited_for(stand:
     assert isinstance(stand.outcome(fresh), Account)
 
 
+async def test_a_login_to_an_account_that_was_made_while_the_feed_is_silent_is_not_called_over(stand: Stand) -> None:
+    meanwhile = SignIn(2, UUID(int=2), datetime.fromtimestamp(stand.now, UTC))
+
+    stand.now += SILENT_SECONDS_MOST
+    assert stand.outcome(meanwhile) is NotHeardOf
+
+    stand.freshness.heard()
+    assert stand.outcome(meanwhile) is Unauthenticated
+
+
 @pytest.mark.parametrize(
     ("entity", "before", "after"),
     [
