@@ -8,6 +8,7 @@ from sqlalchemy import Integer, String, bindparam, text
 
 from graphql_app.domain.change import Head, rewind
 from graphql_app.domain.workstation import Floor, Place, Workstation
+from graphql_app.observe import FeedFailed, note
 from graphql_app.store import outbox, rows
 from graphql_app.store.session import Reader
 from graphql_app.store.statements import prepared
@@ -40,12 +41,17 @@ FROM feed_head
 
 
 async def read(reader: Reader, place: Place) -> FloorState | None:
-    """The state at the head of the log; None when there is no such floor, or it is on the move. Raises Unavailable."""
+    """The state at the head of the log; None when there is no such floor, when it is on the move, and while a change
+    waits that this release cannot read. Raises Unavailable."""
     row = await reader.row(_STATE, {"building": place.building, "number": place.number})
     assert row is not None, "feed_head always has its one row"
     if row["floor"] is None or row["is_moving"]:
         return None
     workstations = map(rows.workstation, orjson.loads(row["workstations"]))
-    waiting = outbox.decoded(orjson.loads(row["waiting"]))
+    try:
+        waiting = outbox.decoded(orjson.loads(row["waiting"]))
+    except outbox.Unreadable as error:
+        note(FeedFailed(error))
+        return None
     exact = [one for one in rewind(workstations, waiting) if one.place == place]
     return FloorState(Head(row["epoch"], row["revision"]), rows.floor(orjson.loads(row["floor"])), exact)
