@@ -9,7 +9,7 @@ from typing import Protocol
 from graphql_app.domain.ceilings import Ceiling, Ceilings
 from graphql_app.domain.errors import RateLimited, TooManyConnections
 from graphql_app.domain.rates import Rate, Rates
-from graphql_app.observe import LimitsLost, LimitsWhole, Refused, note
+from graphql_app.observe import IsolatedFailure, LimitsLost, LimitsWhole, Refused, note
 from graphql_app.store.limits import LimitStore
 from graphql_app.store.presence import Away
 
@@ -133,6 +133,10 @@ class Limiter:
                 await self.settle()
             except Away as away:
                 self._part(str(away))
+                await asyncio.sleep(AWAY_SECONDS)
+            except Exception as error:  # noqa: BLE001  # the supervisor of limits: noted, and as if Redis were away
+                note(IsolatedFailure("limits", error))
+                self._part(f"{type(error).__name__}: {error}")
                 await asyncio.sleep(AWAY_SECONDS)
 
     async def settle(self) -> None:

@@ -181,6 +181,26 @@ async def test_without_valkey_from_the_start_a_process_lets_in_its_share() -> No
     assert 0.4 * allowed(seconds) <= total <= 0.6 * allowed(seconds)
 
 
+async def test_whatever_else_fails_the_limits_go_on_and_are_whole_again(
+    valkey: Valkey, pair: tuple[Process, Process], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fails(*_: object, **__: object) -> int:
+        raise ValueError("of another shape")
+
+    (here, _) = pair
+    with monkeypatch.context() as broken:
+        broken.setattr(LimitStore, "take", fails)
+        here.admitted(1)
+        async with asyncio.timeout(5):
+            while here.limiter._is_whole:  # noqa: ASYNC110  # it is only noted
+                await asyncio.sleep(0.02)
+
+    async with asyncio.timeout(5):
+        while not here.limiter._is_whole:  # noqa: ASYNC110  # likewise
+            await asyncio.sleep(0.02)
+    assert not here.task.done()
+
+
 async def test_a_hundred_thousand_addresses_take_bounded_room_and_fade(
     valkey: Valkey, pair: tuple[Process, Process]
 ) -> None:
