@@ -12,7 +12,8 @@ from graphql_app.domain.change import Change, Head
 from graphql_app.domain.errors import Unauthenticated, Unavailable
 from graphql_app.live.freshness import Freshness
 from graphql_app.live.hub import Hub
-from graphql_app.observe import FeedFailed, IsolatedFailure, note
+from graphql_app.live.isolation import isolated
+from graphql_app.observe import FeedFailed, note
 from graphql_app.store import accounts as store
 from graphql_app.store.database import Database
 
@@ -173,10 +174,7 @@ class Accounts:
 
     def _tell(self, account_id: int) -> None:
         for changed in list(self._watchers.get(account_id, ())):
-            try:
-                changed()
-            except Exception as error:  # noqa: BLE001  # the supervisor of one watcher: noted, and the others are told
-                note(IsolatedFailure("accounts", error))
+            isolated("accounts", changed)
 
     # --- loading and forgetting --------------------------------------------------------------------------------------
 

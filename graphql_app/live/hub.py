@@ -2,13 +2,14 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
 from graphql_app.domain.change import Change, Head
 from graphql_app.domain.interest import Interest
 from graphql_app.live.interests import Interests
+from graphql_app.live.isolation import isolated
 from graphql_app.observe import IsolatedFailure, note
 
 FOR_EVER = timedelta(days=36_500)
@@ -60,21 +61,15 @@ class Hub:
     def deliver(self, changes: Sequence[Change[Any]], head: Head) -> None:
         """Takes the changes between the present head and the new one, in order. Whoever fails holds up nobody else."""
         for listener in self._listeners:
-            try:
-                listener.delivered(changes, head)
-            except Exception as error:  # noqa: BLE001  # the supervisor of one listener: noted, and what it kept is void
-                note(IsolatedFailure("hub", error))
-                _isolated(listener.restarted, head)
+            if not isolated("hub", listener.delivered, changes, head):  # what it kept is void
+                isolated("hub", listener.restarted, head)
         for change in changes:
             if len(self._recent) == self._recent.maxlen:
                 self._recent_from = self._recent[0].revision
             self._recent.append(change)
             for box in self._interested(change):
-                try:
-                    box.put(change)
-                except Exception as error:  # noqa: BLE001  # the supervisor of one box: noted, and it starts anew
-                    note(IsolatedFailure("hub", error))
-                    _isolated(box.lose)
+                if not isolated("hub", box.put, change):
+                    isolated("hub", box.lose)
         self._arrive(head)
 
     def restart(self, head: Head) -> None:
@@ -82,7 +77,7 @@ class Hub:
         self._recent.clear()
         self._recent_from = head.revision
         for listener in self._listeners:
-            _isolated(listener.restarted, head)
+            isolated("hub", listener.restarted, head)
         self._lose_all()
         self._arrive(head)
 
@@ -134,17 +129,10 @@ class Hub:
 
     def _lose_all(self) -> None:
         for box in list(self._interests):  # some of them close others
-            _isolated(box.lose)
+            isolated("hub", box.lose)
 
     def _arrive(self, head: Head) -> None:
         self.head = head
         for revision, arrival in self._arrivals:
             if revision <= head.revision and not arrival.done():
                 arrival.set_result(None)
-
-
-def _isolated(step: Callable[..., None], *arguments: Any) -> None:
-    try:
-        step(*arguments)
-    except Exception as error:  # noqa: BLE001  # the supervisor of one listener or box: noted, and the others go on
-        note(IsolatedFailure("hub", error))

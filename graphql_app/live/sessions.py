@@ -2,11 +2,11 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Protocol
 
-from graphql_app.observe import IsolatedFailure, note
+from graphql_app.live.isolation import isolated
 
 LOOK_SECONDS = 1.0
 SLICES = 20  # a few at a time, so that no look-round is felt by those who wait for news
@@ -65,7 +65,7 @@ class Sessions:
             for sessions in self._slices:
                 await asyncio.sleep(LOOK_SECONDS / SLICES)
                 for session in list(sessions):
-                    _isolated(session.look)
+                    isolated("sessions", session.look)
 
     @asynccontextmanager
     async def timeout(self, seconds: float) -> AsyncIterator[None]:
@@ -93,12 +93,4 @@ class Sessions:
                 await asyncio.sleep(pause)
             session = sessions[left - 1]
             if session in self._slices[hash(session) % SLICES]:  # it may have ended by itself meanwhile
-                _isolated(session.drain)
-
-
-def _isolated(step: Callable[[], None]) -> None:
-    """One session that fails keeps none of the others from their turn."""
-    try:
-        step()
-    except Exception as error:  # noqa: BLE001  # the supervisor of one session's turn: noted, and the next one's comes
-        note(IsolatedFailure("sessions", error))
+                isolated("sessions", session.drain)

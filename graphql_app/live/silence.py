@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from graphql_app.live.freshness import Freshness
+from graphql_app.live.isolation import isolated
 from graphql_app.observe import FeedHeard, FeedSilent, note
 
 SILENT_SECONDS = 5.0  # where the leading process dies another one leads within 3 s: that is not worth a word
@@ -33,7 +34,7 @@ class Silence:
         self.is_on = is_on
         note(FeedSilent() if is_on else FeedHeard())
         for told in list(self._watchers):
-            told()
+            isolated("silence", told)
 
     @contextmanager
     def watching(self, told: Callable[[], None]) -> Iterator[None]:

@@ -80,3 +80,14 @@ def test_a_part_of_what_is_to_come_is_heard_too(scene: Scene) -> None:
 
     assert not scene.silence.is_on
     assert not scene.freshness.is_current
+
+
+def test_one_who_fails_to_be_told_keeps_nobody_else_from_it(scene: Scene) -> None:
+    def fails() -> None:
+        raise RuntimeError("gone")
+
+    scene.freshness.heard()
+    with scene.silence.watching(fails), scene.silence.watching(scene.tell):
+        scene.pass_by(SILENT_SECONDS + 0.1)
+
+    assert scene.told == [True]
