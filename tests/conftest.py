@@ -12,6 +12,7 @@ import asyncpg
 import pytest
 import redis
 
+from graphql_app import observe
 from graphql_app.embedded import Embedded, Servers, Valkey
 from graphql_app.store.database import Database
 from graphql_app.store.migrations import upgrade
@@ -92,3 +93,12 @@ def valkey(own_servers: Embedded) -> Iterator[Valkey]:
             admin.ping()
         except redis.ConnectionError:
             own_servers.valkey.start()
+
+
+@pytest.fixture
+def news() -> Iterator[list[observe.News]]:
+    """What is noted in the meantime."""
+    heard: list[observe.News] = []
+    end = observe.listen(heard.append)
+    yield heard
+    end()

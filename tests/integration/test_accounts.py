@@ -2,7 +2,6 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
 from typing import Any
 
 import jwt
@@ -30,15 +29,9 @@ from tests.accounts import (
     refreshed,
     signed_in,
 )
-from tests.graphql_client import WEI_KEY, Office, fresh_database, new_key, numbered, running_office, seed, settings_for
+from tests.graphql_client import WEI_KEY, Office, new_key, numbered, running_office, seed, settings_for
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def server(servers: Servers, template: str) -> AsyncIterator[Office]:
-    async with fresh_database(servers, template) as url, running_office(settings_for(url, servers)) as office:
-        yield office
 
 
 @pytest_asyncio.fixture(loop_scope="module")

@@ -5,7 +5,7 @@ import os
 import signal
 import socket
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from urllib.parse import urlsplit
 
@@ -14,19 +14,11 @@ import redis.asyncio as redis
 
 from graphql_app.domain.seal import Seal
 from graphql_app.embedded import Valkey
-from graphql_app.observe import BroadcastConnected, BroadcastLost, News, listen
+from graphql_app.observe import BroadcastConnected, BroadcastLost, News
 from graphql_app.store.broadcast import MAYBE_MISSED, SILENT_SECONDS, Channel, opened
 
 SECRET = "a secret of thirty-two characters"
 NAME = "graphql_app:test"
-
-
-@pytest.fixture
-def news() -> Iterator[list[News]]:
-    heard: list[News] = []
-    end = listen(heard.append)
-    yield heard
-    end()
 
 
 class Member:

@@ -5,7 +5,7 @@ import os
 import secrets
 import signal
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from typing import Any
@@ -78,14 +78,6 @@ async def join(valkey: Valkey) -> AsyncIterator[Join]:
 async def admin(valkey: Valkey) -> AsyncIterator[Any]:
     async with redis.Redis.from_url(valkey.url) as admin:
         yield admin
-
-
-@pytest.fixture
-def news() -> Iterator[list[observe.News]]:
-    told: list[observe.News] = []
-    end = observe.listen(told.append)
-    yield told
-    end()
 
 
 async def left(admin: Any, copies: int = 1) -> list[bytes]:

@@ -40,7 +40,6 @@ from tests.graphql_client import (
     WEI_KEY,
     Office,
     fresh_database,
-    numbered,
     running_office,
     seed,
     settings_for,
@@ -51,21 +50,6 @@ ZERO = {"available": 0, "occupied": 0, "maintenance": 0, "reserved": 0}
 
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def server(servers: Servers, template: str) -> AsyncIterator[Office]:
-    """One for all tests of this file: it takes longer to start than any of them."""
-    async with fresh_database(servers, template) as url, running_office(settings_for(url, servers)) as office:
-        yield office
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def office(server: Office) -> Office:
-    """The office as it was at the beginning."""
-    await seed(server.database)
-    await numbered(server.database)
-    return server
 
 
 # --- queries ---------------------------------------------------------------------------------------------------------

@@ -4,7 +4,7 @@ import asyncio
 import os
 import signal
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
 import pytest
@@ -77,14 +77,6 @@ async def pair(valkey: Valkey) -> AsyncIterator[tuple[Process, Process]]:
         for one in (first, second, first):  # each knows of the other, which would take 2 s
             await one.limiter._beat()
         yield first, second
-
-
-@pytest.fixture
-def news() -> Iterator[list[observe.News]]:
-    heard: list[observe.News] = []
-    end = observe.listen(heard.append)
-    yield heard
-    end()
 
 
 async def hammered(processes: tuple[Process, ...], seconds: float) -> tuple[int, float]:

@@ -1,18 +1,15 @@
 """Notifications: published, kept, found by those whom they are for, and forgotten."""
 
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from itertools import product
 from typing import Any
 from uuid import UUID
 
 import pytest
-import pytest_asyncio
 from sqlalchemy import text
 
 from graphql_app.domain.identifiers import global_id
 from graphql_app.domain.notification import Audience
-from graphql_app.embedded import Servers
 from graphql_app.live.ticker import housekeeping_duties
 from graphql_app.store import housekeeping, notifications
 from tests.graphql_client import (
@@ -22,11 +19,6 @@ from tests.graphql_client import (
     RESEARCH,
     WEI_KEY,
     Office,
-    fresh_database,
-    numbered,
-    running_office,
-    seed,
-    settings_for,
 )
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -36,19 +28,6 @@ PUBLISH = """mutation ($input: PublishNotificationInput!) { publishNotification(
     ... on NotificationPublished { receipt notification {
         id level title body building floorNumber department { name } role createdAt expiresAt } }
     ... on Refusal { code message } ... on InvalidInput { field } } }"""
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def server(servers: Servers, template: str) -> AsyncIterator[Office]:
-    async with fresh_database(servers, template) as url, running_office(settings_for(url, servers)) as office:
-        yield office
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def office(server: Office) -> Office:
-    await seed(server.database)
-    await numbered(server.database)
-    return server
 
 
 async def publish(office: Office, title: str, **values: Any) -> Any:

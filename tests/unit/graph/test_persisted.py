@@ -1,6 +1,5 @@
 """Documents by their hash: which text is meant, what may be registered, and what the operator did not list."""
 
-from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -49,14 +48,6 @@ def test_where_only_the_trusted_are_answered_any_other_is_refused(given: tuple[s
         persisted(ME, only_trusted=True).text(*given)
 
     assert refused.value.data["documentId"] == (given[1] or hashed(given[0] or ""))
-
-
-@pytest.fixture
-def news() -> Iterator[list[observe.News]]:
-    heard: list[observe.News] = []
-    end = observe.listen(heard.append)
-    yield heard
-    end()
 
 
 def test_what_is_refused_is_counted(news: list[observe.News]) -> None:

@@ -1,7 +1,7 @@
 """Who is given a change, and what is remembered of it."""
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -162,14 +162,6 @@ class Broken(Recorder):
 class BrokenBox(Mailbox):
     def put(self, change: Change[Any]) -> None:
         raise ValueError("cannot take it")
-
-
-@pytest.fixture
-def news() -> Iterator[list[observe.News]]:
-    heard: list[observe.News] = []
-    forget = observe.listen(heard.append)
-    yield heard
-    forget()
 
 
 def test_a_listener_that_fails_starts_anew_and_holds_up_nobody(news: list[observe.News]) -> None:

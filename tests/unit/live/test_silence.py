@@ -1,6 +1,5 @@
 """When those who follow are told that the feed is not heard."""
 
-from collections.abc import Iterator
 from uuid import UUID
 
 import pytest
@@ -32,14 +31,6 @@ class Scene:
 @pytest.fixture
 def scene() -> Scene:
     return Scene()
-
-
-@pytest.fixture
-def news() -> Iterator[list[observe.News]]:
-    heard: list[observe.News] = []
-    forget = observe.listen(heard.append)
-    yield heard
-    forget()
 
 
 def test_its_beginning_and_its_end_are_told_once_each(scene: Scene, news: list[observe.News]) -> None:
