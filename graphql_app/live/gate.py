@@ -3,7 +3,8 @@
 from graphql_app.domain.access import Viewer
 from graphql_app.domain.addresses import network_of
 from graphql_app.domain.errors import TooManyConnections
-from graphql_app.live.limits import Limiter, Pass
+from graphql_app.live.limits import Limiter
+from graphql_app.live.passes import Pass
 
 USER_OPERATIONS = "operations of one user"
 USER_CONNECTIONS = "connections of one user"

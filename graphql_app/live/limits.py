@@ -7,8 +7,9 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from graphql_app.domain.ceilings import Ceiling, Ceilings
-from graphql_app.domain.errors import RateLimited, TooManyConnections
+from graphql_app.domain.errors import RateLimited
 from graphql_app.domain.rates import Rate, Rates
+from graphql_app.live.passes import Pass, too_many
 from graphql_app.observe import IsolatedFailure, LimitsLost, LimitsWhole, Refused, note
 from graphql_app.store.limits import LimitStore
 from graphql_app.store.presence import Away
@@ -19,7 +20,6 @@ RENEW_SECONDS = 10.0  # how often all that is open is told anew
 KEPT_SECONDS = 30.0  # for so long the connections of a process that was killed count on
 AWAY_SECONDS = 1.0  # how often it is looked whether Redis is back
 AT_ONCE_MOST = 500  # keys in one exchange: Redis does nothing else meanwhile
-RETRY_SECONDS = 5  # who has too many connections must close one first
 
 
 class Account(Protocol):
@@ -30,47 +30,6 @@ class Account(Protocol):
     def share_among(self, processes: int) -> None: ...
     def part(self) -> None: ...
     def meet(self) -> None: ...
-
-
-class Pass:
-    """One connection, counted until leave(). It may turn out to be one too many soon after: others were faster.
-
-    `also` is counted with it, as a connection of somebody at some address is.
-    """
-
-    __slots__ = ("_also", "_ceilings", "_key", "_revoked", "_then", "_woken")
-
-    def __init__(self, ceilings: Ceilings | None, key: str, woken: asyncio.Event, also: "Pass | None") -> None:
-        self._ceilings = ceilings
-        self._key = key
-        self._woken = woken
-        self._also = also
-        self._revoked: TooManyConnections | None = None
-        self._then: Callable[[TooManyConnections], None] | None = None
-
-    def when_revoked(self, then: Callable[[TooManyConnections], None]) -> None:
-        """What ends the connection; called at once if it was too many already."""
-        self._then = then
-        if self._also is not None:
-            self._also.when_revoked(then)
-        if self._revoked is not None:
-            then(self._revoked)
-
-    def revoke(self, ceiling: Ceiling) -> None:
-        if self._ceilings is not None:
-            note(Refused(ceiling.name))
-            self._revoked = _too_many(ceiling)
-            if self._then is not None:
-                self._then(self._revoked)
-
-    def leave(self) -> None:
-        """May be called again."""
-        ceilings, self._ceilings = self._ceilings, None
-        if ceilings is not None:
-            ceilings.leave(self._key, self)
-            self._woken.set()
-        if self._also is not None:
-            self._also.leave()
 
 
 class Limiter:
@@ -114,7 +73,7 @@ class Limiter:
             self._woken.set()
             if not ceilings.enter(key, admitted):
                 note(Refused(name))
-                raise _too_many(ceilings.ceiling)
+                raise too_many(ceilings.ceiling)
         return admitted
 
     async def run(self) -> None:
@@ -188,14 +147,4 @@ def _too_often(rate: Rate, count: int, wait_seconds: float) -> RateLimited:
     )
     return RateLimited(
         message, measure=rate.name, limit=rate.per_second, burst=rate.burst, asked=count, retry_after=retry_after
-    )
-
-
-def _too_many(ceiling: Ceiling) -> TooManyConnections:
-    return TooManyConnections(
-        f"Too many {ceiling.name}: {ceiling.most} may be open; close one first.",
-        measure=ceiling.name,
-        limit=ceiling.most,
-        asked=ceiling.most + 1,
-        retry_after=RETRY_SECONDS,
     )

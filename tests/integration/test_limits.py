@@ -15,7 +15,8 @@ from graphql_app.domain.ceilings import Ceiling
 from graphql_app.domain.errors import RateLimited, TooManyConnections
 from graphql_app.domain.rates import Rate, Rates
 from graphql_app.embedded import Valkey
-from graphql_app.live.limits import Limiter, Pass
+from graphql_app.live.limits import Limiter
+from graphql_app.live.passes import Pass
 from graphql_app.store.limits import LimitStore
 
 SECRET = "a secret of thirty-two characters"
