@@ -14,11 +14,13 @@ from graphql_app.web.connection import HttpConnection
 
 
 @asynccontextmanager
-async def listening(app: FastAPI, state: dict[str, object]) -> AsyncIterator[int]:
-    """The port of an application whose lifespan has begun, with that state."""
+async def listening(
+    app: FastAPI, state: dict[str, object], server_state: ServerState | None = None
+) -> AsyncIterator[int]:
+    """The port of an application whose lifespan has begun, with that state. `server_state` is uvicorn's."""
     config = uvicorn.Config(app, log_config=None, access_log=False, server_header=False)
     config.load()
-    server_state = ServerState()
+    server_state = server_state or ServerState()
     loop = asyncio.get_running_loop()
     server = await loop.create_server(lambda: HttpConnection(config, server_state, state), "127.0.0.1", 0)
     try:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
 
 import orjson
@@ -13,11 +13,26 @@ from starlette.types import Receive
 
 from graphql_app.domain.errors import InvalidInput, TooMany, body_too_large
 from graphql_app.graph.limits import require_few
+from graphql_app.graph.negotiation import Accepted
 from graphql_app.graph.persisted import hash_given
 
 REMEMBERED = 1000
 REMEMBERED_BYTES = 4096  # longer ones are read anew
 FIELDS_MOST = 100  # in a query string, of which four mean anything
+
+Fields = dict[bytes, bytes]
+Headers = list[tuple[bytes, bytes]]
+
+
+class Request(NamedTuple):
+    """A request with what was read off its header fields."""
+
+    method: str
+    query_string: bytes
+    fields: Fields
+    accept: Accepted
+    id: bytes
+    address: str | None
 
 
 class Unanswerable(Exception):
@@ -91,7 +106,7 @@ class Remembered:
             self._known.popitem(last=False)
 
 
-def fields_of(lines: Sequence[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
+def fields_of(lines: Sequence[tuple[bytes, bytes]]) -> Fields:
     """The header fields by their names."""
     fields = dict(lines)
     if len(fields) != len(lines):
@@ -99,6 +114,11 @@ def fields_of(lines: Sequence[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
         for name in fields:
             fields[name] = b", ".join(value for other, value in lines if other == name)
     return fields
+
+
+def text(fields: Fields, name: bytes) -> str | None:
+    value = fields.get(name)
+    return None if value is None else value.decode("latin-1")
 
 
 def require_json(fields: Mapping[bytes, bytes]) -> None:

@@ -92,6 +92,11 @@ class Browse:
             replica.want({one.place for one in found.values() if one.place is not None})
         return {**known, **{key: redact(viewer.view, workstation) for key, workstation in found.items()}}
 
+    @property
+    def has_memory(self) -> bool:
+        """Whether anything may be at hand."""
+        return self._replica is not None
+
     def workstation_at_hand(self, viewer: Viewer, key: int) -> Workstation | None:
         """The workstation, if this process has it in memory, and knows that it is the present one."""
         require(viewer, Scope.READ)

@@ -1,11 +1,12 @@
 """One HTTP connection under uvicorn: whose peer must read, and must send what it begins to send, and which is told when
 the process is to stop.
 
-A request on /graphql that arrives in one piece is answered at once when its answer is at hand. All else goes to ASGI.
+A POST on /graphql that arrives in one piece is answered by its door, without ASGI. All else goes to ASGI.
 """
 
 import asyncio
-from typing import Protocol
+from collections.abc import Coroutine
+from typing import Any, Protocol
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
@@ -24,12 +25,26 @@ class TooManyAhead(Exception):
     """Raised in the middle of reading: uvicorn answers what it calls an invalid request, and closes."""
 
 
+Sent = tuple[int, list[tuple[bytes, bytes]], bytes]  # status, header lines, body
+
+
 class Door(Protocol):
     """Of graph/http, what is asked of it here."""
 
-    def at_hand(
+    def answer(
         self, peer: str | None, lines: list[tuple[bytes, bytes]], body: bytes
-    ) -> tuple[int, list[tuple[bytes, bytes]], bytes] | None: ...
+    ) -> Sent | Coroutine[Any, Any, Sent] | None: ...
+
+
+class Awaited:
+    """A request that its door is at work on, as uvicorn sees it: one of its own cycles, of which it asks no more."""
+
+    __slots__ = ("disconnected", "keep_alive", "message_event", "response_complete")
+
+    def __init__(self) -> None:
+        self.disconnected = self.response_complete = False
+        self.keep_alive = True
+        self.message_event = asyncio.Event()  # set when the peer is gone
 
 
 class HttpConnection(HttpToolsProtocol):
@@ -45,7 +60,7 @@ class HttpConnection(HttpToolsProtocol):
     _arrived_bytes = 0
     _arrival: asyncio.TimerHandle | None = None
 
-    # --- what is answered at once ------------------------------------------------------------------------------------
+    # --- what is answered without ASGI -------------------------------------------------------------------------------
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
@@ -73,10 +88,13 @@ class HttpConnection(HttpToolsProtocol):
         self._is_arriving = False
         if self._held is not None:
             door: Door = self.app_state["graphql"]
-            answer = door.at_hand(self.client[0] if self.client else None, self.headers, self._held)
+            answer = door.answer(self.client[0] if self.client else None, self.headers, self._held)
             if answer is not None:
                 self._held = None
-                self._write(*answer)
+                if isinstance(answer, tuple):
+                    self._write(*answer)
+                else:
+                    self._await(answer)
                 return
             self._let_go()
         super().on_message_complete()
@@ -103,11 +121,33 @@ class HttpConnection(HttpToolsProtocol):
         if body:
             super().on_body(body)
 
-    def _write(self, status: int, lines: list[tuple[bytes, bytes]], body: bytes) -> None:
+    def _await(self, answer: Coroutine[Any, Any, Sent]) -> None:
+        """Meanwhile uvicorn queues what the peer sends ahead, and waits for the answer when it is to stop."""
+        self.cycle = awaited = Awaited()  # type: ignore[assignment]  # all of a cycle that is looked at
+        task = self.loop.create_task(self._answered(awaited, answer))
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
+
+    async def _answered(self, awaited: Awaited, answer: Coroutine[Any, Any, Sent]) -> None:
+        try:
+            status, lines, body = await answer
+        except BaseException:  # the process ends, and waits no longer
+            self.transport.close()
+            raise
+        finally:
+            awaited.response_complete = True
+        if not (awaited.disconnected or self.transport.is_closing()):
+            self._write(status, lines, body, keep_alive=awaited.keep_alive)
+
+    def _write(self, status: int, lines: list[tuple[bytes, bytes]], body: bytes, *, keep_alive: bool = True) -> None:
         head = [STATUS_LINE[status]]
         for name, value in (*self.server_state.default_headers, *lines):
             head += (name, b": ", value, b"\r\n")
+        if not keep_alive:
+            head.append(b"connection: close\r\n")
         self.transport.writelines((b"".join((*head, b"\r\n")), body))
+        if not keep_alive:
+            self.transport.close()
         self.on_response_complete()
 
     # --- who does not send -------------------------------------------------------------------------------------------

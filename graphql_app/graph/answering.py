@@ -1,0 +1,200 @@
+"""From a request of GraphQL over HTTP to its reply, whatever brought the one and takes the other."""
+
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import orjson
+from starlette.responses import Response
+
+from graphql_app.domain.access import ANONYMOUS, Viewer
+from graphql_app.domain.audit import Transport
+from graphql_app.domain.errors import RateLimited, Refusal, Unauthenticated
+from graphql_app.graph.accounts import OPEN, needs_no_token
+from graphql_app.graph.answers import Answer, Key, can_be_shared
+from graphql_app.graph.context import Context
+from graphql_app.graph.documents import InvalidDocument, Operation
+from graphql_app.graph.events import subscribed
+from graphql_app.graph.negotiation import EVENTS
+from graphql_app.graph.protocol import Engine
+from graphql_app.graph.replies import Reply, data, failure, whole
+from graphql_app.graph.requests import (
+    REMEMBERED_BYTES,
+    Asked,
+    AskedByHash,
+    Gone,
+    Remembered,
+    Request,
+    Unanswerable,
+    from_body,
+    from_query,
+    text,
+)
+from graphql_app.observe import OperationEnded, note
+
+
+class Question(NamedTuple):
+    """The part of a request that says what is asked, and how that was read."""
+
+    sent: bytes
+    named: Asked | AskedByHash
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What is counted of an operation, as far as it came."""
+
+    kind: str = "invalid"
+    failed: bool = True
+
+
+class Answering:
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._remembered = {"POST": Remembered(from_body), "GET": Remembered(from_query)}
+
+    def question(self, method: str, sent: bytes) -> Question:
+        """Raises Unanswerable."""
+        remembered = self._remembered[method]
+        return Question(sent, remembered.get(sent) or remembered.read(sent))
+
+    def at_hand(self, request: Request, question: Question) -> Reply | None:
+        """The reply, when it is a kept one, or made of what is in memory. None says nothing but that it is not: then
+        reply() finds out whatever else there is to find."""
+        began, engine = time.perf_counter(), self._engine
+        try:
+            viewer = engine.services.identify.from_header(_authorization(request))
+            answer = self._answer_at_hand(question, viewer)
+        except Refusal:
+            return None
+        if answer is None:
+            return None
+        outcome, reply = Outcome("query", failed=False), data(answer.body, request.accept.media)
+        try:
+            engine.gate.request(request.address)
+            engine.gate.operation(viewer)
+        except RateLimited as refusal:
+            outcome, reply = Outcome(), failure(refusal, request.accept.media)
+        note(OperationEnded(outcome.kind, time.perf_counter() - began, outcome.failed))
+        return reply
+
+    def _answer_at_hand(self, question: Question, viewer: Viewer) -> Answer | None:
+        """What is kept for those who sent the same before, or what is made at once of a document that was asked before.
+        Raises Refusal."""
+        engine, (sent, named) = self._engine, question
+        if self._remembered["POST"].get(sent) is named:
+            assert isinstance(named, Asked)
+            return self._known(named, viewer)
+        document = engine.documents.known(named.query) if isinstance(named, Asked) else None
+        if document is None or len(sent) > REMEMBERED_BYTES:
+            return None
+        asked = self._meant(named)
+        operation = document.operation(asked.operation_name)
+        if not operation.plans.is_at_hand or not engine.services.browse.has_memory:
+            return None
+        made = engine.execution.at_hand(operation, asked.variables, Context(viewer, engine.services))
+        return None if made is None else Answer(orjson.dumps(made), has_errors=False)
+
+    async def reply(self, request: Request, ask: Callable[[Request], Awaitable[Question]]) -> Reply | Response:
+        """`ask` waits for the question. Raises Gone when the client is; anything else is a reply."""
+        outcome, began = Outcome(), time.perf_counter()
+        try:
+            self._engine.gate.request(request.address)
+            return await self._replied(request, await ask(request), outcome)
+        except Gone:
+            raise
+        except Exception as error:  # noqa: BLE001  # the outermost: said, and what nobody foresaw is masked
+            return failure(error, request.accept.media)
+        finally:
+            note(OperationEnded(outcome.kind, time.perf_counter() - began, outcome.failed))
+
+    async def _replied(self, request: Request, question: Question, outcome: Outcome) -> Reply | Response:
+        viewer = await self._viewer(request, question.named)
+        self._engine.gate.operation(viewer)
+        asked = self._meant(question.named)
+        # What is at hand is answered before the document is looked at.
+        known = self._known(asked, viewer)
+        if known is None:
+            return await self._executed(request, asked, viewer, outcome)
+        self._remembered[request.method].keep(question.sent, asked)
+        outcome.kind, outcome.failed = "query", False
+        return whole(known, request, is_shareable=True)
+
+    async def _viewer(self, request: Request, named: Asked | AskedByHash) -> Viewer:
+        services = self._engine.services
+        try:
+            viewer = await services.identify.arriving(_authorization(request))
+        except Unauthenticated:
+            if self._needs_no_token(named):
+                return ANONYMOUS
+            raise
+        if not services.receipts.needs_primary(text(request.fields, b"x-min-cursor")):
+            return viewer
+        return replace(viewer, reads_primary=True)
+
+    def _needs_no_token(self, named: Asked | AskedByHash) -> bool:
+        """Of a document that cannot be read, whoever has no token is told just that."""
+        try:
+            query = named.query if isinstance(named, Asked) else self._engine.persisted.text(None, named.digest)
+            if not any(name in query for name in OPEN):
+                return False  # without parsing what anybody sends
+            return needs_no_token(self._engine.documents.get(query).operation(named.operation_name))
+        except (InvalidDocument, Refusal):
+            return False
+
+    def _meant(self, named: Asked | AskedByHash) -> Asked:
+        """What is asked, with its text, if that may be asked here. Raises a Refusal."""
+        persisted = self._engine.persisted
+        if isinstance(named, AskedByHash):
+            return named.with_text(persisted.text(None, named.digest))
+        persisted.text(named.query, named.digest)
+        return named
+
+    def _known(self, asked: Asked, viewer: Viewer) -> Answer | None:
+        answers = self._engine.answers
+        if answers is None or viewer.reads_primary:
+            return None
+        return answers.known(Key(asked.key, viewer.view))
+
+    async def _executed(self, request: Request, asked: Asked, viewer: Viewer, outcome: Outcome) -> Reply | Response:
+        operation = self._engine.documents.get(asked.query).operation(asked.operation_name)
+        outcome.kind = operation.kind
+        if operation.kind == "mutation" and request.method == "GET":
+            raise Unanswerable(405, "Mutations go by POST.", {"Allow": "POST"})
+        context = self._context(viewer, request)
+        if operation.kind == "subscription":
+            return await self._subscribed(operation, asked, context, request, outcome)
+        answer = await self._engine.answer(asked, operation, context)
+        if operation.kind == "query":
+            present = self._engine.services.identify.present(viewer)
+            if present.view != viewer.view:  # since it was asked
+                return await self._executed(request, asked, present, outcome)
+        outcome.failed = answer.has_errors
+        return whole(answer, request, is_shareable=can_be_shared(operation))
+
+    async def _subscribed(
+        self, operation: Operation, asked: Asked, context: Context, request: Request, outcome: Outcome
+    ) -> Response:
+        if not request.accept.events:
+            raise Unanswerable(
+                406, f"Subscriptions go over a WebSocket (graphql-transport-ws), or with `Accept: {EVENTS}`."
+            )
+        response = await subscribed(self._engine, operation, asked.variables, context)
+        outcome.failed = False
+        return response
+
+    def _context(self, viewer: Viewer, request: Request) -> Context:
+        """With what the audit log is to say of the request."""
+        asking = replace(viewer, request_id=request.id.decode(), transport=Transport.HTTP, address=request.address)
+        return Context(
+            asking,
+            self._engine.services,
+            idempotency_key=text(request.fields, b"idempotency-key"),
+            last_event_id=text(request.fields, b"last-event-id"),
+            user_agent=text(request.fields, b"user-agent"),
+        )
+
+
+def _authorization(request: Request) -> str:
+    return request.fields.get(b"authorization", b"").decode("latin-1")
