@@ -23,8 +23,7 @@ def completed(settings: Settings) -> Iterator[Settings]:
     if settings.database_url and settings.redis_url:
         yield settings
         return
-    # Imported late: an installation without the extra `embedded` works as long as both URLs are set.
-    from graphql_app.embedded import running  # noqa: PLC0415
+    from graphql_app.embedded import running  # noqa: PLC0415  # needs Unix; with both URLs set, nothing here does
 
     with running(settings.data) as servers:
         yield settings.model_copy(

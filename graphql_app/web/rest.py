@@ -51,6 +51,9 @@ def matching(
     )
 
 
+Matching = Annotated[WorkstationFilter, Depends(matching)]
+
+
 def etag(shown: Workstation) -> str:
     """Of what this viewer is shown, so that it tells nothing of what is hidden."""
     return f'"{blake2b(orjson.dumps(shapes.workstation(shown)), digest_size=12).hexdigest()}"'
@@ -59,7 +62,6 @@ def etag(shown: Workstation) -> str:
 def routes(browse: Browse, arrange: Arrange, identify: Identify, gate: Gate, receipts: Receipts) -> APIRouter:
     router = APIRouter(prefix=PATH, tags=["workstations"])
     Viewing = Annotated[Viewer, Depends(reader(identify, gate, receipts))]  # noqa: N806  # a type, as its name says
-    Matching = Annotated[WorkstationFilter, Depends(matching)]  # noqa: N806
 
     async def one(viewer: Viewer, identifier: str) -> Workstation:
         row = identifiers.row(identifier, "Workstation")
