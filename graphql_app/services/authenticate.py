@@ -130,7 +130,8 @@ class Authenticate:
         own = viewer.account.name if viewer.account is not None else None
         if name is None and own is None:
             raise InvalidInput("This token comes from no login here: say whose sessions are to end.", field="account")
-        if name is not None and (own is None or name.casefold() != own.casefold()):
+        # Not casefold(): to SQL, by which names are told apart, `straße` and `strasse` are two.
+        if name is not None and (own is None or name.lower() != own.lower()):
             require(viewer, Scope.ADMIN)
         async with self._database.writing(viewer) as transaction:
             ended = await login_sessions.revoke_all(transaction.connection, name or own or "")

@@ -314,6 +314,18 @@ async def test_only_administrators_end_the_sessions_of_others(office: Office) ->
     assert (await office.data("admin", REVOKE, {"account": "nobody"}))["revokeSessions"]["__typename"] == "NotFound"
 
 
+async def test_a_name_that_is_only_much_like_ones_own_is_another_ones(office: Office) -> None:
+    await add_account(office, "strasse", "hr")
+    await add_account(office, "straße", "visitor")
+    await numbered(office.database)
+    other, own = await login(office, "strasse"), await login(office, "straße")
+
+    answer = await ask(office, REVOKE, {"account": "strasse"}, token=own["accessToken"])
+
+    assert answer["data"]["revokeSessions"]["__typename"] == "Forbidden"
+    assert (await refreshed(office, other))["__typename"] == "SignedIn"
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -356,6 +368,13 @@ async def test_after_a_few_failures_a_name_has_to_wait_whether_it_exists_or_not(
     answer = await login(office, name, PASSWORD)
     assert answer["__typename"] == "TooMany"
     assert 0 < answer["retryAfter"] <= NAME_PATIENCE.first_seconds
+
+
+async def test_a_name_waits_under_every_spelling_that_the_database_takes_for_it(office: Office) -> None:
+    for _ in range(NAME_PATIENCE.free):
+        await login(office, "wei", "not it at all")
+
+    assert [(await login(office, name))["__typename"] for name in ("WEI", "we\u0130")] == ["TooMany"] * 2
 
 
 async def test_the_wait_grows_and_has_an_end(office: Office) -> None:
