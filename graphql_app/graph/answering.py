@@ -39,6 +39,7 @@ class Question(NamedTuple):
 
     sent: bytes
     named: Asked | AskedByHash
+    is_remembered: bool  # somebody was given a kept answer to it
 
 
 @dataclass(slots=True)
@@ -57,12 +58,15 @@ class Answering:
     def question(self, method: str, sent: bytes) -> Question:
         """Raises Unanswerable."""
         remembered = self._remembered[method]
-        return Question(sent, remembered.get(sent) or remembered.read(sent))
+        known = remembered.get(sent)
+        return Question(sent, known or remembered.read(sent), known is not None)
 
     def at_hand(self, request: Request, question: Question) -> Reply | None:
         """The reply, when it is a kept one, or made of what is in memory. None says nothing but that it is not: then
         reply() finds out whatever else there is to find."""
         began, engine = time.perf_counter(), self._engine
+        if not question.is_remembered and not engine.services.browse.has_memory:
+            return None
         try:
             viewer = engine.services.identify.from_header(_authorization(request))
             answer = self._answer_at_hand(question, viewer)
@@ -82,8 +86,8 @@ class Answering:
     def _answer_at_hand(self, question: Question, viewer: Viewer) -> Answer | None:
         """What is kept for those who sent the same before, or what is made at once of a document that was asked before.
         Raises Refusal."""
-        engine, (sent, named) = self._engine, question
-        if self._remembered["POST"].get(sent) is named:
+        engine, (sent, named, is_remembered) = self._engine, question
+        if is_remembered:
             assert isinstance(named, Asked)
             return self._known(named, viewer)
         document = engine.documents.known(named.query) if isinstance(named, Asked) else None
@@ -91,7 +95,7 @@ class Answering:
             return None
         asked = self._meant(named)
         operation = document.operation(asked.operation_name)
-        if not operation.plans.is_at_hand or not engine.services.browse.has_memory:
+        if not operation.plans.is_at_hand:
             return None
         made = engine.execution.at_hand(operation, asked.variables, Context(viewer, engine.services))
         return None if made is None else Answer(orjson.dumps(made), has_errors=False)
@@ -162,7 +166,7 @@ class Answering:
         outcome.kind = operation.kind
         if operation.kind == "mutation" and request.method == "GET":
             raise Unanswerable(405, "Mutations go by POST.", {"Allow": "POST"})
-        context = self._context(viewer, request)
+        context = self._context(operation, viewer, request)
         if operation.kind == "subscription":
             return await self._subscribed(operation, asked, context, request, outcome)
         answer = await self._engine.answer(asked, operation, context)
@@ -184,8 +188,10 @@ class Answering:
         outcome.failed = False
         return response
 
-    def _context(self, viewer: Viewer, request: Request) -> Context:
-        """With what the audit log is to say of the request."""
+    def _context(self, operation: Operation, viewer: Viewer, request: Request) -> Context:
+        if operation.kind == "query":
+            return Context(viewer, self._engine.services)
+        # With what the audit log is to say of the request.
         asking = replace(viewer, request_id=request.id.decode(), transport=Transport.HTTP, address=request.address)
         return Context(
             asking,

@@ -52,16 +52,13 @@ class Operation:
 
     document: DocumentNode
     node: OperationDefinitionNode
+    kind: str  # query, mutation or subscription
     roots: frozenset[str]  # the fields of the root type that it asks for
     guarded: Guarded
     shared_text: str  # of a subscription: what is shown of each event
     shared_variables: frozenset[str]
     plans: Plans
     _masked: dict[View, list[str]] = field(default_factory=dict)
-
-    @property
-    def kind(self) -> str:
-        return self.node.operation.value
 
     @property
     def name(self) -> str | None:
@@ -198,7 +195,7 @@ class Documents:
         text, variables = _shared(document, node) if node.operation is OperationType.SUBSCRIPTION else ("", frozenset())
         roots = frozenset(root_fields(fragments, node))
         plans = Plans(document, is_large=is_large)
-        return Operation(document, node, roots, guarded, text, variables, plans)
+        return Operation(document, node, node.operation.value, roots, guarded, text, variables, plans)
 
 
 def _size(text: str, known: Document | InvalidDocument | Refusal) -> int:

@@ -1,6 +1,5 @@
 """The schema, assembled; its operations, executed; its errors, made fit to leave the house."""
 
-import asyncio
 import uuid
 from collections.abc import AsyncIterable, Mapping
 from typing import Any
@@ -16,6 +15,7 @@ from graphql_app.domain.errors import Refusal, Unavailable
 from graphql_app.graph.accounts import AccountMutations
 from graphql_app.graph.audit import AuditEntry, AuditQueries
 from graphql_app.graph.context import Context
+from graphql_app.graph.deadlines import Deadline, Deadlines
 from graphql_app.graph.documents import Operation
 from graphql_app.graph.executor import PlannedExecutor
 from graphql_app.graph.mutations import Mutation
@@ -77,17 +77,17 @@ class Execution:
     def __init__(self, schema: strawberry.Schema, *, seconds: float, is_explorable: bool = True) -> None:
         # graphql-core's own schema: parsing, validating and executing go past Strawberry's per-request layers.
         self.schema: GraphQLSchema = schema._schema
-        self._seconds = seconds
+        self._deadlines = Deadlines(seconds)
         self._is_explorable = is_explorable
         self._turns = Turns()
 
     async def run(self, operation: Operation, variables: Mapping[str, Any], context: Context) -> dict[str, Any]:
         """The answer to a query or mutation, ready to be serialised. Raises BadVariables and Forbidden."""
         try:
-            async with asyncio.timeout(self._seconds):
+            with Deadline(self._deadlines):
                 result = await self.result(operation, variables, context)
         except TimeoutError:
-            slow = Unavailable(f"The operation took longer than {self._seconds:g} s and was ended; ask for less.")
+            slow = Unavailable(f"The operation took longer than {self._deadlines.seconds:g} s and was ended; ask for less.")
             return {"data": None, "errors": [formatted(slow)]}
         return answer(result, operation.masked(context.viewer.view))
 

@@ -324,7 +324,8 @@ def operation(text: str) -> Operation:
     document = parse(text)
     (node, *_) = (one for one in document.definitions if isinstance(one, OperationDefinitionNode))
     fragments = {one.name.value: one for one in document.definitions if isinstance(one, FragmentDefinitionNode)}
-    return Operation(document, node, frozenset(root_fields(fragments, node)), [], "", frozenset(), Plans(document))
+    roots = frozenset(root_fields(fragments, node))
+    return Operation(document, node, node.operation.value, roots, [], "", frozenset(), Plans(document))
 
 
 @pytest.mark.parametrize(

@@ -172,7 +172,7 @@ async def _compare(
 
 def _operation(document: DocumentNode, plans: Plans) -> Operation:
     (node,) = (one for one in document.definitions if isinstance(one, OperationDefinitionNode))
-    return Operation(document, node, frozenset(), [], "", frozenset(), plans)
+    return Operation(document, node, node.operation.value, frozenset(), [], "", frozenset(), plans)
 
 
 @contextmanager

@@ -1,0 +1,63 @@
+"""How long an operation may take: `asyncio.timeout`, with one timer for all instead of one for each.
+
+Most operations end long before their time, and to set a timer and to take it back would be a tenth of what they cost.
+"""
+
+import asyncio
+from types import TracebackType
+
+
+class Deadlines:
+    """All who enter have as many seconds, so that the first of them is the first whose time is over."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self._open: dict[Deadline, None] = {}  # in the order in which they were entered
+        self._timer: asyncio.TimerHandle | None = None
+
+    def enter(self, deadline: "Deadline", loop: asyncio.AbstractEventLoop) -> None:
+        self._open[deadline] = None
+        if self._timer is None:
+            self._timer = loop.call_at(deadline.at, self._look, loop)
+
+    def leave(self, deadline: "Deadline") -> None:
+        self._open.pop(deadline, None)
+
+    def _look(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._timer = None
+        now = loop.time()
+        while self._open:
+            first = next(iter(self._open))
+            if first.at > now:
+                self._timer = loop.call_at(first.at, self._look, loop)
+                return
+            del self._open[first]
+            first.end()
+
+
+class Deadline:
+    """`with` it, within a task: raises TimeoutError in place of what it interrupts."""
+
+    __slots__ = ("_cancelling", "_deadlines", "_is_over", "_task", "at")
+
+    def __init__(self, deadlines: Deadlines) -> None:
+        self._deadlines = deadlines
+        self._is_over = False
+
+    def __enter__(self) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        loop = task.get_loop()
+        self._task, self._cancelling = task, task.cancelling()
+        self.at = loop.time() + self._deadlines.seconds
+        self._deadlines.enter(self, loop)
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        self._deadlines.leave(self)
+        if self._is_over and self._task.uncancel() <= self._cancelling and kind is asyncio.CancelledError:
+            # Who was cancelled by somebody else, too, is to be cancelled.
+            raise TimeoutError from error
+
+    def end(self) -> None:
+        self._is_over = True
+        self._task.cancel()
