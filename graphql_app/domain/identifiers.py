@@ -1,8 +1,9 @@
 """Global IDs: base64 of type and key, opaque to clients, the same on every door."""
 
 import re
-from base64 import b64decode, b64encode
+from base64 import b64encode
 from binascii import Error as NotBase64
+from binascii import a2b_base64
 from functools import lru_cache
 from uuid import UUID
 
@@ -21,7 +22,7 @@ def global_id(type_name: str, key: int | UUID) -> str:
 def parse(identifier: str) -> tuple[str, str]:
     """Type name and key. Raises InvalidInput for what is not an ID of this server."""
     try:
-        type_name, _, key = b64decode(identifier, validate=True).decode().partition(":")
+        type_name, _, key = a2b_base64(identifier, strict_mode=True).decode().partition(":")
     except (NotBase64, UnicodeError, ValueError) as error:
         raise _unknown(identifier) from error
     if not key:

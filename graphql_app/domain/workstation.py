@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import orjson
@@ -48,9 +48,8 @@ class Employee:
     employee_number: str | None  # guarded
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
-    """A floor, named as workstations refer to it."""
+class Place(NamedTuple):
+    """A floor, named as workstations refer to it; a tuple, as it is looked up by most of what happens."""
 
     building: str
     number: int

@@ -95,8 +95,6 @@ class Answering:
             return None
         asked = self._meant(named)
         operation = document.operation(asked.operation_name)
-        if not operation.plans.is_at_hand:
-            return None
         made = engine.execution.at_hand(operation, asked.variables, Context(viewer, engine.services))
         return None if made is None else Answer(orjson.dumps(made), has_errors=False)
 

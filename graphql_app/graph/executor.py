@@ -95,11 +95,6 @@ class Plans:
                 self._shorten(executor, root)
         return root
 
-    @property
-    def is_at_hand(self) -> bool:
-        """Whether there is a way to an answer that waits for nothing."""
-        return any(short.is_at_hand for short in self.shortcuts.values())
-
     def _shorten(self, executor: "PlannedExecutor", root: Place) -> None:
         made = executor.shortcut(root)
         if isinstance(made, EventShortcut):

@@ -55,6 +55,7 @@ def derived(attribute: str, make: Callable[[Any], Any], graphql_type: Any, descr
 
 @dataclass(frozen=True, slots=True)
 class AtHand:
-    """The key of the metadata: resolves a field without waiting, if what it shows is in memory; else None."""
+    """The key of the metadata: resolves a field without waiting, if what it shows is in memory; else None. Given the
+    context, and the arguments by name."""
 
     resolve: Callable[..., Any]

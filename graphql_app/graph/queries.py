@@ -13,7 +13,7 @@ from graphql_app.domain import workstation as domain
 from graphql_app.domain.access import Viewer
 from graphql_app.domain.errors import TooMany
 from graphql_app.domain.workstation import Counts, Place
-from graphql_app.graph.context import AppInfo
+from graphql_app.graph.context import AppInfo, Context
 from graphql_app.graph.inputs import FilterInput, OrderInput, StatsGroup, filter_of, orders_of
 from graphql_app.graph.plain import AtHand
 from graphql_app.graph.selection import selected
@@ -40,8 +40,7 @@ Filter = Annotated[FilterInput | None, argument(description="Which workstations 
 BuildingName = Annotated[str, argument(description="Name of the building.")]
 
 
-def _workstation_at_hand(_: object, info: AppInfo, id: str) -> domain.Workstation | None:
-    context = info.context
+def _workstation_at_hand(context: Context, id: str) -> domain.Workstation | None:
     return context.services.browse.workstation_at_hand(context.viewer, identifiers.row(id, "Workstation"))
 
 

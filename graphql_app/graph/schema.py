@@ -87,7 +87,9 @@ class Execution:
             with Deadline(self._deadlines):
                 result = await self.result(operation, variables, context)
         except TimeoutError:
-            slow = Unavailable(f"The operation took longer than {self._deadlines.seconds:g} s and was ended; ask for less.")
+            slow = Unavailable(
+                f"The operation took longer than {self._deadlines.seconds:g} s and was ended; ask for less."
+            )
             return {"data": None, "errors": [formatted(slow)]}
         return answer(result, operation.masked(context.viewer.view))
 

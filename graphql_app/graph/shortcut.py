@@ -89,16 +89,12 @@ class Shortcut:
         except Exception:  # noqa: BLE001  # likewise
             return Outcome(None, value)
 
-    @property
-    def is_at_hand(self) -> bool:
-        return self._at_hand is not None
-
     def at_hand(self, variables: Variables, context: Context) -> dict[str, Any] | None:
         """The answer, if it is a regular one of what is in memory; without waiting. None says nothing but that."""
         if self._at_hand is None:
             return None
         try:
-            value = self._called(self._at_hand, variables, context)
+            value = self._at_hand(context, **self._arguments(variables).arguments)
             return None if value is None else {self.key: self._project(value)}
         except Exception:  # noqa: BLE001  # whoever is asked next says what it is
             return None
