@@ -128,13 +128,16 @@ class Authenticate:
         Raises Forbidden for another's account, NotFound, InvalidInput, ReadOnly, Unavailable.
         """
         own = viewer.account.name if viewer.account is not None else None
-        if name is None and own is None:
+        whose = own if name is None else name
+        if whose is None:
             raise InvalidInput("This token comes from no login here: say whose sessions are to end.", field="account")
         # Not casefold(): to SQL, by which names are told apart, `straße` and `strasse` are two.
-        if name is not None and (own is None or name.lower() != own.lower()):
+        if own is not None and whose.lower() == own.lower():
+            whose = own
+        else:
             require(viewer, Scope.ADMIN)
         async with self._database.writing(viewer) as transaction:
-            ended = await login_sessions.revoke_all(transaction.connection, name or own or "")
+            ended = await login_sessions.revoke_all(transaction.connection, whose)
         if ended is None:
             raise NotFound("There is no account of that name.")
         return ended
