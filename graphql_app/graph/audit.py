@@ -11,7 +11,7 @@ from strawberry.scalars import JSON
 from graphql_app.domain import audit as domain
 from graphql_app.domain import identifiers
 from graphql_app.domain import workstation as office
-from graphql_app.domain.identifiers import global_id
+from graphql_app.domain.identifiers import global_id, global_ids
 from graphql_app.graph import enums
 from graphql_app.graph.context import AppInfo
 from graphql_app.graph.permissions import guarded
@@ -115,10 +115,10 @@ class AuditEntry(Node):
     )
 
     id: strawberry.ID = derived(
-        "id", partial(global_id, "AuditEntry"), strawberry.ID, "Opaque and global: unique over all types."
+        "id", global_ids("AuditEntry"), strawberry.ID, "Opaque and global: unique over all types."
     )
     workstation_id: strawberry.ID = derived(
-        "workstation_id", partial(global_id, "Workstation"), strawberry.ID, "Global ID of the workstation."
+        "workstation_id", global_ids("Workstation"), strawberry.ID, "Global ID of the workstation."
     )
 
     is_type_of = InstanceOf(domain.Entry)

@@ -5,24 +5,13 @@ resolver that raises) raises inside, and the caller lets graphql-core execute th
 and where. That is no different from executing it once, since plain fields only read.
 """
 
-from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
-from functools import lru_cache
-from types import CodeType
+from collections.abc import Callable
 from typing import Any
 
 from graphql import (
-    GraphQLBoolean,
-    GraphQLEnumType,
-    GraphQLField,
-    GraphQLFloat,
-    GraphQLID,
-    GraphQLInt,
     GraphQLNonNull,
     GraphQLObjectType,
     GraphQLOutputType,
-    GraphQLScalarType,
-    GraphQLString,
     GraphQLUnionType,
     get_nullable_type,
     is_enum_type,
@@ -33,32 +22,21 @@ from graphql import (
     is_union_type,
 )
 from graphql.execution.collect_fields import FieldDetailsList, GroupedFieldSet
-from graphql.pyutils import Undefined, is_awaitable
-from strawberry.extensions import FieldExtension
-from strawberry.permission import PermissionExtension
-from strawberry.schema.types.base_scalars import DateTimeDefinition
 from strawberry.types.base import StrawberryObjectDefinition
-from strawberry.types.field import StrawberryField
-from strawberry.types.fields.resolver import StrawberryResolver
 
 from graphql_app.domain.access import View
 from graphql_app.domain.workstation import Workstation
-from graphql_app.graph.permissions import HasScope
-from graphql_app.graph.plain import Carried, Derived, InstanceOf
-from graphql_app.services.table import COLUMNS, LABELLED, LABELS_AT, MOMENT_TEXTS, Table
+from graphql_app.graph.compiling import FunctionText
+from graphql_app.graph.leaves import AS_IN_COLUMNS, NAMED, write_enum, write_scalar
+from graphql_app.graph.plain import InstanceOf
+from graphql_app.graph.reading import NotPlain, Reading, admission, reading
+from graphql_app.services.table import COLUMNS, LABELLED, LABELS_AT, WIDTH, Table
 
 LISTS_MOST = 8  # one in another; Python's own limit is 20 blocks
 
 Projection = Callable[[Any], Any]
 Subfields = Callable[[GraphQLObjectType, FieldDetailsList], GroupedFieldSet]
-
-
-class Irregular(Exception):
-    """A value is not what the schema says."""
-
-
-class _NotPlain(Exception):
-    """Something in the selection needs more than the object that it is read from."""
+_WORKSTATION = InstanceOf(Workstation)
 
 
 def projection(
@@ -70,75 +48,53 @@ def projection(
     """
     writer = _Writer(subfields, view, lists_most)
     try:
-        result = writer.value(of, details, "given")
-    except _NotPlain:
+        return writer.function(of, details)
+    except NotPlain:
         return None
-    return writer.function(result)
 
 
-# Scalar -> when a value cannot stand as it is. What may be coerced but need not (an Int for a String) is left to
-# graphql-core: our resolvers do not do that.
-_NOT_AS_IT_IS: Mapping[GraphQLScalarType, str] = {
-    GraphQLString: "{0}.__class__ is not str",
-    GraphQLID: "{0}.__class__ is not str",
-    GraphQLBoolean: "{0}.__class__ is not bool",
-    GraphQLInt: "{0}.__class__ is not int or not -2147483648 <= {0} <= 2147483647",
-    GraphQLFloat: "{0}.__class__ is not float or {0} - {0} != 0.0",  # infinite, or not a number
-}
-# What PostgreSQL lets into a column of them is fit.
-_AS_IN_COLUMNS: frozenset[Any] = frozenset({GraphQLString, GraphQLBoolean, GraphQLInt})
-_WORKSTATION = InstanceOf(Workstation)
-_JSON_CLASSES = frozenset({str, int, float, bool, dict, list})
-_FIXED = {
-    "Irregular": Irregular,
-    "JSON": _JSON_CLASSES,
-    "READ": _JSON_CLASSES | {datetime},
-    "Table": Table,
-    "UTC": UTC,
-    "date": datetime,
-}
+class _Row:
+    """The variables that hold a row of a Table, and the one that will hold what its labels are made to."""
+
+    def __init__(self, text: FunctionText, labels: str) -> None:
+        self.columns = [text.name() for _ in range(WIDTH)]
+        self._text = text
+        self._labels = labels
+        self._found: str | None = None
+
+    def labels(self) -> str:
+        if self._found is None:
+            self._found = self._text.assigned(f"{self._labels}[{self.columns[LABELS_AT]}]")
+        return self._found
 
 
 class _Writer:
-    """Writes the function. Its text holds names made here alone; all that a client named is bound to one of them."""
+    """Writes the function. A name stands for an object, or for a row."""
 
     def __init__(self, subfields: Subfields, view: View, lists_most: int) -> None:
         self._subfields = subfields
         self._view = view
         self._lists_most = lists_most
-        self._lines: list[str] = []
-        self._indent = 1
         self._lists = 0
-        self._names = 0
-        self._bound: dict[str, Any] = dict(_FIXED)
-        self._labels: dict[str, str] = {}  # of each variable that is a row: what its labels are looked up in
-        self._row_labels: dict[str, str] = {}  # of those whose labels are looked up by now: where they are
-        self._columns: set[str] = set()  # expressions that read a column
+        self._text = FunctionText("given", {**NAMED, "Table": Table})
+        self._rows: dict[str, _Row] = {}
+        self._columns: set[str] = set()  # variables that hold a column
 
-    def function(self, result: str) -> Projection:
-        source = "\n".join(["def project(given):", *self._lines, f" return {result}"])
-        scope = dict(self._bound)
-        exec(_code(source), scope)  # noqa: S102  # see the class: no text of a client's is in it
-        made: Projection = scope["project"]
-        return made
+    def function(self, of: GraphQLOutputType, details: FieldDetailsList) -> Projection:
+        return self._text.function(self._value(of, details, "given"))
 
-    def value(self, of: GraphQLOutputType, details: FieldDetailsList, read: str) -> str:
+    def _value(self, of: GraphQLOutputType, details: FieldDetailsList, read: str) -> str:
         """Writes what makes the result of the value that the expression reads. Returns where it is."""
         is_column = read in self._columns
-        if is_column and of in _AS_IN_COLUMNS:
+        if is_column and of in AS_IN_COLUMNS:
             return read
-        name = self._name()
-        self._line(f"{name} = {read}")
+        name = self._text.assigned(read)
         if is_non_null_type(of):
-            self._line(f"if {name} is None: raise Irregular")
+            self._text.line(f"if {name} is None: raise Irregular")
             return self._some(of.of_type, details, name, is_column)
-        self._line(f"if {name} is not None:")
-        self._indent += 1
-        made = self._some(of, details, name, is_column)
-        if made != name:
-            self._line(f"{name} = {made}")
-        self._line("pass")
-        self._indent -= 1
+        with self._text.block(f"if {name} is not None"):
+            made = self._some(of, details, name, is_column)
+            self._text.line(f"{name} = {made}" if made != name else "pass")
         return name
 
     def _some(self, of: Any, details: FieldDetailsList, name: str, is_column: bool) -> str:
@@ -149,47 +105,43 @@ class _Writer:
         if is_union_type(of):
             return self._union(of, details, name)
         if is_enum_type(of):
-            return self._enum(of, name, is_column)
+            return write_enum(self._text, of, name, is_column=is_column)
         if is_scalar_type(of):
-            return self._scalar(of, name, is_column)
-        raise _NotPlain
+            return write_scalar(self._text, of, name, is_column=is_column)
+        raise NotPlain
 
     def _list(self, item: GraphQLOutputType, details: FieldDetailsList, name: str) -> str:
+        text = self._text
         self._lists += 1
         if self._lists > self._lists_most:
-            raise _NotPlain
-        made, append, one = self._name(), self._name(), self._name()
-        self._line(f"{made} = []")
-        self._line(f"{append} = {made}.append")
+            raise NotPlain
+        made = text.assigned("[]")
+        append = text.assigned(f"{made}.append")
         kind = get_nullable_type(item)
         if is_object_type(kind) and kind.is_type_of == _WORKSTATION:
-            self._line(f"if {name}.__class__ is Table:")
-            self._indent += 1
-            self._rows(kind, details, name, append)
-            self._line(f"{name} = ()")
-            self._indent -= 1
-        self._line(f"if {name}.__class__ is not list and {name}.__class__ is not tuple: raise Irregular")
-        self._line(f"for {one} in {name}:")
-        self._indent += 1
-        self._line(f"{append}({self.value(item, details, one)})")
-        self._indent -= 1
+            with text.block(f"if {name}.__class__ is Table"):
+                self._table(kind, details, name, append)
+                text.line(f"{name} = ()")
+        text.line(f"if {name}.__class__ is not list and {name}.__class__ is not tuple: raise Irregular")
+        one = text.name()
+        with text.block(f"for {one} in {name}"):
+            text.line(f"{append}({self._value(item, details, one)})")
         self._lists -= 1
         return made
 
-    def _rows(self, of: GraphQLObjectType, details: FieldDetailsList, name: str, append: str) -> None:
+    def _table(self, of: GraphQLObjectType, details: FieldDetailsList, name: str, append: str) -> None:
         """Takes the values of a Table by their places."""
-        labels, row = self._name(), self._name()
-        self._labels[row] = labels
-        self._line(f"{labels} = {name}.labels")
-        self._line(f"for {row} in {name}.rows:")
-        self._indent += 1
-        self._line(f"{append}({self._fields(of, details, row)})")
-        self._indent -= 1
+        row = _Row(self._text, self._text.assigned(f"{name}.labels"))
+        self._columns.update(row.columns)
+        in_row = self._text.name()
+        self._rows[in_row] = row
+        with self._text.block(f"for {', '.join(row.columns)} in {name}.rows"):
+            self._text.line(f"{append}({self._fields(of, details, in_row)})")
 
     def _object(self, of: GraphQLObjectType, details: FieldDetailsList, name: str) -> str:
         known: set[type] = set()
-        admit = self._bind(_admission(of, known))
-        self._line(f"if {name}.__class__ not in {self._bind(known)}: {admit}({name})")
+        admit = self._text.bind(admission(of, known))
+        self._text.line(f"if {name}.__class__ not in {self._text.bind(known)}: {admit}({name})")
         return self._fields(of, details, name)
 
     def _union(self, of: GraphQLUnionType, details: FieldDetailsList, name: str) -> str:
@@ -202,142 +154,43 @@ class _Writer:
                 if project is not None:
                     made[definition.origin] = project
         if not made:
-            raise _NotPlain
-        return self._assigned(f"{self._bind(made)}[{name}.__class__]({name})")
+            raise NotPlain
+        return self._text.assigned(f"{self._text.bind(made)}[{name}.__class__]({name})")
 
     def _fields(self, of: GraphQLObjectType, details: FieldDetailsList, name: str) -> str:
         pairs = []
         for key, selected in self._subfields(of, details).items():
-            pairs.append(f"{self._bind(key)}: {self._field(of, selected, name)}")
-        return self._assigned("{" + ", ".join(pairs) + "}")
+            pairs.append(f"{self._text.bind(key)}: {self._field(of, selected, name)}")
+        return self._text.assigned("{" + ", ".join(pairs) + "}")
 
     def _field(self, of: GraphQLObjectType, details: FieldDetailsList, name: str) -> str:
         node = details[0].node
         if node.name.value == "__typename":
-            return self._bind(of.name)
+            return self._text.bind(of.name)
         field = of.fields.get(node.name.value)
         if field is None or field.args or node.arguments:
-            raise _NotPlain
-        read = self._read(field, name)
-        return "None" if read is None else self.value(field.type, details, read)
+            raise NotPlain
+        read = reading(field, self._view)
+        return "None" if read is None else self._value(field.type, details, self._expression(read, name))
 
-    def _read(self, field: GraphQLField, name: str) -> str | None:
-        """The expression that resolves the field of an object; None for what the view may not see."""
-        definition = field.extensions.get("strawberry-definition")
-        if not isinstance(definition, StrawberryField):
-            raise _NotPlain
-        if not all(_permits(extension, self._view) for extension in definition.extensions):
-            return None
-        resolver = definition.base_resolver
-        if resolver is None:
-            if definition.default_resolver is not getattr or not definition.python_name.isidentifier():
-                raise _NotPlain
-            return self._attribute(name, definition.python_name)
-        carried = definition.metadata.get(Carried)
-        if carried is not None:
-            self._line(f"if {name}.__class__ is not {self._bind(carried.by)}: raise Irregular")
-            return self._attribute(name, definition.python_name)
-        derived = definition.metadata.get(Derived)
-        if derived is not None:
-            return f"{self._bind(derived.make)}({self._attribute(name, derived.attribute)})"
-        if name in self._labels or not _reads_its_object_alone(resolver):
-            raise _NotPlain
-        return f"{self._bind(resolver.wrapped_func)}({name})"
+    def _expression(self, read: Reading, name: str) -> str:
+        """What reads the field of an object, or the same of a row."""
+        if read.carrier is not None:
+            self._text.line(f"if {name}.__class__ is not {self._text.bind(read.carrier)}: raise Irregular")
+        if read.attribute is not None:
+            held = self._attribute(name, read.attribute)
+        elif name not in self._rows:
+            held = name
+        else:
+            raise NotPlain
+        return held if read.make is None else f"{self._text.bind(read.make)}({held})"
 
     def _attribute(self, name: str, attribute: str) -> str:
-        """The expression that reads an attribute of an object, or the same of a row."""
-        if name not in self._labels:
+        row = self._rows.get(name)
+        if row is None:
             return f"{name}.{attribute}"
         if attribute in COLUMNS:
-            column = f"{name}[{COLUMNS[attribute]}]"
-            self._columns.add(column)
-            return column
+            return row.columns[COLUMNS[attribute]]
         if attribute not in LABELLED:
-            raise _NotPlain
-        if name not in self._row_labels:
-            self._row_labels[name] = self._assigned(f"{self._labels[name]}[{name}[{LABELS_AT}]]")
-        return f"{self._row_labels[name]}[{LABELLED[attribute]}]"
-
-    def _enum(self, of: GraphQLEnumType, name: str, is_column: bool) -> str:
-        members = getattr(of, "wrapped_cls", None)
-        if members is None:
-            raise _NotPlain
-        if is_column:
-            return self._assigned(f"{self._bind({one.value: of.coerce_output_value(one) for one in members})}[{name}]")
-        names = {member._name_: of.coerce_output_value(member) for member in members}
-        self._line(f"if {name}.__class__ is not {self._bind(members)}: raise Irregular")
-        return self._assigned(f"{self._bind(names)}[{name}._name_]")
-
-    def _scalar(self, of: GraphQLScalarType, name: str, is_column: bool) -> str:
-        if is_column and of in _AS_IN_COLUMNS:
-            return name
-        unfit = _NOT_AS_IT_IS.get(of)
-        if unfit is not None:
-            self._line(f"if {unfit.format(name)}: raise Irregular")
-            return name
-        coerce = self._bind(of.coerce_output_value)
-        if of.coerce_output_value is DateTimeDefinition.serialize:
-            if is_column:
-                return self._assigned(f"{self._bind(MOMENT_TEXTS)}[{name}]")
-            # orjson writes a moment of UTC as isoformat() does, in a tenth of the time.
-            self._line(f"if {name}.__class__ is not date: raise Irregular")
-            return self._assigned(f"{name} if {name}.tzinfo is UTC else {coerce}({name})")
-        self._line(f"if {name}.__class__ not in READ: raise Irregular")
-        made = self._assigned(f"{coerce}({name})")
-        self._line(f"if {made}.__class__ not in JSON: raise Irregular")
-        return made
-
-    def _name(self) -> str:
-        self._names += 1
-        return f"v{self._names}"
-
-    def _line(self, text: str) -> None:
-        self._lines.append(" " * self._indent + text)
-
-    def _assigned(self, expression: str) -> str:
-        name = self._name()
-        self._line(f"{name} = {expression}")
-        return name
-
-    def _bind(self, value: Any) -> str:
-        name = f"c{len(self._bound)}"
-        self._bound[name] = value
-        return name
-
-
-def _permits(extension: FieldExtension, view: View) -> bool:
-    """Whether the view passes the extension: decided once, since a scope does not depend on the row."""
-    if not isinstance(extension, PermissionExtension) or not extension.fail_silently or extension.return_empty_list:
-        raise _NotPlain
-    for permission in extension.permissions:
-        if not isinstance(permission, HasScope):
-            raise _NotPlain
-        if not permission.permits(view):
-            return False
-    return True
-
-
-def _reads_its_object_alone(resolver: StrawberryResolver[Any]) -> bool:
-    """Whether it is given its object and nothing else: then it depends on nothing else."""
-    takes_object = resolver.self_parameter or resolver.root_parameter or resolver.parent_parameter
-    return bool(takes_object) and len(resolver.signature.parameters) == 1 and not resolver.is_async
-
-
-def _admission(of: GraphQLObjectType, known: set[type]) -> Callable[[Any], None]:
-    """What lets a value pass as one of the type, or raises; puts its class among the known where that decides."""
-
-    def admit(value: Any) -> None:
-        if value is Undefined or isinstance(value, Exception) or is_awaitable(value):
-            raise Irregular
-        if of.is_type_of is not None and not of.is_type_of(value, None):  # type: ignore[arg-type]  # ours take no info
-            raise Irregular
-        if of.is_type_of is None or isinstance(of.is_type_of, InstanceOf):
-            known.add(value.__class__)
-
-    return admit
-
-
-@lru_cache(maxsize=256)
-def _code(source: str) -> CodeType:
-    """Compiled. Selections of one shape are one text, whatever their response keys are."""
-    return compile(source, "<projection>", "exec")
+            raise NotPlain
+        return f"{row.labels()}[{LABELLED[attribute]}]"

@@ -2,7 +2,6 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
-from functools import partial
 from typing import NewType
 
 import strawberry
@@ -11,7 +10,7 @@ from strawberry.scalars import JSON
 
 from graphql_app.domain import workstation as domain
 from graphql_app.domain.access import Viewer
-from graphql_app.domain.identifiers import global_id
+from graphql_app.domain.identifiers import global_ids
 from graphql_app.domain.workstation import Counts, Place
 from graphql_app.graph import enums
 from graphql_app.graph.context import AppInfo
@@ -54,7 +53,7 @@ class Department(Node):
     name: str = strawberry.field(description="Unique.")
 
     id: strawberry.ID = derived(
-        "id", partial(global_id, "Department"), strawberry.ID, "Opaque and global: unique over all types."
+        "id", global_ids("Department"), strawberry.ID, "Opaque and global: unique over all types."
     )
 
     is_type_of = InstanceOf(domain.Department)
@@ -68,7 +67,7 @@ class Employee(Node):
 
     id: strawberry.ID = derived(
         "key",
-        partial(global_id, "Employee"),
+        global_ids("Employee"),
         strawberry.ID,
         "Opaque and global; made from a random key, never from the employee number.",
     )
@@ -98,7 +97,7 @@ class Workstation(Node):
     updated_at: datetime | None = guarded("Workstation", "updated_at", "When it last changed.")
 
     id: strawberry.ID = derived(
-        "id", partial(global_id, "Workstation"), strawberry.ID, "Opaque and global: unique over all types."
+        "id", global_ids("Workstation"), strawberry.ID, "Opaque and global: unique over all types."
     )
 
     equipment: JSON | None = derived("equipment", domain.equipment_value, JSON | None, "What stands on it, as JSON.")
@@ -138,9 +137,7 @@ class Floor(Node):
     number: int = strawberry.field(description="Number of the floor; below ground it is negative.")
     name: str = strawberry.field(description="What people call it; may be empty.")
 
-    id: strawberry.ID = derived(
-        "id", partial(global_id, "Floor"), strawberry.ID, "Opaque and global: unique over all types."
-    )
+    id: strawberry.ID = derived("id", global_ids("Floor"), strawberry.ID, "Opaque and global: unique over all types.")
 
     @strawberry.field(
         description="Where the history stood when these workstations were read: give it as `after` to"

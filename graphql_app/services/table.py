@@ -15,6 +15,7 @@ Row = Any  # of asyncpg, or any sequence
 COLUMNS = {name: place for name, place in rows.PLACES.items() if name != "labels"}
 LABELLED = rows.LABELLED
 LABELS_AT = rows.PLACES["labels"]
+WIDTH = len(rows.SELECTED) + rows.BEHIND
 # All that decides what of them is shown: views that do not differ in it share what was made.
 _LABEL_SCOPES = frozenset((GUARDED["Workstation"]["employee_id"], *GUARDED["Employee"].values()))
 # The moments of rows as the schema writes them.
@@ -30,7 +31,7 @@ class Table(Sequence[Workstation]):
     __slots__ = ("_view", "labels", "rows")
 
     def __init__(self, fetched: Sequence[Row], view: View) -> None:
-        """`fetched` without the columns that the view may not see."""
+        """`fetched`: rows of WIDTH, without what the view may not see."""
         self.rows = fetched
         self.labels = labels_for(view)
         self._view = view
@@ -56,17 +57,17 @@ def _workstation(row: Row) -> Workstation:
 
 
 @lru_cache(VIEWS_KEPT)
-def labels_for(view: View) -> Memo[str | None, Labels]:
+def labels_for(view: View) -> Memo[bytes | None, Labels]:
     """The labels of rows, redacted."""
     return _labels_for(View(view.scopes & _LABEL_SCOPES))
 
 
 @lru_cache(VIEWS_KEPT)
-def _labels_for(view: View) -> Memo[str | None, Labels]:
+def _labels_for(view: View) -> Memo[bytes | None, Labels]:
     redacted, shows_number = employee_redactor(view), may_see(view, "Workstation", "employee_id")
 
-    def labels(text: str | None) -> Labels:
-        floor, department, employee, number = rows.LABELS[text]
+    def labels(sent: bytes | None) -> Labels:
+        floor, department, employee, number = rows.LABELS[sent]
         return floor, department, employee and redacted(employee), number if shows_number else None
 
     return Memo(labels, rows.LABELS_KEPT)

@@ -49,8 +49,8 @@ def labels(image: Mapping[str, Any]) -> Labels:
     )
 
 
-def _labels_of(text: str | None) -> Labels:
-    return labels(orjson.loads(text)) if text is not None else (None, None, None, None)
+def _labels_of(sent: bytes | None) -> Labels:
+    return labels(orjson.loads(sent[1:])) if sent is not None else (None, None, None, None)
 
 
 def _moment_of(sent: bytes) -> datetime:
@@ -61,8 +61,8 @@ def _moment_of(sent: bytes) -> datetime:
 LABELS = Memo(_labels_of, LABELS_KEPT)
 MOMENTS = Memo(_moment_of, MOMENTS_KEPT)
 
-# The columns of selected(), in its order: JSON as text, moments as PostgreSQL sends them, numbers as the domain holds
-# them.
+# The columns of selected(), in its order: moments and labels as PostgreSQL sends them (JSON behind the number of its
+# format: bytes to look up need not be made to a text), numbers as the domain holds them.
 SELECTED = (
     "id",
     "name",
@@ -81,7 +81,8 @@ SELECTED = (
     "version",
 )
 
-
+# A row that tells of the whole as well (of its floor, or how many there are) has so many columns more, at its end.
+BEHIND = 2
 PLACES: Mapping[str, int] = {name: place for place, name in enumerate(SELECTED)}
 # The fields that the column `labels` holds, in the order of Labels.
 LABELLED: Mapping[str, int] = {"floor_name": 0, "department": 1, "employee": 2, "employee_id": 3}
@@ -89,8 +90,8 @@ LABELLED: Mapping[str, int] = {"floor_name": 0, "department": 1, "employee": 2, 
 
 def selected(row: Iterable[Any]) -> Workstation:
     """From a row of SELECTED; what was not asked for is null in it."""
-    key, name, status, building, floor, text, x, y, width, height, equipment, notes, created, updated, version = row
-    floor_name, its_department, employee, number = LABELS[text]
+    key, name, status, building, floor, label, x, y, width, height, equipment, notes, created, updated, version = row
+    floor_name, its_department, employee, number = LABELS[label]
     return _workstation(
         key,
         name,

@@ -4,7 +4,7 @@ from collections.abc import Collection
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Float, LargeBinary, Text, cast, func, null
+from sqlalchemy import ColumnElement, Float, LargeBinary, cast, func, null
 
 from graphql_app.domain.workstation import Workstation
 from graphql_app.store import rows
@@ -34,12 +34,17 @@ def columns(names: Collection[str], **instead: ColumnElement[Any]) -> list[Colum
     return [column.label(name) for name, column in every.items()]
 
 
+def wide(of_workstation: list[ColumnElement[Any]], *behind: ColumnElement[Any]) -> list[ColumnElement[Any]]:
+    """With what each row tells of the whole besides."""
+    return [*of_workstation, *behind, *(null() for _ in range(len(behind), rows.BEHIND))]
+
+
 def _column(name: str) -> ColumnElement[Any]:
     if name in FLOATS:
         return cast(_C[name], Float)
     if name in _MOMENTS:
         return func.timestamptz_send(_C[name], type_=LargeBinary)
-    return cast(_C[name], Text) if name == "labels" else _C[name]
+    return func.jsonb_send(_C[name], type_=LargeBinary) if name == "labels" else _C[name]
 
 
 EVERY = columns(names_of(FIELDS))

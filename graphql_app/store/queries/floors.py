@@ -10,7 +10,7 @@ from sqlalchemy import ARRAY, Integer, String, any_, bindparam, exists, func, se
 
 from graphql_app.domain.workstation import Floor, Place
 from graphql_app.store import rows
-from graphql_app.store.queries.columns import FIELDS, SHAPES_KEPT, columns, names_of
+from graphql_app.store.queries.columns import FIELDS, SHAPES_KEPT, columns, names_of, wide
 from graphql_app.store.queries.conditions import parameters_of_places, there
 from graphql_app.store.session import Reader
 from graphql_app.store.statements import Prepared, prepared
@@ -71,7 +71,7 @@ _AT_ID, _AT_NAME = len(rows.SELECTED), len(rows.SELECTED) + 1
 def _whole_floors(names: frozenset[str], is_one: bool) -> Prepared:
     stands_there = (workstations.c.building == floors.c.building) & (workstations.c.floor_number == floors.c.number)
     its = columns(names, building=floors.c.building, floor_number=floors.c.number)
-    both = select(*its, floors.c.id.label("floor_id"), floors.c.name.label("of_floor")).select_from(
+    both = select(*wide(its, floors.c.id.label("floor_id"), floors.c.name.label("of_floor"))).select_from(
         floors.outerjoin(workstations, stands_there)
     )
     statement = both.where(there(floors.c.building, floors.c.number, is_one)).order_by(floors.c.id, workstations.c.id)

@@ -13,7 +13,7 @@ from graphql_app.domain.filters import WorkstationFilter
 from graphql_app.domain.paging import Order, OrderField, Page, Window
 from graphql_app.domain.workstation import Workstation
 from graphql_app.store import rows
-from graphql_app.store.queries.columns import FIELDS, SHAPES_KEPT, columns, names_of
+from graphql_app.store.queries.columns import FIELDS, SHAPES_KEPT, columns, names_of, wide
 from graphql_app.store.queries.conditions import CONDITIONS, asked_of
 from graphql_app.store.queries.counts import count_workstations
 from graphql_app.store.session import Reader
@@ -94,7 +94,7 @@ def _page(
     ]
     count = select(func.count()).select_from(workstations).where(*matching).correlate(None).scalar_subquery()
     total = [count.label("total")] if is_counted else []
-    statement = select(*columns(names), *total).where(*limits).order_by(*ordering)
+    statement = select(*wide(columns(names), *total)).where(*limits).order_by(*ordering)
     return prepared(statement.limit(bindparam("most", type_=Integer)))
 
 

@@ -37,7 +37,7 @@ from graphql_app.graph.schema import BadVariables, Execution, build, shared_view
 from graphql_app.graph.turns import Turns
 from graphql_app.services.listing import Listing
 from graphql_app.services.table import Table
-from graphql_app.store.rows import SELECTED
+from graphql_app.store.rows import BEHIND, SELECTED
 from tests.examples import ADA, RESEARCH, THEN, WEI, view, workstation
 from tests.generated import ODDITIES, VARIABLES, Data, documents, twisted
 
@@ -448,7 +448,7 @@ def with_floor(rows: Any) -> Any:
 
 
 def row(desk: Workstation) -> tuple[Any, ...]:
-    """As the database would give it, with a column behind that is not of the desk."""
+    """As the database would give it, with columns behind that are not of the desk."""
     person = desk.employee
     department = person and person.department
     labels = {
@@ -463,10 +463,10 @@ def row(desk: Workstation) -> tuple[Any, ...]:
         },
     }
     held: dict[str, Any] = {name: getattr(desk, name, None) for name in SELECTED}
-    held["labels"] = orjson.dumps(labels).decode()
+    held["labels"] = b"\x01" + orjson.dumps(labels)
     for name in ("created_at", "updated_at"):
         held[name] = held[name] and sent(held[name])
-    return (*held.values(), "behind")
+    return (*held.values(), *["behind"] * BEHIND)
 
 
 def sent(moment: datetime) -> bytes:
