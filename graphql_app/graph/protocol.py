@@ -366,6 +366,7 @@ class Connection:
         began = time.perf_counter()
         kind, failed = "invalid", True
         try:
+            await self._engine.execution.turns.next()  # a hundred of them may have come in one packet
             query = self._engine.persisted.text(payload.get("query"), hash_given(payload))
             operation = self._engine.documents.get(query).operation(payload.get("operationName"))
             kind = operation.kind

@@ -79,7 +79,7 @@ class Execution:
         self.schema: GraphQLSchema = schema._schema
         self._deadlines = Deadlines(seconds)
         self._is_explorable = is_explorable
-        self._turns = Turns()
+        self.turns = Turns()
 
     async def run(self, operation: Operation, variables: Mapping[str, Any], context: Context) -> dict[str, Any]:
         """The answer to a query or mutation, ready to be serialised. Raises BadVariables and Forbidden."""
@@ -121,7 +121,7 @@ class Execution:
             raw_variable_values=dict(variables),
             operation_name=operation.name,
             plans=operation.plans,
-            turns=self._turns,
+            turns=self.turns,
             outcome=outcome,
             hide_suggestions=not self._is_explorable,
         )
