@@ -12,8 +12,18 @@ class Deadlines:
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._open: dict[Deadline, None] = {}  # in the order in which they were entered
         self._timer: asyncio.TimerHandle | None = None
+
+    def current_task(self) -> "asyncio.Task[object]":
+        # Until Python 3.12, whoever does not say in which loop has asyncio ask the system for the process's id.
+        task = asyncio.current_task(self._loop) if self._loop is not None else None
+        if task is None:
+            self._loop = asyncio.get_running_loop()
+            task = asyncio.current_task(self._loop)
+        assert task is not None, "operations are run in tasks"
+        return task
 
     def enter(self, deadline: "Deadline", loop: asyncio.AbstractEventLoop) -> None:
         self._open[deadline] = None
@@ -45,8 +55,7 @@ class Deadline:
         self._is_over = False
 
     def __enter__(self) -> None:
-        task = asyncio.current_task()
-        assert task is not None
+        task = self._deadlines.current_task()
         loop = task.get_loop()
         self._task, self._cancelling = task, task.cancelling()
         self.at = loop.time() + self._deadlines.seconds

@@ -12,6 +12,8 @@ class Moment(Generic[T]):
     """What was asked for since the last statement began. Whoever waits may go away, and the others are answered."""
 
     def __init__(self) -> None:
+        # Asked for once: until Python 3.12, asyncio asks the system for the process's id each time.
+        self.loop = asyncio.get_running_loop()
         self.ids: set[int] = set()
         self.fields: set[str] = set()
         self.waiting: list[asyncio.Future[Mapping[int, T]]] = []
@@ -27,14 +29,13 @@ class Gathered(Generic[T]):
 
     async def get(self, ids: Iterable[int], fields: Iterable[str]) -> Mapping[int, T]:
         """The rows of these ids, among others; those that there are. Raises what `fetch` raises."""
-        loop = asyncio.get_running_loop()
         moment = self._now
         if moment is None:
             moment = self._now = Moment()
-            loop.call_soon(self._begin)
+            moment.loop.call_soon(self._begin)
         moment.ids.update(ids)
         moment.fields.update(fields)
-        answer: asyncio.Future[Mapping[int, T]] = loop.create_future()
+        answer: asyncio.Future[Mapping[int, T]] = moment.loop.create_future()
         moment.waiting.append(answer)
         return await answer
 
