@@ -34,7 +34,8 @@ from graphql_app.graph.requests import (
 GIVEN_ID_MOST = 64
 QUERIES = (b"query", b"documentId", b"extensions")  # by what an address asks, rather than for the page
 
-Sent = tuple[int, Headers, bytes]
+# Status, header lines with their ends, body: what a connection writes as it is.
+Sent = tuple[int, bytes, bytes]
 
 
 class HttpDoor:
@@ -62,12 +63,13 @@ class HttpDoor:
         self._proxies = proxies
         # Ids of requests only have to differ: asking the system for chance each time would cost more than all of this.
         self._ids, self._count = secrets.token_hex(10).encode(), count()
+        self._always: dict[bytes, bytes] = {}  # what all answers of that caching say, written
 
     # --- a POST that is here whole -----------------------------------------------------------------------------------
 
     def answer(self, peer: str | None, lines: Headers, body: bytes) -> Sent | Coroutine[Any, Any, Sent] | None:
-        """Status, header lines and body for a POST; or, where that takes waiting, what waits for them. None for one
-        that is not plain: ASGI serves it, and finds what is the matter with it."""
+        """What to send to a POST; or, where that takes waiting, what waits for it. None for one that is not plain: ASGI
+        serves it, and finds what is the matter with it."""
         fields = fields_of(lines)
         accept = negotiated(fields.get(b"accept", b""))
         if b"origin" in fields or accept.events or accept.media is None or len(body) > self._body_most:
@@ -82,7 +84,7 @@ class HttpDoor:
         if b"x-min-cursor" not in fields:
             reply = self._answering.at_hand(request, question)
             if reply is not None:
-                return self._whole(request, reply)
+                return self._written(request, reply)
         return self._answered(request, question)
 
     async def _answered(self, request: Request, question: Question) -> Sent:
@@ -91,10 +93,14 @@ class HttpDoor:
 
         reply = await self._answering.reply(request, asked)
         assert isinstance(reply, Reply), "events are left to ASGI"
-        return self._whole(request, reply)
+        return self._written(request, reply)
 
-    def _whole(self, request: Request, reply: Reply) -> Sent:
-        return reply.status, [*reply.headers, *self._own(request.id, reply)], reply.body
+    def _written(self, request: Request, reply: Reply) -> Sent:
+        always = self._always.get(reply.caching) or self._always.setdefault(
+            reply.caching, written(self._of_all(reply.caching))
+        )
+        head = b"%bx-request-id: %b\r\ncontent-length: %d\r\n%b"
+        return reply.status, head % (written(reply.headers), request.id, len(reply.body), always), reply.body
 
     # --- ASGI --------------------------------------------------------------------------------------------------------
 
@@ -122,9 +128,9 @@ class HttpDoor:
             reply.raw_headers.extend(self._own(request.id))
             await reply(scope, receive, send)
             return
-        status, headers, body = self._whole(request, reply)
-        await send({"type": "http.response.start", "status": status, "headers": headers})
-        await send({"type": "http.response.body", "body": body})
+        headers = [*reply.headers, *self._own(request.id, reply)]
+        await send({"type": "http.response.start", "status": reply.status, "headers": headers})
+        await send({"type": "http.response.body", "body": reply.body})
 
     async def _asked(self, receive: Receive, request: Request) -> Question:
         """What is asked. Raises Unanswerable when that is nothing, and Gone."""
@@ -152,15 +158,17 @@ class HttpDoor:
 
     def _own(self, id: bytes, reply: Reply | None = None) -> Headers:
         """What every answer says of itself; None is for one that is not whole yet."""
-        headers = [
-            (b"x-request-id", id),
-            (b"vary", b"Accept, Authorization"),
-            (b"cache-control", reply.caching if reply is not None else b"no-store"),
-            *self._secure,
-        ]
+        headers = [(b"x-request-id", id)]
         if reply is not None and reply.status != 304:
             headers.append((b"content-length", b"%d" % len(reply.body)))
-        return headers
+        return headers + self._of_all(reply.caching if reply is not None else b"no-store")
+
+    def _of_all(self, caching: bytes) -> Headers:
+        return [(b"vary", b"Accept, Authorization"), (b"cache-control", caching), *self._secure]
+
+
+def written(lines: Headers) -> bytes:
+    return b"".join([b"%b: %b\r\n" % line for line in lines])
 
 
 def wants_page(scope: Scope) -> bool:

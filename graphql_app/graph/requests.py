@@ -2,7 +2,6 @@
 
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -60,8 +59,7 @@ class Gone(Exception):
     """The client went away before it had sent its request."""
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(NamedTuple):
     query: str
     operation_name: str | None
     variables: Mapping[str, Any]
@@ -74,8 +72,7 @@ class Asked:
         return cls(query, name, variables, (query, name, variables_key), digest)
 
 
-@dataclass(frozen=True, slots=True)
-class AskedByHash:
+class AskedByHash(NamedTuple):
     """As Asked, by one who has not sent the document itself."""
 
     digest: str

@@ -25,7 +25,8 @@ class TooManyAhead(Exception):
     """Raised in the middle of reading: uvicorn answers what it calls an invalid request, and closes."""
 
 
-Sent = tuple[int, list[tuple[bytes, bytes]], bytes]  # status, header lines, body
+Sent = tuple[int, bytes, bytes]  # status, header lines with their ends, body
+COPIED_MOST = 4096  # bytes of a body that are sent with the head; more are not worth another copy
 
 
 class Door(Protocol):
@@ -130,22 +131,25 @@ class HttpConnection(HttpToolsProtocol):
 
     async def _answered(self, awaited: Awaited, answer: Coroutine[Any, Any, Sent]) -> None:
         try:
-            status, lines, body = await answer
+            sent = await answer
         except BaseException:  # the process ends, and waits no longer
             self.transport.close()
             raise
         finally:
             awaited.response_complete = True
         if not (awaited.disconnected or self.transport.is_closing()):
-            self._write(status, lines, body, keep_alive=awaited.keep_alive)
+            self._write(*sent, keep_alive=awaited.keep_alive)
 
-    def _write(self, status: int, lines: list[tuple[bytes, bytes]], body: bytes, *, keep_alive: bool = True) -> None:
-        head = [STATUS_LINE[status]]
-        for name, value in (*self.server_state.default_headers, *lines):
-            head += (name, b": ", value, b"\r\n")
+    def _write(self, status: int, lines: bytes, body: bytes, *, keep_alive: bool = True) -> None:
+        head = STATUS_LINE[status] + lines
+        for line in self.server_state.default_headers:  # when it is, and what the operator has uvicorn say
+            head += b"%b: %b\r\n" % line
         if not keep_alive:
-            head.append(b"connection: close\r\n")
-        self.transport.writelines((b"".join((*head, b"\r\n")), body))
+            head += b"connection: close\r\n"
+        if len(body) > COPIED_MOST:
+            self.transport.writelines((head + b"\r\n", body))
+        else:
+            self.transport.write(b"%b\r\n%b" % (head, body))
         if not keep_alive:
             self.transport.close()
         self.on_response_complete()
