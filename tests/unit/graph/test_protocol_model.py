@@ -1,131 +1,44 @@
-"""graphql-transport-ws in conversations of any kind, against a model that is small enough to be right."""
+"""graphql-transport-ws in conversations of any kind: a machine that says anything, and a model of what must follow."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+import asyncio
+from types import SimpleNamespace
 from typing import Any, TypeAlias
 
+import hypothesis
 import orjson
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
+from graphql_app.domain.errors import Unavailable
+from graphql_app.graph.protocol import REASON_BYTES_MOST
 from graphql_app.services.cohorts import Payload
-from tests.clock import settle
+from tests.clock import Clock, settle
 from tests.unit.graph.test_protocol import FEED, MISSHAPEN, SLOW, TOKEN, Joined, Talk, strangers
 
 OPERATIONS_MOST = 2
 ME = "{ me { subject } }"
 BROKEN = "{ nothing }"
+AT_ONCE = {ME: ["next", "complete"], "mutation { __typename }": ["next", "complete"], BROKEN: ["error"], "{": ["error"]}
+ENDS = ("complete", "error")
 
-# What happens: a client's message, news for the subscribers, or the database that answers what is slow.
-Step: TypeAlias = tuple[Any, ...]
+Told: TypeAlias = list[tuple[str, str | None]]  # types and ids of the server's messages
 
-ids = st.sampled_from("abc")
+ids = st.sampled_from(["a", "b", "c", "工" * 200])
 json = st.recursive(
     st.none() | st.booleans() | st.integers(-9, 9) | st.text(max_size=5),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
     max_leaves=8,
 )
-talk_on: st.SearchStrategy[Step] = st.one_of(
-    st.tuples(st.just("ping"), st.dictionaries(st.text(max_size=5), json, max_size=2)),
-    st.tuples(st.just("pong")),
-    st.tuples(st.just("subscribe"), ids, st.sampled_from([FEED, SLOW, ME, BROKEN])),
-    st.tuples(st.just("complete"), ids),
-    st.tuples(st.just("news")),
-    st.tuples(st.just("answers")),
-)
-inits = st.tuples(st.just("init"), st.booleans())
-wrong = st.tuples(st.just("wrong"), st.sampled_from(MISSHAPEN) | json.filter(lambda said: "type" not in str(said)))
-# Most conversations begin well and go on for a while; some end in what no client should say; some begin with it.
-conversations = st.one_of(
-    st.builds(lambda middle: [("init", True), *middle], st.lists(talk_on, min_size=10, max_size=30)),
-    st.builds(
-        lambda middle, end: [("init", True), *middle, end, *middle],
-        st.lists(talk_on, max_size=10),
-        inits | wrong,
-    ),
-    st.lists(talk_on | inits | wrong, max_size=5),
-)
-
-
-@dataclass
-class Model:
-    """What the other side must think of the connection."""
-
-    is_acknowledged: bool = False
-    closed_with: int | None = None
-    active: dict[str, str] = field(default_factory=dict)
-
-    def close(self, code: int) -> list[tuple[str, str | None]]:
-        self.closed_with = code
-        self.active.clear()
-        return []
-
-    def expected(self, step: Step) -> list[tuple[str, str | None]]:
-        """The types and ids of the messages that follow."""
-        if self.closed_with is not None:
-            return []
-        expected: list[tuple[str, str | None]] = []
-        match step:
-            case ("init", good):
-                expected = self.initialised(good)
-            case ("ping", _):
-                expected = [("pong", None)]
-            case ("subscribe", id, query):
-                expected = self.subscribed(id, query)
-            case ("complete", id):
-                self.active.pop(id, None)
-            case ("news",):
-                expected = [("next", id) for id, query in self.active.items() if query == FEED]
-            case ("answers",):
-                expected = list(self.answered())
-            case ("wrong", _):
-                expected = self.close(4400)
-        return expected
-
-    def initialised(self, good: bool) -> list[tuple[str, str | None]]:
-        if self.is_acknowledged:
-            return self.close(4429)
-        self.is_acknowledged = good
-        return [("connection_ack", None)] if good else self.close(4403)
-
-    def subscribed(self, id: str, query: str) -> list[tuple[str, str | None]]:
-        if not self.is_acknowledged:
-            return self.close(4401)
-        if id in self.active:
-            return self.close(4409)
-        if len(self.active) == OPERATIONS_MOST or query == BROKEN:
-            return [("error", id)]
-        if query == ME:
-            return [("next", id), ("complete", id)]
-        self.active[id] = query
-        return []
-
-    def answered(self) -> Iterator[tuple[str, str | None]]:
-        for id in [id for id, query in self.active.items() if query == SLOW]:
-            del self.active[id]
-            yield ("next", id)
-            yield ("complete", id)
-
-
-async def take(talk: Talk, step: Step) -> None:
-    match step:
-        case ("init", good):
-            await talk.say({"type": "connection_init", "payload": {"authorization": TOKEN if good else "Bearer x"}})
-        case ("ping" | "pong" as type, *payload):
-            await talk.say({"type": type, **({"payload": payload[0]} if payload else {})})
-        case ("subscribe", id, query):
-            await talk.subscribe(id, query)
-        case ("complete", id):
-            await talk.say({"type": "complete", "id": id})
-        case ("news",):
-            for subscriber in talk.cohorts.subscribers:
-                subscriber.offer(Payload(b'{"data":{}}', None))
-        case ("answers",):
-            talk.browse.go_on.set()
-            await settle()
-            talk.browse.go_on.clear()
-        case ("wrong", message):
-            await talk.say(message)
+wrong = st.sampled_from(MISSHAPEN) | json.filter(lambda said: "type" not in str(said)) | st.binary(max_size=5)
 
 
 class Members(Joined):
@@ -142,19 +55,238 @@ class Members(Joined):
         return left
 
 
-@given(conversations)
-@settings(max_examples=100, deadline=None)
-async def test_any_conversation_goes_as_the_protocol_says(conversation: list[Step]) -> None:
-    model, members = Model(), Members()
-    async with strangers(None, members, OPERATIONS_MOST) as talk:
-        for step in conversation:
-            await take(talk, step)
-            told = [(message["type"], message.get("id")) for message in talk.heard()]
+class Witness:
+    """Between the server and its wire: notices what no server may do, and answers an end at once when it is told to."""
 
-            assert sorted(told, key=str) == sorted(model.expected(step), key=str)
-            assert (talk.wire.closed_with or (None,))[0] == model.closed_with
-            assert len(members.subscribers) == list(model.active.values()).count(FEED)
-    assert members.subscribers == []
+    def __init__(self, talk: Talk) -> None:
+        self.misdeeds: list[str] = []
+        self.unended: set[str] = set()  # ids whose end neither side has told
+        self.said_at_the_end: bytes | None = None
+        self._talk, self._write = talk, talk.wire.write
+        talk.wire.write = self._written  # type: ignore[method-assign]
+
+    def _written(self, frame: bytes) -> None:
+        message = orjson.loads(frame)
+        id, type = message.get("id"), message["type"]
+        if not self._talk.is_open:
+            self.misdeeds.append(f"{type} after the close")
+        if id is not None and id not in self.unended:
+            self.misdeeds.append(f"{type} of {id}, whose end is told")
+        if b'"INTERNAL"' in frame:
+            self.misdeeds.append(f"an exception: {message}")
+        if type in ENDS:
+            self.unended.discard(id)
+        self._write(frame)
+        if type in ENDS and self.said_at_the_end is not None:
+            again, self.said_at_the_end = self.said_at_the_end, None
+            self.unended.add(id)
+            self._talk.connection.receive(again.decode())
+
+
+class Conversation(RuleBasedStateMachine):
+    """One socket. What is active under which id, and whether it is acknowledged or closed, is the model's own count."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.is_acknowledged = False
+        self.closed_with: int | None = None
+        self.active: dict[str, str] = {}
+        self.members = Members()
+        self.patches = pytest.MonkeyPatch()
+        self.runner = asyncio.Runner(loop_factory=asyncio.new_event_loop)
+        self.runner.run(self._begin())
+
+    async def _begin(self) -> None:
+        self.clock = Clock(self.patches)
+        self.over = asyncio.Event()
+        met: asyncio.Future[Talk] = asyncio.get_running_loop().create_future()
+        self.held = asyncio.create_task(self._hold(met))
+        self.talk = await met
+        self.witness = Witness(self.talk)
+
+    async def _hold(self, met: asyncio.Future[Talk]) -> None:
+        async with strangers(None, self.members, OPERATIONS_MOST) as talk:
+            met.set_result(talk)
+            await self.over.wait()
+
+    async def _end(self) -> None:
+        self.over.set()
+        await self.held
+
+    def teardown(self) -> None:
+        try:
+            self.runner.run(self._end())
+            assert self.members.subscribers == []
+        finally:
+            self.runner.close()
+            self.patches.undo()
+
+    # What the model expects.
+
+    def follows(self, *expected: tuple[str, str | None]) -> None:
+        told = [(message["type"], message.get("id")) for message in self.talk.heard()]
+        assert sorted(told, key=str) == sorted(() if self.closed_with else expected, key=str)
+
+    def closes(self, code: int) -> None:
+        self.closed_with = self.closed_with or code
+        self.active.clear()
+        self.follows()
+
+    def say(self, message: object) -> None:
+        self.runner.run(self.talk.say(message))
+
+    def ask(self, id: str, query: str) -> None:
+        self.witness.unended.add(id)
+        self.say(asking(id, query))
+
+    # What may happen.
+
+    # Most conversations begin well: what can be said before that is soon said.
+    @initialize(begins_well=st.sampled_from([True, True, True, False]))
+    def begin(self, begins_well: bool) -> None:
+        if begins_well:
+            self.init(good=True)
+
+    @rule(good=st.booleans())
+    def init(self, good: bool) -> None:
+        again = self.is_acknowledged
+        self.say({"type": "connection_init", "payload": {"authorization": TOKEN if good else "Bearer x"}})
+        if again or not good:
+            self.closes(4429 if again else 4403)
+        else:
+            self.is_acknowledged = self.closed_with is None
+            self.follows(("connection_ack", None))
+
+    @rule(payload=st.dictionaries(st.text(max_size=5), json, max_size=2))
+    def ping(self, payload: dict[str, Any]) -> None:
+        self.say({"type": "ping", "payload": payload})
+        self.follows(("pong", None))
+
+    @rule()
+    def pong(self) -> None:
+        self.say({"type": "pong"})
+        self.follows()
+
+    @rule(id=ids, query=st.sampled_from([FEED, SLOW]))
+    def subscribe_for_long(self, id: str, query: str) -> None:
+        is_refused = self.is_acknowledged and id not in self.active and len(self.active) == OPERATIONS_MOST
+        self.ask(id, query)
+        if self.may_ask(id):
+            self.follows(*[("error", id)] * is_refused)
+            if not is_refused:
+                self.active[id] = query
+
+    @rule(id=ids, query=st.sampled_from(sorted(AT_ONCE)), again=st.booleans())
+    def subscribe_at_once(self, id: str, query: str, again: bool) -> None:
+        """And again, by a client as near as that: the moment that it hears of the end."""
+        is_refused = len(self.active) == OPERATIONS_MOST
+        may_ask = self.is_acknowledged and self.closed_with is None and id not in self.active
+        self.witness.said_at_the_end = orjson.dumps(asking(id, query)) if again and may_ask else None
+        self.ask(id, query)
+        if self.may_ask(id):
+            types = ["error"] if is_refused else AT_ONCE[query]
+            self.follows(*[(type, id) for type in types * (2 if again else 1)])
+
+    def may_ask(self, id: str) -> bool:
+        """Whether the answer is not a close."""
+        if self.closed_with is None and self.is_acknowledged and id not in self.active:
+            return True
+        self.closes(4409 if self.is_acknowledged else 4401)
+        return False
+
+    @rule(id=ids)
+    def complete(self, id: str) -> None:
+        self.active.pop(id, None)
+        self.witness.unended.discard(id)
+        self.say({"type": "complete", "id": id})
+        self.follows()
+
+    # What ends a conversation comes rarely, or none would go on for long.
+    @precondition(lambda self: len(self.active) == OPERATIONS_MOST or not self.is_acknowledged)
+    @rule(message=wrong)
+    def say_what_is_wrong(self, message: object) -> None:
+        self.say(message)
+        self.closes(4400)
+
+    @rule()
+    def news(self) -> None:
+        for subscriber in list(self.members.subscribers):
+            subscriber.offer(Payload(b'{"data":{}}', None))
+        self.follows(*[("next", id) for id, query in self.active.items() if query == FEED])
+
+    @precondition(lambda self: FEED in self.active.values())
+    @rule()
+    def a_subscription_cannot_go_on(self) -> None:
+        id = next(id for id, query in self.active.items() if query == FEED)
+        del self.active[id]
+        self.members.subscribers[0].failed(Unavailable("The database is away."))
+        self.follows(("error", id))
+
+    @rule()
+    def the_database_answers(self) -> None:
+        self.talk.browse.go_on.set()
+        self.runner.run(settle())
+        self.talk.browse.go_on.clear()
+        slow = [id for id, query in self.active.items() if query == SLOW]
+        for id in slow:
+            del self.active[id]
+        self.follows(*[(type, id) for id in slow for type in ("next", "complete")])
+
+    @precondition(lambda self: SLOW not in self.active.values())  # their deadlines have tests of their own
+    @rule()
+    def time_passes(self) -> None:
+        """More than a client has to say who it is."""
+        self.runner.run(self.clock.pass_by(10.1))
+        if self.is_acknowledged:
+            self.follows()
+        else:
+            self.closes(4408)
+
+    @precondition(lambda self: len(self.active) == OPERATIONS_MOST)
+    @rule()
+    def the_token_expires(self) -> None:
+        with pytest.MonkeyPatch.context() as patches:
+            patches.setattr("graphql_app.graph.protocol.time", SimpleNamespace(time=lambda: 1e12))
+            self.talk.connection.look()
+        self.closes(4401)
+
+    # What holds after each of them.
+
+    @invariant()
+    def nothing_is_told_of_what_is_over_or_after_the_close(self) -> None:
+        assert self.witness.misdeeds == []
+
+    @invariant()
+    def it_is_closed_once_with_the_code_of_the_first_reason_and_a_reason_that_fits(self) -> None:
+        code, reason = self.talk.wire.closed_with or (None, "open")
+        assert code == self.closed_with
+        assert 0 < len(reason.encode()) <= REASON_BYTES_MOST
+
+    @invariant()
+    def nothing_fails_that_nobody_supervises(self) -> None:
+        assert not self.held.done()
+
+    @invariant()
+    def a_cohort_has_those_alone_that_still_listen(self) -> None:
+        assert len(self.members.subscribers) == list(self.active.values()).count(FEED)
+
+
+def asking(id: str, query: str) -> dict[str, Any]:
+    return {"id": id, "type": "subscribe", "payload": {"query": query}}
+
+
+def test_any_conversation_goes_as_the_protocol_says() -> None:
+    run_state_machine_as_test(
+        Conversation,
+        settings=settings(
+            max_examples=60,
+            stateful_step_count=30,
+            deadline=None,
+            derandomize=True,
+            database=None,
+            suppress_health_check=list(hypothesis.HealthCheck),
+        ),
+    )
 
 
 @given(st.text() | st.binary() | json.map(lambda said: orjson.dumps(said).decode()))
