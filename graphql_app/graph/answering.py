@@ -112,6 +112,7 @@ class Answering:
             note(OperationEnded(outcome.kind, time.perf_counter() - began, outcome.failed))
 
     async def _replied(self, request: Request, question: Question, outcome: Outcome) -> Reply | Response:
+        await self._let_others_in(question.named)
         viewer = await self._viewer(request, question.named)
         self._engine.gate.operation(viewer)
         asked = self._meant(question.named)
@@ -122,6 +123,11 @@ class Answering:
         self._remembered[request.method].keep(question.sent, asked)
         outcome.kind, outcome.failed = "query", False
         return whole(known, request, is_shareable=True)
+
+    async def _let_others_in(self, named: Asked | AskedByHash) -> None:
+        """Before a document that may have to be prepared: many new ones can come in one moment."""
+        if isinstance(named, AskedByHash) or self._engine.documents.known(named.query) is None:
+            await self._engine.execution.turns.next()
 
     async def _viewer(self, request: Request, named: Asked | AskedByHash) -> Viewer:
         services = self._engine.services

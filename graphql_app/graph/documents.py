@@ -34,6 +34,7 @@ BYTES_KEPT = 64 * 1024 * 1024
 TOKEN_BYTES = 500  # what one takes once it is parsed, with its node and its place in the text; measured
 LARGE_COST = 10_000  # values, made in 5 ms at a stretch; a floor that is five times as full as is taken for granted: 25
 ERRORS_MOST = 5  # each of them prints the value that it is about: more would cost more than all the rest
+LARGE_TOKENS = 500  # of a document with more only the first error is told: a single value may be nearly all of it
 
 
 class InvalidDocument(Exception):
@@ -152,8 +153,9 @@ class Documents:
     def _prepared(self, text: str) -> Document:
         document, tokens = self._parsed(text)
         cost = self._measure.check(document)  # before validation, which is dear for what is beyond the limits
+        most = 1 if tokens > LARGE_TOKENS else ERRORS_MOST
         errors = validate(
-            self._schema, document, [SpecifiedRules], max_errors=ERRORS_MOST, hide_suggestions=not self._suggests
+            self._schema, document, [SpecifiedRules], max_errors=most, hide_suggestions=not self._suggests
         )
         if errors:
             raise InvalidDocument(list(errors))

@@ -207,6 +207,22 @@ async def logins(office: Office) -> str:
     return ", ".join(sorted(set(await asyncio.gather(*acts))))
 
 
+async def documents_in_one_moment(office: Office) -> str:
+    """Thirty new ones, each on a connection that is open already."""
+    address = urlsplit(office.server.url)
+    head = HEAD + b"".join(f"{name}: {value}\r\n".encode() for name, value in office.server.headers().items())
+    streams = [await asyncio.open_connection(address.hostname, address.port) for _ in range(30)]
+    for _, writer in streams:
+        content = body(query=f"{test_limits.HOSTILE['a long list']} #{secrets.token_hex(4)}")
+        writer.write(head + f"Content-Length: {len(content)}\r\n\r\n".encode() + content)
+    async with asyncio.timeout(WAIT_SECONDS):
+        lines = {(await reader.readline()).decode().split()[1] for reader, _ in streams}
+    for _, writer in streams:
+        writer.close()
+        await writer.wait_closed()
+    return ", ".join(sorted(lines))
+
+
 async def everything_changes(office: Office) -> str:
     """In one transaction, while twenty sockets follow all of it, each with a document of its own."""
     follow = "subscription { workstationChanges(snapshot: false) { kind workstations { id name employee { name } } } }"
@@ -287,6 +303,7 @@ ABUSES: dict[str, tuple[Act, str]] = {
     "long-poll: the snapshot of 5,000": (rest("GET", "/api/changes?wait=0"), "200"),
     "a cursor of 8 KB": (asked('{ workstations(after: "' + "A" * 8000 + '") { totalCount } }'), "200 INVALID_INPUT"),
     "a token of 8 KB": (rest("GET", DESK, headers={"Authorization": "Bearer " + "a.b" * 2700}), "401"),
+    "thirty new documents in one moment": (documents_in_one_moment, "200"),
     "forty logins at once": (logins, "200"),
     "twenty logins in one document": (asked(LOGINS), "200"),
     **{f"socket: {message!r:.60}": (said(message), "closed 4400") for message in MISSHAPEN},
