@@ -213,7 +213,7 @@ async def documents_in_one_moment(office: Office) -> str:
     head = HEAD + b"".join(f"{name}: {value}\r\n".encode() for name, value in office.server.headers().items())
     streams = [await asyncio.open_connection(address.hostname, address.port) for _ in range(30)]
     for _, writer in streams:
-        content = body(query=f"{test_limits.HOSTILE['a long list']} #{secrets.token_hex(4)}")
+        content = body(query=f"{test_limits.HOSTILE['variables']} #{secrets.token_hex(4)}")
         writer.write(head + f"Content-Length: {len(content)}\r\n\r\n".encode() + content)
     async with asyncio.timeout(WAIT_SECONDS):
         lines = {(await reader.readline()).decode().split()[1] for reader, _ in streams}
