@@ -21,7 +21,7 @@ from graphql_app.app.application import Application, create
 from graphql_app.app.identity import identify
 from graphql_app.domain.identifiers import global_id
 from graphql_app.embedded import Servers
-from graphql_app.graph.protocol import SUBPROTOCOL
+from graphql_app.graph.wire import SUBPROTOCOL
 from graphql_app.settings import Settings, read
 from graphql_app.store.database import Database
 from tests.conftest import with_database

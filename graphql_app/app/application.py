@@ -16,9 +16,10 @@ from graphql_app.app.running import Parts, running
 from graphql_app.domain.addresses import Proxies
 from graphql_app.domain.admission import Origins
 from graphql_app.domain.errors import Refusal
+from graphql_app.graph.engine import Engine
 from graphql_app.graph.http import HttpDoor
-from graphql_app.graph.protocol import Engine, Rules
 from graphql_app.graph.socket import PATH, SocketDoor
+from graphql_app.graph.wire import Rules
 from graphql_app.ops.garbage import settle
 from graphql_app.settings import Settings
 from graphql_app.web import admin, keys, rest, stream

@@ -12,9 +12,9 @@ from graphql_app.app.store import Stores
 from graphql_app.graph.answers import Answers
 from graphql_app.graph.context import Services
 from graphql_app.graph.documents import Documents
+from graphql_app.graph.engine import Engine
 from graphql_app.graph.limits import Limits
 from graphql_app.graph.persisted import BadManifest, Persisted, manifest
-from graphql_app.graph.protocol import Engine
 from graphql_app.graph.schema import Execution, build
 from graphql_app.graph.subscribing import Subscribing
 from graphql_app.live.gate import Gate

@@ -15,9 +15,9 @@ from graphql_app.graph.accounts import OPEN, needs_no_token
 from graphql_app.graph.answers import Answer, Key, can_be_shared
 from graphql_app.graph.context import Context
 from graphql_app.graph.documents import InvalidDocument, Operation
+from graphql_app.graph.engine import Engine
 from graphql_app.graph.events import subscribed
 from graphql_app.graph.negotiation import EVENTS
-from graphql_app.graph.protocol import Engine
 from graphql_app.graph.replies import Reply, data, failure, whole
 from graphql_app.graph.requests import (
     REMEMBERED_BYTES,

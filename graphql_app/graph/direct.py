@@ -19,14 +19,9 @@ from websockets.server import ServerProtocol
 from websockets.typing import BytesLike, Subprotocol
 
 from graphql_app.domain.errors import RateLimited
-from graphql_app.graph.protocol import (
-    SUBPROTOCOL,
-    SUBPROTOCOL_NOT_ACCEPTABLE,
-    TOO_MANY_CONNECTIONS,
-    Connection,
-    fitting,
-)
+from graphql_app.graph.protocol import Connection
 from graphql_app.graph.socket import CONGESTED_BYTES, GONE, TOO_SLOW, SocketDoor
+from graphql_app.graph.wire import SUBPROTOCOL, SUBPROTOCOL_NOT_ACCEPTABLE, TOO_MANY_CONNECTIONS, fitting
 from graphql_app.observe import SocketClosed, SocketOpened, note
 from graphql_app.services.cohorts import Payload
 

@@ -11,5 +11,5 @@ def publish(enum: type[Enum], values: Mapping[Any, str], *, name: str, descripti
     """Gives an enum its name in the schema, and each value what it means."""
     assert set(values) == set(enum), f"every value of {name} needs a description, and nothing else does"
     strawberry.enum(enum, name=name, description=description)
-    for value in enum.__strawberry_definition__.values:  # type: ignore[attr-defined]
+    for value in enum.__strawberry_definition__.values:  # type: ignore[attr-defined]  # Strawberry puts it there
         value.description = values[enum(value.value)]

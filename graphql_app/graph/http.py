@@ -16,8 +16,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from graphql_app.domain.addresses import Proxies
 from graphql_app.domain.errors import TooMany
 from graphql_app.graph.answering import Answering, Question
+from graphql_app.graph.engine import Engine
 from graphql_app.graph.negotiation import EVENTS, LEGACY, RESPONSE, negotiated
-from graphql_app.graph.protocol import Engine
 from graphql_app.graph.replies import Reply
 from graphql_app.graph.requests import (
     Fields,

@@ -8,7 +8,6 @@ that is quadratic in equal names, and linear in all else that is bounded here.
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from graphql import (
     DirectiveNode,
@@ -85,38 +84,6 @@ MEASURES: Mapping[str, str] = {
     "comparisons": "The same names stand beside each other too often: {asked} comparisons, the limit is {limit}.",
     "cost": "The answer could have {asked} values, the limit is {limit}; ask for fewer fields or smaller pages.",
 }
-
-
-VALUES_MOST = 10_000  # in variables: fitting one to its type costs a hundred times what reading it does
-DEPTH_MOST = 200  # of variables; what is kept of them is written as JSON again, which goes no deeper than 254
-
-
-def require_few(variables: Mapping[str, Any]) -> None:
-    """Raises TooMany for variables with too many values, or too many levels."""
-    count = depth = 0
-    level: list[Any] = [variables]
-    while level:
-        depth += 1
-        below: list[Any] = []
-        for container in level:
-            count += len(container)
-            if count > VALUES_MOST:
-                raise TooMany(
-                    f"The variables hold more than {VALUES_MOST} values.",
-                    measure="variables",
-                    limit=VALUES_MOST,
-                    asked=count,
-                )
-            values = container.values() if isinstance(container, dict) else container
-            below += [value for value in values if isinstance(value, (dict, list))]
-        if depth > DEPTH_MOST:
-            raise TooMany(
-                f"The variables are nested more than {DEPTH_MOST} levels deep.",
-                measure="variables",
-                limit=DEPTH_MOST,
-                asked=depth,
-            )
-        level = below
 
 
 def refused(measure: str, limit: int, asked: int) -> TooMany:

@@ -104,7 +104,7 @@ def _employee(identifier: str) -> UUID:
 
 
 def _changed(done: Arranged) -> WorkstationChanged:
-    return WorkstationChanged(workstation=done.workstation, receipt=done.receipt)  # type: ignore[arg-type]
+    return WorkstationChanged(workstation=done.workstation, receipt=done.receipt)  # type: ignore[arg-type]  # resolved from the domain's
 
 
 async def answered(

@@ -152,7 +152,7 @@ class NotificationSubscriptions:
             building=building,
             floor_number=floor,
         )
-        return Source(followed.stream, followed.start, _feed_of, followed.standing)  # type: ignore[return-value]
+        return Source(followed.stream, followed.start, _feed_of, followed.standing)  # type: ignore[return-value]  # an async iterable is all it takes
 
 
 @strawberry.input(description="A new notification. Without a target it is for everybody.")
@@ -209,4 +209,4 @@ class NotificationMutations:
 
 
 def _published(done: Published) -> NotificationPublished:
-    return NotificationPublished(notification=done.notification, receipt=done.receipt)  # type: ignore[arg-type]
+    return NotificationPublished(notification=done.notification, receipt=done.receipt)  # type: ignore[arg-type]  # resolved from the domain's

@@ -3,8 +3,8 @@
 import asyncio
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from dataclasses import replace
+from typing import Any
 
 import orjson
 from graphql import GraphQLError
@@ -12,7 +12,6 @@ from graphql import GraphQLError
 from graphql_app.domain.access import Viewer
 from graphql_app.domain.audit import Transport
 from graphql_app.domain.errors import (
-    InvalidInput,
     RateLimited,
     Refusal,
     TooMany,
@@ -20,87 +19,36 @@ from graphql_app.domain.errors import (
     Unauthenticated,
     Unavailable,
 )
-from graphql_app.graph.answers import Answer, Answers, Key, can_be_shared, is_kept
-from graphql_app.graph.context import Context, Services, authorization
-from graphql_app.graph.documents import Documents, InvalidDocument, Operation
-from graphql_app.graph.limits import require_few
-from graphql_app.graph.persisted import Persisted, hash_given
+from graphql_app.graph.answers import Answer
+from graphql_app.graph.context import Context, authorization
+from graphql_app.graph.documents import InvalidDocument, Operation
+from graphql_app.graph.engine import Engine
+from graphql_app.graph.messages import problem_of
+from graphql_app.graph.persisted import hash_given
 from graphql_app.graph.requests import Asked
-from graphql_app.graph.schema import BadVariables, Execution, formatted
-from graphql_app.graph.subscribing import Subscribing
+from graphql_app.graph.schema import BadVariables, formatted
+from graphql_app.graph.variables import require_few
+from graphql_app.graph.wire import (
+    ALREADY_EXISTS,
+    BAD_REQUEST,
+    FORBIDDEN,
+    INIT_TIMEOUT,
+    INTERNAL,
+    RESTART,
+    TOO_FAST,
+    TOO_MANY_CONNECTIONS,
+    TOO_MANY_INITS,
+    UNAUTHORIZED,
+    Rules,
+    Wire,
+    fitting,
+)
 from graphql_app.live.accounts import NotHeardOf
-from graphql_app.live.gate import Gate
-from graphql_app.live.sessions import Sessions
 from graphql_app.observe import OperationEnded, Subscribed, Unsubscribed, note
 from graphql_app.services.cohorts import Payload
 from graphql_app.services.issuer import KeyUnknown
 
-SUBPROTOCOL = "graphql-transport-ws"
-
-# Close codes of PROTOCOL.md, with the reasons that it gives.
-BAD_REQUEST = 4400
-UNAUTHORIZED = (4401, "Unauthorized")
-FORBIDDEN = 4403
-SUBPROTOCOL_NOT_ACCEPTABLE = (4406, "Subprotocol not acceptable")
-INIT_TIMEOUT = (4408, "Connection initialisation timeout")
-ALREADY_EXISTS = 4409
-INTERNAL = (4500, "Internal server error")
-RESTART = (1012, "The service restarts; come back with your last cursor")  # RFC 6455's registry: service restart
-TOO_MANY_CONNECTIONS = 4429
-TOO_MANY_INITS = (4429, "Too many initialisation requests")
-TOO_FAST = 1008  # RFC 6455, 7.4.1: a message that breaks a policy
-NO_QUERY = "`subscribe` needs a `payload` with a `query`"
 REQUEST_ID_MOST = 64  # characters of an operation's id that go into the audit log
-REASON_BYTES_MOST = 123  # RFC 6455, 5.5: a control frame carries 125 bytes, two of them the code
-
-
-class Wire(Protocol):
-    """What carries text frames to one client."""
-
-    def write(self, message: bytes) -> None: ...
-
-    def offer(self, prefix: bytes, payload: Payload) -> bool:
-        """Writes the prefix, the payload and a brace, unless too much of what was written before is still unread."""
-
-    async def drained(self) -> None: ...
-
-    def close(self, code: int, reason: str) -> None: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Rules:
-    """What one socket may do."""
-
-    init_seconds: float
-    operations_most: int
-    message_bytes_most: int
-    stall_seconds: float  # a client that reads nothing is cut after this
-    ping_seconds: float  # a client that says nothing is asked, and cut when it does not answer for as long again
-    compresses: bool
-    messages_per_second: int = 1000
-
-
-@dataclass(frozen=True, slots=True)
-class Engine:
-    """All that is needed to run an operation."""
-
-    services: Services
-    documents: Documents
-    persisted: Persisted
-    execution: Execution
-    subscribing: Subscribing
-    sessions: Sessions
-    gate: Gate
-    answers: Answers | None = None
-
-    async def answer(self, asked: Asked, operation: Operation, context: Context) -> Answer:
-        """Of a query or mutation; the kept one, where all who see the same are answered alike. Raises BadVariables."""
-        viewer, answers = context.viewer, self.answers
-        if answers is None or viewer.reads_primary or not (can_be_shared(operation) and is_kept(operation)):
-            body = await self.execution.run(operation, asked.variables, context)
-            return Answer(orjson.dumps(body), has_errors="errors" in body)
-        key = Key(asked.key, viewer.view)
-        return answers.known(key) or await answers.make(key, operation, asked)
 
 
 class Subscription:
@@ -319,7 +267,7 @@ class Connection:
 
     def _subscribe(self, message: Mapping[str, Any]) -> None:
         operation_id, payload = message.get("id"), message.get("payload")
-        problem = _problem(operation_id, payload)
+        problem = problem_of(operation_id, payload)
         if problem is not None:
             self._close(BAD_REQUEST, problem)
             return
@@ -451,25 +399,3 @@ _HANDLERS: Mapping[str, Callable[[Connection, Mapping[str, Any]], None]] = {
     "subscribe": Connection._subscribe,
     "complete": Connection._complete,
 }
-
-
-def _problem(operation_id: object, payload: object) -> str | None:
-    """What is wrong with the shape of a `subscribe` message."""
-    if not isinstance(operation_id, str) or not operation_id:
-        return "`subscribe` needs an `id`, a text that is not empty"
-    if not isinstance(payload, dict) or not isinstance(payload.get("query"), (str, type(None))):
-        return NO_QUERY
-    if not isinstance(payload.get("operationName"), (str, type(None))):
-        return "`operationName` must be a text"
-    for name in ("variables", "extensions"):
-        if not isinstance(payload.get(name), (dict, type(None))):
-            return f"`{name}` must be an object"
-    try:
-        return NO_QUERY if hash_given(payload) is None and payload.get("query") is None else None
-    except InvalidInput as problem:
-        return problem.message
-
-
-def fitting(reason: str) -> str:
-    """The reason, cut to what a close frame can carry."""
-    return reason.encode()[:REASON_BYTES_MOST].decode(errors="ignore")

@@ -11,9 +11,9 @@ import orjson
 from starlette.types import Receive
 
 from graphql_app.domain.errors import InvalidInput, TooMany, body_too_large
-from graphql_app.graph.limits import require_few
 from graphql_app.graph.negotiation import Accepted
 from graphql_app.graph.persisted import hash_given
+from graphql_app.graph.variables import require_few
 
 REMEMBERED = 1000
 REMEMBERED_BYTES = 4096  # longer ones are read anew

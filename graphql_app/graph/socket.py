@@ -11,16 +11,9 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from graphql_app.domain.addresses import Proxies
 from graphql_app.domain.admission import NO_FOREIGN_PAGES, NO_TOKENS_IN_ADDRESSES, Origins, names_a_token
 from graphql_app.domain.errors import RateLimited
-from graphql_app.graph.protocol import (
-    SUBPROTOCOL,
-    SUBPROTOCOL_NOT_ACCEPTABLE,
-    TOO_MANY_CONNECTIONS,
-    Connection,
-    Engine,
-    Rules,
-    Wire,
-    fitting,
-)
+from graphql_app.graph.engine import Engine
+from graphql_app.graph.protocol import Connection
+from graphql_app.graph.wire import SUBPROTOCOL, SUBPROTOCOL_NOT_ACCEPTABLE, TOO_MANY_CONNECTIONS, Rules, Wire, fitting
 from graphql_app.observe import SocketClosed, SocketOpened, note
 from graphql_app.services.cohorts import Payload
 

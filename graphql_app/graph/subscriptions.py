@@ -34,7 +34,7 @@ class Subscription:
         matching = filter_of(filter)
         stream = follow.changes(viewer, matching)
         start = await stream.start(info.context.last_event_id or after, snapshot=snapshot)
-        return Source(stream, start, feed_of)  # type: ignore[return-value]
+        return Source(stream, start, feed_of)  # type: ignore[return-value]  # an async iterable is all it takes
 
     @strawberry.subscription(
         description="How many workstations of a floor are in each status, now and on every change."

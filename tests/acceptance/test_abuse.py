@@ -25,7 +25,7 @@ from websockets.typing import Subprotocol
 
 from graphql_app.domain.identifiers import global_id
 from graphql_app.embedded import Servers
-from graphql_app.graph.protocol import SUBPROTOCOL
+from graphql_app.graph.wire import SUBPROTOCOL
 from graphql_app.services.issuer import REST_SECONDS
 from tests.acceptance.conftest import Server, address_of, environment_for, fresh, started
 from tests.acceptance.fixtures import watched

@@ -13,8 +13,9 @@ from websockets.http11 import Request
 
 from graphql_app.domain.addresses import Proxies
 from graphql_app.graph.direct import DirectSocket
-from graphql_app.graph.protocol import Connection, Rules, Wire
+from graphql_app.graph.protocol import Connection
 from graphql_app.graph.socket import SocketDoor
+from graphql_app.graph.wire import Rules, Wire
 from graphql_app.live.sessions import Sessions
 from graphql_app.settings import Settings
 

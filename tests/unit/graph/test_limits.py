@@ -4,7 +4,6 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import graphql
 import pytest
@@ -14,7 +13,7 @@ from hypothesis import strategies as st
 
 from graphql_app.domain.errors import Refusal, TooMany
 from graphql_app.graph.documents import Documents, InvalidDocument
-from graphql_app.graph.limits import LISTS, MEASURES, Limits, Measure, is_list, require_few
+from graphql_app.graph.limits import LISTS, MEASURES, Limits, Measure, is_list
 from graphql_app.graph.schema import Execution, build
 
 SCHEMA = Execution(build(), seconds=1).schema
@@ -161,37 +160,6 @@ def test_what_the_clients_of_the_tests_ask_is_valid_all_at_once() -> None:
 
     assert graphql.validate(SCHEMA, parse(together)) == []
     check(together)
-
-
-# --- variables --------------------------------------------------------------------------------------------------------
-
-
-def nested(levels: int) -> Any:
-    return [nested(levels - 1)] if levels else 1
-
-
-@pytest.mark.parametrize(
-    ("variables", "problem"),
-    [
-        ({}, None),
-        ({"ids": ["x"] * 9_999}, None),
-        ({"ids": ["x"] * 10_000}, "more than 10000 values"),
-        ({"a": {"b": [{"c": [1] * 5000}, {"d": [1] * 5000}]}}, "more than 10000 values"),
-        ({f"v{n}": n for n in range(10_001)}, "more than 10000 values"),
-        ({"a": nested(199)}, None),
-        ({"a": nested(200)}, "more than 200 levels"),
-    ],
-)
-def test_variables_are_bounded_before_they_are_fitted_to_their_types(
-    variables: dict[str, Any], problem: str | None
-) -> None:
-    if problem is None:
-        require_few(variables)
-        return
-    with pytest.raises(TooMany, match=problem) as refused:
-        require_few(variables)
-    assert refused.value.data["measure"] == "variables"
-    assert refused.value.data["asked"] > refused.value.data["limit"]
 
 
 # --- what is no valid document ---------------------------------------------------------------------------------------

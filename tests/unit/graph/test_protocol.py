@@ -14,11 +14,13 @@ from graphql_app.domain.access import ROLES, Viewer
 from graphql_app.domain.workstation import Department
 from graphql_app.graph.context import Services
 from graphql_app.graph.documents import Documents
+from graphql_app.graph.engine import Engine
 from graphql_app.graph.limits import Limits
 from graphql_app.graph.persisted import Persisted
-from graphql_app.graph.protocol import REASON_BYTES_MOST, Connection, Engine, Rules, fitting
+from graphql_app.graph.protocol import Connection
 from graphql_app.graph.schema import Execution, build
 from graphql_app.graph.subscribing import Subscribing
+from graphql_app.graph.wire import REASON_BYTES_MOST, Rules, fitting
 from graphql_app.live.gate import Gate
 from graphql_app.live.limits import Limiter
 from graphql_app.live.sessions import Sessions

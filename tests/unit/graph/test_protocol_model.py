@@ -19,7 +19,7 @@ from hypothesis.stateful import (
 )
 
 from graphql_app.domain.errors import Unavailable
-from graphql_app.graph.protocol import REASON_BYTES_MOST
+from graphql_app.graph.wire import REASON_BYTES_MOST
 from graphql_app.services.cohorts import Payload
 from tests.clock import Clock, settle
 from tests.unit.graph.test_protocol import FEED, MISSHAPEN, SLOW, TOKEN, Joined, Talk, strangers
