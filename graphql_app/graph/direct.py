@@ -279,10 +279,6 @@ class DirectSocket(asyncio.Protocol):
         for content in self._core.data_to_send():
             if content:
                 self._transport.write(content)
-            elif self._core.parser_exc is not None and self._transport.can_write_eof():
-                # A breach of RFC 6455: there may be more of it on its way, and to close before that is read would reset
-                # the connection, and take the close frame along. The core reads it and throws it away.
-                self._transport.write_eof()
             else:  # the core's word for the end of the stream
                 self._transport.close()
 
