@@ -209,8 +209,9 @@ class DirectSocket(asyncio.Protocol):
             elif isinstance(event, Frame):
                 self._take(event)
                 event.data = b""  # the core holds on to the last frame
-        if self._core.parser_exc is not None and self._core.close_sent is not None:
-            self._closing(self._core.close_sent.code)  # a breach of RFC 6455
+        if self._is_broken:
+            assert self._core.close_sent is not None
+            self._closing(self._core.close_sent.code)
         else:
             self._flush()
 
@@ -279,8 +280,17 @@ class DirectSocket(asyncio.Protocol):
         for content in self._core.data_to_send():
             if content:
                 self._transport.write(content)
+            elif self._is_broken and self._transport.can_write_eof():
+                # There may be more of it on its way, and to close before that is read would reset the connection, and
+                # take the close frame along. The core reads it and throws it away.
+                self._transport.write_eof()
             else:  # the core's word for the end of the stream
                 self._transport.close()
+
+    @property
+    def _is_broken(self) -> bool:
+        """Whether the peer was told that it breaks RFC 6455. One that is just gone was told nothing."""
+        return self._core.parser_exc is not None and self._core.close_sent is not None
 
 
 def framed(message: bytes) -> bytes:
