@@ -46,7 +46,7 @@ class Loader:
     def __init__(self) -> None:
         self._values: dict[Any, asyncio.Future[Any]] = {}
         self._asked: list[Any] = []
-        self._task: asyncio.Task[None] | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
 
     async def load(self, key: Any, fetch: Fetch) -> Any:
         value = self._values.get(key)
@@ -61,7 +61,9 @@ class Loader:
 
     def _dispatch(self, fetch: Fetch) -> None:
         keys, self._asked = self._asked, []
-        self._task = asyncio.create_task(self._load(keys, fetch))
+        task = asyncio.create_task(self._load(keys, fetch))
+        self._tasks.add(task)  # the loop itself holds on to none
+        task.add_done_callback(self._tasks.discard)
 
     async def _load(self, keys: list[Any], fetch: Fetch) -> None:
         futures = [self._values[key] for key in keys]

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from graphql_app.domain.errors import InvalidInput, Refusal, TooMany
-from graphql_app.graph.documents import Document, Documents, InvalidDocument, Operation
+from graphql_app.graph.documents import ERRORS_MOST, LARGE_TOKENS, Document, Documents, InvalidDocument, Operation
 from graphql_app.graph.limits import Limits
 from graphql_app.graph.schema import Execution, build
 from tests.examples import view
@@ -92,6 +92,17 @@ def test_every_refusal_of_a_document_is_an_exception_of_its_own(text: str) -> No
 
     assert raised[0] is not raised[1]
     assert [error.message for error in raised[0].errors] == [error.message for error in raised[1].errors]
+
+
+# Beside the mistakes it has two tokens, the braces.
+@pytest.mark.parametrize(("mistakes", "told"), [(2, 2), (LARGE_TOKENS - 2, ERRORS_MOST), (LARGE_TOKENS - 1, 1)])
+def test_of_many_mistakes_the_first_are_told_and_of_a_large_document_one_alone(mistakes: int, told: int) -> None:
+    with pytest.raises(InvalidDocument) as refused:
+        documents().get("{" + " ".join(f"no{number}" for number in range(mistakes)) + "}")
+
+    messages = [error.message for error in refused.value.errors]
+    assert [f"'no{number}'" in message for number, message in enumerate(messages[:told])] == [True] * told
+    assert all("Too many validation errors" in message for message in messages[told:])
 
 
 def test_a_document_that_is_too_deep_is_refused_the_same_way_every_time() -> None:
