@@ -3,7 +3,7 @@
 import asyncio
 import secrets
 import uuid
-from collections.abc import AsyncIterator, Mapping, MutableMapping
+from collections.abc import AsyncIterator, Iterable, Mapping, MutableMapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 from uuid import UUID
@@ -52,9 +52,10 @@ def settings_for(database_url: str, servers: Servers, **overrides: Any) -> Setti
 class Socket:
     """A client of `WS /graphql`, in the same process: what it sends and receives are ASGI messages."""
 
-    def __init__(self, app: FastAPI, headers: Mapping[str, str], query: str = "") -> None:
+    def __init__(self, app: FastAPI, headers: Mapping[str, str] | Iterable[tuple[str, str]], query: str = "") -> None:
         self._to_server: asyncio.Queue[MutableMapping[str, Any]] = asyncio.Queue()
         self._from_server: asyncio.Queue[MutableMapping[str, Any]] = asyncio.Queue()
+        lines = headers.items() if isinstance(headers, Mapping) else headers
         scope = {
             "type": "websocket",
             "asgi": {"version": "3.0"},
@@ -64,7 +65,7 @@ class Socket:
             "raw_path": b"/graphql",
             "query_string": query.encode(),
             "root_path": "",
-            "headers": [(name.lower().encode(), value.encode()) for name, value in headers.items()],
+            "headers": [(name.lower().encode(), value.encode()) for name, value in lines],
             "client": ("127.0.0.1", 1),
             "server": ("office.test", 80),
             "subprotocols": [SUBPROTOCOL],
@@ -87,9 +88,12 @@ class Socket:
             return message["code"], message.get("reason")
         return orjson.loads(message["text"])
 
-    async def open(self) -> None:
+    async def accepted(self) -> None:
         async with asyncio.timeout(ANSWER_SECONDS):
             assert (await self._from_server.get())["type"] == "websocket.accept"
+
+    async def open(self) -> None:
+        await self.accepted()
         self.send({"type": "connection_init"})
         assert await self.receive() == {"type": "connection_ack"}
 

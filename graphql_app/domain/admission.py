@@ -1,7 +1,8 @@
-"""Who may come in, as far as that can be told before a token is looked at: by the origin of a page, by an address."""
+"""Who may come in, as far as that can be told before a token is looked at: by the origin of a page, by an address, by
+what is said twice."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 TOKEN_PARAMETERS: Final = ("access_token", "refresh_token", "id_token", "token", "jwt", "authorization", "bearer")
@@ -11,6 +12,16 @@ NO_FOREIGN_PAGES: Final = "Pages of this origin may not come in; GRAPHQL_APP_ORI
 NO_TOKENS_IN_ADDRESSES: Final = (
     "Addresses are written into logs: send the token as `Authorization: Bearer …`, and have this one revoked."
 )
+
+
+def fields_of(lines: Sequence[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
+    """The header fields by their names."""
+    fields = dict(lines)
+    if len(fields) != len(lines):
+        # What is said on several lines is said once, with commas (RFC 9110, 5.3): two tokens are none.
+        for name in fields:
+            fields[name] = b", ".join(value for other, value in lines if other == name)
+    return fields
 
 
 class Origins:

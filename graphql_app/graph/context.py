@@ -109,10 +109,12 @@ def authorization(payload: Mapping[str, Any] | None, header: str | None) -> str 
 
     Raises Unauthenticated.
     """
-    for name in ("authorization", "Authorization"):
-        if payload is not None and name in payload:
-            value = payload[name]
-            if not isinstance(value, str):
-                raise Unauthenticated(f"`{name}` in connection_init must be a text: `Bearer …`.")
-            return value
-    return header
+    named = [name for name in ("authorization", "Authorization") if payload is not None and name in payload]
+    if payload is None or not named:
+        return header
+    if len(named) > 1:
+        raise Unauthenticated("Send one token in connection_init: two are none.")
+    value = payload[named[0]]
+    if not isinstance(value, str):
+        raise Unauthenticated(f"`{named[0]}` in connection_init must be a text: `Bearer …`.")
+    return value

@@ -216,7 +216,9 @@ class DirectSocket(asyncio.Protocol):
             self._flush()
 
     def _shake_hands(self, request: Request) -> None:
-        refusal = self._door.refusal(request.path, request.headers)
+        # Of what is said twice the core gives neither: two tokens are none, and two hosts no host of ours.
+        fields = {name: ", ".join(request.headers.get_all(name)) for name in request.headers}
+        refusal = self._door.refusal(request.path, fields)
         response = self._core.reject(*refusal) if refusal else self._core.accept(request)
         self._core.send_response(response)
         self._flush()
@@ -225,22 +227,22 @@ class DirectSocket(asyncio.Protocol):
         elif self._core.subprotocol is None:
             self.close(*SUBPROTOCOL_NOT_ACCEPTABLE)
         else:
-            self._begin(request)
+            self._begin(fields)
         request.headers.clear()  # the core holds on to the request for as long as the connection lasts
 
-    def _begin(self, request: Request) -> None:
+    def _begin(self, fields: Mapping[str, str]) -> None:
         try:
-            self._connection = self._door.connection(self, request.headers.get("authorization"), self._client(request))
+            self._connection = self._door.connection(self, fields.get("authorization"), self._client(fields))
         except RateLimited as refusal:
             self.close(TOO_MANY_CONNECTIONS, fitting(refusal.message))
             return
         note(SocketOpened())
         self._door.sessions.open(self)
 
-    def _client(self, request: Request) -> str | None:
+    def _client(self, fields: Mapping[str, str]) -> str | None:
         peer = self._transport.get_extra_info("peername")
-        told = ",".join(request.headers.get_all("x-forwarded-for")) if self._door.proxies else ""
-        return self._door.proxies.client(peer[0] if isinstance(peer, tuple) else None, told)  # a Unix socket has none
+        address = peer[0] if isinstance(peer, tuple) else None  # a Unix socket has none
+        return self._door.proxies.client(address, fields.get("x-forwarded-for", ""))
 
     def _take(self, frame: Frame) -> None:
         if frame.opcode is Opcode.CLOSE:

@@ -14,6 +14,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from graphql_app.domain.addresses import Proxies
+from graphql_app.domain.admission import fields_of
 from graphql_app.domain.errors import TooMany
 from graphql_app.graph.answering import Answering, Question
 from graphql_app.graph.engine import Engine
@@ -26,7 +27,6 @@ from graphql_app.graph.requests import (
     Request,
     Unanswerable,
     body_of,
-    fields_of,
     require_json,
     text,
 )

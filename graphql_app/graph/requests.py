@@ -1,7 +1,7 @@
 """What an HTTP request asks for: its header fields, its address, its body. Whatever is wrong is a 4xx of its own."""
 
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -101,16 +101,6 @@ class Remembered:
         self._known.move_to_end(sent)
         if len(self._known) > REMEMBERED:
             self._known.popitem(last=False)
-
-
-def fields_of(lines: Sequence[tuple[bytes, bytes]]) -> Fields:
-    """The header fields by their names."""
-    fields = dict(lines)
-    if len(fields) != len(lines):
-        # What is said on several lines is said once, with commas (RFC 9110, 5.3): two tokens are none.
-        for name in fields:
-            fields[name] = b", ".join(value for other, value in lines if other == name)
-    return fields
 
 
 def text(fields: Fields, name: bytes) -> str | None:

@@ -6,7 +6,7 @@ from starlette.datastructures import Headers
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from graphql_app.domain.admission import NO_FOREIGN_PAGES, NO_TOKENS_IN_ADDRESSES, Origins, names_a_token
+from graphql_app.domain.admission import NO_FOREIGN_PAGES, NO_TOKENS_IN_ADDRESSES, Origins, fields_of, names_a_token
 from graphql_app.domain.errors import Forbidden, InvalidInput, Refusal
 from graphql_app.web.replies import problem
 
@@ -34,7 +34,8 @@ MAY_READ: Final = ["ETag", "Link", "Location", "Retry-After", "X-Receipt", "X-Re
 
 
 class Guard:
-    """Nothing is done for a page of a foreign origin, nor for an address with a token in it."""
+    """Nothing is done for a page of a foreign origin, nor for an address with a token in it; and nobody behind this has
+    to choose between two lines of one header field."""
 
     def __init__(self, app: ASGIApp, origins: Origins) -> None:
         self._origins = origins
@@ -42,6 +43,8 @@ class Guard:
         self._for_pages = CORSMiddleware(app, **_cors(origins)) if origins.listed else app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "lifespan":
+            scope["headers"] = list(fields_of(scope["headers"]).items())
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return

@@ -154,6 +154,27 @@ async def test_an_address_with_a_token_in_it_is_answered_with_400(shared_server:
         assert (await one.answer()).startswith(b"HTTP/1.1 400 ")
 
 
+@pytest.mark.parametrize("field", ["Host", "Origin", "Sec-WebSocket-Version", "Sec-WebSocket-Key", "Upgrade"])
+async def test_what_must_be_said_once_is_not_taken_twice(shared_server: Server, field: str) -> None:
+    said = {"Origin": "http://office.test", **HANDSHAKE}
+    async with peer(shared_server) as one:
+        one.send(request(Origin=said["Origin"])[:-2] + f"{field}: {said[field]}\r\n\r\n".encode())
+
+        assert (await one.answer()).startswith(b"HTTP/1.1 4")
+    assert "Traceback" not in shared_server.log.read_text()
+
+
+async def test_two_tokens_are_none_for_a_socket_too(shared_server: Server) -> None:
+    token = f"Authorization: Bearer {shared_server.token('visitor')}\r\n".encode()
+    async with peer(shared_server) as one:
+        one.send(request()[:-2] + token * 2 + b"\r\n")
+        assert (await one.answer()).startswith(b"HTTP/1.1 101 ")
+        one.say({"type": "connection_init"})
+
+        opcode, payload = await one.frame()
+        assert (opcode, int.from_bytes(payload[:2], "big")) == (0x8, 4403)
+
+
 async def test_another_path_has_no_socket(shared_server: Server) -> None:
     async with peer(shared_server) as one:
         one.send(request().replace(b"/graphql", b"/api/changes", 1))

@@ -73,7 +73,7 @@ class EchoSocket(DirectSocket):
         """The suite's client names no subprotocol."""
         self._core.send_response(self._core.accept(request))
         self._flush()
-        self._begin(request)
+        self._begin({})
 
     def write_binary(self, message: bytes) -> None:
         self._core.send_binary(message)

@@ -272,6 +272,56 @@ async def test_whatever_is_sent_in_place_of_a_token_is_a_401(office: Office, pat
     assert await status_of(office, path, token) == 401
 
 
+# --- header fields that are said twice ------------------------------------------------------------------------------
+
+
+ASKING = ["/graphql?query={me{subject}}", "/api/workstations", "/api/changes?wait=0", "/metrics"]
+
+
+async def said_twice(office: Office, path: str, *tokens: str) -> Response:
+    request = office.client.build_request("GET", path)
+    lines = [(b"authorization", f"Bearer {token}".encode()) for token in tokens]
+    request.headers = Headers([*request.headers.raw, *lines])
+    return await office.client.send(request)
+
+
+@pytest.mark.parametrize("path", ASKING)
+async def test_two_tokens_are_none(office: Office, path: str) -> None:
+    admin, visitor = office.token("admin"), office.token("visitor")
+    assert (await said_twice(office, path, admin)).status_code == 200
+
+    for tokens in ((admin, admin), (admin, visitor), (visitor, admin), (admin, "")):
+        answer = await said_twice(office, path, *tokens)
+        assert answer.status_code == 401
+        assert answer.headers["www-authenticate"].startswith("Bearer")
+        if not path.startswith("/graphql"):
+            assert answer.headers["content-type"] == "application/problem+json"
+            assert answer.json()["title"] == "UNAUTHENTICATED"
+
+
+async def test_two_tokens_show_no_figures(office: Office) -> None:
+    operator = office.token("operator")
+
+    async def told(*tokens: str) -> str:
+        return str((await said_twice(office, "/readyz", *tokens)).json()["checks"]["feed"]["detail"])
+
+    assert "," in await told(operator)
+    assert "," not in await told(operator, operator)
+
+
+async def test_two_tokens_are_none_for_a_socket(office: Office) -> None:
+    token = f"Bearer {office.token('admin')}"
+    both: list[tuple[list[str], dict[str, str]]] = [
+        ([token, token], {}),
+        ([], {"authorization": token, "Authorization": token}),
+    ]
+    for header, payload in both:
+        socket = Socket(office.app, [("host", "office.test"), *(("authorization", one) for one in header)])
+        await socket.accepted()
+        socket.send({"type": "connection_init", "payload": payload})
+        assert (await socket.receive())[0] == 4403
+
+
 # --- what production does not tell -----------------------------------------------------------------------------------
 
 INTROSPECTION = {
