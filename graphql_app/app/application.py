@@ -8,6 +8,7 @@ from typing import Any
 
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
 from starlette.routing import WebSocketRoute
 from starlette.types import ASGIApp, Receive, Send
 from starlette.types import Scope as AsgiScope
@@ -27,7 +28,7 @@ from graphql_app.web.guard import SECURE, Guard, secured
 from graphql_app.web.limits import BodyLimit, BodyTooLarge, oversized
 from graphql_app.web.pages import graphiql_page, pages
 from graphql_app.web.proxies import introduce
-from graphql_app.web.replies import broken, misshapen, refused
+from graphql_app.web.replies import astray, broken, misshapen, refused
 
 
 class Application(FastAPI):
@@ -62,6 +63,7 @@ def create(settings: Settings) -> Application:
     app.guarded = Guard(partial(FastAPI.__call__, app), app.origins)
     app.add_exception_handler(Refusal, refused)
     app.add_exception_handler(RequestValidationError, misshapen)
+    app.add_exception_handler(HTTPException, astray(is_explorable=settings.is_explorable))
     app.add_exception_handler(BodyTooLarge, oversized)
     app.add_exception_handler(Exception, broken)
     app.add_middleware(BodyLimit, most=settings.request_bytes)

@@ -113,6 +113,8 @@ class Assets(StaticFiles):
     """Static files; where the build left a `.gz` beside one, that is sent to whoever takes it."""
 
     async def get_response(self, path: str, scope: Scope) -> Response:
+        if scope["method"] not in ("GET", "HEAD"):
+            raise HTTPException(405, headers={"Allow": "GET, HEAD"})
         response = await self._zipped(path, scope) or await super().get_response(path, scope)
         response.headers.update(ASSET_HEADERS)
         response.headers["cache-control"] = FOREVER if _HASHED.search(path) else "no-cache"

@@ -3,12 +3,15 @@
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
+from http import HTTPStatus
 from typing import Annotated, Any
 
 import orjson
 from fastapi import Depends, Header, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+from starlette.routing import Match, Mount
 
 from graphql_app.domain import errors
 from graphql_app.domain.access import Viewer
@@ -29,6 +32,8 @@ STATUS: Mapping[type[errors.Refusal], int] = {
     errors.ReadOnly: 503,
     errors.Unavailable: 503,
 }
+
+METHODS = ("DELETE", "GET", "HEAD", "PATCH", "POST", "PUT")
 
 
 def status_of(refusal: errors.Refusal) -> int:
@@ -59,6 +64,32 @@ async def broken(_: Request, error: Exception) -> Response:
     detail = f"Something went wrong on our side; tell the operators the id {incident}."
     body = {"type": "about:blank", "status": 500, "title": "INTERNAL", "detail": detail, "id": incident}
     return JSONResponse(body, 500, media_type="application/problem+json")
+
+
+def astray(*, is_explorable: bool) -> Callable[[Request, Exception], Awaitable[Response]]:
+    """What FastAPI calls for an address that is none, or that does not take the method."""
+    hint = "There is GraphQL on /graphql, and REST on /api/workstations and /api/changes"
+    hint += ", described on /api/docs." if is_explorable else "."
+
+    async def answered(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        status, headers, detail = HTTPStatus(error.status_code), dict(error.headers or {}), error.detail
+        if status == HTTPStatus.NOT_FOUND:
+            detail = f"Nothing is here. {hint}"
+        elif status == HTTPStatus.METHOD_NOT_ALLOWED:
+            headers["Allow"] = ", ".join(sorted(_allowed(request) or headers["Allow"].split(", ")))
+            detail = f"This address takes {headers['Allow']}."
+        body = {"type": "about:blank", "status": status, "title": status.name, "detail": detail}
+        return JSONResponse(body, status, headers, media_type="application/problem+json")
+
+    return answered
+
+
+def _allowed(request: Request) -> set[str]:
+    """The methods of all routes of this path: each route knows of its own alone. None of a folder, which takes all."""
+    routes = [route for route in request.app.routes if not isinstance(route, Mount)]
+    scope = {"type": "http", "path": request.scope["path"], "headers": []}
+    return {method for method in METHODS for one in routes if one.matches({**scope, "method": method})[0] is Match.FULL}
 
 
 async def misshapen(_: Request, error: Exception) -> Response:

@@ -473,5 +473,52 @@ async def test_the_public_keys_of_tokens_are_published_for_caches_to_keep(office
     assert claims["sub"] == "visitor"
 
 
-async def test_an_unknown_address_is_a_404(office: Office) -> None:
-    assert (await office.client.get("/nothing")).status_code == 404
+NOWHERE = ["/nothing", "/api", "/api/nothing", "/api/workstations/x/y", "/graphql/", "/graphql/x", "/static/nothing.js"]
+
+
+@pytest.mark.parametrize(
+    ("method", "path"), [*(("GET", path) for path in NOWHERE), ("POST", "/nothing"), ("DELETE", "/api/nothing")]
+)
+async def test_an_unknown_address_is_a_404_that_says_what_there_is(office: Office, method: str, path: str) -> None:
+    answer = await office.client.request(method, path)
+
+    assert (answer.status_code, answer.headers["content-type"]) == (404, "application/problem+json")
+    assert answer.json().keys() == {"type", "status", "title", "detail"}
+    assert (answer.json()["status"], answer.json()["title"]) == (404, "NOT_FOUND")
+    for there in ("/graphql", "/api/workstations", "/api/changes", "/api/docs"):
+        assert there in answer.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [
+        ("PATCH", "/api/workstations", {"GET", "POST"}),
+        ("POST", f"/api/workstations/{A_02}", {"GET", "PUT", "DELETE"}),
+        ("POST", "/api/workstations/stats", {"GET", "PUT", "DELETE"}),  # the id `stats` is looked for by the others
+        ("POST", "/api/changes", {"GET"}),
+        ("DELETE", "/healthz", {"GET"}),
+        ("POST", "/api/docs", {"GET", "HEAD"}),
+        ("POST", "/", {"GET", "HEAD"}),
+        ("POST", "/static/favicon.svg", {"GET", "HEAD"}),
+    ],
+)
+async def test_a_wrong_method_is_a_405_that_says_the_right_ones(
+    office: Office, method: str, path: str, allowed: set[str]
+) -> None:
+    answer = await office.client.request(method, path, headers=office.headers("admin"))
+
+    assert (answer.status_code, answer.headers["content-type"]) == (405, "application/problem+json")
+    assert answer.json()["title"] == "METHOD_NOT_ALLOWED"
+    assert set(answer.headers["allow"].split(", ")) == allowed
+    assert answer.headers["allow"] in answer.json()["detail"]
+
+
+async def test_the_hint_names_no_page_that_is_not_there(servers: Servers, template: str) -> None:
+    async with (
+        fresh_database(servers, template) as url,
+        running_office(settings_for(url, servers, mode="production")) as office,
+    ):
+        detail = (await office.client.get("/nothing")).json()["detail"]
+
+    assert "/api/workstations" in detail
+    assert "/api/docs" not in detail
