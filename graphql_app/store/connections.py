@@ -35,6 +35,7 @@ class Connections:
         self._timeout_seconds = timeout_seconds
         self._changed = changed
         self._free = size  # how many more may be taken; those that are idle or not even open
+        self._told = 0
         self._idle: list[Connection] = []
         self._queue: deque[asyncio.Future[None]] = deque()
         self._ending: dict[Connection, asyncio.Task[None]] = {}
@@ -63,7 +64,7 @@ class Connections:
         except BaseException:
             self._leave()
             raise
-        self._changed(self.size - self._free)
+        self._tell()
         return connection
 
     def give(self, connection: Connection) -> None:
@@ -73,7 +74,7 @@ class Connections:
         elif not connection.is_closed() and connection not in self._ending:
             self._idle.append(connection)
         self._leave()
-        self._changed(self.size - self._free)
+        self._tell()
 
     def interrupted(self, connection: Connection, error: BaseException) -> None:
         """Ends a connection of which, after this error, nobody knows what it would say next."""
@@ -107,15 +108,19 @@ class Connections:
         return None
 
     async def _turn(self) -> None:
-        turn = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        turn: asyncio.Future[None] = loop.create_future()
         self._queue.append(turn)
+        # Not asyncio.timeout, which costs as much as all the rest of taking and giving back.
+        timer = loop.call_later(self._timeout_seconds, _give_up, turn)
         try:
-            async with asyncio.timeout(self._timeout_seconds):
-                await turn
+            await turn
         except BaseException:
-            if turn.done() and not turn.cancelled():  # it came at the very moment of giving up
-                self._leave()
+            if turn.done() and not turn.cancelled() and not turn.exception():
+                self._leave()  # it came at the very moment of giving up
             raise
+        finally:
+            timer.cancel()
 
     def _leave(self) -> None:
         while self._queue:
@@ -124,6 +129,18 @@ class Connections:
                 turn.set_result(None)
                 return
         self._free += 1
+
+    def _tell(self) -> None:
+        """Where all are wanted, one that is given back is taken at once: no news."""
+        in_use = self.size - self._free
+        if in_use != self._told:
+            self._told = in_use
+            self._changed(in_use)
+
+
+def _give_up(turn: "asyncio.Future[None]") -> None:
+    if not turn.done():
+        turn.set_exception(TimeoutError())
 
 
 async def _said_goodbye(connection: Connection) -> None:

@@ -167,6 +167,14 @@ async def test_the_use_of_the_pool_is_told(two: Database) -> None:
     assert told == [PoolState(1, 2), PoolState(2, 2), PoolState(1, 2), PoolState(0, 2)]
 
 
+async def test_a_connection_that_goes_from_hand_to_hand_is_no_news(two: Database) -> None:
+    told: list[News] = []
+    ended = observe.listen(told.append)
+    await asyncio.gather(*(two.row(SLEEP) for _ in range(4)))
+    ended()
+    assert told == [PoolState(2, 2), PoolState(1, 2), PoolState(0, 2)]
+
+
 async def test_what_is_given_back_after_the_end_is_closed(
     two: Database, psql: "asyncpg.Connection[asyncpg.Record]"
 ) -> None:
