@@ -25,8 +25,8 @@ from graphql_app.settings import Settings, SettingsError
 def engine_of(settings: Settings, stores: Stores, live: Live, loops: Loops, stack: AsyncExitStack) -> Engine:
     gate = Gate(live.limiter)
     cohorts = stack.enter_context(closing(Cohorts()))
-    services = services_of(settings, stores, live, gate, cohorts, loops, stack)
     execution = Execution(build(), seconds=settings.operation_seconds, is_explorable=settings.is_explorable)
+    services = services_of(settings, stores, live, gate, cohorts, execution.turns, loops, stack)
     documents = documents_of(settings, execution.schema)
     persisted = persisted_of(settings, documents)
     answers = answers_of(settings, execution, services, live, loops)

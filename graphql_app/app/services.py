@@ -22,15 +22,23 @@ from graphql_app.services.notify import Notify
 from graphql_app.services.passwords import Passwords
 from graphql_app.services.receipts import Receipts
 from graphql_app.services.streams import Limits
+from graphql_app.services.turns import Turns
 from graphql_app.settings import Settings
 from graphql_app.store.database import Database
 
 
 def services_of(
-    settings: Settings, stores: Stores, live: Live, gate: Gate, cohorts: Cohorts, loops: Loops, stack: AsyncExitStack
+    settings: Settings,
+    stores: Stores,
+    live: Live,
+    gate: Gate,
+    cohorts: Cohorts,
+    turns: Turns,
+    loops: Loops,
+    stack: AsyncExitStack,
 ) -> Services:
     database, replica, page_most = stores.database, live.replica, settings.page_most
-    history = History(database, live.hub, live.silence, catch_up_most=settings.catch_up_most, replica=replica)
+    history = History(database, live.hub, live.silence, turns, catch_up_most=settings.catch_up_most, replica=replica)
     limits = stream_limits(settings)
     cursors, page_cursors = FeedCursors(stores.secret), PageCursors(stores.secret)
     receipts = Receipts(stores.secret, cursors, live.hub, live.freshness)

@@ -24,7 +24,7 @@ from graphql.pyutils import AwaitableOrValue, Path, UndefinedType, gather_with_c
 from graphql_app.domain.access import View
 from graphql_app.graph.projection import LISTS_MOST, Projection, projection
 from graphql_app.graph.shortcut import EventShortcut, Outcome, Shortcut, shortcut
-from graphql_app.graph.turns import Turns
+from graphql_app.services.turns import Turns
 
 PLANS_MOST = 16  # of one operation: one a view and combination of what its @skip and @include are given
 

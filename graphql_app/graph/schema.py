@@ -30,9 +30,9 @@ from graphql_app.graph.queries import Query
 from graphql_app.graph.refusals import Refusal as RefusalType
 from graphql_app.graph.shortcut import Outcome
 from graphql_app.graph.subscriptions import Subscription
-from graphql_app.graph.turns import Turns
 from graphql_app.graph.types import CURSOR, Cursor, Department, Employee, Floor, Workstation
 from graphql_app.observe import Unexpected, note
+from graphql_app.services.turns import Turns
 
 INTROSPECTION = frozenset({"__schema", "__type"})  # the fields of Query that show the schema
 

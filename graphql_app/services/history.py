@@ -1,8 +1,9 @@
 """What happened in the office: from memory, from the log, or as a snapshot."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from graphql_app.domain.access import View, redact
@@ -13,6 +14,8 @@ from graphql_app.domain.workstation import Place, Workstation
 from graphql_app.live.hub import Hub
 from graphql_app.live.replica import Replica
 from graphql_app.live.silence import Silence
+from graphql_app.services.rounds import Rounds
+from graphql_app.services.turns import Turns
 from graphql_app.store import notifications, outbox, queries
 from graphql_app.store.database import Database
 
@@ -22,7 +25,7 @@ CATCH_UP_SECONDS = 10.0
 _RARE = frozenset({"notification"})
 
 # All rows that a topic shows, by its entity.
-_ROWS: Mapping[str, Callable[[Any, Any], Awaitable[list[Any]]]] = {
+_ROWS: Mapping[str, Callable[[Any, Any], Awaitable[Iterable[Any]]]] = {
     "workstation": lambda connection, topic: queries.matching_workstations(connection, topic.matching),
     "notification": lambda connection, topic: notifications.told_to(connection, topic.audience),
 }
@@ -41,10 +44,19 @@ class History:
     """Redacted where a view is given: for services alone."""
 
     def __init__(
-        self, database: Database, hub: Hub, silence: Silence, *, catch_up_most: int, replica: Replica | None = None
+        self,
+        database: Database,
+        hub: Hub,
+        silence: Silence,
+        turns: Turns,
+        *,
+        catch_up_most: int,
+        replica: Replica | None = None,
     ) -> None:
         self._database = database
         self._replica = replica
+        self._turns = turns
+        self._snapshots: Rounds[Topic[Any], tuple[Head, Sequence[Any]]] = Rounds()
         self._catch_up_most = catch_up_most
         self.hub = hub
         self.silence = silence
@@ -82,12 +94,17 @@ class History:
             held = await self._replica.floors([topic.place], own_writes=False)
             if held is not None:
                 return self.head, held[topic.place].matching(topic.matching, topic.view)
+        # Those who show the same in different ways need not read it each: they would fill memory with copies of it.
+        return await self._snapshots.join(topic, partial(self._read_snapshot, topic))
+
+    async def _read_snapshot(self, topic: Topic[Any]) -> tuple[Head, Sequence[Any]]:
         async with self._database.snapshot() as connection:
             head = await outbox.head(connection)
             found = await _ROWS[topic.entity](connection, topic)
             waiting = await outbox.unnumbered(connection, topic.entity, [topic.place] if topic.place else None)
-        rows = rewind(found, waiting) if waiting else found
-        return head, [shown for row in rows if (shown := topic.shown(row)) is not None]
+        rows = await self._turns.all(found)
+        shown = await self._turns.all(map(topic.shown, rewind(rows, waiting) if waiting else rows))
+        return head, [one for one in shown if one is not None]
 
     async def notice(self, topic: Topic[Any]) -> Notice | None:
         """What somebody should know of the place that they follow, if nothing is there: it may be mistyped."""

@@ -7,6 +7,7 @@ import asyncio
 import json
 import secrets
 import socket
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -223,6 +224,22 @@ async def documents_in_one_moment(office: Office) -> str:
     return ", ".join(sorted(lines))
 
 
+async def snapshots_in_one_moment(office: Office) -> str:
+    """A hundred of all workstations on one socket, each shown in another way: what comes of them all."""
+    follow = "subscription {{ workstationChanges {{ complete workstations {{ a{}: id name }} }} }}"
+    shown: Counter[str] = Counter()
+    ended: set[str] = set()
+    async with acknowledged(office) as client, asyncio.timeout(WAIT_SECONDS):
+        for number in range(100):
+            await client.send(orjson.dumps(subscribe(follow.format(number), id=str(number))).decode())
+        while len(ended) < 100:
+            told = json.loads(await client.recv())
+            feed = told["payload"]["data"]["workstationChanges"]
+            shown[told["id"]] += len(feed["workstations"])
+            ended |= {told["id"]} if feed["complete"] else set()
+    return f"{len(shown)} of {min(shown.values())}"
+
+
 async def everything_changes(office: Office) -> str:
     """In one transaction, while twenty sockets follow all of it, each with a document of its own."""
     follow = "subscription { workstationChanges(snapshot: false) { kind workstations { id name employee { name } } } }"
@@ -315,6 +332,7 @@ ABUSES: dict[str, tuple[Act, str]] = {
     "socket: 10,001 variables": (said(subscribe(ME, variables={"x": [1] * 10_001})), "error TOO_MANY"),
     "socket: a hundred subscriptions, each another": (
         said(*[subscribe(QUIETLY.format(f"a{n}: id"), id=str(n)) for n in range(100)]), "next"),
+    "socket: a hundred snapshots of 5,000, each shown in another way": (snapshots_in_one_moment, "100 of 5000"),
     "socket: the snapshot of 5,000, all its fields": (said(subscribe(FOLLOWED.format(FULL))), "next"),
     "socket: the snapshot of 5,000, 180 aliases": (
         said(subscribe(FOLLOWED.format(each(180, "a#: createdAt")))), "next"),

@@ -47,10 +47,12 @@ class Process:
         self.engine = parts.engine
         self.secret = secret
 
-    async def follow(self, recorder: Recorder, after: str | None = None) -> Callable[[], None]:
+    async def follow(
+        self, recorder: Recorder, after: str | None = None, document: str = SUBSCRIPTION
+    ) -> Callable[[], None]:
         """Subscribes, from the cursor or with a snapshot. Returns what ends it."""
         viewer = Viewer("test", (recorder.scene.role,), recorder.scene.view, None, None, time.time() + 600)
-        operation = self.engine.documents.get(SUBSCRIPTION).operation(None)
+        operation = self.engine.documents.get(document).operation(None)
         variables = recorder.scene.variables | ({"after": after} if after is not None else {})
         return await self.engine.subscribing.join(operation, variables, Context(viewer, self.engine.services), recorder)
 
@@ -259,6 +261,25 @@ async def test_hundreds_who_come_at_once_in_a_burst_are_given_a_few_snapshots_be
     assert 0 < len(reads) < 20
     await writing
     await histories.told(recorders, database_url)
+    truth = await committed(database_url)
+    for recorder in recorders:
+        check(recorder, truth, process.secret)
+
+
+async def test_fifty_who_are_shown_the_same_in_different_ways_are_given_a_few_snapshots_between_them(
+    start: StartProcess, psql: Connection, database_url: str
+) -> None:
+    process = await start(snapshot_part=15)
+    recorders = {Recorder(Scene("admin")): f"a{number}: kind kind" for number in range(50)}
+    writing = asyncio.create_task(written(database_url, 2, 2.0))
+    with statements() as sent:
+        for recorder, shown in recorders.items():
+            await process.follow(recorder, document=SUBSCRIPTION.replace("kind", shown))
+        await asyncio.gather(*(recorder.until(lambda payload: payload.complete) for recorder in recorders))
+    reads = [one for one in sent if one.startswith("SELECT") and "FROM workstations" in one]
+    assert 0 < len(reads) < 20
+    await writing
+    await histories.told(list(recorders), database_url)
     truth = await committed(database_url)
     for recorder in recorders:
         check(recorder, truth, process.secret)

@@ -127,7 +127,7 @@ async def loaded(servers: Servers, template: str) -> AsyncIterator[Database]:
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def everything(loaded: Database) -> list[Workstation]:
     async with loaded.reading() as connection:
-        return await queries.matching_workstations(connection, WorkstationFilter())
+        return list(await queries.matching_workstations(connection, WorkstationFilter()))
 
 
 # --- the filter ------------------------------------------------------------------------------------------------------

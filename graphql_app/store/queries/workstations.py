@@ -1,6 +1,6 @@
 """Workstations that match, by id, or by the floor they stand on."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -29,10 +29,10 @@ def _matching(names: frozenset[str], conditions: tuple[str, ...]) -> Prepared:
 
 async def matching_workstations(
     reader: Reader, matching: WorkstationFilter, fields: Collection[str] = FIELDS
-) -> list[Workstation]:
-    """All that match, by id."""
+) -> Iterator[Workstation]:
+    """All that match, by id; each is made when it comes to it, as they may be many."""
     asked = asked_of(matching)
-    return await fetched(reader, _matching(names_of(frozenset(fields)), tuple(asked)), asked)
+    return map(rows.selected, await reader.fetch(_matching(names_of(frozenset(fields)), tuple(asked)), asked))
 
 
 @lru_cache(SHAPES_KEPT)

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from graphql_app.graph import turns
 from graphql_app.graph.documents import Documents
 from graphql_app.graph.limits import Limits
-from graphql_app.graph.turns import Turns
+from graphql_app.services import turns
+from graphql_app.services.turns import Turns
 from tests.examples import workstation
 from tests.unit.graph.test_executor import EXECUTION, context, operation
 
@@ -97,3 +97,52 @@ def test_what_is_large_is_known_before_it_is_executed(text: str, is_large: bool)
     found = Documents(EXECUTION.schema, Limits(), kept=9).get(text).operation(None)
 
     assert found.plans.is_large == is_large
+
+
+class Maker:
+    """Makes letters, each of which takes longer than a turn."""
+
+    def __init__(self, shared: Turns) -> None:
+        self.made: list[str] = []
+        self._shared = shared
+
+    async def make(self, letter: str, count: int) -> list[str]:
+        return await self._shared.all(self._one(letter) for _ in range(count))
+
+    def _one(self, letter: str) -> str:
+        self.made.append(letter)
+        time.sleep(2 * turns.TURN_SECONDS)
+        return letter
+
+
+async def test_whoever_has_more_to_make_goes_on_behind_all_others_that_wait() -> None:
+    maker = Maker(Turns())
+
+    made = await asyncio.gather(*[maker.make(letter, count) for letter, count in (("a", 4), ("b", 2), ("c", 1))])
+
+    assert made == [["a"] * 4, ["b"] * 2, ["c"]]
+    assert "".join(maker.made) == "aabcaba"
+
+
+async def test_however_many_wait_there_is_no_more_than_one_turn_before_others_are_let_in() -> None:
+    maker = Maker(Turns())
+    making = asyncio.gather(*[maker.make(letter, 3) for letter in "abcd"])
+    steps = []
+    while not making.done():
+        before = len(maker.made)
+        await asyncio.sleep(0)
+        steps.append(len(maker.made) - before)
+
+    assert (max(steps), sum(steps)) == (1, 12)
+
+
+async def test_whoever_goes_away_while_waiting_keeps_nobody_from_their_turn() -> None:
+    maker = Maker(Turns())
+    first, gone, last = [asyncio.create_task(maker.make(letter, 3)) for letter in "abc"]
+    await asyncio.sleep(0)
+    gone.cancel()
+
+    assert await first == ["a"] * 3
+    assert await last == ["c"] * 3
+    with pytest.raises(asyncio.CancelledError):
+        await gone

@@ -1,0 +1,64 @@
+"""For how long what is made for clients holds up the loop at a time, all of it together: an answer may have 100,000
+values, a snapshot as many workstations, and whoever asks for less is not to wait for the last of them."""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Iterable
+from typing import TypeVar
+
+T = TypeVar("T")
+
+TURN_SECONDS = 0.005
+
+
+class Turns:
+    """One for all that a process makes. Whoever has more to make than fits goes on behind all others that wait."""
+
+    __slots__ = ("_ends", "_is_next_due", "_waiting")
+
+    def __init__(self) -> None:
+        self._ends: float | None = None
+        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._is_next_due = False
+
+    def is_over(self) -> bool:
+        """Whether others are to be let in now. To be asked after each piece of work."""
+        now = time.perf_counter()
+        if self._ends is None:
+            self._ends = now + TURN_SECONDS
+            self._see_to_the_next()
+        return now > self._ends
+
+    async def next(self) -> None:
+        """Lets others in, if the turn is over. Who waits first goes on first."""
+        if self.is_over():
+            let_in: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._waiting.append(let_in)
+            await let_in
+            self.is_over()  # it begins
+
+    async def all(self, items: Iterable[T]) -> list[T]:
+        """The list of items that are made as they are asked for."""
+        await self.next()
+        made = []
+        for item in items:
+            made.append(item)
+            if self.is_over():
+                await self.next()
+        return made
+
+    def _see_to_the_next(self) -> None:
+        if not self._is_next_due:
+            self._is_next_due = True
+            asyncio.get_running_loop().call_soon(self._begin)
+
+    def _begin(self) -> None:
+        """The loop has come round, and whoever else wanted something of it was served."""
+        self._ends, self._is_next_due = None, False
+        while self._waiting:
+            let_in = self._waiting.popleft()
+            if not let_in.done():  # it may have been cancelled
+                self._see_to_the_next()
+                let_in.set_result(None)
+                return
