@@ -24,6 +24,7 @@ from graphql_app.embedded import Servers
 from graphql_app.graph.wire import SUBPROTOCOL
 from graphql_app.settings import Settings, read
 from graphql_app.store.database import Database
+from graphql_app.store.numbering import LEADER_LOCK
 from tests.conftest import with_database
 from tests.one_piece import OnePiece, listening
 
@@ -203,6 +204,21 @@ async def fresh_database(servers: Servers, template: str) -> AsyncIterator[str]:
     finally:
         await admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
         await admin.close()
+
+
+@asynccontextmanager
+async def leaderless(database_url: str) -> AsyncIterator[None]:
+    """In this block nobody numbers, so that the feed brings nothing: the lock is held by somebody who does nothing."""
+    holder = await asyncpg.connect(database_url)
+    try:
+        await holder.execute(
+            "SELECT pg_terminate_backend(l.pid) FROM pg_locks l JOIN pg_database d ON d.oid = l.database"
+            " WHERE d.datname = current_database() AND locktype = 'advisory' AND granted"
+        )
+        await holder.execute("SELECT pg_advisory_lock($1)", LEADER_LOCK)
+        yield
+    finally:
+        await holder.close()
 
 
 # Serial ids of a fresh database, so that these can be written down.

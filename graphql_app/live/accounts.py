@@ -19,8 +19,11 @@ from graphql_app.store.database import Database
 
 # A login is known here, as elsewhere, a moment after the account was made. So long it may take.
 ARRIVAL_SECONDS = 5.0
-# A process that has not heard the feed for so long does not know who was locked out meanwhile, and lets nobody in.
+# A process that knows only who was locked out so long ago, or earlier, lets nobody in.
 SILENT_SECONDS_MOST = 10.0
+# It reads what the feed has not brought yet of accounts, where that is long in coming: much else can be before it.
+AHEAD_SECONDS = 2.0
+LOOK_SECONDS = 0.5
 RETRY_SECONDS = 0.5
 TIDY_SECONDS = 60.0
 CLOCKS_SECONDS = 60.0  # by so much the database's clock may differ from ours
@@ -36,7 +39,10 @@ class NotHeardOf(Unavailable):
 
 class Accounts:
     """Loaded whole, then kept true by the feed: the hub tells it of a change before any mailbox is given that change
-    or a later one. Whoever is signed in and watches is told at that very moment."""
+    or a later one. Whoever is signed in and watches is told at that very moment.
+
+    What is taken in may come twice, and in another order, as it does when the log is read ahead of the feed: the newer
+    version of an account stays, and neither a deleted account nor a revoked session comes back."""
 
     def __init__(
         self,
@@ -46,14 +52,17 @@ class Accounts:
         *,
         access_seconds: float,
         clock: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._database = database
+        self._hub = hub
         self._freshness = freshness
         self._remembered_seconds = access_seconds + CLOCKS_SECONDS  # then no token of a revoked session is valid
-        self._clock = clock
+        self._clock, self._monotonic = clock, monotonic
         self._accounts: dict[int, Account] = {}
-        self._deleted: set[int] = set()  # lately: not to be waited for
-        self._revoked: dict[UUID, float] = {}  # sessions, and until when they must be remembered
+        self._deleted: dict[int, float] = {}  # and until when they must be remembered
+        self._revoked: dict[UUID, float] = {}  # sessions, likewise
+        self._ahead_at: float | None = None  # of when is what the log was found to say beyond the feed
         self._missed: list[Change[Any]] | None = []  # what came while they are being loaded; None once they are
         self._to_load = asyncio.Event()
         self._watchers: dict[int, dict[Callable[[], None], None]] = {}
@@ -61,27 +70,36 @@ class Accounts:
 
     async def run(self) -> None:
         """Never returns; end it by cancelling."""
-        while True:
-            try:
-                async with asyncio.timeout(TIDY_SECONDS):
-                    await self._to_load.wait()
-            except TimeoutError:
-                self._tidy()
-                continue
-            self._to_load.clear()
-            try:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._keep_tidy(), name="forgetting of logins")
+            while True:
+                await self._once()
+
+    async def _once(self) -> None:
+        try:
+            async with asyncio.timeout(LOOK_SECONDS):
+                await self._to_load.wait()
+        except TimeoutError:
+            if not self._is_behind:
+                return
+        try:
+            if self._to_load.is_set():
+                self._to_load.clear()
                 await self._load()
-            except Exception as error:  # noqa: BLE001  # the supervisor of loading: noted, and tried again
-                note(FeedFailed(error))
+            else:
+                await self._read_ahead()
+        except Exception as error:  # noqa: BLE001  # the supervisor of loading: noted, and tried again
+            note(FeedFailed(error))
+            if self._missed is not None:
                 self._to_load.set()
-                await asyncio.sleep(RETRY_SECONDS)
+            await asyncio.sleep(RETRY_SECONDS)
 
     # --- asked -------------------------------------------------------------------------------------------------------
 
     def of(self, sign_in: SignIn) -> Account:
         """The account behind a login, as it is now. Raises Unauthenticated when the login is over, and Unavailable
         when this process cannot know; NotHeardOf where it may know in a moment."""
-        silent = self._freshness.silent_seconds
+        silent = self._silent_seconds
         if self._missed is not None or silent is None or silent > SILENT_SECONDS_MOST:
             raise Unavailable("This server does not know at present who is still logged in; try again.")
         account = self._accounts.get(sign_in.account_id)
@@ -92,6 +110,20 @@ class Accounts:
         if account.is_disabled or sign_in.at < account.tokens_from or sign_in.session in self._revoked:
             raise _over()
         return account
+
+    @property
+    def _silent_seconds(self) -> float | None:
+        """How long ago what is known here was the present; None when it never was."""
+        heard = self._freshness.silent_seconds
+        if self._ahead_at is None:
+            return heard
+        ahead = self._monotonic() - self._ahead_at
+        return ahead if heard is None else min(heard, ahead)
+
+    @property
+    def _is_behind(self) -> bool:
+        silent = self._silent_seconds
+        return self._missed is None and (silent is None or silent > AHEAD_SECONDS)
 
     async def arrival(self, sign_in: SignIn) -> None:
         """Waits until something is heard of the account, or for as long as that may take."""
@@ -108,7 +140,7 @@ class Accounts:
     def learn(self, account: Account) -> None:
         """What somebody has just read of an account; it may be newer than what the feed has brought."""
         known = self._accounts.get(account.id)
-        if known is None or known.version < account.version:
+        if account.id not in self._deleted and (known is None or known.version < account.version):
             self._accounts[account.id] = account
             self._tell(account.id)
 
@@ -136,6 +168,8 @@ class Accounts:
     def restarted(self, head: Head) -> None:
         """Who is logged in finds that this cannot be known until it is read anew."""
         self._missed = []
+        self._ahead_at = None
+        self._deleted.clear()
         self._to_load.set()
         for account_id in list(self._watchers):
             self._tell(account_id)
@@ -147,7 +181,9 @@ class Accounts:
     def _apply_account(self, change: Change[Account]) -> list[int]:
         if change.after is None:
             self._accounts.pop(change.key, None)
-            self._deleted.add(change.key)
+            self._deleted[change.key] = self._clock() + self._remembered_seconds
+        elif change.key in self._deleted:
+            pass
         elif change.key not in self._accounts or self._accounts[change.key].version <= change.after.version:
             self._accounts[change.key] = change.after
         return [change.key]
@@ -194,9 +230,28 @@ class Accounts:
         for account_id in list(self._watchers):
             self._tell(account_id)
 
+    async def _read_ahead(self) -> None:
+        """Takes in what the feed will bring. Who is logged in goes on, and who is not does not, however much it has to
+        bring before that."""
+        here, began = self._hub.head, self._monotonic()
+        if here is None:
+            return
+        async with self._database.snapshot() as connection:
+            found = await store.beyond(connection, here)
+        if found is None or self._missed is not None:  # another history
+            return
+        for account_id in dict.fromkeys(account_id for change in found for account_id in self._apply(change)):
+            self._tell(account_id)
+        self._ahead_at = began
+
+    async def _keep_tidy(self) -> None:
+        while True:
+            await asyncio.sleep(TIDY_SECONDS)
+            self._tidy()
+
     def _tidy(self) -> None:
         now = self._clock()
-        self._deleted.clear()
+        self._deleted = {account: until for account, until in self._deleted.items() if until > now}
         self._revoked = {session: until for session, until in self._revoked.items() if until > now}
 
 

@@ -7,7 +7,8 @@ from uuid import UUID
 from sqlalchemy import String, bindparam, func, select, text
 
 from graphql_app.domain.account import Account
-from graphql_app.store import rows
+from graphql_app.domain.change import Change, Head
+from graphql_app.store import outbox, rows
 from graphql_app.store.session import Reader, Session
 from graphql_app.store.statements import prepared
 from graphql_app.store.tables import accounts, employees
@@ -72,6 +73,21 @@ async def standing(snapshot: Session, seconds: float) -> Standing:
     """As of one moment; `seconds`: how far back revocations matter."""
     revoked = await snapshot.fetch(_REVOKED, {"seconds": seconds})
     return Standing(await everybody(snapshot), frozenset(row["key"] for row in revoked))
+
+
+async def beyond(snapshot: Session, here: Head) -> list[Change[Any]] | None:
+    """What the log says of accounts and sessions after `here`, numbered or not; None where it does not reach back so
+    far, or tells another history."""
+    head = await outbox.head(snapshot)
+    if head.epoch != here.epoch:
+        return None
+    found: list[Change[Any]] = []
+    for entity in ("account", "login_session"):
+        numbered = await outbox.changes_between(snapshot, here.revision, head.revision, entity)
+        if numbered is None:
+            return None
+        found += [*numbered, *await outbox.unnumbered(snapshot, entity)]
+    return found
 
 
 # --- administration --------------------------------------------------------------------------------------------------

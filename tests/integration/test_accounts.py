@@ -29,7 +29,7 @@ from tests.accounts import (
     refreshed,
     signed_in,
 )
-from tests.graphql_client import WEI_KEY, Office, new_key, numbered, running_office, seed, settings_for
+from tests.graphql_client import WEI_KEY, Office, leaderless, new_key, numbered, running_office, seed, settings_for
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -354,6 +354,37 @@ async def test_a_token_counts_for_what_the_account_is_now(office: Office) -> Non
     async with asyncio.timeout(2):
         while (await me(office, token))["roles"] != ["visitor"]:  # noqa: ASYNC110  # the server is asked
             await asyncio.sleep(0.01)
+
+
+async def test_where_the_feed_is_far_behind_who_is_logged_in_goes_on_and_who_is_logged_out_is_out(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, seconds in (("SILENT_SECONDS_MOST", 1.0), ("AHEAD_SECONDS", 0.3), ("LOOK_SECONDS", 0.1)):
+        monkeypatch.setattr(f"graphql_app.live.accounts.{name}", seconds)
+    ada, wei, gone = [(await login(office, name))["accessToken"] for name in ("ada", "Wei", "Wei")]
+    assert (await me(office, gone))["subject"] == "Wei"
+
+    async with leaderless(office.database.url):
+        await office.sql("UPDATE workstations SET notes = 'nobody numbers this' WHERE name = 'A-01'")
+        for _ in range(30):  # three times as long as it may not know
+            assert (await me(office, ada))["roles"] == ["facilities"]
+            await asyncio.sleep(0.1)
+        assert await office.sql("SELECT count(*) FROM change_log WHERE revision IS NULL") > 0
+
+        for change, token in (
+            ("UPDATE login_sessions SET revoked_at = now() WHERE account_id = (SELECT min(id) FROM accounts)", ada),
+            ("DELETE FROM login_sessions WHERE id = (SELECT max(id) FROM login_sessions)", gone),
+            ("DELETE FROM accounts WHERE name = 'Wei'", wei),
+        ):
+            await office.sql(change)
+            assert await until_refused(office, token) < 1
+            assert await refusal(office, token) == "UNAUTHENTICATED"
+        await add_account(office, "new", "visitor")
+        assert (await me(office, (await login(office, "new"))["accessToken"]))["roles"] == ["visitor"]
+
+    async with asyncio.timeout(10):  # the feed brings all of it, beginning with what was before
+        while await office.sql("SELECT count(*) FROM change_log WHERE revision IS NULL"):
+            assert {await refusal(office, token) for token in (ada, gone, wei)} == {"UNAUTHENTICATED"}
 
 
 # --- who has to wait -------------------------------------------------------------------------------------------------

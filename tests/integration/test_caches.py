@@ -34,7 +34,7 @@ from graphql_app.store.cache import FloorCache
 from graphql_app.store.database import Database
 from graphql_app.store.numbering import leading
 from tests import histories
-from tests.graphql_client import Office, new_key, numbered, running_office, settings_for
+from tests.graphql_client import Office, leaderless, new_key, numbered, running_office, settings_for
 from tests.histories import Committed, committed
 
 PLACES = [Place("总部A座", 3), Place("总部A座", 4), Place("Riverside", 1)]
@@ -318,7 +318,7 @@ async def test_without_a_leader_memory_is_silent_and_the_database_answers(
     process = await start(redis_url="redis://127.0.0.1:1/0")
     who = viewer("admin")
     assert isinstance((await process.browse.workstations_by_place(who, PLACES))[PLACES[0]], tuple)
-    async with _leaderless(database_url):
+    async with leaderless(database_url):
         psql = await asyncpg.connect(database_url)
         await psql.execute("UPDATE workstations SET notes = 'unheard' WHERE id = 1")
         await psql.close()
@@ -331,24 +331,6 @@ async def test_without_a_leader_memory_is_silent_and_the_database_answers(
     async with asyncio.timeout(10):
         while (await process.health.findings())["caches"].degraded:  # noqa: ASYNC110  # it is only told
             await asyncio.sleep(0.05)
-
-
-class _leaderless:  # noqa: N801  # reads as a state: async with _leaderless(url):
-    """While this lasts nobody numbers: the lock is held by somebody who does nothing."""
-
-    def __init__(self, url: str) -> None:
-        self._url = url
-
-    async def __aenter__(self) -> None:
-        self._holder = await asyncpg.connect(self._url)
-        await self._holder.execute(
-            "SELECT pg_terminate_backend(l.pid) FROM pg_locks l JOIN pg_database d ON d.oid = l.database"
-            " WHERE d.datname = current_database() AND locktype = 'advisory' AND granted"
-        )
-        await self._holder.execute("SELECT pg_advisory_lock($1)", 0x67726170686C6561)
-
-    async def __aexit__(self, *_: object) -> None:
-        await self._holder.close()
 
 
 # --- through the doors -----------------------------------------------------------------------------------------------

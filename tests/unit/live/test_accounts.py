@@ -11,12 +11,13 @@ import pytest
 from graphql_app.domain.account import Account, LoginSession, SignIn
 from graphql_app.domain.change import Change, Head
 from graphql_app.domain.errors import Refusal, Unauthenticated, Unavailable
-from graphql_app.live.accounts import SILENT_SECONDS_MOST, Accounts, NotHeardOf
+from graphql_app.live.accounts import AHEAD_SECONDS, SILENT_SECONDS_MOST, Accounts, NotHeardOf
 from graphql_app.live.freshness import Freshness
 from graphql_app.live.hub import Hub
 from graphql_app.store.accounts import Standing
 
 STANDING = "graphql_app.store.accounts.standing"  # what is read of the database
+BEYOND = "graphql_app.store.accounts.beyond"
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 HEAD = Head(UUID(int=7), 0)
 ADA = Account(1, "ada", "employee", False, NOW - timedelta(hours=1), UUID(int=5), "E-1", 1)
@@ -32,7 +33,14 @@ class Stand:
         self.hub = Hub(100)
         freshness = Freshness(lambda: self.now)
         self.freshness = freshness
-        self.accounts = Accounts(cast(Any, self), self.hub, freshness, access_seconds=600, clock=lambda: self.now)
+        self.accounts = Accounts(
+            cast(Any, self),
+            self.hub,
+            freshness,
+            access_seconds=600,
+            clock=lambda: self.now,
+            monotonic=lambda: self.now,
+        )
         self.told: list[str] = []
         self._revision = 0
 
@@ -164,6 +172,112 @@ async def test_who_has_not_heard_the_feed_for_long_lets_nobody_in(stand: Stand) 
 
     stand.freshness.heard()
     assert stand.outcome() == ADA
+
+
+# --- read ahead of the feed ------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def log(stand: Stand, monkeypatch: pytest.MonkeyPatch) -> list[Change[Any]]:
+    """What the feed has not brought yet."""
+    unheard: list[Change[Any]] = []
+
+    async def beyond(_: object, here: Head) -> list[Change[Any]]:
+        stand.now += 1  # it takes a while
+        return [change for change in unheard if not change.revision or change.revision > here.revision]
+
+    monkeypatch.setattr(BEYOND, beyond)
+    return unheard
+
+
+def unnumbered(entity: str, before: Any, after: Any) -> Change[Any]:
+    return Change(0, entity, 1, NOW, before, after)
+
+
+async def test_who_is_logged_in_goes_on_where_the_log_is_read_ahead(stand: Stand, log: list[Change[Any]]) -> None:
+    stand.now += SILENT_SECONDS_MOST + 1
+    assert stand.outcome() is Unavailable
+
+    await stand.accounts._read_ahead()
+    assert stand.outcome() == ADA
+
+    stand.now += SILENT_SECONDS_MOST - 1  # counted from before it was read
+    assert stand.outcome() == ADA
+    stand.now += 0.1
+    assert stand.outcome() is Unavailable
+
+
+async def test_it_is_read_ahead_only_when_the_feed_is_long_in_coming(stand: Stand, log: list[Change[Any]]) -> None:
+    assert not stand.accounts._is_behind
+    stand.now += AHEAD_SECONDS + 0.1
+    assert stand.accounts._is_behind
+
+    await stand.accounts._read_ahead()
+    assert not stand.accounts._is_behind
+
+
+@pytest.mark.parametrize(
+    ("entity", "before", "after"),
+    [
+        ("account", ADA, replace(ADA, is_disabled=True, version=2)),
+        ("account", ADA, None),
+        ("login_session", SESSION, replace(SESSION, revoked_at=NOW)),
+        ("login_session", SESSION, None),
+    ],
+)
+async def test_a_login_that_the_log_says_is_over_is_over(
+    stand: Stand, log: list[Change[Any]], entity: str, before: Any, after: Any
+) -> None:
+    stand.watch()
+    log += [
+        unnumbered("account", ADA, replace(ADA, role="visitor", version=2)),
+        unnumbered(entity, before, after if entity == "login_session" or after is None else replace(after, version=3)),
+    ]
+
+    await stand.accounts._read_ahead()
+
+    assert stand.outcome() is Unauthenticated
+    assert str(Unauthenticated) in stand.told
+
+    for change in log:  # the feed brings the same, one after the other
+        stand.deliver(change.entity, change.key, change.before, change.after)
+        assert stand.outcome() is Unauthenticated
+    await stand.accounts._read_ahead()  # an answer of the database that has been long on its way
+    stand.accounts.learn(replace(ADA, version=2))
+    assert stand.outcome() is Unauthenticated
+
+
+async def test_where_the_log_does_not_say_nothing_is_known_of_it(stand: Stand, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def another_history(*_: object) -> None:
+        return None
+
+    monkeypatch.setattr(BEYOND, another_history)
+    stand.now += SILENT_SECONDS_MOST + 1
+
+    await stand.accounts._read_ahead()
+
+    assert stand.outcome() is Unavailable
+
+
+async def test_what_was_read_ahead_counts_for_nothing_when_all_begins_anew(
+    stand: Stand, log: list[Change[Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def beyond(*_: object) -> list[Change[Any]]:
+        other = Head(UUID(int=8), 0)
+        stand.freshness.restarted(other)
+        stand.hub.restart(other)
+        return []
+
+    await stand.accounts._read_ahead()
+    monkeypatch.setattr(BEYOND, beyond)
+    await stand.accounts._read_ahead()
+    stand.accounts._to_load.clear()
+    await stand.accounts._load()
+
+    assert stand.outcome() is Unavailable  # until the feed is heard, or the log is read ahead of it
+
+
+# --- loading and forgetting ------------------------------------------------------------------------------------------
 
 
 async def test_what_changes_while_they_are_loaded_is_not_lost(stand: Stand, monkeypatch: pytest.MonkeyPatch) -> None:
