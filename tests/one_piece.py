@@ -11,6 +11,7 @@ from fastapi import FastAPI
 from uvicorn.server import ServerState
 
 from graphql_app.web.connection import HttpConnection
+from graphql_app.web.together import Together
 
 
 @asynccontextmanager
@@ -22,6 +23,7 @@ async def listening(
     config.load()
     server_state = server_state or ServerState()
     loop = asyncio.get_running_loop()
+    state = state | {"together": Together()}
     server = await loop.create_server(lambda: HttpConnection(config, server_state, state), "127.0.0.1", 0)
     try:
         yield server.sockets[0].getsockname()[1]

@@ -29,6 +29,7 @@ from graphql_app.web.limits import BodyLimit, BodyTooLarge, oversized
 from graphql_app.web.pages import graphiql_page, pages
 from graphql_app.web.proxies import introduce
 from graphql_app.web.replies import astray, broken, misshapen, refused
+from graphql_app.web.together import Together
 
 
 class Application(FastAPI):
@@ -87,6 +88,7 @@ async def lifespan(settings: Settings, app: Application) -> AsyncIterator[dict[s
             "sockets": sockets,
             "sessions": parts.engine.sessions,
             "stall_seconds": settings.socket_stall_seconds,
+            "together": Together(),
         }
 
 

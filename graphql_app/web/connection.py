@@ -6,11 +6,12 @@ A POST on /graphql that arrives in one piece is answered by its door, without AS
 
 import asyncio
 from collections.abc import Coroutine
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from graphql_app.observe import AnswerUnread, RequestUnfinished, note
+from graphql_app.web.together import HeldBack
 
 GOODBYE_SECONDS = 3.0  # while the process ends, for a peer to go on reading
 ARRIVAL_SECONDS = 30.0  # for a request to arrive whole
@@ -157,7 +158,7 @@ class HttpConnection(HttpToolsProtocol):
     # --- who does not send -------------------------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's own has it
-        super().connection_made(transport)
+        super().connection_made(cast(asyncio.Transport, HeldBack(transport, self.app_state["together"])))
         self._arrival = self.loop.call_later(ARRIVAL_SECONDS, self._overdue)
 
     def on_message_begin(self) -> None:
@@ -170,6 +171,7 @@ class HttpConnection(HttpToolsProtocol):
     def handle_websocket_upgrade(self) -> None:
         self._is_arriving = False
         self._stop_awaiting()
+        self.transport = cast(HeldBack, self.transport).released()
         super().handle_websocket_upgrade()
 
     def _await_rest(self, size: int) -> None:

@@ -1,0 +1,74 @@
+"""What connections write in one moment, handed to the system together.
+
+To wake whoever waits for an answer is the most that a small one costs. A proxy, or a client with many connections, that
+was woken by the first is still awake for the others.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable
+from typing import Any
+
+TOGETHER_MOST = 32  # connections: the first of them is not to wait for more answers than that
+
+
+class Together:
+    """The connections of one event loop that wrote something since it last looked who sent something."""
+
+    def __init__(self) -> None:
+        self._soon: Callable[[Callable[[], None]], object] = asyncio.get_running_loop().call_soon
+        self._written: list[HeldBack] = []
+
+    def add(self, transport: "HeldBack") -> None:
+        if not self._written:
+            self._soon(self._flush)
+        self._written.append(transport)
+        if len(self._written) == TOGETHER_MOST:
+            self._flush()
+
+    def _flush(self) -> None:
+        written, self._written = self._written, []
+        for transport in written:
+            transport.flush()
+
+
+class HeldBack:
+    """A transport whose writes wait for those of others, until the loop has gone round once. It closes after them;
+    all else is the transport's own."""
+
+    __slots__ = ("_held", "_together", "_transport")
+
+    def __init__(self, transport: asyncio.Transport, together: Together) -> None:
+        self._transport = transport
+        self._together = together
+        self._held: list[bytes] = []
+
+    def write(self, data: bytes) -> None:
+        self._held.append(data)
+        if len(self._held) == 1:
+            self._together.add(self)
+
+    def writelines(self, parts: Iterable[bytes]) -> None:
+        is_first = not self._held
+        self._held += parts
+        if is_first:
+            self._together.add(self)
+
+    def close(self) -> None:
+        self.flush()
+        self._transport.close()
+
+    def flush(self) -> None:
+        held, self._held = self._held, []
+        if held and not self._transport.is_closing():
+            self._transport.writelines(held)
+
+    def released(self) -> asyncio.Transport:
+        """The transport itself, for who writes without delay."""
+        self.flush()
+        return self._transport
+
+    def get_write_buffer_size(self) -> int:
+        return self._transport.get_write_buffer_size() + sum(map(len, self._held))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
