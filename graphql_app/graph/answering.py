@@ -5,12 +5,11 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-import orjson
 from starlette.responses import Response
 
 from graphql_app.domain.access import ANONYMOUS, Viewer
 from graphql_app.domain.audit import Transport
-from graphql_app.domain.errors import RateLimited, Refusal, Unauthenticated
+from graphql_app.domain.errors import Refusal, Unauthenticated
 from graphql_app.graph.accounts import OPEN, needs_no_token
 from graphql_app.graph.answers import Answer, Key, can_be_shared
 from graphql_app.graph.context import Context
@@ -18,9 +17,8 @@ from graphql_app.graph.documents import InvalidDocument, Operation
 from graphql_app.graph.engine import Engine
 from graphql_app.graph.events import subscribed
 from graphql_app.graph.negotiation import EVENTS
-from graphql_app.graph.replies import Reply, data, failure, whole
+from graphql_app.graph.replies import Reply, failure, whole
 from graphql_app.graph.requests import (
-    REMEMBERED_BYTES,
     Asked,
     AskedByHash,
     Gone,
@@ -31,6 +29,7 @@ from graphql_app.graph.requests import (
     from_query,
     text,
 )
+from graphql_app.graph.shortcut import Outcome
 from graphql_app.observe import OperationEnded, note
 
 
@@ -43,7 +42,7 @@ class Question(NamedTuple):
 
 
 @dataclass(slots=True)
-class Outcome:
+class Counted:
     """What is counted of an operation, as far as it came."""
 
     kind: str = "invalid"
@@ -61,67 +60,49 @@ class Answering:
         known = remembered.get(sent)
         return Question(sent, known or remembered.read(sent), known is not None)
 
-    def at_hand(self, request: Request, question: Question) -> Reply | None:
-        """The reply, when it is a kept one, or made of what is in memory. None says nothing but that it is not: then
-        reply() finds out whatever else there is to find."""
-        began, engine = time.perf_counter(), self._engine
-        if not question.is_remembered and not engine.services.browse.has_memory:
-            return None
-        try:
-            viewer = engine.services.identify.from_header(_authorization(request))
-            answer = self._answer_at_hand(question, viewer)
-        except Refusal:
-            return None
-        if answer is None:
-            return None
-        outcome, reply = Outcome("query", failed=False), data(answer.body, request.accept.media)
-        try:
-            engine.gate.request(request.address)
-            engine.gate.operation(viewer)
-        except RateLimited as refusal:
-            outcome, reply = Outcome(), failure(refusal, request.accept.media)
-        note(OperationEnded(outcome.kind, time.perf_counter() - began, outcome.failed))
-        return reply
-
-    def _answer_at_hand(self, question: Question, viewer: Viewer) -> Answer | None:
-        """What is kept for those who sent the same before, or what is made at once of a document that was asked before.
-        Raises Refusal."""
-        engine, (sent, named, is_remembered) = self._engine, question
-        if is_remembered:
-            assert isinstance(named, Asked)
-            return self._known(named, viewer)
-        document = engine.documents.known(named.query) if isinstance(named, Asked) else None
-        if document is None or len(sent) > REMEMBERED_BYTES:
-            return None
-        asked = self._meant(named)
-        operation = document.operation(asked.operation_name)
-        made = engine.execution.at_hand(operation, asked.variables, Context(viewer, engine.services))
-        return None if made is None else Answer(orjson.dumps(made), has_errors=False)
-
     async def reply(self, request: Request, ask: Callable[[Request], Awaitable[Question]]) -> Reply | Response:
         """`ask` waits for the question. Raises Gone when the client is; anything else is a reply."""
-        outcome, began = Outcome(), time.perf_counter()
-        try:
+
+        async def asked(counted: Counted) -> Reply | Response:
             self._engine.gate.request(request.address)
-            return await self._replied(request, await ask(request), outcome)
+            return await self._replied(request, await ask(request), counted)
+
+        return await self._told(request, asked, time.perf_counter())
+
+    async def again(
+        self, request: Request, asked: Asked, viewer: Viewer, outcome: Outcome | None, began: float
+    ) -> Reply | Response:
+        """To what was begun without a coroutine and could not be ended so; `outcome` is what its resolver did."""
+
+        async def executed(counted: Counted) -> Reply | Response:
+            return await self._executed(request, asked, viewer, counted, outcome)
+
+        return await self._told(request, executed, began)
+
+    async def _told(
+        self, request: Request, work: Callable[[Counted], Awaitable[Reply | Response]], began: float
+    ) -> Reply | Response:
+        counted = Counted()
+        try:
+            return await work(counted)
         except Gone:
             raise
         except Exception as error:  # noqa: BLE001  # the outermost: said, and what nobody foresaw is masked
             return failure(error, request.accept.media)
         finally:
-            note(OperationEnded(outcome.kind, time.perf_counter() - began, outcome.failed))
+            note(OperationEnded(counted.kind, time.perf_counter() - began, counted.failed))
 
-    async def _replied(self, request: Request, question: Question, outcome: Outcome) -> Reply | Response:
+    async def _replied(self, request: Request, question: Question, counted: Counted) -> Reply | Response:
         await self._let_others_in(question.named)
         viewer = await self._viewer(request, question.named)
         self._engine.gate.operation(viewer)
-        asked = self._meant(question.named)
+        asked = self.meant(question.named)
         # What is at hand is answered before the document is looked at.
-        known = self._known(asked, viewer)
+        known = self.known(asked, viewer)
         if known is None:
-            return await self._executed(request, asked, viewer, outcome)
+            return await self._executed(request, asked, viewer, counted)
         self._remembered[request.method].keep(question.sent, asked)
-        outcome.kind, outcome.failed = "query", False
+        counted.kind, counted.failed = "query", False
         return whole(known, request, is_shareable=True)
 
     async def _let_others_in(self, named: Asked | AskedByHash) -> None:
@@ -132,7 +113,7 @@ class Answering:
     async def _viewer(self, request: Request, named: Asked | AskedByHash) -> Viewer:
         services = self._engine.services
         try:
-            viewer = await services.identify.arriving(_authorization(request))
+            viewer = await services.identify.arriving(authorization(request))
         except Unauthenticated:
             if self._needs_no_token(named):
                 return ANONYMOUS
@@ -151,7 +132,7 @@ class Answering:
         except (InvalidDocument, Refusal):
             return False
 
-    def _meant(self, named: Asked | AskedByHash) -> Asked:
+    def meant(self, named: Asked | AskedByHash) -> Asked:
         """What is asked, with its text, if that may be asked here. Raises a Refusal."""
         persisted = self._engine.persisted
         if isinstance(named, AskedByHash):
@@ -159,37 +140,40 @@ class Answering:
         persisted.text(named.query, named.digest)
         return named
 
-    def _known(self, asked: Asked, viewer: Viewer) -> Answer | None:
+    def known(self, asked: Asked, viewer: Viewer) -> Answer | None:
+        """The kept answer, if there is one that is true."""
         answers = self._engine.answers
         if answers is None or viewer.reads_primary:
             return None
         return answers.known(Key(asked.key, viewer.view))
 
-    async def _executed(self, request: Request, asked: Asked, viewer: Viewer, outcome: Outcome) -> Reply | Response:
+    async def _executed(
+        self, request: Request, asked: Asked, viewer: Viewer, counted: Counted, outcome: Outcome | None = None
+    ) -> Reply | Response:
         operation = self._engine.documents.get(asked.query).operation(asked.operation_name)
-        outcome.kind = operation.kind
+        counted.kind = operation.kind
         if operation.kind == "mutation" and request.method == "GET":
             raise Unanswerable(405, "Mutations go by POST.", {"Allow": "POST"})
         context = self._context(operation, viewer, request)
         if operation.kind == "subscription":
-            return await self._subscribed(operation, asked, context, request, outcome)
-        answer = await self._engine.answer(asked, operation, context)
+            return await self._subscribed(operation, asked, context, request, counted)
+        answer = await self._engine.answer(asked, operation, context, outcome)
         if operation.kind == "query":
             present = self._engine.services.identify.present(viewer)
             if present.view != viewer.view:  # since it was asked
-                return await self._executed(request, asked, present, outcome)
-        outcome.failed = answer.has_errors
+                return await self._executed(request, asked, present, counted)
+        counted.failed = answer.has_errors
         return whole(answer, request, is_shareable=can_be_shared(operation))
 
     async def _subscribed(
-        self, operation: Operation, asked: Asked, context: Context, request: Request, outcome: Outcome
+        self, operation: Operation, asked: Asked, context: Context, request: Request, counted: Counted
     ) -> Response:
         if not request.accept.events:
             raise Unanswerable(
                 406, f"Subscriptions go over a WebSocket (graphql-transport-ws), or with `Accept: {EVENTS}`."
             )
         response = await subscribed(self._engine, operation, asked.variables, context)
-        outcome.failed = False
+        counted.failed = False
         return response
 
     def _context(self, operation: Operation, viewer: Viewer, request: Request) -> Context:
@@ -206,5 +190,5 @@ class Answering:
         )
 
 
-def _authorization(request: Request) -> str:
+def authorization(request: Request) -> str:
     return request.fields.get(b"authorization", b"").decode("latin-1")

@@ -4,7 +4,17 @@ Most operations end long before their time, and to set a timer and to take it ba
 """
 
 import asyncio
+from collections.abc import Callable
 from types import TracebackType
+from typing import Any, Protocol
+
+
+class Timed(Protocol):
+    """What has its time, by the clock of the loop; end() is called when that is over."""
+
+    at: float
+
+    def end(self) -> None: ...
 
 
 class Deadlines:
@@ -13,7 +23,7 @@ class Deadlines:
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._open: dict[Deadline, None] = {}  # in the order in which they were entered
+        self._open: dict[Timed, None] = {}  # in the order in which they were entered
         self._timer: asyncio.TimerHandle | None = None
 
     def current_task(self) -> "asyncio.Task[object]":
@@ -25,12 +35,12 @@ class Deadlines:
         assert task is not None, "operations are run in tasks"
         return task
 
-    def enter(self, deadline: "Deadline", loop: asyncio.AbstractEventLoop) -> None:
+    def enter(self, deadline: Timed, loop: asyncio.AbstractEventLoop) -> None:
         self._open[deadline] = None
         if self._timer is None:
             self._timer = loop.call_at(deadline.at, self._look, loop)
 
-    def leave(self, deadline: "Deadline") -> None:
+    def leave(self, deadline: Timed) -> None:
         self._open.pop(deadline, None)
 
     def _look(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -70,3 +80,32 @@ class Deadline:
     def end(self) -> None:
         self._is_over = True
         self._task.cancel()
+
+
+class Waiting:
+    """The same for a future, without a task: `done` is called with it; or, when it takes too long, `overdue`."""
+
+    __slots__ = ("_deadlines", "_done", "_future", "_overdue", "at")
+
+    def __init__(
+        self,
+        deadlines: Deadlines,
+        future: asyncio.Future[Any],
+        done: Callable[[asyncio.Future[Any]], None],
+        overdue: Callable[[], None],
+    ) -> None:
+        self._deadlines, self._future, self._done, self._overdue = deadlines, future, done, overdue
+        loop = future.get_loop()
+        self.at = loop.time() + deadlines.seconds
+        deadlines.enter(self, loop)
+        future.add_done_callback(self._came)
+
+    def _came(self, future: asyncio.Future[Any]) -> None:
+        self._deadlines.leave(self)
+        if future.cancelled():
+            self._overdue()
+        else:
+            self._done(future)
+
+    def end(self) -> None:
+        self._future.cancel()

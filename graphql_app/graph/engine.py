@@ -10,6 +10,7 @@ from graphql_app.graph.documents import Documents, Operation
 from graphql_app.graph.persisted import Persisted
 from graphql_app.graph.requests import Asked
 from graphql_app.graph.schema import Execution
+from graphql_app.graph.shortcut import Outcome
 from graphql_app.graph.subscribing import Subscribing
 from graphql_app.live.gate import Gate
 from graphql_app.live.sessions import Sessions
@@ -28,11 +29,14 @@ class Engine:
     gate: Gate
     answers: Answers | None = None
 
-    async def answer(self, asked: Asked, operation: Operation, context: Context) -> Answer:
-        """Of a query or mutation; the kept one, where all who see the same are answered alike. Raises BadVariables."""
+    async def answer(
+        self, asked: Asked, operation: Operation, context: Context, outcome: Outcome | None = None
+    ) -> Answer:
+        """Of a query or mutation; the kept one, where all who see the same are answered alike. `outcome`: as of
+        Execution.run. Raises BadVariables."""
         viewer, answers = context.viewer, self.answers
         if answers is None or viewer.reads_primary or not (can_be_shared(operation) and is_kept(operation)):
-            body = await self.execution.run(operation, asked.variables, context)
+            body = await self.execution.run(operation, asked.variables, context, outcome)
             return Answer(orjson.dumps(body), has_errors="errors" in body)
         key = Key(asked.key, viewer.view)
         return answers.known(key) or await answers.make(key, operation, asked)

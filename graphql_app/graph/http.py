@@ -4,6 +4,7 @@ A plain ASGI application, with a side door for a server that has the whole reque
 request and response objects, and then ASGI itself, would be most of what there is to pay for.
 """
 
+import asyncio
 import secrets
 from collections.abc import Awaitable, Callable, Coroutine
 from functools import partial
@@ -19,6 +20,7 @@ from graphql_app.domain.errors import TooMany
 from graphql_app.graph.answering import Answering, Question
 from graphql_app.graph.engine import Engine
 from graphql_app.graph.negotiation import EVENTS, LEGACY, RESPONSE, negotiated
+from graphql_app.graph.prompt import Prompt
 from graphql_app.graph.replies import Reply
 from graphql_app.graph.requests import (
     Fields,
@@ -56,6 +58,7 @@ class HttpDoor:
         proxies: Proxies,
     ) -> None:
         self._answering = Answering(engine)
+        self._prompt = Prompt(engine, self._answering)
         self._body_most = body_most
         self._page = page
         self._guarded = guard(self._in_guard)
@@ -67,8 +70,10 @@ class HttpDoor:
 
     # --- a POST that is here whole -----------------------------------------------------------------------------------
 
-    def answer(self, peer: str | None, lines: Headers, body: bytes) -> Sent | Coroutine[Any, Any, Sent] | None:
-        """What to send to a POST; or, where that takes waiting, what waits for it. None for one that is not plain: ASGI
+    def answer(
+        self, peer: str | None, lines: Headers, body: bytes
+    ) -> Sent | asyncio.Future[Sent] | Coroutine[Any, Any, Sent] | None:
+        """What to send to a POST; or, where that takes waiting, what comes to it. None for one that is not plain: ASGI
         serves it, and finds what is the matter with it."""
         fields = fields_of(lines)
         accept = negotiated(fields.get(b"accept", b""))
@@ -82,9 +87,9 @@ class HttpDoor:
         address = self._proxies.client(peer, text(fields, b"x-forwarded-for") or "")
         request = Request("POST", b"", fields, accept, self._id_of(fields), address)
         if b"x-min-cursor" not in fields:
-            reply = self._answering.at_hand(request, question)
-            if reply is not None:
-                return self._written(request, reply)
+            sent = self._prompt.sent(request, question, self._written)
+            if sent is not None:
+                return sent
         return self._answered(request, question)
 
     async def _answered(self, request: Request, question: Question) -> Sent:

@@ -54,8 +54,8 @@ def derived(attribute: str, make: Callable[[Any], Any], graphql_type: Any, descr
 
 
 @dataclass(frozen=True, slots=True)
-class AtHand:
-    """The key of the metadata: resolves a field without waiting, if what it shows is in memory; else None. Given the
-    context, and the arguments by name."""
+class Soonest:
+    """The key of the metadata: resolves a field without a coroutine, to its value, which is at hand, or to the Soon of
+    it. Given the context, the names of the fields below, and the arguments by name."""
 
     resolve: Callable[..., Any]

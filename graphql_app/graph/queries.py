@@ -15,7 +15,7 @@ from graphql_app.domain.errors import TooMany
 from graphql_app.domain.workstation import Counts, Place
 from graphql_app.graph.context import AppInfo, Context
 from graphql_app.graph.inputs import FilterInput, OrderInput, StatsGroup, filter_of, orders_of
-from graphql_app.graph.plain import AtHand
+from graphql_app.graph.plain import Soonest
 from graphql_app.graph.selection import selected
 from graphql_app.graph.types import (
     Department,
@@ -29,6 +29,7 @@ from graphql_app.graph.types import (
     floor_of,
 )
 from graphql_app.services.listing import Listing, Paging
+from graphql_app.services.soon import Soon
 
 NODES_MOST = 100
 
@@ -40,8 +41,10 @@ Filter = Annotated[FilterInput | None, argument(description="Which workstations 
 BuildingName = Annotated[str, argument(description="Name of the building.")]
 
 
-def _workstation_at_hand(context: Context, id: str) -> domain.Workstation | None:
-    return context.services.browse.workstation_at_hand(context.viewer, identifiers.row(id, "Workstation"))
+def _workstation_soon(
+    context: Context, fields: frozenset[str], id: str
+) -> domain.Workstation | Soon[domain.Workstation | None]:
+    return context.services.browse.workstation_soon(context.viewer, identifiers.row(id, "Workstation"), fields)
 
 
 @strawberry.type(description="What can be asked.")
@@ -66,7 +69,7 @@ class Query:
     @strawberry.field(
         graphql_type=Workstation | None,
         description="One workstation; null when there is none.",
-        metadata={AtHand: AtHand(_workstation_at_hand)},
+        metadata={Soonest: Soonest(_workstation_soon)},
     )
     async def workstation(
         self, info: AppInfo, id: Annotated[strawberry.ID, argument(description="Its global ID.")]
@@ -158,9 +161,7 @@ def _look_for_cursor(info: AppInfo) -> None:
 
 async def _workstation(info: AppInfo, key: int) -> domain.Workstation | None:
     """No loader of this operation: the service gathers what all operations ask for at the moment."""
-    context = info.context
-    found = await context.services.browse.workstations_by_id(context.viewer, [key], selected(info))
-    return found.get(key)
+    return await info.context.services.browse.workstation(info.context.viewer, key, selected(info))
 
 
 async def _node(info: AppInfo, identifier: str) -> Any:

@@ -32,6 +32,7 @@ from graphql_app.graph.shortcut import Outcome
 from graphql_app.graph.subscriptions import Subscription
 from graphql_app.graph.types import CURSOR, Cursor, Department, Employee, Floor, Workstation
 from graphql_app.observe import Unexpected, note
+from graphql_app.services.soon import Soon
 from graphql_app.services.turns import Turns
 
 INTROSPECTION = frozenset({"__schema", "__type"})  # the fields of Query that show the schema
@@ -77,36 +78,48 @@ class Execution:
     def __init__(self, schema: strawberry.Schema, *, seconds: float, is_explorable: bool = True) -> None:
         # graphql-core's own schema: parsing, validating and executing go past Strawberry's per-request layers.
         self.schema: GraphQLSchema = schema._schema
-        self._deadlines = Deadlines(seconds)
+        self.deadlines = Deadlines(seconds)
         self._is_explorable = is_explorable
         self.turns = Turns()
 
-    async def run(self, operation: Operation, variables: Mapping[str, Any], context: Context) -> dict[str, Any]:
-        """The answer to a query or mutation, ready to be serialised. Raises BadVariables and Forbidden."""
+    async def run(
+        self, operation: Operation, variables: Mapping[str, Any], context: Context, outcome: Outcome | None = None
+    ) -> dict[str, Any]:
+        """The answer to a query or mutation, ready to be serialised. `outcome`: what soonest() came to.
+
+        Raises BadVariables and Forbidden.
+        """
         try:
-            with Deadline(self._deadlines):
-                result = await self.result(operation, variables, context)
+            with Deadline(self.deadlines):
+                result = await self.result(operation, variables, context, outcome)
         except TimeoutError:
-            slow = Unavailable(
-                f"The operation took longer than {self._deadlines.seconds:g} s and was ended; ask for less."
-            )
-            return {"data": None, "errors": [formatted(slow)]}
+            return self.overdue
         return answer(result, operation.masked(context.viewer.view))
 
-    async def result(self, operation: Operation, variables: Mapping[str, Any], context: Context) -> ExecutionResult:
+    async def result(
+        self, operation: Operation, variables: Mapping[str, Any], context: Context, outcome: Outcome | None = None
+    ) -> ExecutionResult:
         """By its shortcut, if it has one by now, as far as that leads. Raises BadVariables and Forbidden."""
         shortcut = operation.plans.shortcuts.get(context.viewer.view)
-        outcome = await shortcut.outcome(variables, context) if shortcut is not None else None
+        if outcome is None and shortcut is not None:
+            outcome = await shortcut.outcome(variables, context)
         if outcome is not None and outcome.data is not None:
             return ExecutionResult(outcome.data, None)
         result = execute_root_selection_set(self.executor(operation, variables, context, outcome))
         return result if isinstance(result, ExecutionResult) else await result
 
-    def at_hand(self, operation: Operation, variables: Mapping[str, Any], context: Context) -> dict[str, Any] | None:
-        """The answer, if it can be given without waiting; None when run() must give it."""
+    def soonest(
+        self, operation: Operation, variables: Mapping[str, Any], context: Context
+    ) -> Outcome | Soon[Outcome] | None:
+        """What its shortcut comes to without a coroutine; None when only run() can tell."""
         shortcut = operation.plans.shortcuts.get(context.viewer.view)
-        data = shortcut.at_hand(variables, context) if shortcut is not None else None
-        return None if data is None else answer(ExecutionResult(data, None), operation.masked(context.viewer.view))
+        return shortcut.soonest(variables, context) if shortcut is not None else None
+
+    @property
+    def overdue(self) -> dict[str, Any]:
+        """The answer to what took too long."""
+        slow = Unavailable(f"The operation took longer than {self.deadlines.seconds:g} s and was ended; ask for less.")
+        return {"data": None, "errors": [formatted(slow)]}
 
     def executor(
         self, operation: Operation, variables: Mapping[str, Any], context: Context, outcome: Outcome | None = None
@@ -172,12 +185,17 @@ def shared_viewer(view: View) -> Viewer:
 
 
 def answer(result: ExecutionResult, masked: list[str]) -> dict[str, Any]:
-    body: dict[str, Any] = {"data": result.data}
-    if result.errors:
-        body["errors"] = [formatted(error) for error in result.errors]
+    if not result.errors:
+        return regular(result.data, masked)
+    body: dict[str, Any] = {"data": result.data, "errors": [formatted(error) for error in result.errors]}
     if masked:
         body["extensions"] = {"masked": masked}
     return body
+
+
+def regular(data: dict[str, Any] | None, masked: list[str]) -> dict[str, Any]:
+    """The answer in which nothing is wrong."""
+    return {"data": data, "extensions": {"masked": masked}} if masked else {"data": data}
 
 
 def formatted(error: Exception) -> dict[str, Any]:

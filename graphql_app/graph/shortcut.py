@@ -6,8 +6,10 @@ value that is not as the schema says, is handed to it as it is, so that it tells
 called twice.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from graphql import (
@@ -21,9 +23,10 @@ from strawberry.types.field import StrawberryField
 
 from graphql_app.graph.arguments import Arguments, NotRegular, Variables, arguments
 from graphql_app.graph.context import Context
-from graphql_app.graph.plain import AtHand
+from graphql_app.graph.plain import Soonest
 from graphql_app.graph.projection import Projection
-from graphql_app.graph.selection import Nodes
+from graphql_app.graph.selection import Nodes, selected
+from graphql_app.services.soon import Soon
 
 _NO_HELPERS: Any = None  # nothing here asks for graphql-core's
 
@@ -66,7 +69,8 @@ class Shortcut:
     key: str
     _project: Projection
     _resolve: Callable[..., Awaitable[Any]]
-    _at_hand: Callable[..., Any] | None
+    _soonest: Callable[..., Any] | None
+    _selected: frozenset[str]
     _field: StrawberryField
     _info: GraphQLResolveInfo[Any]
     _arguments: Arguments
@@ -84,20 +88,32 @@ class Shortcut:
             return Outcome(None, error=error)
         finally:
             context.is_alone = False
+        return self._of(value)
+
+    def soonest(self, variables: Variables, context: Context) -> Outcome | Soon[Outcome] | None:
+        """The same without a coroutine; None, and nothing is done, where that cannot be, or is not regular."""
+        if self._soonest is None:
+            return None
+        try:
+            value = self._soonest(context, self._selected, **self._arguments(variables).arguments)
+        except Exception:  # noqa: BLE001  # whoever is asked next says what it is
+            return None
+        if value.__class__ is Soon:
+            return Soon(value.start, partial(self._come, value.make))
+        return self._of(value)
+
+    def _come(self, make: Callable[[Any], Any], came: asyncio.Future[Any]) -> Outcome:
+        try:
+            value = make(came)
+        except Exception as error:  # noqa: BLE001  # told by graphql-core, at its path
+            return Outcome(None, error=error)
+        return self._of(value)
+
+    def _of(self, value: Any) -> Outcome:
         try:
             return Outcome({self.key: self._project(value)})
         except Exception:  # noqa: BLE001  # likewise
             return Outcome(None, value)
-
-    def at_hand(self, variables: Variables, context: Context) -> dict[str, Any] | None:
-        """The answer, if it is a regular one of what is in memory; without waiting. None says nothing but that."""
-        if self._at_hand is None:
-            return None
-        try:
-            value = self._at_hand(context, **self._arguments(variables).arguments)
-            return None if value is None else {self.key: self._project(value)}
-        except Exception:  # noqa: BLE001  # whoever is asked next says what it is
-            return None
 
     def _called(self, resolve: Callable[..., Any], variables: Variables, context: Context) -> Any:
         given, values = self._arguments(variables)
@@ -127,19 +143,21 @@ def _shortcut(
     its_arguments = arguments(of, operation, info)
     if its_arguments is None:
         raise _NotShort
-    at_hand: AtHand | None = definition.metadata.get(AtHand)
+    soonest: Soonest | None = definition.metadata.get(Soonest)
+    # Nothing of the execution that it was made in: it had a person, and what they gave.
+    lasting = info._replace(
+        field_nodes=Nodes(info.field_nodes),
+        context=None,
+        variable_values=VariableValues({}, {}),
+        async_helpers=_NO_HELPERS,
+    )
     return Shortcut(
         key=str(info.path.key),
         _project=project,
         _resolve=resolver,
-        _at_hand=at_hand.resolve if at_hand is not None else None,
+        _soonest=soonest.resolve if soonest is not None else None,
+        _selected=selected(Info(_raw_info=lasting, _field=definition)),
         _field=definition,
-        # Nothing of the execution that it was made in: it had a person, and what they gave.
-        _info=info._replace(
-            field_nodes=Nodes(info.field_nodes),
-            context=None,
-            variable_values=VariableValues({}, {}),
-            async_helpers=_NO_HELPERS,
-        ),
+        _info=lasting,
         _arguments=its_arguments,
     )

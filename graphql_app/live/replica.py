@@ -94,15 +94,10 @@ class Replica:
         """The workstation, redacted for the view, if it is held."""
         place = self._floors.place_of(key)
         if place is None or not self._freshness.is_current or self._freshness.awaits(place):
+            self._counted.misses += 1
             return None
         self._counted.hits += 1
         return self._floors.used(place, self._clock()).workstation(key, view)
-
-    def workstations(self, keys: Collection[int], view: View) -> dict[int, Workstation]:
-        """Those of the workstations that are held."""
-        found = {key: one for key in keys if (one := self.workstation(key, view)) is not None}
-        self._counted.misses += len(keys) - len(found)
-        return found
 
     def floors_by_id(self, keys: Collection[int]) -> dict[int, Floor]:
         """Those of the floors that are held."""

@@ -1,5 +1,6 @@
 """Reading the office: lists, single things, figures. All of it leaves redacted for the view that asked."""
 
+import asyncio
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from typing import Any, TypeVar
@@ -15,6 +16,7 @@ from graphql_app.services.cursors import PageCursors
 from graphql_app.services.gathered import Gathered
 from graphql_app.services.listing import Listing, Paging
 from graphql_app.services.reads import reads, reads_floors, reads_ids, reads_workstations
+from graphql_app.services.soon import Soon
 from graphql_app.services.table import Table
 from graphql_app.store import queries
 from graphql_app.store.database import Database
@@ -75,35 +77,39 @@ class Browse:
             return [held.counts_matching(matching)]
         return await queries.workstation_counts(self._database, matching, group)
 
-    async def workstations_by_id(
-        self, viewer: Viewer, ids: Collection[int], fields: Collection[str] = queries.FIELDS
-    ) -> Mapping[int, Workstation]:
-        """Those that there are. What is not in memory comes in one statement for all who ask at this moment."""
-        require(viewer, Scope.READ)
-        reads_ids(ids)
-        replica = None if viewer.reads_primary else self._replica
-        known = replica.workstations(ids, viewer.view) if replica is not None else {}
-        missing = [key for key in ids if key not in known]
-        if not missing:
-            return known
-        fetched = await self._by_id.get(missing, seen(viewer.view, fields))
-        found = {key: fetched[key] for key in missing if key in fetched}
-        if replica is not None:
-            replica.want({one.place for one in found.values() if one.place is not None})
-        return {**known, **{key: redact(viewer.view, workstation) for key, workstation in found.items()}}
-
-    @property
-    def has_memory(self) -> bool:
-        """Whether anything may be at hand."""
-        return self._replica is not None
-
-    def workstation_at_hand(self, viewer: Viewer, key: int) -> Workstation | None:
-        """The workstation, if this process has it in memory, and knows that it is the present one."""
+    async def workstation(
+        self, viewer: Viewer, key: int, fields: Collection[str] = queries.FIELDS
+    ) -> Workstation | None:
+        """The workstation; None when there is none."""
         require(viewer, Scope.READ)
         reads_ids([key])
-        if self._replica is None or viewer.reads_primary:
-            return None
-        return self._replica.workstation(key, viewer.view)
+        found = self._workstation(viewer, key, fields)
+        return await found.value() if isinstance(found, Soon) else found
+
+    def workstation_soon(
+        self, viewer: Viewer, key: int, fields: Collection[str]
+    ) -> Workstation | Soon[Workstation | None]:
+        """The same: at once, if this process has it in memory and knows that it is the present one; else by one
+        statement for all who ask at that moment."""
+        require(viewer, Scope.READ)
+        reads_ids([key])
+        return self._workstation(viewer, key, fields)
+
+    def _workstation(self, viewer: Viewer, key: int, fields: Collection[str]) -> Workstation | Soon[Workstation | None]:
+        replica = None if viewer.reads_primary else self._replica
+        if replica is not None and (known := replica.workstation(key, viewer.view)) is not None:
+            return known
+        fields = seen(viewer.view, fields)
+
+        def made(fetched: asyncio.Future[Mapping[int, Workstation]]) -> Workstation | None:
+            found = fetched.result().get(key)
+            if found is None:
+                return None
+            if replica is not None and found.place is not None:
+                replica.want((found.place,))
+            return redact(viewer.view, found)
+
+        return Soon(lambda: self._by_id.ask((key,), fields), made)
 
     async def workstations_by_place(
         self, viewer: Viewer, places: Collection[Place], fields: Collection[str] = queries.FIELDS

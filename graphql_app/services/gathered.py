@@ -27,7 +27,7 @@ class Gathered(Generic[T]):
         self._now: Moment[T] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
-    async def get(self, ids: Iterable[int], fields: Iterable[str]) -> Mapping[int, T]:
+    def ask(self, ids: Iterable[int], fields: Iterable[str]) -> asyncio.Future[Mapping[int, T]]:
         """The rows of these ids, among others; those that there are. Raises what `fetch` raises."""
         moment = self._now
         if moment is None:
@@ -37,7 +37,7 @@ class Gathered(Generic[T]):
         moment.fields.update(fields)
         answer: asyncio.Future[Mapping[int, T]] = moment.loop.create_future()
         moment.waiting.append(answer)
-        return await answer
+        return answer
 
     def _begin(self) -> None:
         moment, self._now = self._now, None

@@ -6,6 +6,7 @@ A POST on /graphql that arrives in one piece is answered by its door, without AS
 
 import asyncio
 from collections.abc import Coroutine
+from functools import partial
 from typing import Any, Protocol, cast
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
@@ -35,7 +36,7 @@ class Door(Protocol):
 
     def answer(
         self, peer: str | None, lines: list[tuple[bytes, bytes]], body: bytes
-    ) -> Sent | Coroutine[Any, Any, Sent] | None: ...
+    ) -> Sent | asyncio.Future[Sent] | Coroutine[Any, Any, Sent] | None: ...
 
 
 class Awaited:
@@ -123,21 +124,25 @@ class HttpConnection(HttpToolsProtocol):
         if body:
             super().on_body(body)
 
-    def _await(self, answer: Coroutine[Any, Any, Sent]) -> None:
+    def _await(self, answer: asyncio.Future[Sent] | Coroutine[Any, Any, Sent]) -> None:
         """Meanwhile uvicorn queues what the peer sends ahead, and waits for the answer when it is to stop."""
         self.cycle = awaited = Awaited()  # type: ignore[assignment]  # all of a cycle that is looked at
-        task = self.loop.create_task(self._answered(awaited, answer))
-        self.tasks.add(task)
-        task.add_done_callback(self.tasks.discard)
+        if not isinstance(answer, asyncio.Future):
+            answer = task = self.loop.create_task(answer)
+            self.tasks.add(task)  # type: ignore[arg-type]  # waited for, whatever it results in
+            task.add_done_callback(self.tasks.discard)
+        answer.add_done_callback(partial(self._answered, awaited))
 
-    async def _answered(self, awaited: Awaited, answer: Coroutine[Any, Any, Sent]) -> None:
+    def _answered(self, awaited: Awaited, answer: asyncio.Future[Sent]) -> None:
+        awaited.response_complete = True
+        if answer.cancelled():  # the process ends, and waits no longer
+            self.transport.close()
+            return
         try:
-            sent = await answer
-        except BaseException:  # the process ends, and waits no longer
+            sent = answer.result()
+        except BaseException:  # said by the loop
             self.transport.close()
             raise
-        finally:
-            awaited.response_complete = True
         if not (awaited.disconnected or self.transport.is_closing()):
             self._write(*sent, keep_alive=awaited.keep_alive)
 

@@ -65,7 +65,7 @@ def routes(browse: Browse, arrange: Arrange, identify: Identify, gate: Gate, rec
 
     async def one(viewer: Viewer, identifier: str) -> Workstation:
         row = identifiers.row(identifier, "Workstation")
-        found = (await browse.workstations_by_id(viewer, [row])).get(row)
+        found = await browse.workstation(viewer, row)
         if found is None:
             raise NotFound("There is no such workstation; it may have been deleted.")
         return found

@@ -181,7 +181,7 @@ class Reader:
 
     async def _one(self, who: Viewer, _: Place) -> None:
         key, asked = self.choice.randint(1, 79), self.process.revision
-        found = (await self.process.browse.workstations_by_id(who, [key])).get(key)
+        found = await self.process.browse.workstation(who, key)
         self._note("one", who, asked, _whole(found), one_at(key), False)
 
     async def _exact(self, who: Viewer, place: Place) -> None:
@@ -323,7 +323,7 @@ async def test_without_a_leader_memory_is_silent_and_the_database_answers(
         await psql.execute("UPDATE workstations SET notes = 'unheard' WHERE id = 1")
         await psql.close()
         async with asyncio.timeout(CURRENT_SECONDS + 3):
-            while (await process.browse.workstations_by_id(who, [1]))[1].notes != "unheard":  # noqa: ASYNC110  # it is only told
+            while getattr(await process.browse.workstation(who, 1), "notes", None) != "unheard":  # noqa: ASYNC110  # it is only told
                 await asyncio.sleep(0.05)
         finding = (await process.health.findings())["caches"]
         assert (finding.ok, finding.degraded) == (True, True)

@@ -35,7 +35,7 @@ async def test_who_asks_in_one_moment_shares_a_statement(statements: Statements)
     statements.gate.set()
     gathered = Gathered(statements.fetch)
 
-    found = await asyncio.gather(gathered.get([1], ["name"]), gathered.get([2, 1], ["notes"]))
+    found = await asyncio.gather(gathered.ask([1], ["name"]), gathered.ask([2, 1], ["notes"]))
 
     assert statements.seen == [({1, 2}, frozenset({"name", "notes"}))]
     assert all(rows[1] == "row 1" for rows in found)
@@ -43,9 +43,9 @@ async def test_who_asks_in_one_moment_shares_a_statement(statements: Statements)
 
 async def test_who_asks_later_is_not_answered_by_what_was_begun_before(statements: Statements) -> None:
     gathered = Gathered(statements.fetch)
-    first = asyncio.create_task(gathered.get([1], ["name"]))
+    first = gathered.ask([1], ["name"])
     await settle()
-    second = asyncio.create_task(gathered.get([1], ["name"]))
+    second = gathered.ask([1], ["name"])
     await settle()
     statements.gate.set()
 
@@ -55,7 +55,7 @@ async def test_who_asks_later_is_not_answered_by_what_was_begun_before(statement
 
 async def test_who_goes_away_takes_nothing_from_the_others(statements: Statements) -> None:
     gathered = Gathered(statements.fetch)
-    gone, stays = (asyncio.create_task(gathered.get([key], ["name"])) for key in (1, 2))
+    gone, stays = (gathered.ask([key], ["name"]) for key in (1, 2))
     await settle()
     gone.cancel()
     statements.gate.set()
@@ -69,6 +69,6 @@ async def test_what_goes_wrong_is_told_to_all_who_asked(statements: Statements) 
     statements.gate.set()
     gathered = Gathered(statements.fetch)
 
-    told = await asyncio.gather(*(gathered.get([key], ["name"]) for key in (1, 2)), return_exceptions=True)
+    told = await asyncio.gather(*(gathered.ask([key], ["name"]) for key in (1, 2)), return_exceptions=True)
 
     assert told == [statements.error] * 2
