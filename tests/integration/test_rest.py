@@ -1,5 +1,6 @@
 """/api/workstations: six operations on the same use cases as GraphQL."""
 
+import secrets
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -30,7 +31,12 @@ async def client(
     await connection.execute(OFFICE)
     await connection.close()
     settings = with_keys(read(data=tmp_path_factory.mktemp("keys"))).model_copy(
-        update={"database_url": database_url, "redis_url": servers.redis_url, "secret": SecretStr("x" * 40)}
+        update={
+            "database_url": database_url,
+            "redis_url": servers.redis_url,
+            # Its own: copies of one database share an epoch, and tests a Redis.
+            "secret": SecretStr(secrets.token_urlsafe(32)),
+        }
     )
     assert settings.token_private_key is not None
     identify = Identify(
