@@ -3,10 +3,12 @@
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class OperationEnded:
+class OperationEnded(NamedTuple):
+    """A tuple, as PoolState: there are thousands a second."""
+
     kind: str  # query, mutation, subscription, or invalid
     seconds: float
     failed: bool
@@ -222,8 +224,7 @@ class IssuerLost:
     why: str
 
 
-@dataclass(frozen=True, slots=True)
-class PoolState:
+class PoolState(NamedTuple):
     in_use: int
     size: int
 

@@ -40,10 +40,16 @@ def parse(identifier: str) -> tuple[str, str]:
 
 def row(identifier: str, type_name: str, field: str = "id", *, most: int = ROW_MOST) -> int:
     """The row number in an ID of the type. Raises InvalidInput."""
-    found, key = parse(identifier)
-    if found != type_name or not _ROW.fullmatch(key) or int(key) > most:
+    number = _row(identifier, type_name)
+    if number is None or number > most:
         raise _unknown(identifier, field, type_name)
-    return int(key)
+    return number
+
+
+@lru_cache(maxsize=IDS_KEPT)
+def _row(identifier: str, type_name: str) -> int | None:
+    found, key = parse(identifier)
+    return int(key) if found == type_name and _ROW.fullmatch(key) else None
 
 
 def public_key(identifier: str, type_name: str, field: str = "id") -> UUID:

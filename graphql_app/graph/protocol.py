@@ -332,7 +332,7 @@ class Connection:
                 note(Subscribed())
                 failed = False
                 return
-            answer = await self._answer(Asked.of(query, operation.name, variables), operation, viewer)
+            answer = await self._answer(Asked(query, operation.name, variables), operation, viewer)
             failed = answer.has_errors
             self._write(b'{"id":%b,"type":"next","payload":%b}' % (orjson.dumps(operation_id), answer.body))
             self._running.pop(operation_id, None)  # told last: a fast client uses the id anew at once

@@ -2,6 +2,7 @@
 
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -59,17 +60,21 @@ class Gone(Exception):
     """The client went away before it had sent its request."""
 
 
-class Asked(NamedTuple):
+@dataclass(slots=True)
+class Asked:
     query: str
     operation_name: str | None
     variables: Mapping[str, Any]
-    key: tuple[str, str | None, bytes]  # equal for those who ask the same, however they wrote it
     digest: str | None = None  # names the document, besides its text
+    _key: "tuple[str, str | None, bytes] | None" = None
 
-    @classmethod
-    def of(cls, query: str, name: str | None, variables: Mapping[str, Any], digest: str | None = None) -> "Asked":
-        variables_key = orjson.dumps(variables, option=orjson.OPT_SORT_KEYS) if variables else b""
-        return cls(query, name, variables, (query, name, variables_key), digest)
+    @property
+    def key(self) -> tuple[str, str | None, bytes]:
+        """Equal for those who ask the same, however they wrote it."""
+        if self._key is None:
+            variables = orjson.dumps(self.variables, option=orjson.OPT_SORT_KEYS) if self.variables else b""
+            self._key = self.query, self.operation_name, variables
+        return self._key
 
 
 class AskedByHash(NamedTuple):
@@ -80,7 +85,7 @@ class AskedByHash(NamedTuple):
     variables: Mapping[str, Any]
 
     def with_text(self, query: str) -> Asked:
-        return Asked.of(query, self.operation_name, self.variables)
+        return Asked(query, self.operation_name, self.variables)
 
 
 class Remembered:
@@ -185,17 +190,22 @@ def _asked(given: Any) -> Asked | AskedByHash:
     for part in ("variables", "extensions"):
         if not isinstance(given.get(part), (dict, type(None))):
             raise Unanswerable(400, f"`{part}` must be an object.")
-    try:
-        digest = hash_given(given)
-    except InvalidInput as refusal:
-        raise Unanswerable(400, refusal.message) from refusal
+    digest = _digest(given) if "extensions" in given or "documentId" in given else None
     if not isinstance(query, str) and (query is not None or digest is None):
         raise Unanswerable(400, "`query` is missing, or not a text.")
-    try:
-        require_few(variables or {})
-    except TooMany as refusal:
-        raise Unanswerable.beyond(400, refusal) from refusal
+    if variables:
+        try:
+            require_few(variables)
+        except TooMany as refusal:
+            raise Unanswerable.beyond(400, refusal) from refusal
     if not query and digest is not None:
         return AskedByHash(digest, name, variables or {})
     assert query is not None
-    return Asked.of(query, name, variables or {}, digest)
+    return Asked(query, name, variables or {}, digest)
+
+
+def _digest(given: Mapping[str, Any]) -> str | None:
+    try:
+        return hash_given(given)
+    except InvalidInput as refusal:
+        raise Unanswerable(400, refusal.message) from refusal

@@ -73,7 +73,7 @@ class World:
         self.hub.deliver(changes, Head(EPOCH, changes[-1].revision))
 
     async def make(self, name: str = "a", role: str = "visitor") -> Answer:
-        asked = Asked(name, None, {}, (name, None, b""))
+        asked = Asked(name, None, {})
         return await self.answers.make(key(name, role), SOMETHING, asked)
 
     def known(self, name: str = "a", role: str = "visitor") -> Answer | None:
