@@ -30,13 +30,14 @@ from graphql_app.graph.compiling import FunctionText
 from graphql_app.graph.leaves import AS_IN_COLUMNS, NAMED, write_enum, write_scalar
 from graphql_app.graph.plain import InstanceOf
 from graphql_app.graph.reading import NotPlain, Reading, admission, reading
-from graphql_app.services.table import COLUMNS, LABELLED, LABELS_AT, WIDTH, Table
+from graphql_app.services.table import COLUMNS, LABELLED, LABELS_AT, PLACED, WIDTH, Table
 
 LISTS_MOST = 8  # one in another; Python's own limit is 20 blocks
 
 Projection = Callable[[Any], Any]
 Subfields = Callable[[GraphQLObjectType, FieldDetailsList], GroupedFieldSet]
 _WORKSTATION = InstanceOf(Workstation)
+_NOWHERE = (None,) * len(PLACED)
 
 
 def projection(
@@ -56,16 +57,24 @@ def projection(
 class _Row:
     """The variables that hold a row of a Table, and the one that will hold what its labels are made to."""
 
-    def __init__(self, text: FunctionText, labels: str) -> None:
+    def __init__(self, text: FunctionText, table: str) -> None:
         self.columns = [text.name() for _ in range(WIDTH)]
         self._text = text
-        self._labels = labels
+        self._labels = text.assigned(f"{table}.labels")
         self._found: str | None = None
+        self._place = {attribute: text.name() for attribute in PLACED}
+        text.line(f"{', '.join(self._place.values())} = {table}.place or NOWHERE")
 
     def labels(self) -> str:
         if self._found is None:
             self._found = self._text.assigned(f"{self._labels}[{self.columns[LABELS_AT]}]")
         return self._found
+
+    def column(self, attribute: str) -> str:
+        column, shared = self.columns[COLUMNS[attribute]], self._place.get(attribute)
+        if shared is not None:
+            self._text.line(f"if {shared} is not None: {column} = {shared}")
+        return column
 
 
 class _Writer:
@@ -76,7 +85,7 @@ class _Writer:
         self._view = view
         self._lists_most = lists_most
         self._lists = 0
-        self._text = FunctionText("given", {**NAMED, "Table": Table})
+        self._text = FunctionText("given", {**NAMED, "Table": Table, "NOWHERE": _NOWHERE})
         self._rows: dict[str, _Row] = {}
         self._columns: set[str] = set()  # variables that hold a column
 
@@ -131,7 +140,7 @@ class _Writer:
 
     def _table(self, of: GraphQLObjectType, details: FieldDetailsList, name: str, append: str) -> None:
         """Takes the values of a Table by their places."""
-        row = _Row(self._text, self._text.assigned(f"{name}.labels"))
+        row = _Row(self._text, name)
         self._columns.update(row.columns)
         in_row = self._text.name()
         self._rows[in_row] = row
@@ -190,7 +199,7 @@ class _Writer:
         if row is None:
             return f"{name}.{attribute}"
         if attribute in COLUMNS:
-            return row.columns[COLUMNS[attribute]]
+            return row.column(attribute)
         if attribute not in LABELLED:
             raise NotPlain
         return f"{row.labels()}[{LABELLED[attribute]}]"

@@ -133,7 +133,7 @@ class Browse:
         if held is not None:
             return {place: _whole(floor.floor, floor.workstations(viewer.view)) for place, floor in held.items()}
         found = await queries.whole_floors(self._database, places, seen(viewer.view, fields))
-        return {place: _whole(floor, Table(group, viewer.view)) for place, (floor, group) in found.items()}
+        return {place: _whole(floor, Table(group, viewer.view, place)) for place, (floor, group) in found.items()}
 
     async def counts_by_place(self, viewer: Viewer, places: Collection[Place]) -> Mapping[Place, Counts]:
         require(viewer, Scope.READ)

@@ -6,13 +6,14 @@ from typing import Any, overload
 
 from graphql_app.domain.access import GUARDED, VIEWS_KEPT, View, employee_redactor, may_see, redactor
 from graphql_app.domain.memo import Memo
-from graphql_app.domain.workstation import Workstation
+from graphql_app.domain.workstation import Place, Workstation
 from graphql_app.store import rows
 from graphql_app.store.rows import Labels
 
 Row = Any  # of asyncpg, or any sequence
 # Where a field of Workstation stands in a row, and in what the row's labels are made to.
 COLUMNS = {name: place for name, place in rows.PLACES.items() if name != "labels"}
+PLACED = ("building", "floor_number")  # in the order of Place
 LABELLED = rows.LABELLED
 LABELS_AT = rows.PLACES["labels"]
 WIDTH = len(rows.SELECTED) + rows.BEHIND
@@ -25,15 +26,17 @@ MOMENT_TEXTS: Memo[bytes, str] = Memo(lambda sent: rows.MOMENTS[sent].isoformat(
 class Table(Sequence[Workstation]):
     """A sequence of workstations that makes an object only of what is looked at.
 
-    `rows` and `labels` are for who takes values by their places, which is several times faster.
+    `rows`, `labels` and `place` are for who takes values by their places, which is several times faster.
     """
 
-    __slots__ = ("_view", "labels", "rows")
+    __slots__ = ("_view", "labels", "place", "rows")
 
-    def __init__(self, fetched: Sequence[Row], view: View) -> None:
-        """`fetched`: rows of WIDTH, without what the view may not see."""
+    def __init__(self, fetched: Sequence[Row], view: View, place: Place | None = None) -> None:
+        """`fetched`: rows of WIDTH, without what the view may not see. `place`: where all of them stand; else each row
+        tells."""
         self.rows = fetched
         self.labels = labels_for(view)
+        self.place = place
         self._view = view
 
     def __len__(self) -> int:
@@ -45,15 +48,14 @@ class Table(Sequence[Workstation]):
     def __getitem__(self, at: slice) -> "Table": ...
     def __getitem__(self, at: int | slice) -> "Workstation | Table":
         if isinstance(at, slice):
-            return Table(self.rows[at], self._view)
-        return redactor(self._view)(_workstation(self.rows[at]))
+            return Table(self.rows[at], self._view, self.place)
+        return redactor(self._view)(self._workstation(self.rows[at]))
 
     def __iter__(self) -> Iterator[Workstation]:
-        return map(redactor(self._view), map(_workstation, self.rows))
+        return map(redactor(self._view), map(self._workstation, self.rows))
 
-
-def _workstation(row: Row) -> Workstation:
-    return rows.selected(row[: len(rows.SELECTED)])
+    def _workstation(self, row: Row) -> Workstation:
+        return rows.selected(row[: len(rows.SELECTED)], self.place)
 
 
 @lru_cache(VIEWS_KEPT)

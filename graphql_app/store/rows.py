@@ -12,7 +12,7 @@ from graphql_app.domain.account import Account, LoginSession
 from graphql_app.domain.frozen import maker
 from graphql_app.domain.memo import Memo
 from graphql_app.domain.notification import Level, Notification
-from graphql_app.domain.workstation import Department, Employee, Floor, Status, Workstation
+from graphql_app.domain.workstation import Department, Employee, Floor, Place, Status, Workstation
 
 _STATUSES: Mapping[str, Status] = {status.value: status for status in Status}
 _workstation = maker(Workstation)
@@ -81,16 +81,19 @@ SELECTED = (
     "version",
 )
 
-# A row that tells of the whole as well (of its floor, or how many there are) has so many columns more, at its end.
-BEHIND = 2
+# A row that tells of the whole as well (which floor it is, or how many rows there are) has so many columns more, at its
+# end.
+BEHIND = 1
 PLACES: Mapping[str, int] = {name: place for place, name in enumerate(SELECTED)}
 # The fields that the column `labels` holds, in the order of Labels.
 LABELLED: Mapping[str, int] = {"floor_name": 0, "department": 1, "employee": 2, "employee_id": 3}
 
 
-def selected(row: Iterable[Any]) -> Workstation:
-    """From a row of SELECTED; what was not asked for is null in it."""
+def selected(row: Iterable[Any], place: Place | None = None) -> Workstation:
+    """From a row of SELECTED; what was not asked for is null in it. `place`: where it stands, if not the row tells."""
     key, name, status, building, floor, label, x, y, width, height, equipment, notes, created, updated, version = row
+    if place is not None:
+        building, floor = place
     floor_name, its_department, employee, number = LABELS[label]
     return _workstation(
         key,

@@ -470,7 +470,7 @@ async def test_a_floor_and_its_workstations_are_the_same_together_as_one_by_one(
         await connection.execute(text("DELETE FROM floors WHERE number = 50"))
 
     assert {place: floor for place, (floor, _) in whole.items()} == floors
-    assert {place: list(Table(rows, view("admin"))) for place, (_, rows) in whole.items()} == groups
+    assert {place: list(Table(rows, view("admin"), place)) for place, (_, rows) in whole.items()} == groups
     assert [w for w in everything if w.place is not None] == sorted(
         (w for group in groups.values() for w in group), key=lambda w: w.id
     )

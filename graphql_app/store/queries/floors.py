@@ -6,7 +6,7 @@ from itertools import groupby
 from operator import itemgetter
 
 from asyncpg import Record
-from sqlalchemy import ARRAY, Integer, String, any_, bindparam, exists, func, select
+from sqlalchemy import ARRAY, Integer, String, any_, bindparam, column, exists, func, select, union_all
 
 from graphql_app.domain.workstation import Floor, Place
 from graphql_app.store import rows
@@ -62,34 +62,38 @@ async def floors_by_id(reader: Reader, ids: Collection[int]) -> dict[int, Floor]
     return {row["id"]: Floor(**row) for row in await reader.fetch(_FLOORS_BY_ID, {"ids": list(ids)})}
 
 
-# Where the floor's own columns are in a row of whole_floors().
-_AT_BUILDING, _AT_NUMBER = rows.PLACES["building"], rows.PLACES["floor_number"]
-_AT_ID, _AT_NAME = len(rows.SELECTED), len(rows.SELECTED) + 1
+# A floor is a row as well, before those of its workstations: it has no workstation's id, and its own behind.
+_PLACE = ("building", "floor_number")
+_PLACE_OF = itemgetter(*(rows.PLACES[name] for name in _PLACE))
+_AT_NAME, _AT_ID = rows.PLACES["name"], len(rows.SELECTED)
 
 
 @lru_cache(SHAPES_KEPT)
 def _whole_floors(names: frozenset[str], is_one: bool) -> Prepared:
-    stands_there = (workstations.c.building == floors.c.building) & (workstations.c.floor_number == floors.c.number)
-    its = columns(names, building=floors.c.building, floor_number=floors.c.number)
-    both = select(*wide(its, floors.c.id.label("floor_id"), floors.c.name.label("of_floor"))).select_from(
-        floors.outerjoin(workstations, stands_there)
+    """The rows of the only floor need not all tell which it is."""
+    of, on = workstations.c, floors.c
+    told = names.difference(_PLACE) if is_one else names
+    itself = columns((), name=on.name, building=on.building, floor_number=on.number)
+    both = union_all(
+        select(*wide(columns(told))).where(there(of.building, of.floor_number, is_one)),
+        select(*wide(itself, on.id)).where(there(on.building, on.number, is_one)),
     )
-    statement = both.where(there(floors.c.building, floors.c.number, is_one)).order_by(floors.c.id, workstations.c.id)
-    return prepared(statement)
+    order = ("id",) if is_one else (*_PLACE, "id")
+    return prepared(both.order_by(*(column(name).nulls_first() for name in order)))
 
 
 async def whole_floors(
     reader: Reader, places: Collection[Place], fields: Collection[str] = FIELDS
 ) -> dict[Place, tuple[Floor, list[Record]]]:
-    """Each floor that there is, and the rows of its workstations by id: they begin as rows.SELECTED."""
+    """Each floor that there is, and the rows of its workstations by id: they begin as rows.SELECTED, and may leave
+    out where they stand."""
     statement = _whole_floors(names_of(frozenset(fields)), len(places) == 1)
     found = await reader.fetch(statement, parameters_of_places(places))
-    groups = [list(group) for _, group in groupby(found, itemgetter(_AT_ID))] if len(places) > 1 else [found]
+    groups = [list(group) for _, group in groupby(found, _PLACE_OF)] if len(places) > 1 else [found]
     return {floor.place: (floor, its) for floor, its in map(_whole_floor, filter(None, groups))}
 
 
 def _whole_floor(its_rows: list[Record]) -> tuple[Floor, list[Record]]:
-    """One without workstations is a row of nulls."""
-    first = its_rows[0]
-    floor = Floor(first[_AT_ID], first[_AT_BUILDING], first[_AT_NUMBER], first[_AT_NAME])
-    return floor, its_rows if first[0] is not None else []
+    itself, *its_workstations = its_rows
+    building, number = _PLACE_OF(itself)
+    return Floor(itself[_AT_ID], building, number, itself[_AT_NAME]), its_workstations

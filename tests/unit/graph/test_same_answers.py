@@ -507,7 +507,19 @@ async def test_a_table_is_shown_as_its_objects_are(role: str, changes: list[dict
         name: None for name in GUARDED["Workstation"] if not may_see(view(role), "Workstation", name)
     }
     table = Table([row(replace(desk, **hidden)) for desk in desks], view(role))
-    objects = [redact(view(role), desk) for desk in desks]
+    await _agree(table, [redact(view(role), desk) for desk in desks], role)
+
+
+async def test_a_table_of_one_floor_is_shown_as_if_every_row_told_where_it_is() -> None:
+    desks = [workstation(id=number, building="Annex", floor_number=0) for number in (1, 2)]
+    untold = [row(replace(desk, building=None, floor_number=None)) for desk in desks]
+    table = Table(untold, view("admin"), Place("Annex", 0))
+    await _agree(table, desks, "admin")
+    await _agree(table[1:], desks[1:], "admin")
+
+
+async def _agree(table: Table, objects: list[Workstation], role: str) -> None:
+    """The table is of these, and shown as they are."""
     assert list(table) == objects
 
     def office(rows: Any) -> Context:
