@@ -37,14 +37,18 @@ ERRORS_MOST = 5  # each of them prints the value that it is about: more would co
 LARGE_TOKENS = 500  # of a document with more only the first error is told: a single value may be nearly all of it
 
 
-class InvalidDocument(Exception):
-    """The document does not parse, or does not fit the schema."""
+class Mistakes(Exception):
+    """What is wrong with what a client sent, all that graphql-core has to say of it."""
 
     def __init__(self, errors: list[GraphQLError]) -> None:
         super().__init__(errors[0].message)
         self.errors = errors
         for error in errors:
-            error.original_error = None  # whatever a literal was to Python, it is the client's mistake
+            error.original_error = None  # whatever a value was to Python, it is the client's mistake
+
+
+class InvalidDocument(Mistakes):
+    """The document does not parse, or does not fit the schema."""
 
 
 @dataclass(frozen=True, slots=True)

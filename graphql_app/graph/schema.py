@@ -16,7 +16,7 @@ from graphql_app.graph.accounts import AccountMutations
 from graphql_app.graph.audit import AuditEntry, AuditQueries
 from graphql_app.graph.context import Context
 from graphql_app.graph.deadlines import Deadline, Deadlines
-from graphql_app.graph.documents import Operation
+from graphql_app.graph.documents import Mistakes, Operation
 from graphql_app.graph.executor import PlannedExecutor
 from graphql_app.graph.mutations import Mutation
 from graphql_app.graph.notifications import (
@@ -169,14 +169,8 @@ class Execution:
         return result if isinstance(result, ExecutionResult) else await result
 
 
-class BadVariables(Exception):
+class BadVariables(Mistakes):
     """The variables do not fit their types."""
-
-    def __init__(self, errors: list[GraphQLError]) -> None:
-        super().__init__(errors[0].message)
-        self.errors = errors
-        for error in errors:
-            error.original_error = None  # whatever a value was to Python, it is the client's mistake
 
 
 def shared_viewer(view: View) -> Viewer:
@@ -196,6 +190,11 @@ def answer(result: ExecutionResult, masked: list[str]) -> dict[str, Any]:
 def regular(data: dict[str, Any] | None, masked: list[str]) -> dict[str, Any]:
     """The answer in which nothing is wrong."""
     return {"data": data, "extensions": {"masked": masked}} if masked else {"data": data}
+
+
+def errors_of(error: Exception) -> list[dict[str, Any]]:
+    """What the client is told of it: of several mistakes each."""
+    return [formatted(one) for one in (error.errors if isinstance(error, Mistakes) else (error,))]
 
 
 def formatted(error: Exception) -> dict[str, Any]:

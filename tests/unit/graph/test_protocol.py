@@ -650,6 +650,41 @@ async def test_a_subscription_that_cannot_go_on_is_an_error_of_its_own_and_the_o
         assert talk.cohorts.subscribers[1].offer(Payload(b"{}", None))
 
 
+async def test_what_fails_after_it_was_left_is_not_taken_for_another_of_the_same_id() -> None:
+    """As when it failed in the very moment in which the client completes it and uses the id anew."""
+    async with talking() as talk:
+        await talk.subscribe("a", FEED)
+        await talk.say({"id": "a", "type": "complete"})
+        await talk.subscribe("a", FEED)
+        first, second = talk.cohorts.subscribers
+        first.failed(RuntimeError("of the first"))
+
+        assert (talk.cohorts.left, talk.heard()) == (1, [])
+        assert second.offer(Payload(b"{}", None))
+        await talk.subscribe("a", FEED)
+        assert talk.wire.closed_with == (4409, "Subscriber for a already exists")
+
+
+async def test_what_fails_while_it_opens_is_told_once_and_opens_no_more() -> None:
+    class Opens(Joined):
+        async def join(self, *of: Any) -> Callable[[], None]:
+            self.subscribers.append(of[-1])
+            await opened.wait()
+            return await super().join(*of)
+
+    opened = asyncio.Event()
+    async with talking(Opens()) as talk:
+        await talk.subscribe("a", FEED)
+        talk.cohorts.subscribers[0].failed(RuntimeError("geheim"))
+        opened.set()
+        await settle()
+
+        assert [(message["id"], message["type"]) for message in talk.heard()] == [("a", "error")]
+        assert talk.cohorts.left == len(talk.cohorts.subscribers) - 1
+        await talk.subscribe("a", "{ me { subject } }")
+        assert [message["type"] for message in talk.heard()] == ["next", "complete"]
+
+
 async def test_what_nobody_planned_for_is_masked_and_given_an_id() -> None:
     async with talking(Joined(RuntimeError("the password is geheim"))) as talk:
         await talk.subscribe("a", FEED)
