@@ -32,12 +32,15 @@ class Refusal:
     code: str = strawberry.field(description="Stable; made for programs.")
     message: str = strawberry.field(description="What to do about it; made for people.")
 
+    @classmethod
+    def is_type_of(cls, value: object, _: object) -> bool:
+        """Of the types below: whether it is the one that names the value."""
+        return named(value) is cls
+
 
 @strawberry.type(description="There is no such thing.")
 class NotFound(Refusal):
-    @classmethod
-    def is_type_of(cls, value: object, _: object) -> bool:
-        return named(value) is cls
+    pass
 
 
 @strawberry.type(description="It changed meanwhile, or its state does not allow this.")
@@ -52,16 +55,10 @@ class Conflict(Refusal):
     def allowed(root: Parent[Refused]) -> list[str] | None:
         return root.refusal.data.get("allowed")
 
-    @classmethod
-    def is_type_of(cls, value: object, _: object) -> bool:
-        return named(value) is cls
-
 
 @strawberry.type(description="Another workstation of that floor has the name.")
 class NameTaken(Refusal):
-    @classmethod
-    def is_type_of(cls, value: object, _: object) -> bool:
-        return named(value) is cls
+    pass
 
 
 @strawberry.type(description="A value that cannot be right.")
@@ -71,10 +68,6 @@ class InvalidInput(Refusal):
     def field(root: Parent[Refused]) -> str | None:
         return getattr(root.refusal, "field", None)
 
-    @classmethod
-    def is_type_of(cls, value: object, _: object) -> bool:
-        return named(value) is cls
-
 
 @strawberry.type(description="Your token lacks the scope that this needs.")
 class Forbidden(Refusal):
@@ -83,23 +76,15 @@ class Forbidden(Refusal):
     def scope(root: Parent[Refused]) -> str | None:
         return root.refusal.data.get("scope")
 
-    @classmethod
-    def is_type_of(cls, value: object, _: object) -> bool:
-        return named(value) is cls
-
 
 @strawberry.type(description="The database takes no writes at present; reading goes on.")
 class ReadOnly(Refusal):
-    @classmethod
-    def is_type_of(cls, value: object, _: object) -> bool:
-        return named(value) is cls
+    pass
 
 
 @strawberry.type(description="You are not who you say, or it can no longer be told.")
 class Unauthenticated(Refusal):
-    @classmethod
-    def is_type_of(cls, value: object, _: object) -> bool:
-        return named(value) is cls
+    pass
 
 
 @strawberry.type(description="More than a limit allows.")
@@ -108,10 +93,6 @@ class TooMany(Refusal):
     @staticmethod
     def retry_after(root: Parent[Refused]) -> int | None:
         return root.refusal.data.get("retryAfter")
-
-    @classmethod
-    def is_type_of(cls, value: object, _: object) -> bool:
-        return named(value) is cls
 
 
 # What may come in the way of any request, and so is in no union but those of logins.

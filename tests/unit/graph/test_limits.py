@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 from graphql_app.domain.errors import Refusal, TooMany
 from graphql_app.graph.documents import Documents, InvalidDocument
-from graphql_app.graph.limits import LISTS, MEASURES, Limits, Measure, is_list
+from graphql_app.graph.limits import MEASURES, Limits, Measure
 from graphql_app.graph.schema import Execution, build
+from graphql_app.graph.sizes import LISTS, is_list
 
 SCHEMA = Execution(build(), seconds=1).schema
 OPERATIONS = Path(__file__).parents[2] / "clients" / "operations"
