@@ -112,10 +112,8 @@ class DirectSocket(asyncio.Protocol):
         for timer in (self._goodbye, self._stall):
             if timer is not None:
                 timer.cancel()
-        if self._read_on is not None:
-            self._read_on.set()
         if self._connection is not None:
-            self._connection.closed()
+            self._connection.closed()  # who waits in drained() is given up
             self._door.sessions.close(self)
             note(SocketClosed(self._close_code))
 

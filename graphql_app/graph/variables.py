@@ -1,6 +1,6 @@
 """What the variables of an operation may come to, before anything is made of them."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from graphql_app.domain.errors import TooMany
@@ -15,27 +15,20 @@ def require_few(variables: Mapping[str, Any]) -> None:
     """Raises TooMany for variables with too many values, or too many levels."""
     if len(variables) <= VALUES_MOST and not any(map(_CONTAINERS.__contains__, map(type, variables.values()))):
         return
-    count = depth = 0
+    values = depth = 0
     level: list[Any] = [variables]
     while level:
+        values += sum(map(len, level))
+        _bound(values, VALUES_MOST, "hold more than {} values")
         depth += 1
-        below: list[Any] = []
-        for container in level:
-            count += len(container)
-            if count > VALUES_MOST:
-                raise TooMany(
-                    f"The variables hold more than {VALUES_MOST} values.",
-                    measure="variables",
-                    limit=VALUES_MOST,
-                    asked=count,
-                )
-            values = container.values() if isinstance(container, dict) else container
-            below += [value for value in values if isinstance(value, (dict, list))]
-        if depth > DEPTH_MOST:
-            raise TooMany(
-                f"The variables are nested more than {DEPTH_MOST} levels deep.",
-                measure="variables",
-                limit=DEPTH_MOST,
-                asked=depth,
-            )
-        level = below
+        _bound(depth, DEPTH_MOST, "are nested more than {} levels deep")
+        level = [below for container in level for below in _in(container) if isinstance(below, (dict, list))]
+
+
+def _in(container: Any) -> Iterable[Any]:
+    return container.values() if isinstance(container, dict) else container
+
+
+def _bound(asked: int, limit: int, problem: str) -> None:
+    if asked > limit:
+        raise TooMany(f"The variables {problem.format(limit)}.", measure="variables", limit=limit, asked=asked)
