@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import h11
 import httpx
@@ -16,10 +17,11 @@ from graphql_app.web.together import Together
 
 @asynccontextmanager
 async def listening(
-    app: FastAPI, state: dict[str, object], server_state: ServerState | None = None
+    app: FastAPI, state: dict[str, object], server_state: ServerState | None = None, **options: Any
 ) -> AsyncIterator[int]:
-    """The port of an application whose lifespan has begun, with that state. `server_state` is uvicorn's."""
-    config = uvicorn.Config(app, log_config=None, access_log=False, server_header=False)
+    """The port of an application whose lifespan has begun, with that state. `server_state` and `options` are
+    uvicorn's."""
+    config = uvicorn.Config(app, log_config=None, access_log=False, server_header=False, **options)
     config.load()
     server_state = server_state or ServerState()
     loop = asyncio.get_running_loop()

@@ -9,7 +9,7 @@ import secrets
 from collections.abc import Awaitable, Callable, Coroutine
 from functools import partial
 from itertools import count
-from typing import Any
+from typing import Any, NamedTuple
 
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -19,7 +19,7 @@ from graphql_app.domain.admission import fields_of
 from graphql_app.domain.errors import TooMany
 from graphql_app.graph.answering import Answering, Question
 from graphql_app.graph.engine import Engine
-from graphql_app.graph.negotiation import EVENTS, LEGACY, RESPONSE, negotiated
+from graphql_app.graph.negotiation import EVENTS, LEGACY, RESPONSE, Accepted, negotiated
 from graphql_app.graph.prompt import Prompt
 from graphql_app.graph.replies import Reply
 from graphql_app.graph.requests import (
@@ -36,8 +36,20 @@ from graphql_app.graph.requests import (
 GIVEN_ID_MOST = 64
 QUERIES = (b"query", b"documentId", b"extensions")  # by what an address asks, rather than for the page
 
+HEADS_KEPT = 1000  # of HEAD_BYTES_MOST at most; where there are more, all are forgotten
+HEAD_BYTES_MOST = 4096
+
 # Status, header lines with their ends, body: what a connection writes as it is.
 Sent = tuple[int, bytes, bytes]
+
+
+class Head(NamedTuple):
+    """What the header fields of a POST come to; the body that they announce has so many bytes."""
+
+    fields: Fields
+    accept: Accepted
+    address: str | None
+    length: int | None
 
 
 class HttpDoor:
@@ -59,6 +71,7 @@ class HttpDoor:
     ) -> None:
         self._answering = Answering(engine)
         self._prompt = Prompt(engine, self._answering)
+        self._heads: dict[tuple[str | None, bytes], Head] = {}
         self._body_most = body_most
         self._page = page
         self._guarded = guard(self._in_guard)
@@ -70,22 +83,40 @@ class HttpDoor:
 
     # --- a POST that is here whole -----------------------------------------------------------------------------------
 
-    def answer(
-        self, peer: str | None, lines: Headers, body: bytes
-    ) -> Sent | asyncio.Future[Sent] | Coroutine[Any, Any, Sent] | None:
-        """What to send to a POST; or, where that takes waiting, what comes to it. None for one that is not plain: ASGI
-        serves it, and finds what is the matter with it."""
+    def known(self, peer: str | None, sent: bytes) -> Head | None:
+        """What head() made of the same before."""
+        return self._heads.get((peer, sent))
+
+    def head(self, peer: str | None, lines: Headers, sent: bytes | None) -> Head | None:
+        """What the header fields of a POST come to. None when they are not plain: ASGI serves it, and finds what is the
+        matter. `sent`: the bytes that said so, if these alone did."""
         fields = fields_of(lines)
         accept = negotiated(fields.get(b"accept", b""))
-        if b"origin" in fields or accept.events or accept.media is None or len(body) > self._body_most:
+        if b"origin" in fields or accept.events or accept.media is None:
             return None
         try:
             require_json(fields)
-            question = self._answering.question("POST", body)
         except Unanswerable:
             return None
         address = self._proxies.client(peer, text(fields, b"x-forwarded-for") or "")
-        request = Request("POST", b"", fields, accept, self._id_of(fields), address)
+        length = fields.get(b"content-length")
+        head = Head(fields, accept, address, None if length is None else int(length))
+        if sent is not None and len(sent) <= HEAD_BYTES_MOST:
+            if len(self._heads) == HEADS_KEPT:
+                self._heads.clear()
+            self._heads[peer, sent] = head
+        return head
+
+    def answer(self, head: Head, body: bytes) -> Sent | asyncio.Future[Sent] | Coroutine[Any, Any, Sent] | None:
+        """What to send to a POST; or, where that takes waiting, what comes to it. None is as for head()."""
+        if len(body) > self._body_most:
+            return None
+        try:
+            question = self._answering.question("POST", body)
+        except Unanswerable:
+            return None
+        fields = head.fields
+        request = Request("POST", b"", fields, head.accept, self._id_of(fields), head.address)
         if b"x-min-cursor" not in fields:
             sent = self._prompt.sent(request, question, self._written)
             if sent is not None:

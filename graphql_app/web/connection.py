@@ -1,18 +1,15 @@
 """One HTTP connection under uvicorn: whose peer must read, and must send what it begins to send, and which is told when
 the process is to stop.
-
-A POST on /graphql that arrives in one piece is answered by its door, without ASGI. All else goes to ASGI.
 """
 
 import asyncio
-from collections.abc import Coroutine
-from functools import partial
-from typing import Any, Protocol, cast
+from typing import Any, cast
 
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from graphql_app.observe import AnswerUnread, RequestUnfinished, note
 from graphql_app.web.together import HeldBack
+from graphql_app.web.whole import WholeRequests
 
 GOODBYE_SECONDS = 3.0  # while the process ends, for a peer to go on reading
 ARRIVAL_SECONDS = 30.0  # for a request to arrive whole
@@ -27,138 +24,24 @@ class TooManyAhead(Exception):
     """Raised in the middle of reading: uvicorn answers what it calls an invalid request, and closes."""
 
 
-Sent = tuple[int, bytes, bytes]  # status, header lines with their ends, body
-COPIED_MOST = 4096  # bytes of a body that are sent with the head; more are not worth another copy
-
-
-class Door(Protocol):
-    """Of graph/http, what is asked of it here."""
-
-    def answer(
-        self, peer: str | None, lines: list[tuple[bytes, bytes]], body: bytes
-    ) -> Sent | asyncio.Future[Sent] | Coroutine[Any, Any, Sent] | None: ...
-
-
-class Awaited:
-    """A request that its door is at work on, as uvicorn sees it: one of its own cycles, of which it asks no more."""
-
-    __slots__ = ("disconnected", "keep_alive", "message_event", "response_complete")
-
-    def __init__(self) -> None:
-        self.disconnected = self.response_complete = False
-        self.keep_alive = True
-        self.message_event = asyncio.Event()  # set when the peer is gone
-
-
-class HttpConnection(HttpToolsProtocol):
+class HttpConnection(WholeRequests[Any]):
     """uvicorn's own waits for ever for a peer that stops reading, with a full buffer, and on SIGTERM too; and for one
     that stops in the middle of a request, or never comes to its end. An ASGI application cannot help that, as it has no
     hold of the connection."""
 
-    _held: bytes | None = None  # the body so far of a request that nobody was told of yet
     _unread = 0
     _is_ending = False
     _timer: asyncio.TimerHandle | None = None
-    _is_arriving = _is_in_head = False
+    _is_in_head = False
     _arrived_bytes = 0
     _arrival: asyncio.TimerHandle | None = None
 
-    # --- what is answered without ASGI -------------------------------------------------------------------------------
-
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
-        if self._held is not None:  # the rest of it is still to come
-            self._let_go()
         if self._is_arriving:
             self._await_rest(len(data))
         elif self._arrival is not None:
             self._stop_awaiting()
-
-    def on_headers_complete(self) -> None:
-        self._is_in_head = False
-        if self._is_for_the_door():
-            self._held = b""
-        else:
-            super().on_headers_complete()
-
-    def on_body(self, body: bytes) -> None:
-        if self._held is None:
-            super().on_body(body)
-        else:
-            self._held += body
-
-    def on_message_complete(self) -> None:
-        self._is_arriving = False
-        if self._held is not None:
-            door: Door = self.app_state["graphql"]
-            answer = door.answer(self.client[0] if self.client else None, self.headers, self._held)
-            if answer is not None:
-                self._held = None
-                if isinstance(answer, tuple):
-                    self._write(*answer)
-                else:
-                    self._await(answer)
-                return
-            self._let_go()
-        super().on_message_complete()
-
-    def _is_for_the_door(self) -> bool:
-        """Whether it is a POST on /graphql with nothing before it that would have to be answered first."""
-        parser = self.parser
-        return (
-            self.url == b"/graphql"
-            and parser.get_method() == b"POST"
-            and parser.get_http_version() == "1.1"
-            and parser.should_keep_alive()
-            and not parser.should_upgrade()
-            and not self.expect_100_continue
-            and not self.flow.write_paused
-            and (self.cycle is None or self.cycle.response_complete)
-            and not self.transport.is_closing()
-        )
-
-    def _let_go(self) -> None:
-        """Goes on as uvicorn would have without us."""
-        body, self._held = self._held, None
-        super().on_headers_complete()
-        if body:
-            super().on_body(body)
-
-    def _await(self, answer: asyncio.Future[Sent] | Coroutine[Any, Any, Sent]) -> None:
-        """Meanwhile uvicorn queues what the peer sends ahead, and waits for the answer when it is to stop."""
-        self.cycle = awaited = Awaited()  # type: ignore[assignment]  # all of a cycle that is looked at
-        if not isinstance(answer, asyncio.Future):
-            answer = task = self.loop.create_task(answer)
-            self.tasks.add(task)  # type: ignore[arg-type]  # waited for, whatever it results in
-            task.add_done_callback(self.tasks.discard)
-        answer.add_done_callback(partial(self._answered, awaited))
-
-    def _answered(self, awaited: Awaited, answer: asyncio.Future[Sent]) -> None:
-        awaited.response_complete = True
-        if answer.cancelled():  # the process ends, and waits no longer
-            self.transport.close()
-            return
-        try:
-            sent = answer.result()
-        except BaseException:  # said by the loop
-            self.transport.close()
-            raise
-        if not (awaited.disconnected or self.transport.is_closing()):
-            self._write(*sent, keep_alive=awaited.keep_alive)
-
-    def _write(self, status: int, lines: bytes, body: bytes, *, keep_alive: bool = True) -> None:
-        head = STATUS_LINE[status] + lines
-        for line in self.server_state.default_headers:  # when it is, and what the operator has uvicorn say
-            head += b"%b: %b\r\n" % line
-        if not keep_alive:
-            head += b"connection: close\r\n"
-        if len(body) > COPIED_MOST:
-            self.transport.writelines((head + b"\r\n", body))
-        else:
-            self.transport.write(b"%b\r\n%b" % (head, body))
-        if not keep_alive:
-            self.transport.close()
-        self.on_response_complete()
 
     # --- who does not send -------------------------------------------------------------------------------------------
 
@@ -170,8 +53,12 @@ class HttpConnection(HttpToolsProtocol):
         if len(self.pipeline) >= PIPELINED_MOST:
             raise TooManyAhead
         super().on_message_begin()
-        self._is_arriving = self._is_in_head = True
+        self._is_in_head = True
         self._arrived_bytes = 0
+
+    def on_headers_complete(self) -> None:
+        self._is_in_head = False
+        super().on_headers_complete()
 
     def handle_websocket_upgrade(self) -> None:
         self._is_arriving = False

@@ -11,10 +11,12 @@ import asyncpg
 import orjson
 import pytest
 import pytest_asyncio
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from graphql_app.app.application import Application
 from graphql_app.embedded import Servers
+from graphql_app.graph import http
 from graphql_app.graph.http import HttpDoor
 from tests.graphql_client import (
     A_01,
@@ -249,6 +251,102 @@ async def test_those_who_do_not_wait_are_answered_in_the_order_in_which_they_ask
     client.writer.write(b"".join(asked))
 
     assert [(await client.answer())[2] for _ in asked] == one_by_one
+
+
+@pytest.fixture
+def parsed(office: Office, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The sizes of what uvicorn is given to parse from now on, when no head is known yet."""
+    office.app.graphql._heads.clear()
+    sizes: list[int] = []
+    parse = HttpToolsProtocol.data_received
+
+    def noted(self: HttpToolsProtocol, data: bytes) -> None:
+        sizes.append(len(data))
+        parse(self, data)
+
+    monkeypatch.setattr(HttpToolsProtocol, "data_received", noted)
+    return sizes
+
+
+async def test_a_head_that_was_sent_before_is_not_parsed_again(
+    office: Office, client: Client, parsed: list[int]
+) -> None:
+    asked = [request(office, ONE, variables={"id": one}) for one in (A_01, A_02, A_01)]
+    answers = [await client.ask(one) for one in asked]
+
+    assert len({one.partition(b"\r\n\r\n")[0] for one in asked}) == 1
+    assert [b"A-01" in answers[0][2], b"A-02" in answers[1][2]] == [True, True]
+    assert answers[0][2] == answers[2][2]
+    assert parsed == [len(asked[0])]
+    assert len({fields["x-request-id"] for _, fields, _ in answers}) == 3
+
+
+async def test_a_head_that_was_sent_before_says_no_more_than_it_did(
+    office: Office, client: Client, parsed: list[int]
+) -> None:
+    """Its body may come later, or with another request behind it; another token is another head."""
+    asked = request(office, ONE, variables={"id": A_01})
+    whole = (await client.ask(asked))[2]
+    assert (await client.ask(asked[:-5], asked[-5:]))[2] == whole
+    assert (await client.ask(asked + asked))[2] == (await client.answer())[2] == whole
+    masked = await client.ask(request(office, ONE, role="admin", variables={"id": A_01}))
+
+    assert masked[2] != whole
+    assert len(parsed) == 5
+    assert (await client.ask(asked))[2] == whole
+    assert len(parsed) == 5
+
+
+async def test_what_is_no_plain_request_is_none_the_second_time(
+    office: Office, client: Client, by_asgi: list[str]
+) -> None:
+    for _ in range(2):
+        assert (await client.ask(request(office, FLOOR, "Origin: https://office.example")))[0] == "HTTP/1.1 200 OK"
+
+    assert by_asgi == ["/graphql"] * 2
+
+
+async def test_heads_without_end_are_not_all_kept(
+    office: Office, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(http, "HEADS_KEPT", 5)
+    office.app.graphql._heads.clear()
+    for number in range(12):
+        _, fields, _ = await client.ask(request(office, FLOOR, f"X-Request-ID: {number}"))
+        assert fields["x-request-id"] == str(number)
+
+    assert len(office.app.graphql._heads) <= 5
+
+
+async def test_a_connection_is_kept_for_as_long_as_it_is_used(office: Office) -> None:
+    async with listening(office.app, {"graphql": office.app.graphql}, timeout_keep_alive=1) as port:
+        client, asked = Client(*await asyncio.open_connection("127.0.0.1", port)), request(office, FLOOR)
+        loop = asyncio.get_running_loop()
+        for _ in range(4):
+            await asyncio.sleep(0.4)
+            assert (await client.ask(asked))[0] == "HTTP/1.1 200 OK"
+        idle_since = loop.time()
+        async with asyncio.timeout(5):
+            assert await client.reader.read() == b""
+        assert loop.time() - idle_since > 0.8
+        client.writer.close()
+        await client.writer.wait_closed()
+
+
+async def test_a_connection_is_kept_while_its_answer_is_made(office: Office) -> None:
+    async with listening(office.app, {"graphql": office.app.graphql}, timeout_keep_alive=1) as port:
+        client = Client(*await asyncio.open_connection("127.0.0.1", port))
+        await client.ask(request(office, FLOOR))
+        await client.ask(request(office, FLOOR))  # whose timer goes on
+        async with locked(office, "A-01"):
+            asked = {"id": A_01, "status": "MAINTENANCE"}
+            client.writer.write(request(office, SET_STATUS, role="facilities", variables=asked))
+            await asyncio.sleep(1.5)
+        assert b"receipt" in (await client.answer())[2]
+        async with asyncio.timeout(5):
+            assert await client.reader.read() == b""
+        client.writer.close()
+        await client.writer.wait_closed()
 
 
 async def test_limits_hold_and_a_trusted_proxy_says_for_whom(
