@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 TOGETHER_MOST = 32  # connections: the first of them is not to wait for more answers than that
+HELD_BYTES_MOST = 64 * 1024  # of one connection: only what was handed on can make a writer pause
 
 
 class Together:
@@ -35,30 +36,32 @@ class HeldBack:
     """A transport whose writes wait for those of others, until the loop has gone round once. It closes after them;
     all else is the transport's own."""
 
-    __slots__ = ("_held", "_together", "_transport")
+    __slots__ = ("_held", "_held_bytes", "_together", "_transport")
 
     def __init__(self, transport: asyncio.Transport, together: Together) -> None:
         self._transport = transport
         self._together = together
         self._held: list[bytes] = []
+        self._held_bytes = 0
 
     def write(self, data: bytes) -> None:
         self._held.append(data)
+        self._held_bytes += len(data)
         if len(self._held) == 1:
             self._together.add(self)
+        elif self._held_bytes > HELD_BYTES_MOST:
+            self.flush()
 
     def writelines(self, parts: Iterable[bytes]) -> None:
-        is_first = not self._held
-        self._held += parts
-        if is_first:
-            self._together.add(self)
+        for part in parts:
+            self.write(part)
 
     def close(self) -> None:
         self.flush()
         self._transport.close()
 
     def flush(self) -> None:
-        held, self._held = self._held, []
+        held, self._held, self._held_bytes = self._held, [], 0
         if held and not self._transport.is_closing():
             self._transport.writelines(held)
 
@@ -68,7 +71,7 @@ class HeldBack:
         return self._transport
 
     def get_write_buffer_size(self) -> int:
-        return self._transport.get_write_buffer_size() + sum(map(len, self._held))
+        return self._transport.get_write_buffer_size() + self._held_bytes
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._transport, name)

@@ -177,6 +177,14 @@ def _operation(document: DocumentNode, plans: Plans) -> Operation:
     return Operation(document, node, node.operation.value, frozenset(), [], "", frozenset(), plans)
 
 
+@pytest.fixture(autouse=True, scope="module")
+def endless_turns() -> Iterator[None]:
+    """In turns, errors may come in another order; and on a slow machine a turn is over after a few rows."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(turns, "TURN_SECONDS", 3600)
+        yield
+
+
 @contextmanager
 def short_turns() -> Iterator[None]:
     """Each is over with the first item of a list."""

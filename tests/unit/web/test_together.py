@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 import pytest
 
-from graphql_app.web.together import TOGETHER_MOST, HeldBack, Together
+from graphql_app.web.together import HELD_BYTES_MOST, TOGETHER_MOST, HeldBack, Together
 
 pytestmark = pytest.mark.asyncio
 
@@ -58,6 +58,16 @@ async def test_the_first_waits_for_no_more_than_so_many_others() -> None:
     assert len(sent) == TOGETHER_MOST
     await asyncio.sleep(0)
     assert [name for name, _ in sent] == [str(number) for number in range(TOGETHER_MOST + 1)]
+
+
+async def test_who_writes_without_end_is_not_held_back_without_end() -> None:
+    sent: list[tuple[str, bytes]] = []
+    transport = HeldBack(Wire("one", sent), Together())
+    for _ in range(10):
+        transport.write(b"x" * (HELD_BYTES_MOST // 2))
+        assert transport.get_write_buffer_size() <= HELD_BYTES_MOST
+    await asyncio.sleep(0)
+    assert len(b"".join(data for _, data in sent)) == 5 * HELD_BYTES_MOST
 
 
 async def test_it_closes_after_what_was_written() -> None:
