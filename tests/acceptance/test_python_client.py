@@ -204,7 +204,10 @@ def breaches(server: Server) -> dict[str, Breach]:
             [begin, subscribe(payload={"query": FOLLOW, "variables": []})],
             (4400, "`variables` must be an object"),
         ),
-        "complete without id": ([begin, {"type": "complete"}], (4400, "`complete` needs an `id`, a text that is not empty")),
+        "complete without id": (
+            [begin, {"type": "complete"}],
+            (4400, "`complete` needs an `id`, a text that is not empty"),
+        ),
         "subscribe before init": ([subscribe()], (4401, "Unauthorized")),
         "no token": ([{"type": "connection_init"}], (4403, how_to)),
         "nonsense as token": ([init("nonsense")], (4403, "This is not a token: send a signed JWT.")),
