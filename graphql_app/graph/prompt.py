@@ -11,7 +11,7 @@ from typing import Generic, NamedTuple, TypeVar
 import orjson
 
 from graphql_app.domain.access import Viewer
-from graphql_app.domain.errors import RateLimited, Refusal
+from graphql_app.domain.errors import RateLimited
 from graphql_app.graph.answering import Answering, Question, authorization
 from graphql_app.graph.context import Context
 from graphql_app.graph.deadlines import Waiting
@@ -48,7 +48,7 @@ class Prompt:
         try:
             viewer = engine.services.identify.from_header(authorization(request))
             found = self._found(question, viewer)
-        except Refusal:
+        except Exception:  # noqa: BLE001  # said, and masked, by Answering
             return None
         if found is None:
             return None
@@ -109,13 +109,14 @@ class Promise(Generic[Sent]):
         try:
             outcome = soon.make(future)
             present = self._engine.services.identify.present(viewer)
-            if present.view == viewer.view and outcome.data is not None:
-                self._tell(data(_body(outcome.data, operation, viewer), self._request.accept.media), failed=False)
-                return
+            same = present.view == viewer.view
+            body = _body(outcome.data, operation, viewer) if same and outcome.data is not None else None
         except Exception as error:  # noqa: BLE001  # the outermost: said, and what nobody foresaw is masked
             self._tell(failure(error, self._request.accept.media), failed=True)
             return
-        same = present.view == viewer.view
+        if body is not None:
+            self._tell(data(body, self._request.accept.media), failed=False)
+            return
         self._task = future.get_loop().create_task(self._again(present, outcome if same else None))
 
     async def _again(self, viewer: Viewer, outcome: Outcome | None) -> None:

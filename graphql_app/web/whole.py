@@ -74,7 +74,7 @@ class WholeRequests(HttpToolsProtocol, Generic[H]):
     def data_received(self, data: bytes) -> None:
         if not self._is_repeated(data):
             super().data_received(data)
-            if self._held is not None:  # the rest of it is still to come
+            if self._held is not None and not self.transport.is_closing():  # the rest of it is still to come
                 self._let_go()
 
     def _is_repeated(self, data: bytes) -> bool:
