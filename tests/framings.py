@@ -130,13 +130,8 @@ def framed(draw: st.DrawFn) -> bytes:
     hosts = draw(st.sampled_from([[HOST]] * 20 + [[], [HOST, HOST]]))
     body = draw(st.sampled_from(BODIES))
     lines, sent = draw(st.one_of(lengthened(body), in_chunks(body), st.just(([], b""))))
-    others = draw(
-        st.one_of(
-            st.just([]),
-            st.lists(st.sampled_from(OTHERS[:6]), max_size=3),
-            st.lists(st.sampled_from(OTHERS), max_size=2),
-        )
-    )
+    few = st.lists(st.sampled_from(OTHERS[:8]), max_size=3)
+    others = draw(st.one_of(st.just([]), few, few, few, st.lists(st.sampled_from(OTHERS), max_size=2)))
     end = draw(st.sampled_from([b"\r\n"] * 30 + [b"\n"]))
     head = [b"%b %b %b" % (method, target, version), *hosts, *draw(st.permutations([*lines, *others])), b"", b""]
     return end.join(head) + sent
