@@ -33,28 +33,36 @@ class Reading:
 
 
 def read(sent: bytes) -> Reading:
-    """What h11 makes of it, as a server that answers each message."""
-    server = h11.Connection(h11.SERVER)
+    """What h11 makes of it, as a server that answers each message.
+
+    Empty lines before one mean nothing (RFC 9112, 2.2).
+    """
     messages: list[Message] = []
-    server.receive_data(sent)
     try:
-        while True:
-            head = server.next_event()
-            if not isinstance(head, h11.Request):
-                return Reading(tuple(messages), is_broken=False, is_undone=bool(server.trailing_data[0]))
-            body = b""
-            while isinstance(part := server.next_event(), h11.Data):
-                body += part.data
-            if not isinstance(part, h11.EndOfMessage):
+        while sent := sent.lstrip(b"\r\n"):
+            message, sent = _first(sent)
+            if message is None:
                 return Reading(tuple(messages), is_broken=False, is_undone=True)
-            messages.append(Message(head.method.decode(), head.target.decode(), body, names(head.headers)))
-            server.send(h11.Response(status_code=200, headers=[("Content-Length", "0")]))
-            server.send(h11.EndOfMessage())
-            if server.our_state is not h11.DONE or server.their_state is not h11.DONE:
-                return Reading(tuple(messages), is_broken=False, is_undone=False)
-            server.start_next_cycle()
+            messages.append(message)
     except h11.RemoteProtocolError:
         return Reading(tuple(messages), is_broken=True, is_undone=False)
+    return Reading(tuple(messages), is_broken=False, is_undone=False)
+
+
+def _first(sent: bytes) -> tuple[Message | None, bytes]:
+    """The first message, if it is whole, and what comes after it on a connection that goes on."""
+    server, body = h11.Connection(h11.SERVER), b""
+    server.receive_data(sent)
+    head = server.next_event()
+    if not isinstance(head, h11.Request):
+        return None, b""
+    while isinstance(part := server.next_event(), h11.Data):
+        body += part.data
+    if not isinstance(part, h11.EndOfMessage):
+        return None, b""
+    is_last = server.their_state is h11.MUST_CLOSE
+    message = Message(head.method.decode(), head.target.decode(), body, names(head.headers))
+    return message, b"" if is_last else server.trailing_data[0]
 
 
 # --- framings --------------------------------------------------------------------------------------------------------

@@ -62,6 +62,7 @@ class Arrivals(HttpToolsProtocol):
                 self._open_socket(written(method, self.url, version, self.headers) + rest)
                 return None
             lines = [line for line in self.headers if line[0] != b"upgrade"]
+            self.parser = _parser(self)  # the one that was told to upgrade may be at the end of its connection
             self.parser.feed_data(written(method, self.url, version, lines))
             return rest
         return None
@@ -187,6 +188,13 @@ class Arrivals(HttpToolsProtocol):
             self.transport.close()
         else:
             super()._start_asgi_task(cycle, app)
+
+
+def _parser(protocol: Arrivals) -> httptools.HttpRequestParser:
+    """As uvicorn has it: it drops what comes after the last request of a connection."""
+    parser = httptools.HttpRequestParser(protocol)
+    parser.set_dangerous_leniencies(lenient_data_after_close=True)
+    return parser
 
 
 def _fault(error: httptools.HttpParserError) -> Fault:

@@ -13,10 +13,12 @@ from hypothesis import HealthCheck, given, settings
 from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
 
+from graphql_app.web.framing import HEAD_BYTES_MOST, TARGET_BYTES_MOST
 from graphql_app.web.whole import Lines, Sent
-from tests.framings import Message, Reading, conversations, names, read
+from tests.framings import Message, conversations, names, read
 from tests.one_piece import listening
 
+ANSWERED_SECONDS = 5
 QUIET_SECONDS = 0.03  # in which nothing more comes back, where more must not come
 
 
@@ -90,8 +92,8 @@ class Heard:
         return [status for status, _ in self.answers if status != 200]
 
 
-async def conversed(port: int, pieces: list[bytes], reading: Reading) -> Heard:
-    """Sends the pieces, and hears all that comes back to them."""
+async def conversed(port: int, pieces: list[bytes], answers: int) -> Heard:
+    """Sends the pieces, and hears so many answers, and whatever else comes back."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     heard, listened = Heard(), asyncio.Event()
     listening_to = asyncio.create_task(hear(reader, heard, listened))
@@ -99,12 +101,12 @@ async def conversed(port: int, pieces: list[bytes], reading: Reading) -> Heard:
         for piece in pieces:
             writer.write(piece)
             await asyncio.sleep(0)
-        async with asyncio.timeout(10):
-            while not heard.is_closed and len(heard.answers) < len(reading.messages):
+        async with asyncio.timeout(ANSWERED_SECONDS):
+            while not heard.is_closed and len(heard.answers) < answers:
                 listened.clear()
                 await listened.wait()
         with suppress(TimeoutError):
-            async with asyncio.timeout(5 if reading.is_broken else QUIET_SECONDS):
+            async with asyncio.timeout(QUIET_SECONDS):
                 await listening_to
     finally:
         listening_to.cancel()
@@ -131,7 +133,7 @@ async def hear(reader: asyncio.StreamReader, heard: Heard, listened: asyncio.Eve
 async def agrees(pieces: list[bytes]) -> None:
     reading = read(b"".join(pieces))
     async with recording() as (port, recorder):
-        heard = await conversed(port, pieces, reading)
+        heard = await conversed(port, pieces, len(reading.messages) + reading.is_broken)
 
     assert heard.echoes == list(reading.messages[: len(heard.echoes)])
     assert recorder.done == heard.echoes
@@ -149,7 +151,73 @@ def test_a_message_ends_where_a_strict_reader_has_its_end_or_the_connection_is_c
 
 
 @pytest.mark.conformance
+@pytest.mark.timeout(900)
 @given(conversations())
-@settings(max_examples=3000, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=2000, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_so_it_does_at_length(pieces: list[bytes]) -> None:
     asyncio.run(agrees(pieces))
+
+
+# --- what led here ---------------------------------------------------------------------------------------------------
+
+FOUR = b"Content-Length: 4\r\n\r\nevil"
+CHUNKS = b"Transfer-Encoding: chunked\r\n\r\n4\r\nevil\r\n0\r\n"
+BEHIND = b"DELETE /other HTTP/1.1\r\nHost: x\r\n\r\n"
+
+
+def post(rest: bytes, *lines: bytes, method: bytes = b"POST", target: bytes = b"/graphql") -> bytes:
+    head = [b"%b %b HTTP/1.1" % (method, target), *(lines or [b"Host: x"])]
+    return b"\r\n".join(head) + b"\r\n" + rest
+
+
+UPGRADE = (b"Host: x", b"Connection: Upgrade", b"Upgrade: foo")
+EXAMPLES: dict[str, tuple[bytes, list[int], list[bytes]]] = {  # what is answered, and the bodies of what is carried out
+    "an upgrade with a body": (post(FOUR, *UPGRADE) + BEHIND, [200, 200], [b"evil", b""]),
+    "an upgrade whose body is a request": (
+        post(b"Content-Length: %d\r\n\r\n%b" % (len(BEHIND), BEHIND), *UPGRADE), [200], [BEHIND]),
+    "an upgrade with chunks": (post(CHUNKS + b"\r\n", *UPGRADE) + BEHIND, [200, 200], [b"evil", b""]),
+    "an upgrade that ends its connection": (post(FOUR, *UPGRADE, b"Connection: close"), [200], [b"evil"]),
+    "an upgrade of HTTP/1.0": (post(FOUR, *UPGRADE).replace(b"1.1", b"1.0") + BEHIND, [200], [b"evil"]),
+    "a thousand upgrades": (post(FOUR, *UPGRADE) * 1000, [200] * 1000, [b"evil"] * 1000),
+    "a socket with a body": (
+        post(FOUR, b"Host: x", b"Connection: Upgrade", b"Upgrade: websocket", method=b"GET"), [200], [b"evil"]),
+    "no host": (post(FOUR, b"Accept: */*"), [400], []),
+    "two hosts": (post(FOUR, b"Host: x", b"Host: x"), [400], []),
+    "a host that is none": (post(FOUR, b"Host: x/y"), [400], []),
+    "a coding that is not known": (post(CHUNKS.replace(b" chunked", b" gzip, chunked") + b"\r\n"), [501], []),
+    "a tunnel": (post(FOUR, method=b"CONNECT", target=b"x:80"), [501], []),
+    "something behind it": (post(FOUR) + b"\x00", [200, 400], [b"evil"]),
+    "something behind it, for ASGI": (post(FOUR, target=b"/other") + b"\x00", [200, 400], [b"evil"]),
+    "something behind the second": (post(FOUR) + BEHIND + b"GET x y\r\n", [200, 200, 400], [b"evil", b""]),
+    "a chunk that is none": (post(CHUNKS[:-3] + b"x\r\n", method=b"DELETE", target=b"/other"), [400], []),
+    "a trailer that is none": (post(CHUNKS + b"x\r\n\r\n", method=b"DELETE", target=b"/other"), [400], []),
+    "leave asked ahead": (
+        post(FOUR, target=b"/other") + post(FOUR, b"Host: x", b"Expect: 100-continue"), [200, 417], [b"evil"]),
+    "a socket asked for ahead": (
+        post(FOUR, target=b"/other")
+        + post(b"\r\n", b"Host: x", b"Connection: Upgrade", b"Upgrade: websocket", method=b"GET"),
+        [200, 400], [b"evil"]),
+    "a long target": (post(FOUR, target=b"/" + b"x" * TARGET_BYTES_MOST), [414], []),
+    "a target that is as long as it may be": (
+        post(FOUR, target=b"/" + b"x" * (TARGET_BYTES_MOST - 1)), [200], [b"evil"]),
+    "long header fields": (post(FOUR, b"Host: x", b"X: " + b"x" * HEAD_BYTES_MOST), [431], []),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", EXAMPLES)
+async def test_it_is_answered_once_or_refused_before_it_is_carried_out(what: str) -> None:
+    sent, statuses, bodies = EXAMPLES[what]
+    async with recording() as (port, recorder):
+        heard = await conversed(port, [sent], len(statuses))
+
+    assert [status for status, _ in heard.answers] == statuses
+    assert [message.body for message in recorder.done] == bodies
+    assert heard.is_closed == (statuses[-1] != 200 or "1.0" in what or "ends" in what)
+
+
+async def test_a_head_that_was_refused_is_not_known_the_next_time() -> None:
+    async with recording() as (port, recorder):
+        for _ in range(3):
+            assert (await conversed(port, [post(FOUR, b"Host: x", b"Host: x")], 1)).refusals == [400]
+
+    assert recorder.done == []
