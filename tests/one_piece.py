@@ -11,6 +11,7 @@ import uvicorn
 from fastapi import FastAPI
 from uvicorn.server import ServerState
 
+from graphql_app.settings import Settings
 from graphql_app.web.connection import HttpConnection
 from graphql_app.web.together import Together
 
@@ -25,7 +26,7 @@ async def listening(
     config.load()
     server_state = server_state or ServerState()
     loop = asyncio.get_running_loop()
-    state = state | {"together": Together()}
+    state = {"body_most": Settings.model_fields["request_bytes"].default, "together": Together()} | state
     server = await loop.create_server(lambda: HttpConnection(config, server_state, state), "127.0.0.1", 0)
     try:
         yield server.sockets[0].getsockname()[1]

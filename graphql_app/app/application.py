@@ -89,6 +89,7 @@ async def lifespan(settings: Settings, app: Application) -> AsyncIterator[dict[s
             "sessions": parts.engine.sessions,
             "stall_seconds": settings.socket_stall_seconds,
             "together": Together(),
+            "body_most": settings.request_bytes,
         }
 
 

@@ -6,7 +6,7 @@ subscribers share is framed once and written as it is.
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, cast
 
 from uvicorn import Config
@@ -15,32 +15,18 @@ from websockets.extensions.permessage_deflate import ServerPerMessageDeflateFact
 from websockets.frames import Frame, Opcode
 from websockets.http11 import Request
 from websockets.protocol import State
-from websockets.server import ServerProtocol
-from websockets.typing import BytesLike, Subprotocol
+from websockets.typing import BytesLike
 
 from graphql_app.domain.errors import RateLimited
+from graphql_app.graph.handshake import Core
 from graphql_app.graph.protocol import Connection
 from graphql_app.graph.socket import CONGESTED_BYTES, GONE, TOO_SLOW, SocketDoor
-from graphql_app.graph.wire import SUBPROTOCOL, SUBPROTOCOL_NOT_ACCEPTABLE, TOO_MANY_CONNECTIONS, fitting
+from graphql_app.graph.wire import SUBPROTOCOL_NOT_ACCEPTABLE, TOO_MANY_CONNECTIONS, fitting
 from graphql_app.observe import SocketClosed, SocketOpened, note
 from graphql_app.services.cohorts import Payload
 
 GOODBYE_SECONDS = 3.0  # for the peer to read what was written and to answer the close frame
 PING_UNANSWERED = (1011, "No answer to a ping")
-
-
-class Core(ServerProtocol):
-    """Handshake and frames of one connection."""
-
-    def select_subprotocol(self, subprotocols: Sequence[Subprotocol]) -> Subprotocol | None:
-        """Without ours the handshake succeeds all the same, so that a browser is told the close code."""
-        return Subprotocol(SUBPROTOCOL) if SUBPROTOCOL in subprotocols else None
-
-    def recv_frame(self, frame: Frame) -> None:
-        if frame.opcode is Opcode.CLOSE:
-            # Whoever closes in the middle of a message just closes: RFC 6455 says nowhere that it must be complete.
-            self.current_size = None
-        super().recv_frame(frame)
 
 
 class DirectSocket(asyncio.Protocol):
@@ -220,11 +206,9 @@ class DirectSocket(asyncio.Protocol):
         response = self._core.reject(*refusal) if refusal else self._core.accept(request)
         self._core.send_response(response)
         self._flush()
-        if self._core.state is not State.OPEN:
-            self._transport.close()
-        elif self._core.subprotocol is None:
+        if self._core.state is State.OPEN and self._core.subprotocol is None:
             self.close(*SUBPROTOCOL_NOT_ACCEPTABLE)
-        else:
+        elif self._core.state is State.OPEN:
             self._begin(fields)
         request.headers.clear()  # the core holds on to the request for as long as the connection lasts
 

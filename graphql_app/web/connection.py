@@ -5,23 +5,15 @@ the process is to stop.
 import asyncio
 from typing import Any, cast
 
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE
-
 from graphql_app.observe import AnswerUnread, RequestUnfinished, note
+from graphql_app.web.framing import HEAD_BYTES_MOST, TARGET_BYTES_MOST, TOO_LONG, Fault
 from graphql_app.web.together import HeldBack
 from graphql_app.web.whole import WholeRequests
 
 GOODBYE_SECONDS = 3.0  # while the process ends, for a peer to go on reading
 ARRIVAL_SECONDS = 30.0  # for a request to arrive whole
-# Of a request line with its header fields, and of a whole request that is refused already; what is read at once, up to
-# 256 KB, may come on top.
-HEAD_BYTES_MOST = 64 * 1024
+# Of a whole request, with all that chunks add to it, when most of that is thrown away.
 REQUEST_BYTES_MOST = 16 * 1024 * 1024
-PIPELINED_MOST = 100  # requests sent ahead of their answers
-
-
-class TooManyAhead(Exception):
-    """Raised in the middle of reading: uvicorn answers what it calls an invalid request, and closes."""
 
 
 class HttpConnection(WholeRequests[Any]):
@@ -32,15 +24,14 @@ class HttpConnection(WholeRequests[Any]):
     _unread = 0
     _is_ending = False
     _timer: asyncio.TimerHandle | None = None
-    _is_in_head = False
-    _arrived_bytes = 0
+    _arrived_bytes = 0  # of a request in parts, without the first
     _arrival: asyncio.TimerHandle | None = None
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
         if self._is_arriving:
             self._await_rest(len(data))
-        elif self._arrival is not None:
+        elif self._arrival is not None and not data.isspace():  # nor are empty lines what is waited for
             self._stop_awaiting()
 
     # --- who does not send -------------------------------------------------------------------------------------------
@@ -50,29 +41,19 @@ class HttpConnection(WholeRequests[Any]):
         self._arrival = self.loop.call_later(ARRIVAL_SECONDS, self._overdue)
 
     def on_message_begin(self) -> None:
-        if len(self.pipeline) >= PIPELINED_MOST:
-            raise TooManyAhead
         super().on_message_begin()
-        self._is_in_head = True
-        self._arrived_bytes = 0
-
-    def on_headers_complete(self) -> None:
-        self._is_in_head = False
-        super().on_headers_complete()
-
-    def handle_websocket_upgrade(self) -> None:
-        self._is_arriving = False
         self._stop_awaiting()
-        self.transport = cast(HeldBack, self.transport).released()
-        super().handle_websocket_upgrade()
+        self._arrived_bytes = 0
 
     def _await_rest(self, size: int) -> None:
         """Not before a request comes in parts: for one that comes whole, none of this is to cost anything."""
+        if self._arrival is None:
+            self._arrival = self.loop.call_later(ARRIVAL_SECONDS, self._overdue)
+            return
         self._arrived_bytes += size
         if self._arrived_bytes > (HEAD_BYTES_MOST if self._is_in_head else REQUEST_BYTES_MOST):
-            self._give_up(431 if self._is_in_head else 413)
-        elif self._arrival is None:
-            self._arrival = self.loop.call_later(ARRIVAL_SECONDS, self._overdue)
+            is_in_target = not self.headers and len(self.url) > TARGET_BYTES_MOST
+            self._give_up((414 if is_in_target else 431) if self._is_in_head else 413)
 
     def _stop_awaiting(self) -> None:
         if self._arrival is not None:
@@ -87,13 +68,10 @@ class HttpConnection(WholeRequests[Any]):
             self._give_up(408)
 
     def _give_up(self, status: int) -> None:
-        """Says why, if nobody has begun to answer; whoever works on the request finds that its client is gone."""
-        if self.transport.is_closing():
-            return
-        note(RequestUnfinished())
-        if self.cycle is None or self.cycle.response_complete:
-            self.transport.write(STATUS_LINE[status] + b"content-length: 0\r\nconnection: close\r\n\r\n")
-        self.transport.close()
+        if not self.transport.is_closing():
+            note(RequestUnfinished())
+            self._stop_awaiting()
+            self._refuse(Fault(status, TOO_LONG[status]))
 
     # --- who does not read -------------------------------------------------------------------------------------------
 

@@ -20,6 +20,11 @@ SECURE: Final = [
     (b"cross-origin-opener-policy", b"same-origin"),
 ]
 
+# Fields that repeat what was asked for. A proxy reads the head of an answer into one buffer, and takes a longer one for
+# a server that is broken.
+REPEATING: Final = (b"link", b"location")
+REPEATED_BYTES_MOST: Final = 2048
+
 MAY_SEND: Final = [
     "Authorization",
     "Content-Type",
@@ -62,16 +67,20 @@ class Guard:
 
 
 def secured(send: Send) -> Send:
-    """Sends with SECURE, as far as an answer does not say better itself."""
+    """Sends with SECURE, as far as an answer does not say better itself, and without what would be too long a head."""
 
     async def sending(message: Message) -> None:
         if message["type"] == "http.response.start":
             said = {name.lower() for name, _ in message["headers"]}
             own = [(name, value) for name, value in SECURE if name not in said]
-            message = {**message, "headers": [*message["headers"], *own]}
+            message = {**message, "headers": [*filter(_is_fit, message["headers"]), *own]}
         await send(message)
 
     return sending
+
+
+def _is_fit(line: tuple[bytes, bytes]) -> bool:
+    return len(line[1]) <= REPEATED_BYTES_MOST or line[0].lower() not in REPEATING
 
 
 def _cors(origins: Origins) -> dict[str, Any]:

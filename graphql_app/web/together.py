@@ -10,6 +10,7 @@ from typing import Any
 
 TOGETHER_MOST = 32  # connections: the first of them is not to wait for more answers than that
 HELD_BYTES_MOST = 64 * 1024  # of one connection: only what was handed on can make a writer pause
+LINGER_SECONDS = 3.0  # for a peer that still sends to read why nobody listens any more
 
 
 class Together:
@@ -34,15 +35,21 @@ class Together:
 
 class HeldBack:
     """A transport whose writes wait for those of others, until the loop has gone round once. It closes after them;
-    all else is the transport's own."""
+    all else is the transport's own.
 
-    __slots__ = ("_held", "_held_bytes", "_together", "_transport")
+    `lingers`: whether the peer may still be sending. To close with something unread resets the connection, and what was
+    written last is lost with it.
+    """
+
+    __slots__ = ("_held", "_held_bytes", "_is_closing", "_together", "_transport", "lingers")
 
     def __init__(self, transport: asyncio.Transport, together: Together) -> None:
         self._transport = transport
         self._together = together
         self._held: list[bytes] = []
         self._held_bytes = 0
+        self._is_closing = False
+        self.lingers = False
 
     def write(self, data: bytes) -> None:
         self._held.append(data)
@@ -58,7 +65,16 @@ class HeldBack:
 
     def close(self) -> None:
         self.flush()
-        self._transport.close()
+        if self.lingers and not self.is_closing() and self._transport.can_write_eof():
+            self._transport.write_eof()
+            self._transport.resume_reading()
+            asyncio.get_running_loop().call_later(LINGER_SECONDS, self._transport.close)
+        else:
+            self._transport.close()
+        self._is_closing = True
+
+    def is_closing(self) -> bool:
+        return self._is_closing or self._transport.is_closing()
 
     def flush(self) -> None:
         held, self._held, self._held_bytes = self._held, [], 0

@@ -7,7 +7,9 @@ from collections.abc import Coroutine
 from functools import partial
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE
+
+from graphql_app.web.arrival import Arrivals
 
 COPIED_MOST = 4096  # bytes of a body that are sent with the head; more are not worth another copy
 BEGINNING = b"POST /graphql HTTP/1.1\r\n"
@@ -54,9 +56,7 @@ class Awaited:
         self.keep_alive = True
 
 
-class WholeRequests(HttpToolsProtocol, Generic[H]):
-    _held: bytes | None = None  # the body so far of a request that nobody was told of yet
-    _is_arriving = False
+class WholeRequests(Arrivals, Generic[H]):
     _sent_head: bytes | None = None  # of the request that is being read, if it may be all that has come
     _idle_since = 0.0
     _written: ClassVar[tuple[list[tuple[bytes, bytes]], bytes]] = [], b""
@@ -74,8 +74,6 @@ class WholeRequests(HttpToolsProtocol, Generic[H]):
     def data_received(self, data: bytes) -> None:
         if not self._is_repeated(data):
             super().data_received(data)
-            if self._held is not None and not self.transport.is_closing():  # the rest of it is still to come
-                self._let_go()
 
     def _is_repeated(self, data: bytes) -> bool:
         """Answers a request whose head was sent before: clients say the same again with every request, but for the
@@ -94,37 +92,16 @@ class WholeRequests(HttpToolsProtocol, Generic[H]):
             self._give(answer)
         return answer is not None
 
-    # --- what uvicorn's parser tells ---------------------------------------------------------------------------------
-
-    def on_message_begin(self) -> None:
-        super().on_message_begin()
-        self._is_arriving = True
-
-    def on_headers_complete(self) -> None:
-        if self._is_for_the_door():
-            self._held = b""
-        else:
-            super().on_headers_complete()
-
-    def on_body(self, body: bytes) -> None:
-        if self._held is None:
-            super().on_body(body)
-        else:
-            self._held += body
-
-    def on_message_complete(self) -> None:
-        self._is_arriving = False
-        if self._held is not None:
-            # A body that is all there is behind the head was not sent in chunks.
-            sent = self._sent_head if len(self._held) == self._behind else None
-            head = self._door.head(self._peer, self.headers, sent)
-            answer = None if head is None else self._door.answer(head, self._held)
-            if answer is not None:
-                self._held = None
-                self._give(answer)
-                return
-            self._let_go()
-        super().on_message_complete()
+    def _is_taken(self, body: bytes) -> bool:
+        """Whether the door answers what the parser has read."""
+        if self._is_in_parts or not self._is_for_the_door():
+            return False
+        # A body that is all there is behind the head was not sent in chunks.
+        head = self._door.head(self._peer, self.headers, self._sent_head if len(body) == self._behind else None)
+        answer = None if head is None else self._door.answer(head, body)
+        if answer is not None:
+            self._give(answer)
+        return answer is not None
 
     def _is_for_the_door(self) -> bool:
         """Whether it is a POST on /graphql with nothing before it that would have to be answered first."""
@@ -134,24 +111,8 @@ class WholeRequests(HttpToolsProtocol, Generic[H]):
             and parser.get_method() == b"POST"
             and parser.get_http_version() == "1.1"
             and parser.should_keep_alive()
-            and not parser.should_upgrade()
-            and not self.expect_100_continue
             and self._is_free()
         )
-
-    def _is_free(self) -> bool:
-        return (
-            not self.flow.write_paused
-            and (self.cycle is None or self.cycle.response_complete)
-            and not self.transport.is_closing()
-        )
-
-    def _let_go(self) -> None:
-        """Goes on as uvicorn would have without us."""
-        body, self._held = self._held, None
-        super().on_headers_complete()
-        if body:
-            super().on_body(body)
 
     # --- the answer --------------------------------------------------------------------------------------------------
 

@@ -11,13 +11,13 @@ import asyncpg
 import orjson
 import pytest
 import pytest_asyncio
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from graphql_app.app.application import Application
 from graphql_app.embedded import Servers
 from graphql_app.graph import http
 from graphql_app.graph.http import HttpDoor
+from graphql_app.web.arrival import Arrivals
 from tests.graphql_client import (
     A_01,
     A_02,
@@ -258,13 +258,13 @@ def parsed(office: Office, monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The sizes of what uvicorn is given to parse from now on, when no head is known yet."""
     office.app.graphql._heads.clear()
     sizes: list[int] = []
-    parse = HttpToolsProtocol.data_received
+    parse = Arrivals.data_received
 
-    def noted(self: HttpToolsProtocol, data: bytes) -> None:
+    def noted(self: Arrivals, data: bytes) -> None:
         sizes.append(len(data))
         parse(self, data)
 
-    monkeypatch.setattr(HttpToolsProtocol, "data_received", noted)
+    monkeypatch.setattr(Arrivals, "data_received", noted)
     return sizes
 
 
