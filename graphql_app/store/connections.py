@@ -15,13 +15,13 @@ from graphql_app.store.driver import Connection
 from graphql_app.store.failures import Trouble, trouble_of
 
 GOODBYE_SECONDS = 2.0
-_ENDS = (Trouble.LOST, Trouble.READ_ONLY)  # a session lives on where its server has become read-only
 
 
 class Connections:
     """At most `size` at once; whoever finds none free waits their turn, for `timeout_seconds` at most.
 
-    `changed` is called with the number in use whenever that changes, `met` with what errors say of the server.
+    `changed` is called with the number in use whenever that changes, and `met` with what an error says of the server:
+    it returns whether the connection is to be ended for it, as one that is lost is anyway.
     """
 
     def __init__(
@@ -30,7 +30,7 @@ class Connections:
         size: int,
         timeout_seconds: float,
         changed: Callable[[int], None],
-        met: Callable[[Trouble], None],
+        met: Callable[[Trouble], bool],
     ) -> None:
         self.size = size
         self._connect = connect
@@ -89,12 +89,11 @@ class Connections:
             ending.add_done_callback(lambda _: self._ending.pop(connection))
             return
         trouble = trouble_of(error)
-        if trouble in _ENDS or not isinstance(error, Exception) or isinstance(error, TimeoutError):
+        is_left = trouble is not None and self._met(trouble)
+        if is_left or trouble is Trouble.LOST or not isinstance(error, Exception) or isinstance(error, TimeoutError):
             connection.terminate()
         if isinstance(error, TimeoutError):
             self.drop_idle()
-        if trouble is not None:
-            self._met(trouble)
 
     def drop_idle(self) -> None:
         """For when a connection turned out to be dead: those that lay beside it may be as well."""

@@ -152,10 +152,10 @@ class Database(Reader):
         if trouble is not None:
             self._met(trouble)
 
-    def _met(self, trouble: Trouble) -> None:
+    def _met(self, trouble: Trouble) -> bool:
         self.hosts.condition.met(trouble)
-        if trouble is Trouble.READ_ONLY:
-            self.hosts.leave()
+        # The session lives on where its server has become read-only; another one may have become the primary.
+        return trouble is Trouble.READ_ONLY and self.hosts.leave()
 
     async def takes_writes(self) -> bool:
         """Whether the server is no standby and not read-only. Raises Unavailable unless it answers."""

@@ -59,24 +59,18 @@ def single(url: str) -> list[str]:
         return [url]
     account, at, listed = parts.netloc.rpartition("@")
     query = dict(parse_qsl(parts.query, keep_blank_values=True))
-    in_query = not listed and "host" in query
-    hosts = (query["host"] if in_query else listed).split(",")
+    hosts = (listed or query.get("host", "")).split(",")
     if len(hosts) == 1:
         return [url]
     ports = query.pop("port", "").split(",")
     query.pop("target_session_attrs", None)  # the choice is ours
-    if in_query:
-        del query["host"]
-    rest = urlencode(query)
-    return [
-        parts._replace(netloc=f"{account}{at}{_with_port(host, ports, number)}", query=rest).geturl()
-        for number, host in enumerate(hosts)
-    ]
-
-
-def _with_port(host: str, ports: Sequence[str], number: int) -> str:
-    port = ports[number] if number < len(ports) else ports[-1]
-    return f"{host}:{port}" if port and ":" not in host.rpartition("]")[2] else host
+    urls = []
+    for number, host in enumerate(hosts):
+        port = ports[number % len(ports)]
+        own = query | ({"port": port} if port else {}) | ({} if listed else {"host": host})
+        netloc = f"{account}{at}{host}" if listed else parts.netloc
+        urls.append(parts._replace(netloc=netloc, query=urlencode(own, safe="/:[]")).geturl())
+    return urls
 
 
 class Hosts:
@@ -99,13 +93,16 @@ class Hosts:
         """Calls it whenever connections that lie idle are to be made anew."""
         self._left.append(drop_idle)
 
-    def leave(self) -> None:
-        """For when what is connected to turns out to be no primary, or to have another history than the leader's."""
+    def leave(self) -> bool:
+        """For when what is connected to turns out to be no primary, or to have another history than the leader's.
+        Returns whether it is left: not again and again, as a connection costs more than the refusal of a write."""
         now = self._clock()
-        if self._left_at is None or now - self._left_at >= LEAVE_SECONDS:
-            self._left_at = now
-            for drop_idle in self._left:
-                drop_idle()
+        if self._left_at is not None and now - self._left_at < LEAVE_SECONDS:
+            return False
+        self._left_at = now
+        for drop_idle in self._left:
+            drop_idle()
+        return True
 
     async def dial(self, connect: Connect) -> Connection:
         """A connection to the primary; to the last one that answers where there is none. Raises what asyncpg raises,

@@ -1,12 +1,14 @@
 """Which host of a URL connections are made to, and when they leave it."""
 
 import asyncio
+import inspect
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any, cast
 
 import asyncpg
 import pytest
+from asyncpg import connect_utils
 
 from graphql_app.observe import DatabaseMoved, News
 from graphql_app.store.driver import Connection
@@ -24,16 +26,32 @@ BOTH = "postgresql://ada:x@one,two/office"
         (f"{BOTH}?target_session_attrs=read-write", [ONE, TWO]),
         ("postgresql://one:1,[::1]:2/x", ["postgresql://one:1/x", "postgresql://[::1]:2/x"]),
         ("postgresql://one,[::1]/x?port=5&sslmode=require", [
-            "postgresql://one:5/x?sslmode=require", "postgresql://[::1]:5/x?sslmode=require",
+            "postgresql://one/x?sslmode=require&port=5", "postgresql://[::1]/x?sslmode=require&port=5",
         ]),
-        ("postgresql://ada:x@/x?host=one:1,two:2", ["postgresql://ada:x@one:1/x", "postgresql://ada:x@two:2/x"]),
-        ("postgresql://ada:x@/x?host=one,two&port=1,2", ["postgresql://ada:x@one:1/x", "postgresql://ada:x@two:2/x"]),
+        ("postgresql://ada:x@/x?host=one:1,two:2", ["postgresql://ada:x@/x?host=one:1", "postgresql://ada:x@/x?host=two:2"]),
+        ("postgresql:///x?host=/a,/b&port=1,2", ["postgresql:/x?host=/a&port=1", "postgresql:/x?host=/b&port=2"]),
         ("postgresql:///x?host=/var/run/postgresql", ["postgresql:///x?host=/var/run/postgresql"]),
         ("postgresql://ada@[::/x", ["postgresql://ada@[::/x"]),
     ],
 )  # fmt: skip
 def test_a_list_of_hosts_is_a_url_for_each(url: str, expected: list[str]) -> None:
     assert single(url) == expected
+
+
+@pytest.mark.parametrize("url", [
+    BOTH, "postgresql://ada:x@one:1,[::1]:2/x", "postgresql://one,[::1]/x?port=5", "postgresql://one,two/x?port=5,6",
+    "postgresql://ada:x@/x?host=one:1,two:2", "postgresql:///x?host=/a,/b&port=1,2",
+])  # fmt: skip
+def test_each_leads_to_where_asyncpg_would_have_gone_by_the_list(url: str) -> None:
+    listed, _, _ = _parsed(url)
+    assert [host for one in single(url) for host in _parsed(one)[0]] == listed
+
+
+def _parsed(url: str) -> Any:
+    parse: Any = vars(connect_utils)["_parse_connect_arguments"]  # asyncpg tells it nowhere else
+    given = dict.fromkeys(inspect.signature(parse).parameters) | {"dsn": url, "user": "ada"}
+    sizes = ("statement_cache_size", "max_cached_statement_lifetime", "max_cacheable_statement_size")
+    return parse(**given | dict.fromkeys(sizes, 1))
 
 
 @pytest.mark.parametrize(
@@ -161,6 +179,7 @@ def test_idle_connections_are_made_anew_once_a_second_at_most() -> None:
     hosts = Hosts(ONE, lambda: clock.now)
     hosts.on_leave(lambda: dropped.append(clock.now))
     for _ in range(40):
-        hosts.leave()
+        was_left = hosts.leave()
+        assert was_left == (clock.now in dropped)
         clock.now += LEAVE_SECONDS / 10
     assert len(dropped) == 4
