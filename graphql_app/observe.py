@@ -125,7 +125,10 @@ class LeadershipChanged:
 
 @dataclass(frozen=True, slots=True)
 class FeedFailed:
+    """`again`: as it did just before, with nothing done in between."""
+
     error: BaseException
+    again: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,6 +227,32 @@ class IssuerLost:
     why: str
 
 
+@dataclass(frozen=True, slots=True)
+class PrimaryLost:
+    """The primary of the database does not answer; its other hosts are asked."""
+
+    error: BaseException
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseMoved:
+    """Another host of the database is the primary now: connections to the one before are ended."""
+
+    host: str
+
+
+@dataclass(frozen=True, slots=True)
+class WritesRefused:
+    """The database reads, and stores nothing."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class WritesAccepted:
+    """It stores again."""
+
+
 class PoolState(NamedTuple):
     in_use: int
     size: int
@@ -264,6 +293,10 @@ News = (
     | SharedCacheLost
     | IssuerKeysChanged
     | IssuerLost
+    | PrimaryLost
+    | DatabaseMoved
+    | WritesRefused
+    | WritesAccepted
     | PoolState
 )
 

@@ -12,8 +12,6 @@ from pathlib import Path
 import click
 import uvicorn
 from fastapi import FastAPI
-from uvicorn.config import STARTUP_FAILURE
-from uvicorn.supervisors import Multiprocess
 
 from graphql_app.app.application import create
 from graphql_app.app.checks import check
@@ -27,26 +25,11 @@ from graphql_app.settings import Settings, hand_down, read, unknown
 from graphql_app.store import broadcast
 from graphql_app.store.database import Database
 from graphql_app.store.migrations import require_current, upgrade
+from graphql_app.workers import Workers
 
 GRACE_SECONDS = 10
 KEEP_ALIVE_SECONDS = 75
 SEND_BUFFER_BYTES = 256 * 1024
-
-
-class Workers(Multiprocess):
-    """uvicorn's, but for the end: whoever connects while the workers drain is refused, and goes elsewhere at once,
-    instead of waiting in the queue of a socket that only the parent still holds."""
-
-    def serve(self) -> None:
-        """Returns when it was told to stop. Raises CannotServe when a worker could not start."""
-        self.run()
-        if any(worker.exitcode == STARTUP_FAILURE for worker in self.processes):
-            raise CannotServe("the workers do not start: the log says why")
-
-    def terminate_all(self) -> None:
-        for listening in self.sockets:
-            listening.close()
-        super().terminate_all()
 
 
 class CannotServe(Exception):
@@ -54,7 +37,7 @@ class CannotServe(Exception):
 
 
 def run(settings: Settings) -> None:
-    """Serves until it is told to stop. Raises CannotServe, MigrationError, SettingsError."""
+    """Serves until it is told to stop. Raises CannotServe, WorkersFailed, MigrationError, SettingsError."""
     logs.configure()
     listening = bound(settings)
     # uvicorn ends gracefully and then raises the signal again: as an exception it lets everything below be cleaned up.
@@ -68,8 +51,7 @@ def run(settings: Settings) -> None:
             "graphql_app.serving:worker",
             factory=True,
             workers=settings.workers,
-            # By name: a worker that has to import all of it before it can say that it is alive is killed for being
-            # slow, on a busy machine again and again.
+            # By name: only the workers have to import it.
             http="graphql_app.web.connection:HttpConnection",
             ws="graphql_app.graph.direct:DirectSocket",
             timeout_graceful_shutdown=GRACE_SECONDS,
@@ -86,7 +68,7 @@ def run(settings: Settings) -> None:
             if settings.workers == 1:
                 server.run(sockets=[listening])
             else:
-                Workers(config, [listening]).serve()
+                Workers(config, listening).serve()
 
 
 def terminated(*_: object) -> None:

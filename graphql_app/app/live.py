@@ -25,6 +25,7 @@ from graphql_app.live.gate import (
 from graphql_app.live.hub import Hub
 from graphql_app.live.limits import KEPT_SECONDS, Limiter
 from graphql_app.live.presence import Presence, kept_seconds
+from graphql_app.live.primary import PrimaryWatch
 from graphql_app.live.relay import Relay
 from graphql_app.live.replica import Replica
 from graphql_app.live.sessions import Sessions
@@ -48,6 +49,7 @@ class Live:
     freshness: Freshness
     accounts: Accounts
     silence: Silence
+    primary: PrimaryWatch
     relay: Relay
     feed: Feed
     ticker: Ticker
@@ -66,6 +68,7 @@ class Live:
             "feed": self.feed,
             "accounts": self.accounts,
             "silence": self.silence,
+            "primary": self.primary,
             "ticker": self.ticker,
             "sessions": self.sessions,
             "presence": self.presence,
@@ -90,6 +93,7 @@ def live_of(settings: Settings, stores: Stores, stack: AsyncExitStack) -> Live:
         freshness,
         accounts,
         Silence(freshness),
+        PrimaryWatch(stores.inner),
         relay,
         feed,
         Ticker(feed, duties(settings, stores.inner)),

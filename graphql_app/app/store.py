@@ -8,6 +8,7 @@ from graphql_app.settings import Settings
 from graphql_app.store import broadcast
 from graphql_app.store.broadcast import Channel
 from graphql_app.store.database import Database
+from graphql_app.store.hosts import Hosts
 
 INNER_POOL = 3
 INNER_SECONDS_MOST = 5.0
@@ -31,27 +32,29 @@ async def opened(settings: Settings, stack: AsyncExitStack) -> Stores:
     assert settings.redis_url is not None
     assert settings.secret is not None
     secret = settings.secret.get_secret_value()
-    database = _for_clients(settings.database_url, settings)
+    hosts = Hosts(settings.database_url)
+    database = _for_clients(settings.database_url, settings, hosts)
     stack.push_async_callback(database.close)
     channel = await stack.enter_async_context(
         broadcast.opened(settings.redis_url, Seal(secret, "broadcast"), "graphql_app:changes")
     )
-    inner = _for_this_process(settings.database_url, settings)
+    inner = _for_this_process(settings.database_url, settings, hosts)
     stack.push_async_callback(inner.close)
     return Stores(database, inner, channel, settings.redis_url, secret)
 
 
-def _for_clients(url: str, settings: Settings) -> Database:
+def _for_clients(url: str, settings: Settings, hosts: Hosts) -> Database:
     return Database(
         url,
         pool=settings.database_pool,
         is_shown=True,
         timeout_seconds=settings.database_timeout_seconds,
         silent_seconds=settings.database_timeout_seconds + 1,  # PostgreSQL says itself what takes too long
+        hosts=hosts,
     )
 
 
-def _for_this_process(url: str, settings: Settings) -> Database:
+def _for_this_process(url: str, settings: Settings, hosts: Hosts) -> Database:
     # What is asked on it is quick, so that a dead connection is given up soon.
     seconds = min(INNER_SECONDS_MOST, settings.database_timeout_seconds)
-    return Database(url, pool=INNER_POOL, timeout_seconds=seconds, silent_seconds=seconds)
+    return Database(url, pool=INNER_POOL, timeout_seconds=seconds, silent_seconds=seconds, hosts=hosts)

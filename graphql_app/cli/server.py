@@ -11,11 +11,12 @@ from graphql_app.store.migrations import upgrade
 @click.command(help="Serve HTTP and WebSockets. Without DATABASE_URL and REDIS_URL it starts both servers itself.")
 def serve() -> None:
     from graphql_app.serving import CannotServe, run
+    from graphql_app.workers import WorkersFailed
 
     with settled() as settings:
         try:
             run(settings)
-        except CannotServe as error:
+        except (CannotServe, WorkersFailed) as error:
             raise Stop(str(error)) from error
 
 

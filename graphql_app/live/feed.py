@@ -20,6 +20,7 @@ class Feed:
         self._database = database
         self._relay = relay
         self.is_leading = False
+        self._failed: type[Exception] | None = None  # how, since it was heard last
 
     async def run(self) -> None:
         """Never returns; end it by cancelling."""
@@ -28,7 +29,8 @@ class Feed:
                 async with leading(self._database) as leader:
                     await self._lead(leader)
             except Exception as error:  # noqa: BLE001  # the supervisor of the feed: noted, and another session is tried
-                note(FeedFailed(error))
+                note(FeedFailed(error, again=type(error) is self._failed))
+                self._failed = type(error)
             finally:
                 if self.is_leading:
                     self.is_leading = False
@@ -43,5 +45,6 @@ class Feed:
             if numbered.changes:
                 note(ChangesNumbered(len(numbered.changes), numbered.head.revision))
             self._relay.send(numbered)
+            self._failed = None
             if len(numbered.changes) < AT_ONCE_MOST:
                 await leader.wait(HEARTBEAT_SECONDS)

@@ -2,6 +2,7 @@
 
 import asyncio
 from typing import TypeVar
+from uuid import UUID
 
 from graphql_app.domain.change import Head
 from graphql_app.live.freshness import Freshness
@@ -30,6 +31,10 @@ def _put(queue: asyncio.Queue[T], content: T) -> None:
     queue.put_nowait(content)
 
 
+class ForeignHistory(Exception):
+    """The leader speaks of another history than the database that this process reads."""
+
+
 class Relay:
     """Sends what this process numbers, if it leads, and hands every change to the hub: in order, each once."""
 
@@ -40,6 +45,8 @@ class Relay:
         self._freshness = freshness
         self._inbox: asyncio.Queue[bytes | Numbered] = asyncio.Queue(INBOX_MOST)
         self._unsent: asyncio.Queue[Numbered] = asyncio.Queue(UNSENT_MOST)
+        self._led: UUID | None = None  # the history of which somebody was heard to lead a moment ago
+        self._failed: type[Exception] | None = None
 
     async def run(self) -> None:
         """Never returns; end it by cancelling."""
@@ -72,25 +79,26 @@ class Relay:
             async with asyncio.timeout(SILENT_SECONDS if self._channel.is_connected else ALONE_SECONDS):
                 content = await self._inbox.get()
         except TimeoutError:
-            content = MAYBE_MISSED
+            content, self._led = MAYBE_MISSED, None
         try:
             if content == MAYBE_MISSED:
                 await self._read_log()
             else:
                 await self._accept(decoded(content))
+            self._failed = None
         except Exception as error:  # noqa: BLE001  # the supervisor of the relay: noted, and the log is read again
-            note(FeedFailed(error))
+            note(FeedFailed(error, again=type(error) is self._failed))
+            self._failed = type(error)
             await asyncio.sleep(RETRY_SECONDS)
             _put(self._inbox, MAYBE_MISSED)
 
     async def _accept(self, message: Message) -> None:
+        self._led = message.head.epoch
         head = self._hub.head
         if head is None or message.head.epoch != head.epoch or message.previous > head.revision:
             await self._read_log()
             head = self._hub.head
             assert head is not None
-        if message.head.epoch != head.epoch:
-            return
         if message.head.revision > head.revision:
             self._hub.deliver(message.after(head.revision), message.head)
         # Of an older message, such as the echo of one's own, it is not known which transactions are whole by now.
@@ -100,9 +108,13 @@ class Relay:
                 self._freshness.heard()
 
     async def _read_log(self) -> None:
-        """Brings the hub to the head of the log."""
+        """Brings the hub to the head of the log. Raises ForeignHistory."""
         async with self._database.reading() as connection:
             progress = await outbox.progress(connection)
+        if self._led not in (None, progress.head.epoch):
+            # One of the two is a primary that has been replaced. Ours, perhaps: what is connected anew finds the other.
+            self._database.hosts.leave()
+            raise ForeignHistory("the leader numbers another history than the one that is read here")
         await self._advance(progress.head)
         if progress.waiting_seconds is None and progress.head == self._hub.head:
             self._freshness.settled(progress.below)

@@ -56,7 +56,11 @@ class Health:
         return dict(zip(checks, found, strict=True))
 
     async def _database_answers(self) -> Finding:
-        await self._database.ping()
+        refused = self._database.hosts.condition.refused
+        if not await self._database.takes_writes():
+            refused = "it is read-only"
+        if refused is not None:
+            return Finding(True, f"answers, but takes no writes: {refused}", degraded=True)
         return Finding(True, "answers")
 
     async def _migrations_are_current(self) -> Finding:

@@ -41,7 +41,7 @@ def configure() -> None:
 logger = logging.getLogger("graphql_app")
 
 
-def log(news: observe.News) -> None:  # noqa: PLR0912  # one arm for each kind of news is what it is
+def log(news: observe.News) -> None:  # noqa: PLR0912, PLR0915  # one arm for each kind of news is what it is
     match news:
         case observe.OperationEnded():
             pass  # first, as there are thousands a second
@@ -49,12 +49,25 @@ def log(news: observe.News) -> None:  # noqa: PLR0912  # one arm for each kind o
             logger.error("incident %s at %s", id, where or "-", exc_info=error)
         case observe.IsolatedFailure(where, error):
             logger.error("left out of %s, all else goes on", where, exc_info=error)
-        case observe.FeedFailed(error):
-            logger.warning("the feed was interrupted and goes on: %s: %s", type(error).__name__, error)
+        case observe.FeedFailed(error, again):
+            logger.log(
+                logging.DEBUG if again else logging.WARNING,
+                "the feed was interrupted and goes on: %s: %s",
+                type(error).__name__,
+                error,
+            )
         case observe.FeedSilent():
             logger.warning("the feed is not heard: this process knows of no changes, and tells those who follow so")
         case observe.FeedHeard():
             logger.info("the feed is heard again")
+        case observe.PrimaryLost(error):
+            logger.warning("no primary of the database is reached: %s: %s", type(error).__name__, error)
+        case observe.DatabaseMoved(host):
+            logger.warning("the primary of the database is %s now", host)
+        case observe.WritesRefused(why):
+            logger.error("the database takes no writes: %s; reads go on, and writes when it takes them again", why)
+        case observe.WritesAccepted():
+            logger.info("the database takes writes again")
         case observe.LeadershipChanged(leading, why):
             logger.info("this process %s the feed: %s", "leads" if leading else "no longer leads", why)
         case observe.BroadcastConnected():

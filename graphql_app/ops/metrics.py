@@ -80,6 +80,10 @@ SHARED_CACHE_FAILURES = Counter("graphql_app_shared_cache_failures_total", "Time
 ISSUER_FAILURES = Counter("graphql_app_issuer_failures_total", "Times that the OpenID issuer did not tell its keys")
 POOL_IN_USE = Gauge("graphql_app_database_pool_in_use", "Database connections in use", multiprocess_mode="livesum")
 POOL_SIZE = Gauge("graphql_app_database_pool_size", "Database connections at most", multiprocess_mode="livesum")
+REFUSES_WRITES = Gauge(
+    "graphql_app_database_refuses_writes", "Whether the database stores nothing at present", multiprocess_mode="livesum"
+)
+MOVES = Counter("graphql_app_database_moves_total", "Times that another host of the database became the primary")
 
 
 class Tally:
@@ -202,6 +206,12 @@ def count(news: observe.News) -> None:  # noqa: PLR0912, PLR0915  # one arm for 
             SHARED_CACHE_FAILURES.inc()
         case observe.IssuerLost():
             ISSUER_FAILURES.inc()
+        case observe.WritesRefused():
+            REFUSES_WRITES.set(1)
+        case observe.WritesAccepted():
+            REFUSES_WRITES.set(0)
+        case observe.DatabaseMoved():
+            MOVES.inc()
         case observe.PoolState(in_use, size):
             POOL_IN_USE.set(in_use)
             POOL_SIZE.set(size)

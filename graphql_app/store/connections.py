@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager, suppress
 import asyncpg
 
 from graphql_app.store.driver import Connection
-from graphql_app.store.failures import is_lost
+from graphql_app.store.failures import Trouble, trouble_of
 
 GOODBYE_SECONDS = 2.0
 
@@ -20,7 +20,8 @@ GOODBYE_SECONDS = 2.0
 class Connections:
     """At most `size` at once; whoever finds none free waits their turn, for `timeout_seconds` at most.
 
-    `changed` is called with the number in use whenever that changes.
+    `changed` is called with the number in use whenever that changes, and `met` with what an error says of the server:
+    it returns whether the connection is to be ended for it, as one that is lost is anyway.
     """
 
     def __init__(
@@ -29,11 +30,13 @@ class Connections:
         size: int,
         timeout_seconds: float,
         changed: Callable[[int], None],
+        met: Callable[[Trouble], bool],
     ) -> None:
         self.size = size
         self._connect = connect
         self._timeout_seconds = timeout_seconds
         self._changed = changed
+        self._met = met
         self._free = size  # how many more may be taken; those that are idle or not even open
         self._told = 0
         self._idle: list[Connection] = []
@@ -84,7 +87,10 @@ class Connections:
                 _said_goodbye(connection), name="end of a statement"
             )
             ending.add_done_callback(lambda _: self._ending.pop(connection))
-        elif not isinstance(error, Exception) or isinstance(error, TimeoutError) or is_lost(error):
+            return
+        trouble = trouble_of(error)
+        is_left = trouble is not None and self._met(trouble)
+        if is_left or trouble is Trouble.LOST or not isinstance(error, Exception) or isinstance(error, TimeoutError):
             connection.terminate()
         if isinstance(error, TimeoutError):
             self.drop_idle()

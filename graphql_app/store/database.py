@@ -16,19 +16,23 @@ from graphql_app.observe import PoolState, note
 from graphql_app.store.authorship import told
 from graphql_app.store.connections import Connections
 from graphql_app.store.driver import Connection, connected, read_json
-from graphql_app.store.failures import is_lost, translated
+from graphql_app.store.failures import Trouble, is_lost, translated, trouble_of
+from graphql_app.store.hosts import Hosts
 from graphql_app.store.session import NOTHING, Reader, Session
 from graphql_app.store.statements import Statement, prepared
 from graphql_app.store.transaction import Transaction, opened
 
 OLDEST_VERSION = 16  # `IS JSON` in a constraint
 
-_PING = prepared(text("SELECT 1"))
+_IS_PRIMARY = prepared(
+    text("SELECT NOT pg_is_in_recovery() AND NOT CAST(current_setting('default_transaction_read_only') AS boolean)")
+)
 
 
 class Database(Reader):
     """A pool. `is_shown`: it is the one whose use is reported. `silent_seconds`: a connection that has not answered for
-    so long is dead, whatever TCP says; without it answers are waited for, as who imports must."""
+    so long is dead, whatever TCP says; without it answers are waited for, as who imports must. `hosts`: those of the
+    URL, where several databases of one process share what is known of them."""
 
     def __init__(
         self,
@@ -38,13 +42,16 @@ class Database(Reader):
         timeout_seconds: float = 10,
         silent_seconds: float | None = None,
         is_shown: bool = False,
+        hosts: Hosts | None = None,
     ) -> None:
         self.url = url
+        self.hosts = hosts or Hosts(url)
         self.timeout_seconds = timeout_seconds
         self._silent_seconds = silent_seconds
         self._connections = Connections(
-            self._pooled, pool, timeout_seconds, self._note_pool if is_shown else lambda _: None
+            self._pooled, pool, timeout_seconds, self._note_pool if is_shown else lambda _: None, self._met
         )
+        self.hosts.on_leave(self._connections.drop_idle)
         # For migrations: Alembic speaks SQLAlchemy. It keeps no connection.
         self.engine: AsyncEngine = create_async_engine(
             "postgresql+asyncpg://", async_creator=self.connect, poolclass=NullPool, hide_parameters=True
@@ -52,7 +59,9 @@ class Database(Reader):
 
     async def connect(self, **settings: str) -> Connection:
         """A connection outside the pool. Raises what asyncpg raises."""
-        return await connected(self.url, self.timeout_seconds, self._silent_seconds, **settings)
+        return await self.hosts.dial(
+            lambda url, seconds: connected(url, self.timeout_seconds, self._silent_seconds, seconds, **settings)
+        )
 
     async def fetch(self, statement: Statement, values: Mapping[str, Any] = NOTHING) -> list[asyncpg.Record]:
         """All rows of a statement that only reads: it is tried once more when its connection turns out to be dead.
@@ -80,7 +89,9 @@ class Database(Reader):
         rows = [ready.arguments({**values, **told(viewer)}) for viewer, values in each]
         with translated():
             async with self._connections.one() as connection:
-                return await connection.fetchmany(ready.text, rows)
+                written = await connection.fetchmany(ready.text, rows)
+        self.hosts.condition.written()
+        return written
 
     async def _fetch(self, text: str, arguments: list[Any]) -> list[asyncpg.Record]:
         # Written out, as this is what most requests wait for: Connections.one() costs as much as the rest of it.
@@ -116,6 +127,7 @@ class Database(Reader):
         with translated():
             async with self._transaction("BEGIN") as connection:
                 yield await opened(connection, viewer, key)
+        self.hosts.condition.written()
 
     @asynccontextmanager
     async def _transaction(self, begin: str) -> AsyncIterator[Session]:
@@ -134,9 +146,24 @@ class Database(Reader):
         except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
             connection.terminate()
 
-    async def ping(self) -> None:
-        """Raises Unavailable unless the database answers."""
-        await self.fetch(_PING)
+    def met(self, error: BaseException) -> None:
+        """For errors of connections outside the pool."""
+        trouble = trouble_of(error)
+        if trouble is not None:
+            self._met(trouble)
+
+    def _met(self, trouble: Trouble) -> bool:
+        self.hosts.condition.met(trouble)
+        # The session lives on where its server has become read-only; another one may have become the primary.
+        return trouble is Trouble.READ_ONLY and self.hosts.leave()
+
+    async def takes_writes(self) -> bool:
+        """Whether the server is no standby and not read-only. Raises Unavailable unless it answers."""
+        return bool(await self.scalar(_IS_PRIMARY))
+
+    async def is_primary(self, connection: Connection, seconds: float) -> bool:
+        """The same, asked on a connection outside the pool. Raises what asyncpg raises, and TimeoutError."""
+        return bool(await connection.fetchval(_IS_PRIMARY.text, timeout=seconds))
 
     async def problem(self) -> str | None:
         """Why the database cannot be used, in one line; None when it can."""
@@ -144,7 +171,7 @@ class Database(Reader):
             connection = await self.connect()
         except (OSError, TimeoutError) as error:
             return f"cannot connect to {without_password(self.url)}: {error or 'no answer in time'}"
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, ValueError) as error:
+        except (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, ValueError) as error:
             return f"{without_password(self.url)}: {str(error).splitlines()[0]}"
         try:
             if connection.get_server_version().major < OLDEST_VERSION:

@@ -12,13 +12,19 @@ KEEP_ALIVE = {"idle": 15, "interval": 5, "count": 3}  # seconds, seconds, probes
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
 
-async def connected(url: str, timeout_seconds: float, silent_seconds: float | None, **settings: str) -> Connection:
-    """asyncpg reads the URL as libpq does, several hosts and sslmode included. `settings` are the server's, for this
-    session."""
+async def connected(
+    url: str,
+    timeout_seconds: float,
+    silent_seconds: float | None,
+    connect_seconds: float | None = None,
+    **settings: str,
+) -> Connection:
+    """asyncpg reads the URL as libpq does, sslmode included. `settings` are the server's, for this session. Unless told
+    otherwise, to connect may take as long as a statement may."""
     milliseconds = str(int(timeout_seconds * 1000))
     connection = await asyncpg.connect(
         url,
-        timeout=timeout_seconds,
+        timeout=connect_seconds or timeout_seconds,
         command_timeout=silent_seconds,
         server_settings={
             "application_name": "graphql_app",

@@ -1,6 +1,8 @@
 """What the database reports, as what the client may be told."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum, auto
 
 import asyncpg
 
@@ -21,23 +23,58 @@ class translated:  # noqa: N801  # reads as a verb: with translated():
             raise refusal from error
 
 
-# SQLSTATE class or code -> refusal. https://www.postgresql.org/docs/current/errcodes-appendix.html
-_STATES: Mapping[str, Refusal] = {
-    "25006": ReadOnly("The database takes no writes at present; reading goes on. Try again later."),
-    "40001": Contention("Somebody else changed the same rows at the same time; try again."),
-    "40P01": Contention("Somebody else changed the same rows at the same time; try again."),
-    "53300": Unavailable("The database has no free connection; try again."),
-    "55P03": Contention("Somebody else is changing the same rows; try again."),
-    "57014": Unavailable("The database took too long; ask for less, or try again."),
-    "57P01": Unavailable("The database is restarting; try again."),
-    "57P02": Unavailable("The database is restarting; try again."),
-    "57P03": Unavailable("The database is starting; try again."),
-    "08": Unavailable("The connection to the database was lost; try again."),
-    "22": InvalidInput("A value is out of range."),
-    "22001": InvalidInput("A text is longer than its column."),
-    "22003": InvalidInput("A number is too large for its column: coordinates and sizes stay below 100,000,000."),
-    "22021": InvalidInput("A text holds a character that cannot be stored (NUL)."),
+class Trouble(Enum):
+    """What an error says of where it came from."""
+
+    LOST = auto()  # the connection is gone, and nothing says that the server is
+    READ_ONLY = auto()  # this server takes no writes; another one may
+    FULL = auto()  # nothing can be stored until somebody makes room
+    RETRY = auto()  # two were in each other's way: as if this one had never been
+
+
+@dataclass(frozen=True, slots=True)
+class Meaning:
+    refusal: Refusal
+    trouble: Trouble | None = None
+
+
+_CROWDED = Contention("Somebody else changed the same rows at the same time; try again.")
+_DISK = "Nothing was written; what is there can still be read. Tell the operators, and try again later."
+
+# SQLSTATE class or code. https://www.postgresql.org/docs/current/errcodes-appendix.html
+_STATES: Mapping[str, Meaning] = {
+    "08": Meaning(Unavailable("The connection to the database was lost; try again."), Trouble.LOST),
+    "22": Meaning(InvalidInput("A value is out of range.")),
+    "22001": Meaning(InvalidInput("A text is longer than its column.")),
+    "22003": Meaning(
+        InvalidInput("A number is too large for its column: coordinates and sizes stay below 100,000,000.")
+    ),
+    "22021": Meaning(InvalidInput("A text holds a character that cannot be stored (NUL).")),
+    "25006": Meaning(
+        ReadOnly("The database takes no writes at present; reading goes on. Try again later."), Trouble.READ_ONLY
+    ),
+    "25P03": Meaning(Unavailable("The database waited too long for the next statement; try again."), Trouble.LOST),
+    "25P04": Meaning(Unavailable("The database took too long; ask for less, or try again."), Trouble.LOST),
+    "28": Meaning(Unavailable("The database does not let this server in. Tell the operators.")),
+    "3D000": Meaning(Unavailable("The database is not there at present. Tell the operators.")),
+    "40001": Meaning(_CROWDED, Trouble.RETRY),
+    "40P01": Meaning(_CROWDED, Trouble.RETRY),
+    "53": Meaning(Unavailable("The database has too little left of what this needs; ask for less, or try again.")),
+    "53100": Meaning(Unavailable(f"The disk of the database is full. {_DISK}"), Trouble.FULL),
+    "53300": Meaning(Unavailable("The database has no free connection; try again.")),
+    "55P03": Meaning(Contention("Somebody else is changing the same rows; try again."), Trouble.RETRY),
+    "57014": Meaning(Unavailable("The database took too long; ask for less, or try again.")),
+    "57P01": Meaning(Unavailable("The database is restarting; try again."), Trouble.LOST),
+    "57P02": Meaning(Unavailable("The database is restarting; try again."), Trouble.LOST),
+    "57P03": Meaning(Unavailable("The database is starting; try again.")),
+    "57P04": Meaning(Unavailable("The database is not there at present. Tell the operators."), Trouble.LOST),
+    "57P05": Meaning(Unavailable("The database ended an idle connection; try again."), Trouble.LOST),
+    "58030": Meaning(Unavailable(f"The disk of the database fails. {_DISK}"), Trouble.FULL),
 }
+# What asyncpg itself raises.
+_NO_PRIMARY = Meaning(Unavailable("None of the hosts of the database takes writes at present; try again."))
+_NO_ANSWER = Meaning(Unavailable("The database does not answer; try again."))
+_NOT_REACHED = Meaning(_NO_ANSWER.refusal, Trouble.LOST)
 
 _CONSTRAINTS: Mapping[str, Refusal] = {
     "workstations_place_name_key": NameTaken("That floor has a workstation of this name already; choose another."),
@@ -54,34 +91,41 @@ _CONSTRAINTS: Mapping[str, Refusal] = {
 }
 
 
-# The connection is gone, and nothing says that the server is: 08, and a server that ended or is ending this session.
-_GONE = ("57P01", "57P02")
+def trouble_of(error: BaseException) -> Trouble | None:
+    """What the error says of where it came from."""
+    meaning = _meaning(error)
+    return meaning.trouble if meaning is not None else None
 
 
 def is_lost(error: BaseException) -> bool:
     """Whether the connection died, so that another one may do what this one could not."""
-    if isinstance(error, asyncpg.PostgresError):
-        return isinstance(error, asyncpg.PostgresConnectionError) or error.sqlstate in _GONE
-    if isinstance(error, asyncpg.InterfaceError):
-        return not isinstance(error, ValueError)
-    if isinstance(error, asyncpg.InternalClientError):  # the server's goodbye was being read at this very moment
-        return True
-    return isinstance(error, OSError) and not isinstance(error, TimeoutError)
+    return trouble_of(error) is Trouble.LOST
 
 
 def refusal_for(error: BaseException) -> Refusal | None:
     """What to tell the client of a database error; None when it is not one that we know."""
-    found: Refusal | None
-    if isinstance(error, (asyncpg.InterfaceError, asyncpg.InternalClientError)):
-        # asyncpg's own: a value that its type cannot hold is a ValueError too, all others are of the connection.
-        found = _STATES["22"] if isinstance(error, ValueError) else _STATES["08"]
-    elif isinstance(error, (OSError, TimeoutError)):
-        found = Unavailable("The database does not answer; try again.")
-    elif isinstance(error, asyncpg.PostgresError):
-        found = _CONSTRAINTS.get(getattr(error, "constraint_name", None) or "")
-        state = error.sqlstate or ""
-        found = found or _STATES.get(state) or _STATES.get(state[:2])
-    else:
-        return None
+    found = _CONSTRAINTS.get(getattr(error, "constraint_name", None) or "")
+    meaning = _meaning(error)
+    if found is None and meaning is not None:
+        found = meaning.refusal
     # A fresh one each time: a raised exception carries its traceback.
     return type(found)(found.message, **found.data) if found is not None else None
+
+
+def _meaning(error: BaseException) -> Meaning | None:
+    match error:
+        case asyncpg.PostgresError():
+            state = error.sqlstate or ""
+            return _STATES.get(state) or _STATES.get(state[:2])
+        case asyncpg.TargetServerAttributeNotMatched():
+            return _NO_PRIMARY
+        # asyncpg's own: a value that its type cannot hold is a ValueError too, all others are of the connection; with
+        # an internal error the server's goodbye was being read at this very moment.
+        case asyncpg.InterfaceError() | asyncpg.InternalClientError():
+            return _STATES["22"] if isinstance(error, ValueError) else _STATES["08"]
+        case TimeoutError():
+            return _NO_ANSWER
+        case OSError():
+            return _NOT_REACHED
+        case _:
+            return None

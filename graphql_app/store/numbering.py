@@ -7,6 +7,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from uuid import UUID
 
+import asyncpg
+
 from graphql_app.domain.change import Head
 from graphql_app.store.database import Database
 from graphql_app.store.driver import Connection
@@ -122,6 +124,9 @@ async def leading(database: Database) -> AsyncIterator[Leader]:
         leader = Leader(connection, row["epoch"], row["revision"])
         await connection.add_listener(CHANNEL, leader.wake)
         yield leader
+    except asyncpg.PostgresError as error:
+        database.met(error)
+        raise
     finally:
         # terminate, not close: nothing is in flight that is worth waiting for a peer that may be gone.
         connection.terminate()

@@ -68,7 +68,7 @@ ONE_ROUND_TRIP: dict[str, Callable[[Arrange], Awaitable[Arranged]]] = {
 async def test_one_statement_reads_decides_writes_and_commits(
     arrange: Arrange, database: Database, change: str
 ) -> None:
-    await database.ping()
+    assert await database.takes_writes()
     with statements() as sent:
         arranged = await ONE_ROUND_TRIP[change](arrange)
     assert len(sent) == 1, sent

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import ARRAY, Integer, String, any_, bindparam, column, func, select, text
 
 from graphql_app import observe
-from graphql_app.domain.errors import Conflict, InvalidInput, Unavailable
+from graphql_app.domain.errors import Conflict, InvalidInput, ReadOnly, Unavailable
 from graphql_app.observe import News, PoolState
 from graphql_app.store.connections import GOODBYE_SECONDS
 from graphql_app.store.database import Database
@@ -244,6 +244,30 @@ async def test_a_refusal_within_a_transaction_stays_what_it_is_when_the_connecti
 
     with pytest.raises(Conflict):
         await write()
+
+
+async def rename(database: Database) -> None:
+    async with database.writing(ADMIN) as transaction:
+        await transaction.connection.execute(NOTES)
+
+
+async def test_a_connection_whose_server_has_become_read_only_is_not_used_again(two: Database) -> None:
+    """It lives on, as a session does when its primary is demoted, and would refuse every write for ever."""
+    async with two.reading() as one, two.reading() as other:
+        for session in (one, other):
+            await session.execute(text("SET default_transaction_read_only = on"))
+        pids = {await one.scalar(PID), await other.scalar(PID)}
+    with pytest.raises(ReadOnly):
+        await rename(two)
+    await rename(two)
+    assert await two.scalar(PID) not in pids
+
+
+async def test_whether_it_takes_writes_is_asked_of_the_server(two: Database) -> None:
+    assert await two.takes_writes()
+    async with two.reading() as session:
+        await session.execute(text("SET default_transaction_read_only = on"))
+    assert not await two.takes_writes()
 
 
 async def test_a_server_that_is_away_is_unavailable() -> None:

@@ -81,6 +81,13 @@ def test_what_is_no_secret_is_written_as_it_is(message: str, written: io.StringI
     assert message in written.getvalue()
 
 
+def test_a_failure_of_the_feed_is_said_once_and_not_each_time_that_it_is_tried_again(written: io.StringIO) -> None:
+    for again in (False, True, True):
+        logs.log(observe.FeedFailed(OSError("no space left"), again=again))
+
+    assert written.getvalue().count("no space left") == 1
+
+
 @given(st.text(max_size=300))
 def test_any_line_can_be_written(text: str) -> None:
     logs.Redacting().format(logging.LogRecord("x", logging.INFO, "", 1, text, None, None))
