@@ -49,7 +49,9 @@ def write_enum(text: FunctionText, of: GraphQLEnumType, name: str, *, is_column:
     if members is None:
         raise NotPlain
     if is_column:  # there is but one
-        return text.assigned(f"{text.bind(ByStatus({one.value: of.coerce_output_value(one) for one in members}))}[{name}]")
+        return text.assigned(
+            f"{text.bind(ByStatus({one.value: of.coerce_output_value(one) for one in members}))}[{name}]"
+        )
     names = {member._name_: of.coerce_output_value(member) for member in members}
     text.line(f"if {name}.__class__ is not {text.bind(members)}: raise Irregular")
     return text.assigned(f"{text.bind(names)}[{name}._name_]")

@@ -51,6 +51,8 @@ def log(news: observe.News) -> None:  # noqa: PLR0912  # one arm for each kind o
             logger.error("left out of %s, all else goes on", where, exc_info=error)
         case observe.FeedFailed(error):
             logger.warning("the feed was interrupted and goes on: %s: %s", type(error).__name__, error)
+        case observe.EntryUnreadable(log, entity, key, why):
+            logger.warning("an entry of %s is left out, of the %s %s: %s", log, entity, key, why)
         case observe.FeedSilent():
             logger.warning("the feed is not heard: this process knows of no changes, and tells those who follow so")
         case observe.FeedHeard():

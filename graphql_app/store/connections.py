@@ -86,7 +86,8 @@ class Connections:
             ending.add_done_callback(lambda _: self._ending.pop(connection))
         elif not isinstance(error, Exception) or isinstance(error, TimeoutError) or is_lost(error):
             connection.terminate()
-        if isinstance(error, TimeoutError):
+        # The statements that others have prepared are outdated as well.
+        if isinstance(error, (TimeoutError, asyncpg.InvalidCachedStatementError)):
             self.drop_idle()
 
     def drop_idle(self) -> None:

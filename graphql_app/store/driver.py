@@ -41,9 +41,7 @@ async def connected(url: str, timeout_seconds: float, silent_seconds: float | No
 async def read_values(connection: Connection) -> None:
     """From now on a JSON column is its value, and a moment is one that Python can hold."""
     try:
-        await connection.set_type_codec(
-            "jsonb", schema="pg_catalog", format="text", encoder=_json, decoder=_value
-        )
+        await connection.set_type_codec("jsonb", schema="pg_catalog", format="text", encoder=_json, decoder=_value)
         await connection.set_type_codec(
             "timestamptz",
             schema="pg_catalog",

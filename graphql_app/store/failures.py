@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import asyncpg
 
-from graphql_app.domain.errors import Contention, InvalidInput, NameTaken, ReadOnly, Refusal, Unavailable
+from graphql_app.domain.errors import Contention, InvalidInput, NameTaken, Outdated, ReadOnly, Refusal, Unavailable
 
 
 class translated:  # noqa: N801  # reads as a verb: with translated():
@@ -46,13 +46,19 @@ _CONSTRAINTS: Mapping[str, Refusal] = {
     ),
     "workstations_department_id_fkey": InvalidInput("There is no such department.", field="departmentId"),
     "workstations_employee_id_fkey": InvalidInput("There is no such employee.", field="employeeId"),
-    "workstations_equipment_check": InvalidInput("`equipment` must be JSON.", field="equipment"),
+    "workstations_equipment_check": InvalidInput(
+        "`equipment` must be JSON that every program can read.", field="equipment"
+    ),
+    "workstations_notes_check": InvalidInput("`notes` is too long.", field="notes"),
+    "workstations_numbers_check": InvalidInput("Coordinates and sizes must be numbers."),
     "notifications_building_fkey": InvalidInput("There is no such building.", field="building"),
     "notifications_floor_fkey": InvalidInput("That building has no such floor.", field="floorNumber"),
     "notifications_department_id_fkey": InvalidInput("There is no such department.", field="departmentId"),
     "workstations_size_check": InvalidInput("`width` and `height` must be above 0.", field="width"),
 }
 
+
+_OUTDATED = Outdated("The tables are being changed by an operator; try again.")
 
 # The connection is gone, and nothing says that the server is: 08, and a server that ended or is ending this session.
 _GONE = ("57P01", "57P02")
@@ -77,6 +83,8 @@ def refusal_for(error: BaseException) -> Refusal | None:
         found = _STATES["22"] if isinstance(error, ValueError) else _STATES["08"]
     elif isinstance(error, (OSError, TimeoutError)):
         found = Unavailable("The database does not answer; try again.")
+    elif isinstance(error, asyncpg.InvalidCachedStatementError):
+        found = _OUTDATED
     elif isinstance(error, asyncpg.PostgresError):
         found = _CONSTRAINTS.get(getattr(error, "constraint_name", None) or "")
         state = error.sqlstate or ""

@@ -17,7 +17,7 @@ FIELDS = frozenset(Workstation.__dataclass_fields__)
 _ALWAYS = ("id", "building", "floor_number", "status")
 # As the domain holds them: the server writes a float much faster than Python makes one of a Decimal.
 FLOATS = ("x_position", "y_position", "width", "height")
-_NAN = literal_column("'NaN'::numeric")  # numeric columns take it, and no answer can show it
+_NAN: ColumnElement[Any] = literal_column("'NaN'::numeric")  # numeric columns take it, and no answer can show it
 _MOMENTS = ("created_at", "updated_at")
 # Statements differ in what they select, in which filters are set and in their order; their values are parameters.
 SHAPES_KEPT = 500
