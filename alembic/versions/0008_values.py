@@ -50,7 +50,7 @@ BEGIN
     THEN
         RETURN 'holds an integer beyond 9007199254740991; write it as a text';
     END IF;
-    IF bare ~ '[0-9][eE]|[0-9]{300}' THEN
+    IF bare ~ '[0-9][eE]|[0-9]{255}' THEN
         PERFORM it[1]::float8 FROM regexp_matches(bare, number, 'g') AS found(it);
     END IF;
     RETURN NULL;

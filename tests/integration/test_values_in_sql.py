@@ -1,9 +1,7 @@
 """What the database takes of those who write SQL is what domain/values.py takes of everybody else."""
 
 import json
-import math
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime, timedelta
 
 import asyncpg
 import pytest
@@ -142,19 +140,3 @@ async def test_a_row_of_before_is_still_assigned_and_moved(
     await connection.execute(
         "UPDATE workstations SET status = 'maintenance', x_position = 5, equipment = equipment WHERE id = 2"
     )
-
-
-@given(st.datetimes(timezones=st.timezones()))
-@settings(max_examples=50, deadline=None)
-async def test_moments_come_back_as_they_were_written(moment: datetime) -> None:
-    from graphql_app.store import moments
-
-    try:
-        moment.astimezone(UTC)
-    except OverflowError:
-        return
-    assert moments.of_count(moments.count(moment)) == moment
-    assert math.isclose(moments.of_text(moment.astimezone(UTC).isoformat()).timestamp(), moment.timestamp())
-    assert moments.of_text("10000-01-01T00:00:00+08:00") == datetime.max.replace(tzinfo=UTC)
-    assert moments.of_text("0001-01-01T00:00:00+08:05:43") == datetime.min.replace(tzinfo=UTC)
-    assert moments.of_count(2**63 - 1) - moments.of_count(-(2**63)) > timedelta(days=3_000_000)
