@@ -1,5 +1,5 @@
-"""Rows that nobody would be let to write today, as an old database may hold them: each is shown as far as it can be, and
-disturbs nobody who does not look at it."""
+"""Rows that nobody would be let to write today, as an old database may hold them: each is shown as far as it can be,
+and disturbs nobody who does not look at it."""
 
 import asyncio
 import json
@@ -109,13 +109,15 @@ async def undisturbed() -> AsyncIterator[None]:
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def office(servers: Servers, template: str) -> AsyncIterator[Office]:
     # With floors in memory, kept true by the feed.
-    async with fresh_database(servers, template) as url:
-        async with running_office(settings_for(url, servers, cache_rows=1000)) as office:
-            await seed(office.database)
-            await numbered(office.database)
-            async with office.database.reading() as connection:
-                await connection.driver.execute(UNBOUND)
-            yield office
+    async with (
+        fresh_database(servers, template) as url,
+        running_office(settings_for(url, servers, cache_rows=1000)) as office,
+    ):
+        await seed(office.database)
+        await numbered(office.database)
+        async with office.database.reading() as connection:
+            await connection.driver.execute(UNBOUND)
+        yield office
 
 
 async def every_door(office: Office, socket: Any) -> None:
@@ -202,6 +204,15 @@ async def test_whatever_a_notification_holds_it_disturbs_nobody(office: Office, 
         while "after it" not in told:
             told += [one["title"] for one in (await heard(socket, "before", "notifications"))["notifications"]]
         await every_door(office, socket)
+
+
+OF_ADA = "(SELECT id FROM accounts WHERE name = 'ada')"
+OF_ACCOUNTS = {
+    "accounts.tokens_from": "name = 'ada'",
+    "login_sessions.created_at": f"account_id = {OF_ADA}",
+    "login_sessions.revoked_at": f"account_id = {OF_ADA}",
+    "refresh_tokens.expires_at": f"session_id IN (SELECT id FROM login_sessions WHERE account_id = {OF_ADA})",
+}
 
 
 @pytest.mark.parametrize("moment", ["infinity", "-infinity", "20000-01-01", "0044-03-15 BC", "9999-12-31"])
