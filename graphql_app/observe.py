@@ -124,6 +124,16 @@ class LeadershipChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class EntryUnreadable:
+    """An entry of a log with images that nobody can read: it is left out, and all else goes on."""
+
+    log: str  # change_log, or audit_log with what it shares
+    entity: str
+    key: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class FeedFailed:
     """`again`: as it did just before, with nothing done in between."""
 
@@ -277,6 +287,7 @@ News = (
     | ChangesNumbered
     | ChangesDelivered
     | LeadershipChanged
+    | EntryUnreadable
     | FeedFailed
     | FeedSilent
     | FeedHeard

@@ -87,7 +87,8 @@ def use_of(token: RefreshToken, account: Account, session: LoginSession, now: da
 
 def expiry(session: LoginSession, now: datetime, *, token_seconds: float, session_seconds: float) -> datetime:
     """When a refresh token that is issued now expires: no later than the session, however often it is renewed."""
-    return min(now + timedelta(seconds=token_seconds), session.created_at + timedelta(seconds=session_seconds))
+    until_then = timedelta(seconds=session_seconds) - (now - session.created_at)
+    return now + min(timedelta(seconds=token_seconds), until_then)
 
 
 # --- who tries to log in ---------------------------------------------------------------------------------------------

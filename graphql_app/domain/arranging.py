@@ -1,6 +1,5 @@
 """The rules for changing a workstation: what may be asked of one in its present state, as the fields to write."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -8,15 +7,12 @@ from typing import Any
 import orjson
 
 from graphql_app.domain.errors import Conflict, InvalidInput, VersionConflict, public_name
+from graphql_app.domain.values import JSON_MOST, json_problem, number_problem, text_problem
 from graphql_app.domain.workstation import MAY_FOLLOW, Employee, Status, Workstation, may_become
 
 NAME_MOST = 100
 BUILDING_MOST = 50
 NOTES_MOST = 10_000
-EQUIPMENT_MOST = 20_000
-COORDINATE_BELOW = 100_000_000  # numeric(10,2)
-
-
 KEY_MOST = 255
 
 
@@ -112,7 +108,10 @@ def checked(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def equipment_text(value: Any) -> str:
-    """The equipment as it is stored. Raises InvalidInput for what cannot be written as JSON."""
+    """The equipment as it is stored. Raises InvalidInput for what cannot be written as JSON, or not be read by all."""
+    problem = json_problem(value)
+    if problem is not None:
+        raise InvalidInput(f"`equipment` {problem}.", field="equipment")
     try:
         return orjson.dumps(value).decode()
     except (orjson.JSONEncodeError, TypeError) as error:
@@ -125,15 +124,17 @@ def _text(most: int, *, required: bool = False) -> Any:
             return
         if value is None or (required and not value.strip()):
             raise InvalidInput(f"`{field}` must not be empty.", field=field)
-        if len(value) > most or "\x00" in value:
-            raise InvalidInput(f"`{field}` takes at most {most} characters, none of them NUL.", field=field)
+        problem = text_problem(value, most)
+        if problem is not None:
+            raise InvalidInput(f"`{field}` {problem}.", field=field)
 
     return check
 
 
 def _number(field: str, value: float | None) -> None:
-    if value is None or not math.isfinite(value) or abs(value) >= COORDINATE_BELOW:
-        raise InvalidInput(f"`{field}` must be a number below {COORDINATE_BELOW:,}.", field=field)
+    problem = "must not be empty" if value is None else number_problem(value)
+    if problem is not None:
+        raise InvalidInput(f"`{field}` {problem}.", field=field)
 
 
 def _size(field: str, value: float | None) -> None:
@@ -146,7 +147,7 @@ _CHECKS = {
     "name": _text(NAME_MOST, required=True),
     "building": _text(BUILDING_MOST),
     "notes": _text(NOTES_MOST),
-    "equipment": _text(EQUIPMENT_MOST),
+    "equipment": _text(JSON_MOST),
     "x_position": _number,
     "y_position": _number,
     "width": _size,

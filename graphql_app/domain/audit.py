@@ -8,6 +8,7 @@ from operator import attrgetter
 from typing import Any
 
 from graphql_app.domain.errors import InvalidInput, public_name
+from graphql_app.domain.values import moment_problem, text_problem
 from graphql_app.domain.workstation import Workstation
 
 ACTOR_MOST = 1000  # an issuer and its subject
@@ -84,12 +85,14 @@ class AuditFilter:
 
     def __post_init__(self) -> None:
         """Raises InvalidInput."""
-        if self.actor is not None and (len(self.actor) > ACTOR_MOST or "\x00" in self.actor):
-            raise InvalidInput(f"`actor` takes at most {ACTOR_MOST} characters, none of them NUL.", field="actor")
-        for name in ("since", "until"):
-            moment = getattr(self, name)
-            if moment is not None and moment.tzinfo is None:
-                raise InvalidInput(f"`{name}` needs a time zone, such as Z.", field=name)
+        problems = {
+            "actor": self.actor is not None and text_problem(self.actor, ACTOR_MOST),
+            "since": self.since is not None and moment_problem(self.since),
+            "until": self.until is not None and moment_problem(self.until),
+        }
+        for name, problem in problems.items():
+            if problem:
+                raise InvalidInput(f"`{name}` {problem}.", field=name)
 
     def normalised(self) -> list[object]:
         """Equal for filters that mean the same, and JSON."""

@@ -11,6 +11,7 @@ Refusal
 ├── Conflict            it changed meanwhile, or its state does not allow this
 │   ├── VersionConflict somebody else was faster
 │   ├── Contention      in another transaction's way; as if it had never been
+│   │   └── Outdated    prepared for columns that have changed since; likewise
 │   ├── PreconditionFailed  it is not what an ETag says
 │   └── NameTaken       another workstation of that floor has the name
 ├── TooMany             a limit; says which, and what was asked
@@ -92,6 +93,10 @@ class VersionConflict(Conflict):
 
 class Contention(Conflict):
     """Two transactions were in each other's way, and this one was ended by the database: as if it had never been."""
+
+
+class Outdated(Contention):
+    """A statement was prepared for columns that somebody has changed since. It is prepared anew the next time."""
 
 
 class NameTaken(Conflict):

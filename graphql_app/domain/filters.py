@@ -7,6 +7,7 @@ from uuid import UUID
 
 from graphql_app.domain.errors import InvalidInput, public_name
 from graphql_app.domain.interest import Attribute, Interest
+from graphql_app.domain.values import text_problem
 from graphql_app.domain.workstation import Place, Status, Workstation
 
 TEXT_MOST = 100
@@ -95,9 +96,9 @@ def checked(matching: WorkstationFilter) -> WorkstationFilter:
     """The filter itself. Raises InvalidInput when a part of it is out of bounds."""
     for name in ("name_contains", "equipment_contains"):
         text = getattr(matching, name)
-        if text is not None and (len(text) > TEXT_MOST or "\x00" in text):
-            shown = public_name(name)
-            raise InvalidInput(f"`{shown}` takes at most {TEXT_MOST} characters, none of them NUL.", field=shown)
+        problem = None if text is None else text_problem(text, TEXT_MOST)
+        if problem is not None:
+            raise InvalidInput(f"`{public_name(name)}` {problem}.", field=public_name(name))
     for name in ("ids", "department_ids"):
         values = getattr(matching, name)
         if values is not None and len(values) > IDS_MOST:

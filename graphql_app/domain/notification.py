@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from graphql_app.domain.errors import InvalidInput
 from graphql_app.domain.interest import Attribute, Interest
+from graphql_app.domain.values import moment_problem, text_problem
 
 ENTITY = "notification"  # what the change log calls it
 TITLE_MOST = 200
@@ -96,15 +97,21 @@ class Audience:
 def checked(draft: Draft, now: datetime) -> Draft:
     """The draft itself. Raises InvalidInput naming the field."""
     for name, most in (("title", TITLE_MOST), ("body", BODY_MOST)):
-        text = getattr(draft, name)
-        if len(text) > most or "\x00" in text:
-            raise InvalidInput(f"`{name}` takes at most {most} characters, none of them NUL.", field=name)
+        problem = text_problem(getattr(draft, name), most)
+        if problem is not None:
+            raise InvalidInput(f"`{name}` {problem}.", field=name)
     if not draft.title.strip():
         raise InvalidInput("`title` must not be empty.", field="title")
     if draft.floor_number is not None and draft.building is None:
         raise InvalidInput(
             "`floorNumber` needs `building`: floors of different buildings share numbers.", field="building"
         )
-    if draft.expires_at is not None and draft.expires_at <= now:
-        raise InvalidInput("`expiresAt` must be in the future.", field="expiresAt")
+    if draft.expires_at is not None:
+        _check_end(draft.expires_at, now)
     return draft
+
+
+def _check_end(expires_at: datetime, now: datetime) -> None:
+    problem = moment_problem(expires_at) or ("must be in the future" if expires_at <= now else None)
+    if problem is not None:
+        raise InvalidInput(f"`expiresAt` {problem}; leave it out for what is never over.", field="expiresAt")

@@ -5,10 +5,14 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 from uuid import UUID
 
 import orjson
+
+from graphql_app.domain.values import is_carried
+
+T = TypeVar("T")
 
 
 class Status(StrEnum):
@@ -16,6 +20,17 @@ class Status(StrEnum):
     OCCUPIED = "occupied"
     MAINTENANCE = "maintenance"
     RESERVED = "reserved"
+
+
+class ByStatus(dict[str, T]):
+    """By the texts of statuses. One that is none (somebody wrote it past all constraints) counts as the status of a
+    desk that is not to be used."""
+
+    def __missing__(self, value: str) -> T:
+        return self[Status.MAINTENANCE.value]
+
+
+STATUSES = ByStatus({status.value: status for status in Status})
 
 
 # Which status may follow which. A desk comes out of maintenance free: whoever sat there is assigned anew.
@@ -101,7 +116,8 @@ class Workstation:
 
 
 def equipment_value(text: str | None) -> Any:
-    """The equipment as JSON values; as text, where PostgreSQL took for JSON what no program can read.
+    """The equipment as JSON values; as text, where it was stored before values.py had its say, and cannot be carried:
+    what no program reads, what is too deep to be written again, and numbers that would become others.
 
     Not to be changed: desks with the same equipment share it.
     """
@@ -112,7 +128,7 @@ def equipment_value(text: str | None) -> Any:
 
 def _value(text: str) -> Any:
     try:
-        return orjson.loads(text)
+        return orjson.loads(text) if is_carried(text) else text
     except orjson.JSONDecodeError:
         return text
 

@@ -10,7 +10,16 @@ from graphql_app.domain.access import Viewer
 from graphql_app.graph.context import AppInfo
 from graphql_app.graph.documents import Operation
 from graphql_app.graph.mutations import answered
-from graphql_app.graph.refusals import Forbidden, InvalidInput, NotFound, ReadOnly, TooMany, Unauthenticated, union
+from graphql_app.graph.refusals import (
+    Conflict,
+    Forbidden,
+    InvalidInput,
+    NotFound,
+    ReadOnly,
+    TooMany,
+    Unauthenticated,
+    union,
+)
 from graphql_app.graph.types import Me
 from graphql_app.services import authenticate
 
@@ -57,16 +66,16 @@ class SessionsRevoked:
 
 
 LoginResult = Annotated[
-    SignedIn | Unauthenticated | TooMany | Forbidden | ReadOnly,
+    SignedIn | Unauthenticated | InvalidInput | TooMany | Conflict | Forbidden | ReadOnly,
     union("LoginResult", "login"),
 ]
 RefreshResult = Annotated[
-    SignedIn | Unauthenticated | Forbidden | ReadOnly,
+    SignedIn | Unauthenticated | InvalidInput | Conflict | Forbidden | ReadOnly,
     union("RefreshTokenResult", "refreshToken"),
 ]
-LogoutResult = Annotated[SignedOut | InvalidInput | ReadOnly, union("LogoutResult", "logout")]
+LogoutResult = Annotated[SignedOut | InvalidInput | Conflict | ReadOnly, union("LogoutResult", "logout")]
 RevokeResult = Annotated[
-    SessionsRevoked | NotFound | InvalidInput | Forbidden | ReadOnly,
+    SessionsRevoked | NotFound | InvalidInput | Conflict | Forbidden | ReadOnly,
     union("RevokeSessionsResult", "revokeSessions"),
 ]
 
@@ -86,7 +95,7 @@ class AccountMutations:
         context = info.context
         service = context.services.authenticate
         return await answered(
-            lambda: service.login(context.viewer, name, password, context.user_agent), _as_it_is, of_login=True
+            info, lambda: service.login(context.viewer, name, password, context.user_agent), _as_it_is
         )
 
     @strawberry.mutation(
@@ -105,14 +114,12 @@ class AccountMutations:
                 context.renew(done.viewer)
             return done
 
-        return await answered(
-            lambda: service.refresh(context.viewer, token, context.user_agent), renewed, of_login=True
-        )
+        return await answered(info, lambda: service.refresh(context.viewer, token, context.user_agent), renewed)
 
     @strawberry.mutation(graphql_type=LogoutResult, description="Ends the session that the token comes from.")
     async def logout(self, info: AppInfo) -> Any:
         service, viewer = info.context.services.authenticate, info.context.viewer
-        return await answered(lambda: service.logout(viewer), lambda account: SignedOut(account=account))
+        return await answered(info, lambda: service.logout(viewer), lambda account: SignedOut(account=account))
 
     @strawberry.mutation(
         graphql_type=RevokeResult,
@@ -126,7 +133,7 @@ class AccountMutations:
         ] = None,
     ) -> Any:
         service, viewer = info.context.services.authenticate, info.context.viewer
-        return await answered(lambda: service.revoke(viewer, account), lambda count: SessionsRevoked(count=count))
+        return await answered(info, lambda: service.revoke(viewer, account), lambda count: SessionsRevoked(count=count))
 
 
 def _as_it_is(done: authenticate.SignedIn) -> authenticate.SignedIn:

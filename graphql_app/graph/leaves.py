@@ -15,6 +15,7 @@ from graphql import (
 )
 from strawberry.schema.types.base_scalars import DateTimeDefinition
 
+from graphql_app.domain.workstation import ByStatus
 from graphql_app.graph.compiling import FunctionText
 from graphql_app.graph.reading import Irregular, NotPlain
 from graphql_app.services.table import MOMENT_TEXTS
@@ -47,8 +48,10 @@ def write_enum(text: FunctionText, of: GraphQLEnumType, name: str, *, is_column:
     members = getattr(of, "wrapped_cls", None)
     if members is None:
         raise NotPlain
-    if is_column:
-        return text.assigned(f"{text.bind({one.value: of.coerce_output_value(one) for one in members})}[{name}]")
+    if is_column:  # there is but one
+        return text.assigned(
+            f"{text.bind(ByStatus({one.value: of.coerce_output_value(one) for one in members}))}[{name}]"
+        )
     names = {member._name_: of.coerce_output_value(member) for member in members}
     text.line(f"if {name}.__class__ is not {text.bind(members)}: raise Irregular")
     return text.assigned(f"{text.bind(names)}[{name}._name_]")

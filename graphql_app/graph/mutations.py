@@ -15,7 +15,6 @@ from graphql_app.domain.workstation import Status
 from graphql_app.graph.context import AppInfo
 from graphql_app.graph.inputs import CreateWorkstationInput, UpdateWorkstationInput, values_of
 from graphql_app.graph.refusals import (
-    OF_LOGIN,
     AssignResult,
     CreateResult,
     DeleteResult,
@@ -25,7 +24,7 @@ from graphql_app.graph.refusals import (
     UpdateResult,
     WorkstationChanged,
     WorkstationDeleted,
-    named,
+    is_among,
 )
 from graphql_app.services.arrange import Arranged
 
@@ -42,7 +41,7 @@ class Mutation:
         self, info: AppInfo, input: Annotated[CreateWorkstationInput, argument(description="What it is like.")]
     ) -> Any:
         arrange, viewer, key = info.context.services.arrange, info.context.viewer, idempotency(info)
-        return await answered(lambda: arrange.create(viewer, values_of(input), key))
+        return await answered(info, lambda: arrange.create(viewer, values_of(input), key))
 
     @strawberry.mutation(graphql_type=UpdateResult, description="Edits or moves a workstation.")
     async def update_workstation(
@@ -53,12 +52,13 @@ class Mutation:
         expected_version: ExpectedVersion = None,
     ) -> Any:
         arrange, viewer, key = info.context.services.arrange, info.context.viewer, idempotency(info)
-        return await answered(lambda: arrange.edit(viewer, _row(id), values_of(input), expected_version, key))
+        return await answered(info, lambda: arrange.edit(viewer, _row(id), values_of(input), expected_version, key))
 
     @strawberry.mutation(graphql_type=DeleteResult, description="Takes a workstation away.")
     async def delete_workstation(self, info: AppInfo, id: Id, expected_version: ExpectedVersion = None) -> Any:
         arrange, viewer, key = info.context.services.arrange, info.context.viewer, idempotency(info)
         return await answered(
+            info,
             lambda: arrange.delete(viewer, _row(id), expected_version, key),
             lambda done: WorkstationDeleted(id=id, receipt=done.receipt),
         )
@@ -76,7 +76,7 @@ class Mutation:
         expected_version: ExpectedVersion = None,
     ) -> Any:
         arrange, viewer, key = info.context.services.arrange, info.context.viewer, idempotency(info)
-        return await answered(lambda: arrange.set_status(viewer, _row(id), status, expected_version, key))
+        return await answered(info, lambda: arrange.set_status(viewer, _row(id), status, expected_version, key))
 
     @strawberry.mutation(graphql_type=AssignResult, description="Seats an employee; the workstation becomes OCCUPIED.")
     async def assign_workstation(
@@ -87,12 +87,14 @@ class Mutation:
         expected_version: ExpectedVersion = None,
     ) -> Any:
         arrange, viewer, key = info.context.services.arrange, info.context.viewer, idempotency(info)
-        return await answered(lambda: arrange.assign(viewer, _row(id), _employee(employee_id), expected_version, key))
+        return await answered(
+            info, lambda: arrange.assign(viewer, _row(id), _employee(employee_id), expected_version, key)
+        )
 
     @strawberry.mutation(graphql_type=ReleaseResult, description="Frees the workstation; it becomes AVAILABLE.")
     async def release_workstation(self, info: AppInfo, id: Id, expected_version: ExpectedVersion = None) -> Any:
         arrange, viewer, key = info.context.services.arrange, info.context.viewer, idempotency(info)
-        return await answered(lambda: arrange.release(viewer, _row(id), expected_version, key))
+        return await answered(info, lambda: arrange.release(viewer, _row(id), expected_version, key))
 
 
 def _row(identifier: str) -> int:
@@ -107,16 +109,14 @@ def _changed(done: Arranged) -> WorkstationChanged:
     return WorkstationChanged(workstation=done.workstation, receipt=done.receipt)  # type: ignore[arg-type]  # resolved from the domain's
 
 
-async def answered(
-    do: Callable[[], Awaitable[Any]], show: Callable[[Any], object] = _changed, *, of_login: bool = False
-) -> object:
-    """What was done, or the refusal as a value. Those without a type in the schema become errors of the operation, and
-    those with one that only the answers of a login have, unless it is one."""
+async def answered(info: AppInfo, do: Callable[[], Awaitable[Any]], show: Callable[[Any], object] = _changed) -> object:
+    """What was done, or the refusal as a value. Those that the answer of this mutation has no type for (what may come
+    in the way of any request) become errors of the operation."""
     try:
         return show(await do())
     except Refusal as refusal:
         refused = Refused(refusal)
-        if named(refused) is None or (isinstance(refusal, OF_LOGIN) and not of_login):
+        if not is_among(refused, info._raw_info.return_type):
             raise
         return refused
 

@@ -205,7 +205,7 @@ class NotificationMutations:
         self, info: AppInfo, input: Annotated[PublishNotificationInput, argument(description="What, and to whom.")]
     ) -> Any:
         notify, viewer, key = info.context.services.notify, info.context.viewer, idempotency(info)
-        return await answered(lambda: notify.publish(viewer, draft_of(input), key), _published)
+        return await answered(info, lambda: notify.publish(viewer, draft_of(input), key), _published)
 
 
 def _published(done: Published) -> NotificationPublished:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 import strawberry
+from graphql import GraphQLOutputType, get_named_type, is_union_type
 from strawberry import Parent
 
 from graphql_app.domain import errors
@@ -95,9 +96,6 @@ class TooMany(Refusal):
         return root.refusal.data.get("retryAfter")
 
 
-# What may come in the way of any request, and so is in no union but those of logins.
-OF_LOGIN = (errors.Unauthenticated, errors.TooMany)
-
 _TYPES: Mapping[type[errors.Refusal], type[Refusal]] = {
     errors.NotFound: NotFound,
     errors.NameTaken: NameTaken,
@@ -115,6 +113,12 @@ def named(value: object) -> type[Refusal] | None:
     if not isinstance(value, Refused):
         return None
     return next((_TYPES[base] for base in type(value.refusal).__mro__ if base in _TYPES), None)
+
+
+def is_among(refused: Refused, answer: GraphQLOutputType) -> bool:
+    """Whether the union of a mutation's answers has the type of what was refused."""
+    union, of = get_named_type(answer), named(refused)
+    return of is not None and is_union_type(union) and any(one.name == of.__name__ for one in union.types)
 
 
 @strawberry.type(description="The workstation as it is now.")

@@ -56,6 +56,8 @@ def log(news: observe.News) -> None:  # noqa: PLR0912, PLR0915  # one arm for ea
                 type(error).__name__,
                 error,
             )
+        case observe.EntryUnreadable(log, entity, key, why):
+            logger.warning("an entry of %s is left out, of the %s %s: %s", log, entity, key, why)
         case observe.FeedSilent():
             logger.warning("the feed is not heard: this process knows of no changes, and tells those who follow so")
         case observe.FeedHeard():

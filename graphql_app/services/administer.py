@@ -8,6 +8,7 @@ from graphql_app.domain.errors import Conflict, InvalidInput, NotFound
 from graphql_app.services.passwords import Passwords
 from graphql_app.store import accounts as store
 from graphql_app.store import queries
+from graphql_app.store.again import tried_again
 from graphql_app.store.database import Database
 
 
@@ -32,6 +33,7 @@ class Administer:
         require(viewer, Scope.ADMIN)
         return await store.everybody(self._database)
 
+    @tried_again
     async def add(self, viewer: Viewer, name: str, password: str, role: str, employee_number: str | None) -> None:
         """Raises Forbidden, InvalidInput, NotFound for the employee, Conflict for a name that is taken."""
         require(viewer, Scope.ADMIN)
@@ -61,6 +63,7 @@ class Administer:
         require(viewer, Scope.ADMIN)
         await self._change(viewer, name, "password_hash", await self._hashed(password))
 
+    @tried_again
     async def _change(self, viewer: Viewer, name: str, column: str, value: object) -> None:
         require(viewer, Scope.ADMIN)
         async with self._database.writing(viewer) as transaction:

@@ -3,18 +3,19 @@
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial, wraps
-from typing import Any, ParamSpec, TypeVar
+from functools import partial
+from typing import Any
 from uuid import UUID
 
 from graphql_app.domain import arranging
 from graphql_app.domain.access import Scope, Viewer, redact, require
 from graphql_app.domain.arranging import Idempotency
-from graphql_app.domain.errors import Conflict, Contention, InvalidInput, NotFound
+from graphql_app.domain.errors import Conflict, InvalidInput, NotFound
 from graphql_app.domain.workstation import Status, Workstation
 from graphql_app.services.group_commit import GroupCommit
 from graphql_app.services.receipts import Receipts
 from graphql_app.store import queries
+from graphql_app.store.again import tried_again
 from graphql_app.store.database import Database
 from graphql_app.store.transaction import Transaction
 
@@ -34,26 +35,6 @@ class Removed:
 
 
 Rule = Callable[[Workstation, Transaction], Awaitable[Mapping[str, Any]]]
-
-
-P = ParamSpec("P")
-T = TypeVar("T")
-TRIES_MOST = 3
-
-
-def tried_again(work: Callable[P, Awaitable[T]]) -> Callable[P, Awaitable[T]]:
-    """Does it again when the transaction got in another one's way (a rename, an import): it left nothing behind."""
-
-    @wraps(work)
-    async def trying(*args: P.args, **kwargs: P.kwargs) -> T:
-        for _ in range(TRIES_MOST - 1):
-            try:
-                return await work(*args, **kwargs)
-            except Contention:
-                continue
-        return await work(*args, **kwargs)
-
-    return trying
 
 
 class Arrange:
@@ -200,7 +181,9 @@ class Arrange:
         workstation_id, transaction_id = map(int, transaction.replayed.split())
         found = await queries.workstations_by_id(transaction.connection, [workstation_id])
         if workstation_id not in found:
-            raise NotFound("The workstation of this idempotency key has been deleted since.")
+            raise Conflict(
+                "The workstation of this idempotency key has been deleted since; make a new key for another."
+            )
         return Arranged(redact(viewer.view, found[workstation_id]), self._receipts.issue(transaction_id))
 
 

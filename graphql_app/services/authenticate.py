@@ -20,11 +20,14 @@ from graphql_app.domain.account import (
     use_of,
 )
 from graphql_app.domain.errors import Forbidden, InvalidInput, NotFound, RateLimited, Unauthenticated
+from graphql_app.domain.values import characters_problem
 from graphql_app.live.gate import Gate
 from graphql_app.observe import LoginEnded, RefreshEnded, note
 from graphql_app.services.identify import Identify
 from graphql_app.services.passwords import Passwords
 from graphql_app.store import accounts, login_failures, login_sessions, refresh_tokens
+from graphql_app.store.accounts import Known
+from graphql_app.store.again import tried_again
 from graphql_app.store.database import Database
 from graphql_app.store.session import Session
 
@@ -72,8 +75,11 @@ class Authenticate:
 
     async def login(self, viewer: Viewer, name: str, password: str, user_agent: str | None) -> SignedIn:
         """Raises Unauthenticated for a wrong name or password, RateLimited for who has to wait, Forbidden where
-        another service issues the tokens, ReadOnly, Unavailable."""
+        another service issues the tokens, InvalidInput for a name that no account can have, ReadOnly, Unavailable."""
         self._require_keys()
+        problem = characters_problem(name)
+        if problem is not None:
+            raise InvalidInput(f"`name` {problem}.", field="name")
         self._gate.login(viewer.address)
         subjects = name_subject(name), address_subject(viewer.address)
         with self._passwords.verifying() as verify:  # first: who is sent away has not failed
@@ -82,16 +88,25 @@ class Authenticate:
             is_right = await verify(known.password_hash if known else None, password)
         if known is None or not is_right or known.account.is_disabled or password in self._refused_passwords:
             raise _wrong()
-        async with self._database.writing(replace(viewer, subject=known.account.name)) as transaction:
-            session = await login_sessions.open_for(transaction.connection, known, viewer.address, user_agent)
-            if session is None:  # disabled, or given another password, in this very moment
-                raise _wrong()
-            await login_failures.forgive(transaction.connection, subjects[0])
-            await login_failures.take_back(transaction.connection, subjects[1])
-            token, expires_at = await self._issue(transaction.connection, session, session.created_at)
+        session, token, expires_at = await self._open(viewer, known, subjects, user_agent)
         note(LoginEnded("ok"))
         return self._signed_in(known.account, session, token, expires_at)
 
+    @tried_again
+    async def _open(
+        self, viewer: Viewer, known: Known, subjects: tuple[str, str], user_agent: str | None
+    ) -> tuple[LoginSession, str, datetime]:
+        """A session, and its first refresh token; what failed with the name is forgiven. Raises Unauthenticated when
+        the account is disabled, or given another password, in this very moment."""
+        async with self._database.writing(replace(viewer, subject=known.account.name)) as transaction:
+            session = await login_sessions.open_for(transaction.connection, known, viewer.address, user_agent)
+            if session is None:
+                raise _wrong()
+            await login_failures.forgive(transaction.connection, subjects[0])
+            await login_failures.take_back(transaction.connection, subjects[1])
+            return session, *await self._issue(transaction.connection, session, session.created_at)
+
+    @tried_again
     async def refresh(self, viewer: Viewer, token: str, user_agent: str | None) -> SignedIn:
         """Exchanges a refresh token for the next. One that was used before ends its session, unless that was a moment
         ago. Raises Unauthenticated, Forbidden, ReadOnly, Unavailable."""
@@ -111,6 +126,7 @@ class Authenticate:
             raise Unauthenticated("This refresh token is not valid, or no longer; log in again.")
         return self._signed_in(given.account, given.session, token, expires_at)
 
+    @tried_again
     async def logout(self, viewer: Viewer) -> str:
         """Ends the session of the viewer's token. Returns the name of the account.
 
@@ -122,6 +138,7 @@ class Authenticate:
             await login_sessions.revoke(transaction.connection, viewer.sign_in.session)
         return viewer.subject
 
+    @tried_again
     async def revoke(self, viewer: Viewer, name: str | None) -> int:
         """Ends all sessions of an account, the viewer's own when no name is given. Returns how many were open.
 
@@ -142,6 +159,7 @@ class Authenticate:
             raise NotFound("There is no account of that name.")
         return ended
 
+    @tried_again
     async def _attempt(self, viewer: Viewer, name: str, address: str) -> None:
         """Counts an attempt under both, as failed until it has not; under neither when one must wait, so that nobody
         who may not try keeps the owner of the name out. Raises RateLimited."""

@@ -17,6 +17,7 @@ from graphql_app.live.silence import Silence
 from graphql_app.services.rounds import Rounds
 from graphql_app.services.turns import Turns
 from graphql_app.store import notifications, outbox, queries
+from graphql_app.store.again import tried_again
 from graphql_app.store.database import Database
 
 CATCH_UP_SECONDS = 10.0
@@ -97,6 +98,7 @@ class History:
         # Those who show the same in different ways need not read it each: they would fill memory with copies of it.
         return await self._snapshots.join(topic, partial(self._read_snapshot, topic))
 
+    @tried_again
     async def _read_snapshot(self, topic: Topic[Any]) -> tuple[Head, Sequence[Any]]:
         async with self._database.snapshot() as connection:
             head = await outbox.head(connection)
@@ -135,6 +137,7 @@ class History:
             raise Unavailable("The change feed is behind; try again.") from error
         return read[:2]
 
+    @tried_again
     async def _read_floors(
         self, places: Collection[Place], view: View
     ) -> tuple[Head, Mapping[Place, Sequence[Workstation]], bool]:

@@ -16,6 +16,7 @@ from graphql_app.services.receipts import Receipts
 from graphql_app.services.standing import Standing
 from graphql_app.services.streams import Changes, Limits
 from graphql_app.store import notifications, queries
+from graphql_app.store.again import tried_again
 from graphql_app.store.database import Database
 from graphql_app.store.transaction import Transaction
 
@@ -61,6 +62,7 @@ class Notify:
         self._page_most = page_most
         self._roles = frozenset(roles)
 
+    @tried_again
     async def publish(self, viewer: Viewer, draft: Draft, key: Idempotency | None = None) -> Published:
         """Raises Forbidden, InvalidInput, Conflict (of idempotency keys), ReadOnly."""
         require(viewer, Scope.NOTIFY)

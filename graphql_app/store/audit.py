@@ -5,7 +5,7 @@ its own. When housekeeping takes it out of the change log it goes to audit_log, 
 writers need not keep up.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from asyncpg import Record
@@ -15,6 +15,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from graphql_app.domain.access import View, hidden
 from graphql_app.domain.audit import Action, AuditFilter, Entry, Transport
 from graphql_app.domain.paging import Page, Window
+from graphql_app.observe import EntryUnreadable, note
 from graphql_app.store import rows
 from graphql_app.store.session import Reader
 from graphql_app.store.tables import audit_log, change_log
@@ -39,6 +40,7 @@ _ACTIONS: Mapping[Action, ColumnElement[bool]] = {
 # Where in an image a field is, if it is no column of its own.
 _NUMBER = ["labels", "employee", "number"]
 _IN_LABELS: Mapping[str, list[str]] = {"employee_id": _NUMBER, "employee_number": _NUMBER}
+_TRANSPORTS: Mapping[str | None, Transport] = {one.value: one for one in Transport}
 # These change with whatever else does.
 _STAMPS = frozenset({"version", "updated_at"})
 
@@ -80,6 +82,19 @@ def _asked(matching: AuditFilter) -> list[ColumnElement[bool]]:
     return conditions
 
 
+def _entries(fetched: Iterable[Record]) -> list[Entry]:
+    return [entry for entry in map(_entry_of, fetched) if entry is not None]
+
+
+def _entry_of(row: Record) -> Entry | None:
+    """None, and noted, where nobody can read what it holds: the others are shown."""
+    try:
+        return _entry(row)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        note(EntryUnreadable("audit_log", "workstation", str(row["workstation_id"]), type(error).__name__))
+        return None
+
+
 def _entry(row: Record) -> Entry:
     before, after = row["before"], row["after"]
     return Entry(
@@ -87,7 +102,7 @@ def _entry(row: Record) -> Entry:
         workstation_id=row["workstation_id"],
         at=row["logged_at"],
         actor=row["actor"],
-        transport=None if row["transport"] is None else Transport(row["transport"]),
+        transport=_TRANSPORTS.get(row["transport"]),
         address=row["address"],
         request_id=row["request_id"],
         before=None if before is None else rows.workstation(before),
@@ -104,7 +119,7 @@ async def page(reader: Reader, view: View, matching: AuditFilter, window: Window
         statement = statement.where(_C.seq > window.before[0])
     order: Any = _C.seq.asc() if window.backward else _C.seq.desc()
     fetched = await reader.fetch(statement.order_by(order).limit(window.size + 1))
-    more, found = len(fetched) > window.size, list(map(_entry, fetched[: window.size]))
+    more, found = len(fetched) > window.size, _entries(fetched[: window.size])
     if window.backward:
         return Page(found[::-1], has_next=window.before is not None, has_previous=more)
     return Page(found, has_next=more, has_previous=window.after is not None)
@@ -113,4 +128,4 @@ async def page(reader: Reader, view: View, matching: AuditFilter, window: Window
 async def by_id(reader: Reader, view: View, ids: Collection[int]) -> dict[int, Entry]:
     """Those of them that the view may know of. Not redacted."""
     statement = _ALL.where(_C.seq.in_(list(ids)), *_noticed(view))
-    return {entry.id: entry for entry in map(_entry, await reader.fetch(statement))}
+    return {entry.id: entry for entry in _entries(await reader.fetch(statement))}

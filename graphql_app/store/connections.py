@@ -92,7 +92,8 @@ class Connections:
         is_left = trouble is not None and self._met(trouble)
         if is_left or trouble is Trouble.LOST or not isinstance(error, Exception) or isinstance(error, TimeoutError):
             connection.terminate()
-        if isinstance(error, TimeoutError):
+        # The statements that others have prepared are outdated as well.
+        if isinstance(error, (TimeoutError, asyncpg.InvalidCachedStatementError)):
             self.drop_idle()
 
     def drop_idle(self) -> None:

@@ -10,7 +10,7 @@ import orjson
 
 from graphql_app.domain.change import Head
 from graphql_app.domain.frozen import maker
-from graphql_app.domain.workstation import Department, Employee, Floor, Status, Workstation
+from graphql_app.domain.workstation import STATUSES, Department, Employee, Floor, Workstation
 from graphql_app.store.floors import FloorState
 
 _FIELDS = tuple(Workstation.__dataclass_fields__)
@@ -18,7 +18,6 @@ _FIELDS = tuple(Workstation.__dataclass_fields__)
 _FORMAT = [1, *_FIELDS]
 _row = attrgetter(*_FIELDS)
 _workstation = maker(Workstation)
-_STATUSES = {status.value: status for status in Status}
 _STATUS, _DEPARTMENT, _EMPLOYEE = map(_FIELDS.index, ("status", "department", "employee"))
 _MOMENTS = [_FIELDS.index(name) for name in ("created_at", "updated_at")]
 
@@ -49,7 +48,7 @@ def decoded(content: bytes) -> FloorState | None:
         return people.setdefault(image["key"], known)
 
     def workstation(row: list[Any]) -> Workstation:
-        row[_STATUS] = _STATUSES[row[_STATUS]]
+        row[_STATUS] = STATUSES[row[_STATUS]]
         row[_DEPARTMENT] = department(row[_DEPARTMENT])
         row[_EMPLOYEE] = employee(row[_EMPLOYEE])
         for moment in _MOMENTS:

@@ -15,7 +15,7 @@ from graphql_app.domain.urls import without_password
 from graphql_app.observe import PoolState, note
 from graphql_app.store.authorship import told
 from graphql_app.store.connections import Connections
-from graphql_app.store.driver import Connection, connected, read_json
+from graphql_app.store.driver import Connection, connected, read_values
 from graphql_app.store.failures import Trouble, is_lost, translated, trouble_of
 from graphql_app.store.hosts import Hosts
 from graphql_app.store.session import NOTHING, Reader, Session
@@ -185,7 +185,7 @@ class Database(Reader):
 
     async def _pooled(self) -> Connection:
         connection = await self.connect()
-        await read_json(connection)
+        await read_values(connection)
         return connection
 
     def _note_pool(self, in_use: int) -> None:

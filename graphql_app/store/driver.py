@@ -7,6 +7,8 @@ from typing import Any, TypeAlias
 import asyncpg
 import orjson
 
+from graphql_app.store import moments
+
 KEEP_ALIVE = {"idle": 15, "interval": 5, "count": 3}  # seconds, seconds, probes; on both ends
 
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
@@ -42,11 +44,16 @@ async def connected(
     return connection
 
 
-async def read_json(connection: Connection) -> None:
-    """From now on a JSON column is its value."""
+async def read_values(connection: Connection) -> None:
+    """From now on a JSON column is its value, and a moment is one that Python can hold."""
     try:
+        await connection.set_type_codec("jsonb", schema="pg_catalog", format="text", encoder=_json, decoder=_value)
         await connection.set_type_codec(
-            "jsonb", schema="pg_catalog", format="text", encoder=_json, decoder=orjson.loads
+            "timestamptz",
+            schema="pg_catalog",
+            format="tuple",
+            encoder=lambda moment: (moments.count(moment),),
+            decoder=lambda sent: moments.of_count(sent[0]),
         )
     except BaseException:  # who asked may have given up: nobody else knows of it
         connection.terminate()
@@ -67,3 +74,11 @@ def _keep_alive(connection: Connection) -> None:
 
 def _json(value: Any) -> str:
     return orjson.dumps(value).decode()
+
+
+def _value(sent: str) -> Any:
+    """Of JSON that PostgreSQL took and no program reads (a thousand levels deep) its text."""
+    try:
+        return orjson.loads(sent)
+    except orjson.JSONDecodeError:
+        return sent

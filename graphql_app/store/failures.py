@@ -6,7 +6,7 @@ from enum import Enum, auto
 
 import asyncpg
 
-from graphql_app.domain.errors import Contention, InvalidInput, NameTaken, ReadOnly, Refusal, Unavailable
+from graphql_app.domain.errors import Contention, InvalidInput, NameTaken, Outdated, ReadOnly, Refusal, Unavailable
 
 
 class translated:  # noqa: N801  # reads as a verb: with translated():
@@ -74,6 +74,7 @@ _STATES: Mapping[str, Meaning] = {
 # What asyncpg itself raises.
 _NO_PRIMARY = Meaning(Unavailable("None of the hosts of the database takes writes at present; try again."))
 _NO_ANSWER = Meaning(Unavailable("The database does not answer; try again."))
+_OUTDATED = Meaning(Outdated("The tables are being changed by an operator; try again."))
 _NOT_REACHED = Meaning(_NO_ANSWER.refusal, Trouble.LOST)
 
 _CONSTRAINTS: Mapping[str, Refusal] = {
@@ -83,7 +84,11 @@ _CONSTRAINTS: Mapping[str, Refusal] = {
     ),
     "workstations_department_id_fkey": InvalidInput("There is no such department.", field="departmentId"),
     "workstations_employee_id_fkey": InvalidInput("There is no such employee.", field="employeeId"),
-    "workstations_equipment_check": InvalidInput("`equipment` must be JSON.", field="equipment"),
+    "workstations_equipment_check": InvalidInput(
+        "`equipment` must be JSON that every program can read.", field="equipment"
+    ),
+    "workstations_notes_check": InvalidInput("`notes` is too long.", field="notes"),
+    "workstations_numbers_check": InvalidInput("Coordinates and sizes must be numbers."),
     "notifications_building_fkey": InvalidInput("There is no such building.", field="building"),
     "notifications_floor_fkey": InvalidInput("That building has no such floor.", field="floorNumber"),
     "notifications_department_id_fkey": InvalidInput("There is no such department.", field="departmentId"),
@@ -114,6 +119,8 @@ def refusal_for(error: BaseException) -> Refusal | None:
 
 def _meaning(error: BaseException) -> Meaning | None:
     match error:
+        case asyncpg.InvalidCachedStatementError():
+            return _OUTDATED
         case asyncpg.PostgresError():
             state = error.sqlstate or ""
             return _STATES.get(state) or _STATES.get(state[:2])

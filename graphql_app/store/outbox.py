@@ -22,7 +22,7 @@ from sqlalchemy import (
 
 from graphql_app.domain.change import Change, Head
 from graphql_app.domain.workstation import Place
-from graphql_app.observe import FeedFailed, note
+from graphql_app.observe import EntryUnreadable, FeedFailed, note
 from graphql_app.store import rows
 from graphql_app.store.session import Reader
 from graphql_app.store.statements import Prepared, prepared
@@ -54,12 +54,19 @@ class Unreadable(Exception):
 
 def decoded(records: Iterable[Any]) -> list[Change[Any]]:
     """Changes from rows of the log, or from their JSON on the relay. Entities that this release does not know (a newer
-    one writes them) are passed over. Raises Unreadable."""
-    known = [record for record in records if record["entity"] in rows.IMAGES]
+    one writes them) are passed over, and so are those that nobody can read: that is noted. Raises Unreadable."""
+    known = (record for record in records if record["entity"] in rows.IMAGES)
+    return [change for change in map(_change_of, known) if change is not None]
+
+
+def _change_of(record: Any) -> Change[Any] | None:
     try:
-        return [_change(record, rows.IMAGES[record["entity"]]) for record in known]
-    except (KeyError, TypeError, ValueError) as error:
-        raise Unreadable(f"{type(error).__name__}: {error}") from error
+        return _change(record, rows.IMAGES[record["entity"]])
+    except KeyError as error:
+        raise Unreadable(f"KeyError: {error}") from error
+    except (AttributeError, TypeError, ValueError) as error:
+        note(EntryUnreadable("change_log", record["entity"], record["entity_id"], type(error).__name__))
+        return None
 
 
 def _change(record: Any, image: Callable[[Any], Any]) -> Change[Any]:

@@ -1,7 +1,6 @@
 """Rows and images of the database, as domain objects."""
 
 from collections.abc import Callable, Iterable, Mapping
-from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -12,21 +11,18 @@ from graphql_app.domain.account import Account, LoginSession
 from graphql_app.domain.frozen import maker
 from graphql_app.domain.memo import Memo
 from graphql_app.domain.notification import Level, Notification
-from graphql_app.domain.workstation import Department, Employee, Floor, Place, Status, Workstation
+from graphql_app.domain.workstation import STATUSES, Department, Employee, Floor, Place, Workstation
+from graphql_app.store import moments
 
-_STATUSES: Mapping[str, Status] = {status.value: status for status in Status}
 _workstation = maker(Workstation)
 _employee = maker(Employee)
 _department = maker(Department)
 # floor name, department, employee, employee number
 Labels = tuple[str | None, Department | None, Employee | None, str | None]
+_LEVELS: Mapping[str, Level] = {level.value: level for level in Level}
+_UNLABELLED: Labels = (None, None, None, None)
 LABELS_KEPT = 20_000  # of about 1 KB
 MOMENTS_KEPT = 100_000  # of about 200 bytes
-# PostgreSQL counts microseconds from the first of these; what is beyond the others (infinity, too) Python cannot hold.
-_BEGINNING = datetime(2000, 1, 1, tzinfo=UTC)
-_FIRST, _LAST = (
-    (end.replace(tzinfo=UTC) - _BEGINNING) // timedelta(microseconds=1) for end in (datetime.min, datetime.max)
-)
 
 
 def department(label: Mapping[str, Any] | None) -> Department | None:
@@ -39,27 +35,23 @@ def occupant(label: Mapping[str, Any] | None) -> Employee | None:
     return _employee(UUID(label["key"]), label["name"], department(label["department"]), label["number"])
 
 
-def labels(image: Mapping[str, Any]) -> Labels:
-    employee = image.get("employee")
-    return (
-        image.get("floor"),
-        department(image.get("department")),
-        occupant(employee),
-        employee["number"] if employee else None,
-    )
+def labels(image: Any) -> Labels:
+    """Of what is not as triggers make it (they can be switched off) none."""
+    try:
+        employee = image.get("employee")
+        number = employee["number"] if employee else None
+        return image.get("floor"), department(image.get("department")), occupant(employee), number
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return _UNLABELLED
 
 
 def _labels_of(sent: bytes | None) -> Labels:
-    return labels(orjson.loads(sent[1:])) if sent is not None else (None, None, None, None)
-
-
-def _moment_of(sent: bytes) -> datetime:
-    return _BEGINNING + timedelta(microseconds=min(max(int.from_bytes(sent, signed=True), _FIRST), _LAST))
+    return labels(orjson.loads(sent[1:])) if sent is not None else _UNLABELLED
 
 
 # Of a row these seldom change, and to make their objects takes longer than all the rest of it.
 LABELS = Memo(_labels_of, LABELS_KEPT)
-MOMENTS = Memo(_moment_of, MOMENTS_KEPT)
+MOMENTS = Memo(moments.of_bytes, MOMENTS_KEPT)
 
 # The columns of selected(), in its order: moments and labels as PostgreSQL sends them (JSON behind the number of its
 # format: bytes to look up need not be made to a text), numbers as the domain holds them.
@@ -98,7 +90,7 @@ def selected(row: Iterable[Any], place: Place | None = None) -> Workstation:
     return _workstation(
         key,
         name,
-        _STATUSES[status],
+        STATUSES[status],
         building,
         floor,
         floor_name,
@@ -123,7 +115,7 @@ def workstation(image: Mapping[str, Any]) -> Workstation:
     return _workstation(
         image["id"],
         image["name"],
-        _STATUSES[image["status"]],
+        STATUSES[image["status"]],
         image["building"],
         image["floor_number"],
         floor_name,
@@ -146,7 +138,7 @@ def notification(row: Mapping[str, Any] | Record) -> Notification:
     """From a row of `notifications`, or from an image of one in change_log."""
     return Notification(
         id=row["id"],
-        level=Level(row["level"]),
+        level=_LEVELS.get(row["level"], Level.INFO),
         title=row["title"],
         body=row["body"],
         building=row["building"],
@@ -185,12 +177,14 @@ def _uuid(value: Any) -> Any:
 
 
 def _number(value: Any) -> float | None:
-    return None if value is None else float(value)
+    """Numeric columns take NaN, which no answer can show."""
+    number = None if value is None else float(value)
+    return None if number != number else number  # noqa: PLR0124  # so is NaN told
 
 
 def moment(value: Any) -> Any:
     """A datetime, from a column or from JSON; None stays None."""
-    return datetime.fromisoformat(value) if isinstance(value, str) else value
+    return moments.of_text(value) if isinstance(value, str) else value
 
 
 def floor(row: Mapping[str, Any]) -> Floor:

@@ -27,6 +27,15 @@ from sqlalchemy.dialects.postgresql import JSONB
 
 metadata = MetaData()
 
+# As domain/values.py has them: a day inside of what Python holds.
+_MOMENTS = "'0001-01-02 00:00:00+00' AND '9999-12-30 23:59:59.999999+00'"
+
+
+def _moments_check(table: str, *columns: str) -> CheckConstraint:
+    conditions = " AND ".join(f"{column} BETWEEN {_MOMENTS}" for column in columns)
+    return CheckConstraint(conditions, name=f"{table}_moments_check")
+
+
 buildings = Table(
     "buildings",
     metadata,
@@ -95,6 +104,7 @@ workstations = Table(
     CheckConstraint("status IN ('available', 'occupied', 'maintenance', 'reserved')", name="workstations_status_check"),
     CheckConstraint("equipment IS JSON", name="workstations_equipment_check"),
     CheckConstraint("width > 0 AND height > 0", name="workstations_size_check"),
+    _moments_check("workstations", "created_at"),
     UniqueConstraint("building", "floor_number", "name", name="workstations_place_name_key"),
     ForeignKeyConstraint(["department_id"], ["departments.id"], name="workstations_department_id_fkey"),
     ForeignKeyConstraint(["employee_id"], ["employees.id"], name="workstations_employee_id_fkey"),
@@ -138,6 +148,7 @@ notifications = Table(
     CheckConstraint("level IN ('info', 'warning', 'critical')", name="notifications_level_check"),
     CheckConstraint("length(title) BETWEEN 1 AND 200 AND length(body) <= 4000", name="notifications_text_check"),
     CheckConstraint("floor_number IS NULL OR building IS NOT NULL", name="notifications_place_check"),
+    _moments_check("notifications", "created_at", "expires_at"),
     # Who is gone needs no telling, and who is renamed is still meant.
     ForeignKeyConstraint(
         ["building"], ["buildings.name"], name="notifications_building_fkey", onupdate="CASCADE", ondelete="CASCADE"
@@ -171,6 +182,7 @@ accounts = Table(
     Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     Column("version", Integer, nullable=False, server_default="1"),
     CheckConstraint("name <> ''", name="accounts_name_check"),
+    _moments_check("accounts", "tokens_from", "created_at"),
     ForeignKeyConstraint(
         ["employee_key"],
         ["employees.public_key"],
@@ -194,6 +206,7 @@ login_sessions = Table(
     Column("user_agent", String(200)),
     Column("address", String(64)),
     UniqueConstraint("key", name="login_sessions_key_key"),
+    _moments_check("login_sessions", "created_at", "last_used_at", "revoked_at"),
     ForeignKeyConstraint(["account_id"], ["accounts.id"], name="login_sessions_account_id_fkey", ondelete="CASCADE"),
     Index("login_sessions_account_id_idx", "account_id"),
     Index("login_sessions_last_used_at_idx", "last_used_at"),
@@ -211,6 +224,7 @@ refresh_tokens = Table(
     Column("used_at", DateTime(timezone=True)),
     Column("replaced_by", BigInteger),
     UniqueConstraint("token_hash", name="refresh_tokens_token_hash_key"),
+    _moments_check("refresh_tokens", "issued_at", "expires_at", "used_at"),
     ForeignKeyConstraint(
         ["session_id"], ["login_sessions.id"], name="refresh_tokens_session_id_fkey", ondelete="CASCADE"
     ),

@@ -1,14 +1,13 @@
 """One cell, read: its value, or Bad with the reason why it has none. Nothing is rounded, nothing is cut."""
 
-import json
 import re
 from collections.abc import Callable
 from decimal import Decimal
 from functools import cache
-from typing import Any
 from zoneinfo import available_timezones
 
-from graphql_app.domain.arranging import COORDINATE_BELOW, EQUIPMENT_MOST, NOTES_MOST
+from graphql_app.domain.arranging import NOTES_MOST
+from graphql_app.domain.values import COORDINATE_BELOW, json_text_problem, text_problem
 from graphql_app.domain.workstation import Status
 
 NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)(e[+-]?\d{1,3})?", re.ASCII | re.IGNORECASE)
@@ -42,10 +41,9 @@ def is_blank(cell: str) -> bool:
 def text(most: int, *, stripped: bool = True) -> Callable[[str], str]:
     def read(cell: str) -> str:
         value = cell.strip() if stripped else cell
-        if len(value) > most:
-            raise Bad(f"takes at most {most:,} characters, this has {len(value):,}")
-        if "\x00" in value:
-            raise Bad("holds a NUL character")
+        problem = text_problem(value, most)
+        if problem is not None:
+            raise Bad(problem)
         return value
 
     return read
@@ -103,24 +101,12 @@ def time_zone(cell: str) -> str:
     return value
 
 
-def _no_constant(name: str) -> Any:
-    raise Bad(f"is not JSON: {name} is no JSON number")
-
-
-# Only checks, so numbers need not be made: a number of 5,000 digits is JSON too.
-_JSON = json.JSONDecoder(parse_constant=_no_constant, parse_float=str, parse_int=str)
-_plain_text = text(EQUIPMENT_MOST, stripped=False)
-
 notes = text(NOTES_MOST, stripped=False)
 
 
 def equipment(cell: str) -> str:
     """JSON, kept as it was written."""
-    value = _plain_text(cell)
-    try:
-        _JSON.decode(value)
-    except json.JSONDecodeError as error:
-        raise Bad(f"is not JSON: {error.msg} at character {error.pos + 1} of {shown(cell)}") from error
-    except RecursionError as error:
-        raise Bad("is JSON that is nested too deeply") from error
-    return value
+    problem = json_text_problem(cell)
+    if problem is not None:
+        raise Bad(f"{problem}: {shown(cell)}")
+    return cell

@@ -4,7 +4,7 @@ from collections.abc import Collection
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Float, LargeBinary, cast, func, null
+from sqlalchemy import ColumnElement, Float, LargeBinary, cast, func, literal_column, null
 
 from graphql_app.domain.workstation import Workstation
 from graphql_app.store import rows
@@ -17,6 +17,7 @@ FIELDS = frozenset(Workstation.__dataclass_fields__)
 _ALWAYS = ("id", "building", "floor_number", "status")
 # As the domain holds them: the server writes a float much faster than Python makes one of a Decimal.
 FLOATS = ("x_position", "y_position", "width", "height")
+_NAN: ColumnElement[Any] = literal_column("'NaN'::numeric")  # numeric columns take it, and no answer can show it
 _MOMENTS = ("created_at", "updated_at")
 # Statements differ in what they select, in which filters are set and in their order; their values are parameters.
 SHAPES_KEPT = 500
@@ -41,7 +42,7 @@ def wide(of_workstation: list[ColumnElement[Any]], *behind: ColumnElement[Any]) 
 
 def _column(name: str) -> ColumnElement[Any]:
     if name in FLOATS:
-        return cast(_C[name], Float)
+        return cast(func.nullif(_C[name], _NAN), Float)
     if name in _MOMENTS:
         return func.timestamptz_send(_C[name], type_=LargeBinary)
     return func.jsonb_send(_C[name], type_=LargeBinary) if name == "labels" else _C[name]

@@ -2,19 +2,20 @@
 
 import pytest
 
-from graphql_app.domain.errors import Contention
-from graphql_app.services.arrange import TRIES_MOST, tried_again
+from graphql_app.domain.errors import Contention, Outdated
+from graphql_app.store.again import OUTDATED_MOST, TRIES_MOST, tried_again
 
 
 class Work:
-    def __init__(self, failures: int) -> None:
+    def __init__(self, failures: int, failure: type[Contention] = Contention) -> None:
         self.failures = failures
+        self.failure = failure
         self.tries = 0
 
     async def __call__(self) -> str:
         self.tries += 1
         if self.tries <= self.failures:
-            raise Contention("in the way")
+            raise self.failure("in the way")
         return "done"
 
 
@@ -29,3 +30,8 @@ async def test_work_that_is_always_in_the_way_is_refused_in_the_end() -> None:
     with pytest.raises(Contention):
         await tried_again(work.__call__)()
     assert work.tries == TRIES_MOST
+
+
+async def test_work_over_columns_that_are_being_changed_is_done_again_on_every_connection() -> None:
+    work = Work(OUTDATED_MOST - 1, Outdated)
+    assert await tried_again(work.__call__)() == "done"
