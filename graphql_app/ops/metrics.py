@@ -25,10 +25,7 @@ HAND_OVER_SECONDS = 1.0
 
 # The close codes that are counted one by one: those of RFC 6455, 7.4.1 that there are, and those of our protocol. A
 # client may send any other, and each would be a series of its own: they are counted by their range.
-CLOSE_CODES = frozenset(
-    (1000, 1001, 1002, 1003, 1005, 1006, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014)
-    + (4400, 4401, 4403, 4406, 4408, 4409, 4429, 4500)
-)
+CLOSE_CODES = frozenset({*range(1000, 1004), *range(1005, 1015), 4400, 4401, 4403, 4406, 4408, 4409, 4429, 4500})
 CLOSE_RANGES = {1: "1xxx", 3: "3xxx", 4: "4xxx"}
 
 
