@@ -12,8 +12,8 @@ _ADVICE = 'save the file as UTF-8 (Excel: "CSV UTF-8") and import that'
 
 
 def cut(file: BinaryIO) -> Iterator[bytes]:
-    """The file after each \\n; where lines end in \\r alone, in pieces of many. Raises Unreadable for a line that is too
-    long, before it is read whole."""
+    """The file after each \\n; where lines end in \\r alone, in pieces of many. Raises Unreadable for a line that is
+    too long, before it is read whole."""
     line, piece = 1, b""
     while block := file.readline(LINE_MOST):
         piece += block
