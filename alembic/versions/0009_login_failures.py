@@ -1,9 +1,9 @@
-"""From where each account has logged in, so that guesses of strangers keep nobody out; and what a refresh token was renewed
-to, so that whoever presents it again within the grace is given the same.
+"""From where each account has logged in, so that guesses of strangers keep nobody out.
+
+And what a refresh token was renewed to, so that whoever presents it again within the grace is given the same.
 """
 
 import sqlalchemy as sa
-
 from alembic import op
 
 revision = "0009"

@@ -97,7 +97,7 @@ def expiry(session: LoginSession, now: datetime, *, token_seconds: float, sessio
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """How many logins may fail, and how long the next must wait from then on: twice as long each time, up to a bound."""
+    """How many logins may fail, and how long the next must wait from then on: twice as long each time, to a bound."""
 
     free: int
     seconds_most: float
