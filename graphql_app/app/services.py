@@ -48,7 +48,7 @@ def services_of(
         authenticate=authenticate(settings, database, identifying, gate, stack),
         browse=Browse(database, page_cursors, page_most=page_most, replica=replica),
         arrange=Arrange(database, receipts),
-        follow=Follow(history, cursors, live.presence, limits, cohorts),
+        follow=Follow(history, cursors, live.presence, live.places, limits, cohorts),
         notify=Notify(
             database,
             receipts,

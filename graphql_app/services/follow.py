@@ -15,7 +15,7 @@ from graphql_app.live.presence import Presence
 from graphql_app.services.cohorts import Cohorts, Payload, Subscriber
 from graphql_app.services.cursors import FeedCursors
 from graphql_app.services.history import History, Start
-from graphql_app.services.presences import Presences
+from graphql_app.services.presences import Existing, Presences
 from graphql_app.services.reads import reads_floors
 from graphql_app.services.streams import Changes, FloorStatuses, Limits
 
@@ -34,11 +34,18 @@ class Follow:
     """Opens streams for viewers. What a stream shows depends on its filter and view alone, so it can be shared."""
 
     def __init__(
-        self, history: History, cursors: FeedCursors, presence: Presence, limits: Limits, cohorts: Cohorts
+        self,
+        history: History,
+        cursors: FeedCursors,
+        presence: Presence,
+        existing: Existing,
+        limits: Limits,
+        cohorts: Cohorts,
     ) -> None:
         self._history = history
         self._cursors = cursors
         self._presence = presence
+        self._existing = existing
         self._limits = limits
         self._cohorts = cohorts
 
@@ -56,7 +63,7 @@ class Follow:
     def presence(self, viewer: Viewer, places: Places) -> Presences:
         """A stream of who is connected on some floors. Raises Forbidden."""
         require(viewer, Scope.READ)
-        return Presences(self._presence, places, viewer.view)
+        return Presences(self._presence, self._existing, places, viewer.view)
 
     def enter(self, viewer: Viewer, place: Place | None) -> Callable[[], None]:
         """The viewer follows the floor, and so is present there. Returns what says that they follow it no more."""
