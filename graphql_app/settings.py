@@ -112,6 +112,11 @@ class Settings(BaseSettings):
     user_connections: Whole = _by_mode(
         50, 1_000_000, "sockets, event streams and long-polls of one user at once; 0: no limit"
     )
+    user_followed_values: Whole = _by_mode(
+        10_000,
+        1_000_000,
+        "ids, departments and statuses in all filters that one user follows by one process; 0: no limit",
+    )
     address_requests_per_second: Limit = _by_mode(
         1000, 100_000, "from one address (IPv6: one /64), behind which may be a whole office; 0: no limit"
     )

@@ -45,6 +45,7 @@ class Presences:
         self._quiet_until = 0.0
         self.view = view
         self.place = places.only
+        self.values = 0
         self.key: Hashable = ("presence", places, view)
 
     @asynccontextmanager
