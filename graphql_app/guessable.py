@@ -6,7 +6,7 @@ from typing import Final
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 LETTERS_LEAST: Final = 12  # different ones; of 32 random ones in hexadecimal there are 16, of base64 more
-DIGITS_LEAST: Final = 16  # of a password that is digits alone
+DIGITS_LEAST: Final = 16  # characters of a password without letters
 LOOPBACK: Final = re.compile(r"localhost|127(\.\d+){3}|\[?::1\]?")
 
 PLACEHOLDER: Final = re.compile(
@@ -30,10 +30,10 @@ def is_guessable(secret: str) -> bool:
 
 def is_tried_first(password: str, *names: str) -> bool:
     """Whether it is made of words that everybody tries, or of these names, with whatever digits and marks there are."""
-    if password.isdigit():
+    if not _letters(password):
         return len(password) < DIGITS_LEAST
     words = [word for word in (*WORDS, *map(_letters, names)) if word]
-    made_of_words = re.compile(f"(?:{'|'.join(map(re.escape, words))})*")
+    made_of_words = re.compile(f"(?:{'|'.join(map(re.escape, words))})+")
     folded = {_letters(password), _letters(password.lower().translate(_LIKE_LETTERS))}
     return any(made_of_words.fullmatch(one) for one in folded)
 
@@ -46,8 +46,6 @@ def url_faults(name: str, url: str, *, needs_password: bool) -> Iterator[str]:
         host, user, password = parts.hostname or "", unquote(parts.username or ""), unquote(parts.password or "")
     except ValueError:
         return  # no URL at all: whoever connects with it says so
-    if not host:  # neither is this, or it names a Unix socket
-        return
     if "password" in asked:
         yield f"{name} has a password behind its question mark, where logs and errors show it: write it before the host"
     elif needs_password and not password and not _is_within_reach(host, asked):
@@ -64,8 +62,9 @@ def url_faults(name: str, url: str, *, needs_password: bool) -> Iterator[str]:
 
 
 def _is_within_reach(host: str, asked: dict[str, str]) -> bool:
-    """Whether nobody comes to the server but from this machine, or with a certificate."""
-    return LOOPBACK.fullmatch(host) is not None or "ssl_certfile" in asked
+    """Whether nobody comes to the server but from this machine, or with a certificate. Without a host it is a Unix
+    socket, or no URL of a server."""
+    return not host or LOOPBACK.fullmatch(host) is not None or "ssl_certfile" in asked
 
 
 def _letters(text: str) -> str:

@@ -166,6 +166,7 @@ def test_what_is_no_json_is_refused_in_one_line_that_names_the_variable(
         ("DATABASE_URL", "postgresql://app:p%40ssw0rd@db/office", "openssl rand -hex 24"),
         ("DATABASE_URL", "postgresql://app:12121212@one,two/office", "openssl rand -hex 24"),
         ("DATABASE_URL", "postgresql://db/office?user=app&password=9f2c4e8a7b", "before the host"),
+        ("DATABASE_URL", "postgresql:///office?host=db&user=app&password=9f2c4e8a7b", "before the host"),
         ("REDIS_URL", "redis://cache", "openssl rand -hex 24.*requirepass"),
         ("REDIS_URL", "redis://default@cache:6379/0", "requirepass"),
         ("REDIS_URL", "rediss://default:@cache:6379/0", "requirepass"),
@@ -207,6 +208,8 @@ def test_all_that_lets_in_whoever_tries_is_told_at_once_a_line_each(monkeypatch:
     ("name", "value"),
     [
         ("REDIS_URL", "unix:///run/redis/redis.sock?db=1"),
+        ("REDIS_URL", "redis://:8273-2837-9918-2731@cache"),
+        ("REDIS_URL", "redis://:postgres-horse-battery@cache"),
         ("REDIS_URL", "redis://127.0.0.1:6379/0"),
         ("REDIS_URL", "redis://localhost"),
         ("REDIS_URL", "redis://[::1]:6379"),
