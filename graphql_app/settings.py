@@ -2,6 +2,7 @@
 
 import os
 import re
+from collections.abc import Iterator
 from difflib import get_close_matches
 from ipaddress import ip_network
 from pathlib import Path
@@ -10,6 +11,8 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from pydantic_settings import SettingsError as PydanticSettingsError
+
+from graphql_app.guessable import is_guessable, url_faults
 
 PREFIX = "GRAPHQL_APP_"
 ORIGIN = re.compile(r"https?://(?:[a-z0-9.-]+|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?")  # RFC 6454, 6.2; as browsers write it
@@ -29,14 +32,8 @@ def _by_mode(production: float, development: float, description: str) -> Any:
     return Field(default_factory=default, description=f"{description} (default {production:g} in production)")
 
 
-# What examples, images and tutorials use.
-DEFAULT_PASSWORD = re.compile(
-    r"[a-z+]+://([^:/@]*):(\1|postgres|password|passw0rd|pass|secret|admin|root|redis|valkey|test|demo|example"
-    r"|change[-_]?me|graphql[-_]?app|office|1234\d*|foobared)@",
-    re.IGNORECASE,
-)
-PLACEHOLDER = re.compile(r"change.?me|password|secret|example|default|development|graphql.?app|your.|12345|abcde", re.I)
-LETTERS_LEAST = 12  # different ones; of 32 random ones in hexadecimal there are 16, of base64 more
+# Of the least networks whose every address may be told to be a proxy: 10.0.0.0/8 and fc00::/7 are one's own.
+PROXY_PREFIX_LEAST = {4: 8, 6: 7}
 
 
 class SettingsError(Exception):
@@ -114,6 +111,11 @@ class Settings(BaseSettings):
     user_operations_burst: Count = _by_mode(500, 200_000, "so many at once after a rest")
     user_connections: Whole = _by_mode(
         50, 1_000_000, "sockets, event streams and long-polls of one user at once; 0: no limit"
+    )
+    user_followed_values: Whole = _by_mode(
+        10_000,
+        1_000_000,
+        "ids, departments and statuses in all filters that one user follows by one process; 0: no limit",
     )
     address_requests_per_second: Limit = _by_mode(
         1000, 100_000, "from one address (IPv6: one /64), behind which may be a whole office; 0: no limit"
@@ -247,16 +249,23 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _production_has_secrets_of_its_own(self) -> Self:
-        if self.mode == "production":
-            if self.secret is not None and is_guessable(self.secret.get_secret_value()):
-                raise ValueError(f"{PREFIX}SECRET can be guessed: set the output of `openssl rand -base64 32`")
-            for name, url in (("DATABASE_URL", self.database_url), ("REDIS_URL", self.redis_url)):
-                if DEFAULT_PASSWORD.match(url or ""):
-                    raise ValueError(
-                        f"{name} has a password that is tried first: change it there to the output of"
-                        " `openssl rand -hex 24`, then here"
-                    )
+        if self.mode == "production" and (faults := list(self._weaknesses())):
+            raise ValueError("\n".join(faults))
         return self
+
+    def _weaknesses(self) -> Iterator[str]:
+        """A line for each thing that lets in whoever tries."""
+        if self.secret is not None and is_guessable(self.secret.get_secret_value()):
+            yield f"{PREFIX}SECRET can be guessed: set the output of `openssl rand -base64 32`"
+        # PostgreSQL has other ways to ask who it is, in pg_hba.conf; a Redis without a password asks nobody.
+        yield from url_faults("DATABASE_URL", self.database_url or "", needs_password=False)
+        yield from url_faults("REDIS_URL", self.redis_url or "", needs_password=True)
+        for network in (ip_network(one, strict=False) for one in self.trusted_proxies):
+            if network.prefixlen < PROXY_PREFIX_LEAST[network.version]:
+                yield (
+                    f"{PREFIX}TRUSTED_PROXIES believes whoever comes from {network}, and so whatever address anybody"
+                    " claims: name the proxies, or their network"
+                )
 
     @classmethod
     def variable(cls, name: str) -> str:
@@ -271,13 +280,9 @@ class Settings(BaseSettings):
         return "made here" if name in self.model_fields_set else "default"
 
 
-def is_guessable(secret: str) -> bool:
-    """Whether somebody typed it, rather than drew it."""
-    return len(set(secret)) < LETTERS_LEAST or PLACEHOLDER.search(secret) is not None
-
-
 def read(**overrides: Any) -> Settings:
-    """The settings of this process. Raises SettingsError with one line for the first thing that is wrong."""
+    """The settings of this process. Raises SettingsError with one line for the first thing that is wrong, or one for
+    each that makes production unsafe."""
     try:
         return Settings(**overrides)
     except ValidationError as error:

@@ -34,18 +34,25 @@ async def add_account(office: Office, name: str, role: str, employee: UUID | Non
 
 
 async def ask(
-    office: Office, query: str, variables: Mapping[str, Any] | None = None, *, token: str | None = None
+    office: Office,
+    query: str,
+    variables: Mapping[str, Any] | None = None,
+    *,
+    token: str | None = None,
+    address: str | None = None,
 ) -> Any:
-    """The whole answer of an operation, with a token or without any."""
+    """The whole answer of an operation, with a token or without any. From an address, where the proxy is trusted."""
     headers = {"authorization": f"Bearer {token}"} if token is not None else {}
+    if address is not None:
+        headers["x-forwarded-for"] = address
     response = await office.client.post(
         "/graphql", json={"query": query, "variables": dict(variables or {})}, headers=headers
     )
     return orjson.loads(response.content)
 
 
-async def login(office: Office, name: str, password: str = PASSWORD) -> Any:
-    answer = await ask(office, LOGIN, {"name": name, "password": password})
+async def login(office: Office, name: str, password: str = PASSWORD, *, address: str | None = None) -> Any:
+    answer = await ask(office, LOGIN, {"name": name, "password": password}, address=address)
     assert "errors" not in answer, answer
     return answer["data"]["login"]
 

@@ -21,11 +21,12 @@ from graphql_app.graph.engine import Engine
 from graphql_app.graph.http import HttpDoor
 from graphql_app.graph.socket import PATH, SocketDoor
 from graphql_app.graph.wire import Rules
+from graphql_app.live.gate import Gate
 from graphql_app.ops.garbage import settle
 from graphql_app.settings import Settings
 from graphql_app.web import admin, keys, rest, stream
 from graphql_app.web.guard import SECURE, Guard, secured
-from graphql_app.web.limits import BodyLimit, BodyTooLarge, oversized
+from graphql_app.web.limits import BodyLimit, BodyTooLarge, RequestLimit, oversized
 from graphql_app.web.pages import graphiql_page, pages
 from graphql_app.web.proxies import introduce
 from graphql_app.web.replies import astray, broken, misshapen, refused
@@ -41,7 +42,10 @@ class Application(FastAPI):
     proxies: Proxies
 
     async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
-        if self.proxies and scope["type"] != "lifespan":
+        if scope["type"] == "lifespan":
+            await super().__call__(scope, receive, send)
+            return
+        if self.proxies:
             introduce(scope, self.proxies)
         if scope["type"] == "http" and scope["path"] == PATH:
             await self.graphql(scope, receive, send)
@@ -60,8 +64,6 @@ def create(settings: Settings) -> Application:
         openapi_url="/api/openapi.json" if settings.is_explorable else None,
     )
     app.origins, app.proxies = Origins(settings.origins), Proxies(settings.trusted_proxies)
-    # Outside of FastAPI's own middleware: an answer to an unexpected error is one too.
-    app.guarded = Guard(partial(FastAPI.__call__, app), app.origins)
     app.add_exception_handler(Refusal, refused)
     app.add_exception_handler(RequestValidationError, misshapen)
     app.add_exception_handler(HTTPException, astray(is_explorable=settings.is_explorable))
@@ -77,6 +79,7 @@ async def lifespan(settings: Settings, app: Application) -> AsyncIterator[dict[s
     """Opens the doors once all is running. Gives what graph/direct and web/connection need to know of them."""
     async with running(settings) as parts, asyncio.TaskGroup() as tasks:
         app.graphql = http_door(settings, parts.engine, app)
+        app.guarded = in_front(app, parts.engine.gate)
         rules = socket_rules(settings)
         sockets = SocketDoor(parts.engine, rules, tasks, origins=app.origins, proxies=app.proxies)
         app.router.routes.append(WebSocketRoute(PATH, sockets.handle))
@@ -93,12 +96,17 @@ async def lifespan(settings: Settings, app: Application) -> AsyncIterator[dict[s
         }
 
 
+def in_front(app: Application, gate: Gate) -> ASGIApp:
+    """The app, guarded and counted; outside of its own middleware, as an answer to an unexpected error is one too."""
+    return Guard(RequestLimit(partial(FastAPI.__call__, app), gate, app.proxies), app.origins, gate)
+
+
 def http_door(settings: Settings, engine: Engine, app: Application) -> HttpDoor:
     return HttpDoor(
         engine,
         body_most=settings.request_bytes,
-        page=graphiql if settings.is_explorable else None,
-        guard=partial(Guard, origins=app.origins),
+        page=RequestLimit(graphiql, engine.gate, app.proxies) if settings.is_explorable else None,
+        guard=partial(Guard, origins=app.origins, gate=engine.gate),
         secure=SECURE,
         proxies=app.proxies,
     )

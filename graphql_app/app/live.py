@@ -24,6 +24,7 @@ from graphql_app.live.gate import (
 )
 from graphql_app.live.hub import Hub
 from graphql_app.live.limits import KEPT_SECONDS, Limiter
+from graphql_app.live.places import ExistingPlaces
 from graphql_app.live.presence import Presence, kept_seconds
 from graphql_app.live.primary import PrimaryWatch
 from graphql_app.live.relay import Relay
@@ -33,7 +34,7 @@ from graphql_app.live.silence import Silence
 from graphql_app.live.ticker import Duty, Ticker, housekeeping_duties
 from graphql_app.live.warming import Warming
 from graphql_app.settings import Settings
-from graphql_app.store import floors
+from graphql_app.store import floors, queries
 from graphql_app.store.cache import FloorCache
 from graphql_app.store.database import Database
 from graphql_app.store.floors import FloorState
@@ -55,6 +56,7 @@ class Live:
     ticker: Ticker
     sessions: Sessions
     presence: Presence
+    places: ExistingPlaces
     replica: Replica | None
     warming: Warming | None
     limiter: Limiter
@@ -99,6 +101,7 @@ def live_of(settings: Settings, stores: Stores, stack: AsyncExitStack) -> Live:
         Ticker(feed, duties(settings, stores.inner)),
         Sessions(settings.drain_seconds),
         presence,
+        existing_places(stores, hub, presence, stack),
         replica,
         warming,
         limiter_of(settings, stores, stack),
@@ -127,6 +130,16 @@ def presence_of(settings: Settings, stores: Stores, stack: AsyncExitStack) -> Pr
     )
     stack.push_async_callback(presence.close)
     return presence
+
+
+def existing_places(stores: Stores, hub: Hub, presence: Presence, stack: AsyncExitStack) -> ExistingPlaces:
+    async def read() -> list[Place]:
+        return [floor.place for floor in await queries.all_floors(stores.database)]
+
+    places = ExistingPlaces(read, presence.look)
+    hub.listen(places)
+    stack.push_async_callback(places.close)
+    return places
 
 
 def floors_in_memory(

@@ -7,6 +7,7 @@ from graphql_app.app.live import Live
 from graphql_app.app.loops import Loops
 from graphql_app.app.store import Stores
 from graphql_app.graph.context import Services
+from graphql_app.live.budgets import Budgets
 from graphql_app.live.gate import Gate
 from graphql_app.live.mailbox import Batching
 from graphql_app.services.arrange import Arrange
@@ -48,7 +49,9 @@ def services_of(
         authenticate=authenticate(settings, database, identifying, gate, stack),
         browse=Browse(database, page_cursors, page_most=page_most, replica=replica),
         arrange=Arrange(database, receipts),
-        follow=Follow(history, cursors, live.presence, limits, cohorts),
+        follow=Follow(
+            history, cursors, live.presence, live.places, limits, cohorts, Budgets(settings.user_followed_values)
+        ),
         notify=Notify(
             database,
             receipts,

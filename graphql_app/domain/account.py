@@ -55,18 +55,20 @@ class SignIn:
 
 @dataclass(frozen=True, slots=True)
 class RefreshToken:
-    """One of a family, as it is kept: of the token itself there is only a hash."""
+    """One of a family, as it is kept: of the token itself there is only a hash, and what it was renewed to is sealed so
+    that only who presents it can open that."""
 
     id: int
     expires_at: datetime
     used_at: datetime | None
+    successor: bytes | None = None
 
 
 class Use(Enum):
     """What presenting a refresh token comes to."""
 
     FIRST = auto()
-    AGAIN = auto()  # within the grace: it is renewed once more, beside what it was renewed to before
+    AGAIN = auto()  # within the grace: what it was renewed to is given once more, so that the family has one newest
     REUSED = auto()  # a copy is about: the family ends
     EXPIRED = auto()
     ENDED = auto()  # its session is over
@@ -96,16 +98,22 @@ def expiry(session: LoginSession, now: datetime, *, token_seconds: float, sessio
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """How many logins may fail, and how long the next must wait from then on: twice as long each time."""
+    """How many logins may fail, and how long the next must wait from then on: twice as long each time, to a bound."""
 
     free: int
     seconds_most: float
     first_seconds: float = 2.0
 
 
-# Many people share an address. What fails with one name is forgiven when its owner logs in.
-NAME_PATIENCE = Patience(free=5, seconds_most=300)
+# With one name from one address: strangers elsewhere make nobody wait. Forgiven when the owner logs in from there.
+PAIR_PATIENCE = Patience(free=5, seconds_most=300)
+# The same where its owner has logged in before: whoever shares that address may slow the owner, and not lock them out.
+KNOWN_PATIENCE = Patience(free=20, seconds_most=10, first_seconds=1)
+# From one address with whatever names, and with one name from everywhere: neither is asked where the owner is known.
 ADDRESS_PATIENCE = Patience(free=20, seconds_most=300)
+NAME_PATIENCE = Patience(free=100, seconds_most=10, first_seconds=1)
+
+KNOWN_DAYS = 90  # so long an address is known for an account that logged in from there
 
 
 def name_subject(name: str) -> str:
@@ -113,6 +121,11 @@ def name_subject(name: str) -> str:
     # No spelling that lower() of SQL takes for the same name may be counted apart: it makes an i of U+0130.
     folded = name.replace("\u0130", "i").casefold()
     return "name:" + blake2b(folded.encode(errors="replace"), digest_size=16).hexdigest()
+
+
+def pair_subject(name: str, address: str | None) -> str:
+    """What failures with a name from an address are counted under."""
+    return f"{name_subject(name)}@{network_of(address)}"
 
 
 def address_subject(address: str | None) -> str:

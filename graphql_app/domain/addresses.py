@@ -60,6 +60,11 @@ def network_of(address: str | None) -> str:
     return str(parsed if isinstance(parsed, IPv4Address) else IPv6Network((int(parsed), IPV6_PREFIX), strict=False))
 
 
+def is_loopback(address: str | None) -> bool:
+    parsed = _parsed(address or "")
+    return parsed is not None and parsed.is_loopback
+
+
 def _parsed(text: str) -> Address | None:
     """An address as proxies write it: some with a port, and IPv4 in the clothes of IPv6."""
     if text.startswith("["):

@@ -4,9 +4,12 @@ what is said twice."""
 import re
 from collections.abc import Iterable, Sequence
 from typing import Final
+from urllib.parse import unquote_plus
 
 TOKEN_PARAMETERS: Final = ("access_token", "refresh_token", "id_token", "token", "jwt", "authorization", "bearer")
-_NAMES_A_TOKEN: Final = re.compile(rf"(?:^|[&;])(?:{'|'.join(TOKEN_PARAMETERS)})=", re.IGNORECASE)
+# A parameter is called by its letters: `access%5Ftoken`, `accessToken` and `access_token[]` are one name to somebody.
+_BESIDE_LETTERS: Final = re.compile("[^a-z]+")
+_TOKEN_LETTERS: Final = frozenset(_BESIDE_LETTERS.sub("", name) for name in TOKEN_PARAMETERS)
 
 NO_FOREIGN_PAGES: Final = "Pages of this origin may not come in; GRAPHQL_APP_ORIGINS lists those that may."
 NO_TOKENS_IN_ADDRESSES: Final = (
@@ -39,5 +42,12 @@ class Origins:
 
 
 def names_a_token(query_string: str) -> bool:
-    """Whether the address has a parameter that is meant for a token (RFC 6750, 2.3 is not offered)."""
-    return _NAMES_A_TOKEN.search(query_string) is not None
+    """Whether the address has a parameter that is meant for a token (RFC 6750, 2.3 is not offered), however its name is
+    written."""
+    return any(_letters_of(pair) in _TOKEN_LETTERS for pair in re.split("[&;]", query_string))
+
+
+def _letters_of(pair: str) -> str:
+    # An equals sign may be written as %3D, and a percent sign as %25.
+    name = unquote_plus(unquote_plus(pair.partition("=")[0])).partition("=")[0]
+    return _BESIDE_LETTERS.sub("", name.lower())

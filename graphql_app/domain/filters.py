@@ -62,6 +62,11 @@ class WorkstationFilter(_Matching):
             return None
         return Place(self.building, self.floor_number)
 
+    @property
+    def values(self) -> int:
+        """How many values its lists have: what it takes to keep it grows with them."""
+        return sum(len(value) for value in (self.ids, self.department_ids, self.statuses) if value is not None)
+
     def _wanted(self) -> Iterator[tuple[Attribute, frozenset[Hashable]]]:
         for name, read in _EQUALITIES.items():
             value = getattr(self, name)

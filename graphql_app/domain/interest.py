@@ -14,7 +14,8 @@ def _anything(_: Any) -> bool:
 @dataclass(frozen=True, slots=True)
 class Interest:
     """Changes of one kind of entity. `wanted` gives attributes with the values that each may have, all of which must
-    hold; `matches` says the whole, with what no list of values can say: a text that contains another, a range."""
+    hold, the most telling first; `matches` says the whole, with what no list of values can say: a text that contains
+    another, a range."""
 
     entity: str
     wanted: tuple[tuple[Attribute, frozenset[Hashable]], ...] = ()

@@ -28,6 +28,10 @@ class Topic(Hashable, Protocol[T]):
     def place(self) -> Place | None:
         """The one floor that it stays on, if it does."""
 
+    @property
+    def values(self) -> int:
+        """How many values whoever follows it has listed."""
+
     def interest(self) -> Interest:
         """The changes that its followers can notice."""
 
@@ -53,6 +57,10 @@ class Workstations:
     def place(self) -> Place | None:
         return self.matching.place
 
+    @property
+    def values(self) -> int:
+        return self.matching.values
+
     def interest(self) -> Interest:
         return self.matching.interest()
 
@@ -76,6 +84,7 @@ class Notifications:
     view: View
     entity: ClassVar[str] = notification.ENTITY
     place: ClassVar[None] = None
+    values: ClassVar[int] = 0
 
     def interest(self) -> Interest:
         return self.audience.interest()

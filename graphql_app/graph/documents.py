@@ -25,8 +25,9 @@ from graphql.language.parser import Parser
 
 from graphql_app.domain.access import View
 from graphql_app.domain.errors import InvalidInput, Refusal, TooMany
+from graphql_app.graph.counting import Counting
 from graphql_app.graph.executor import Plans
-from graphql_app.graph.limits import Limits, Measure
+from graphql_app.graph.limits import Limits, Measure, Measured
 from graphql_app.graph.selection import Guarded, guarded_paths, root_fields
 from graphql_app.graph.validation import SpecifiedRules
 
@@ -156,7 +157,7 @@ class Documents:
 
     def _prepared(self, text: str) -> Document:
         document, tokens = self._parsed(text)
-        cost = self._measure.check(document)  # before validation, which is dear for what is beyond the limits
+        measured = self._measure.check(document)  # before validation, which is dear for what is beyond the limits
         most = 1 if tokens > LARGE_TOKENS else ERRORS_MOST
         errors = validate(
             self._schema, document, [SpecifiedRules], max_errors=most, hide_suggestions=not self._suggests
@@ -165,9 +166,7 @@ class Documents:
             raise InvalidDocument(list(errors))
         fragments = {d.name.value: d for d in document.definitions if isinstance(d, FragmentDefinitionNode)}
         operations = {
-            (node.name.value if node.name else None): self._operation(
-                document, node, fragments, is_large=cost > LARGE_COST
-            )
+            (node.name.value if node.name else None): self._operation(document, node, fragments, measured)
             for node in document.definitions
             if isinstance(node, OperationDefinitionNode)
         }
@@ -192,15 +191,15 @@ class Documents:
         document: DocumentNode,
         node: OperationDefinitionNode,
         fragments: dict[str, FragmentDefinitionNode],
-        *,
-        is_large: bool,
+        measured: Measured,
     ) -> Operation:
         root = self._schema.get_root_type(node.operation)
         assert root is not None, "validation has seen to it"
         guarded = guarded_paths(self._schema, root, node.selection_set, fragments)
         text, variables = _shared(document, node) if node.operation is OperationType.SUBSCRIPTION else ("", frozenset())
         roots = frozenset(root_fields(fragments, node))
-        plans = Plans(document, is_large=is_large)
+        counting = Counting(measured.counted, self._limits.cost)
+        plans = Plans(document, is_large=measured.cost > LARGE_COST, counting=counting)
         return Operation(document, node, node.operation.value, roots, guarded, text, variables, plans)
 
 

@@ -1,8 +1,8 @@
 """graphql-core's executor, which leaves plain selections to their projections, and operations of one field to their
 shortcut, once they repeat."""
 
-from collections.abc import Callable, Hashable, Iterable, Iterator
-from typing import Any
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sized
+from typing import Any, cast
 
 from graphql import (
     DocumentNode,
@@ -13,6 +13,7 @@ from graphql import (
     OperationType,
     VariableNode,
     Visitor,
+    get_named_type,
     get_nullable_type,
     is_list_type,
     visit,
@@ -22,6 +23,8 @@ from graphql.execution.executor import to_nodes
 from graphql.pyutils import AwaitableOrValue, Path, UndefinedType, gather_with_cancel
 
 from graphql_app.domain.access import View
+from graphql_app.domain.workstation import WholeFloor
+from graphql_app.graph.counting import NOTHING, Count, Counting
 from graphql_app.graph.projection import LISTS_MOST, Projection, projection
 from graphql_app.graph.shortcut import EventShortcut, Outcome, Shortcut, shortcut
 from graphql_app.services.turns import Turns
@@ -66,11 +69,12 @@ class Field:
 class Plans:
     """What an operation learnt from being executed; it lives as long as the operation."""
 
-    __slots__ = ("_conditions", "_document", "_is_known", "_roots", "events", "is_large", "shortcuts")
+    __slots__ = ("_conditions", "_document", "_is_known", "_roots", "counting", "events", "is_large", "shortcuts")
 
-    def __init__(self, document: DocumentNode, *, is_large: bool = False) -> None:
+    def __init__(self, document: DocumentNode, *, is_large: bool = False, counting: Counting = NOTHING) -> None:
         """`is_large`: its answer can take longer than others are to be held up. It is planned from the start."""
         self._document = document
+        self.counting = counting
         self.is_large = is_large
         self._is_known = is_large
         self._conditions: tuple[str, ...] = ()
@@ -118,6 +122,7 @@ class PlannedExecutor(Executor[Any]):
         self.plans = plans
         self._turns = turns
         self._outcome = outcome
+        self._count = Count(plans.counting) if plans.counting.nodes else None
 
     @property
     def view(self) -> View:
@@ -127,7 +132,7 @@ class PlannedExecutor(Executor[Any]):
     def shortcut(self, root: Place) -> Shortcut | EventShortcut | None:
         """To the one root field, if all that is selected of it is plain."""
         kind = self.schema.get_root_type(self.operation.operation)
-        if kind is None or len(root.fields) != 1:
+        if kind is None or len(root.fields) != 1 or self.plans.counting.is_of_several:
             return None
         ((key, field),) = root.fields.items()
         of = kind.fields.get(field.details[0].node.name.value)
@@ -182,10 +187,22 @@ class PlannedExecutor(Executor[Any]):
             project = position_context.projections(return_type, self).get(return_type)
             if project is not None:
                 try:
-                    return project(result)
+                    made = project(result)
                 except Exception:  # noqa: BLE001, S110  # said below, by graphql-core: with its error, at its path
                     pass
+                else:
+                    if self._count is not None:
+                        self._add(self._count, return_type, field_details_list, result)
+                    return made
         return super().complete_value(return_type, field_details_list, info, path, result, position_context)
+
+    def _add(self, count: Count, of: GraphQLOutputType, details: FieldDetailsList, result: Any) -> None:
+        """Counts what was projected at once. Raises TooMany."""
+        if isinstance(result, WholeFloor):
+            for below in self.subfields(cast(GraphQLObjectType, get_named_type(of)), details).values():
+                count.add(below, len(result.workstations))
+        elif isinstance(result, Sized):
+            count.add(details, len(result))
 
     def complete_iterable_value(
         self,
@@ -196,7 +213,9 @@ class PlannedExecutor(Executor[Any]):
         items: Iterable[Any],
         position_context: Field | None,
     ) -> AwaitableOrValue[list[Any]]:
-        """As graphql-core's, in turns."""
+        """As graphql-core's, in turns. Raises TooMany."""
+        if self._count is not None and isinstance(items, Sized):
+            self._count.add(field_details_list, len(items))
         completed: list[Any] = []
         waiting: list[int] = []
 

@@ -6,6 +6,7 @@ name: validation takes a time that is quadratic in equal names, and linear in al
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from graphql import DocumentNode, FragmentDefinitionNode, GraphQLSchema, OperationDefinitionNode, SelectionSetNode
 
@@ -46,6 +47,11 @@ def refused(measure: str, limit: int, asked: int) -> TooMany:
     return TooMany(message, measure=measure, limit=limit, asked=min(asked, 10**9))
 
 
+class Measured(NamedTuple):
+    cost: int  # values that the answer could have, of the dearest operation
+    counted: Mapping[int, int]  # nodes of lists that are counted as they are made: the values in an item
+
+
 class Measure:
     """Measures documents of one schema."""
 
@@ -54,15 +60,14 @@ class Measure:
         self._limits = limits
         self._paged = frozenset(paged_types(schema))
 
-    def check(self, document: DocumentNode) -> int:
-        """How many values the answer could have, of the dearest operation.
-
-        Raises TooMany for what is beyond a limit, and GraphQLError for fragments that spread each other in a circle.
+    def check(self, document: DocumentNode) -> Measured:
+        """Raises TooMany for what is beyond a limit, and GraphQLError for fragments that spread each other in a circle.
 
         The document need not be valid: what the schema does not have counts as the least that it could be.
         """
         fragments = {node.name.value: node for node in document.definitions if isinstance(node, FragmentDefinitionNode)}
-        roots = self.sizes(document, fragments)
+        walk = Walk(self._schema, self._limits.page, self._paged, fragments)
+        roots = self._sizes(document, walk, fragments)
         total = Size()
         for _, size in roots:
             total.add(size)
@@ -71,11 +76,10 @@ class Measure:
         for measure in ("depth", "aliases", "directives", "nodes", "cost"):
             self._bound(measure, getattr(total, measure))
         self._bound("comparisons", sum(comparisons(root, fragments) for root, _ in roots))
-        return total.cost
+        return Measured(total.cost, walk.counted)
 
-    def sizes(self, document: DocumentNode, fragments: Fragments) -> list[tuple[SelectionSetNode, Size]]:
+    def _sizes(self, document: DocumentNode, walk: Walk, fragments: Fragments) -> list[tuple[SelectionSetNode, Size]]:
         """Of every operation, and of the fragments that none of them spreads."""
-        walk = Walk(self._schema, self._limits.page, self._paged, fragments)
         found = []
         for node in document.definitions:
             if isinstance(node, OperationDefinitionNode):

@@ -54,6 +54,9 @@ LISTS: Mapping[str, int] = {
     "__Type.possibleTypes": 1,
 }
 
+# Of those that may be of any length, however long they are taken to be: they are counted when they are there.
+COUNTED = frozenset({"Floor.workstations"})
+
 
 @dataclass(slots=True)
 class Size:
@@ -89,6 +92,7 @@ class Walk:
         self._paged = paged
         self._fragments = fragments
         self.known: dict[str, Size | None] = {}  # None while it is being measured
+        self.counted: dict[int, int] = {}  # values in an item, of each node of a list that is counted as it is made
 
     def definition(self, node: OperationDefinitionNode | FragmentDefinitionNode, of: GraphQLNamedType | None) -> Size:
         size = self._selections(node.selection_set, of)
@@ -133,6 +137,8 @@ class Walk:
         if node.selection_set is not None:
             below = self._selections(node.selection_set, get_named_type(field.type) if field else None)
             values += below.cost + below.per_item * self._page(node)
+        if of is not None and f"{of.name}.{name}" in COUNTED:
+            self.counted[id(node)] = values
         is_paged = of is not None and of.name in self._paged and is_list(field)
         size.add(
             Size(

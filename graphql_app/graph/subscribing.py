@@ -72,9 +72,9 @@ class Subscribing:
             leave()
             subscriber.failed(refusal)
 
+        stops.append(context.services.follow.enter(context.viewer, stream))
         if source.standing is not None:
             stops.append(source.standing.watch(end))
-        stops.append(context.services.follow.enter(context.viewer, stream.place))
         start = Start(resync=resync) if resync else source.start
         key = (operation.shared_key(variables), stream.key)
         stops.append(self._cohorts.join(key, stream, render, subscriber, start))

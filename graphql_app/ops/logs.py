@@ -32,10 +32,9 @@ def configure() -> None:
     """Lines on standard error, for this process: each worker is told anew."""
     handler = logging.StreamHandler()
     handler.setFormatter(Redacting("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    logging.basicConfig(level=logging.INFO, handlers=[handler])
-    # A line for each socket and each migration looked at tells nobody anything.
-    for talkative in ("alembic", "httpx", "uvicorn"):
-        logging.getLogger(talkative).setLevel(logging.WARNING)
+    # Libraries tell of each socket, request and migration; whatever of that matters is told here as news.
+    logging.basicConfig(level=logging.WARNING, handlers=[handler])
+    logger.setLevel(logging.INFO)
 
 
 logger = logging.getLogger("graphql_app")

@@ -23,6 +23,11 @@ from graphql_app import observe
 LATENCY_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 HAND_OVER_SECONDS = 1.0
 
+# The close codes that are counted one by one: those of RFC 6455, 7.4.1 that there are, and those of our protocol. A
+# client may send any other, and each would be a series of its own: they are counted by their range.
+CLOSE_CODES = frozenset({*range(1000, 1004), *range(1005, 1015), 4400, 4401, 4403, 4406, 4408, 4409, 4429, 4500})
+CLOSE_RANGES = {1: "1xxx", 3: "3xxx", 4: "4xxx"}
+
 
 class Latencies(Histogram):
     """A histogram that takes what was sorted into its buckets elsewhere."""
@@ -160,7 +165,7 @@ def count(news: observe.News) -> None:  # noqa: PLR0912, PLR0915  # one arm for 
             SOCKETS.inc()
         case observe.SocketClosed(code):
             SOCKETS.dec()
-            CLOSES.labels(str(code)).inc()
+            CLOSES.labels(close_label(code)).inc()
         case observe.AnswerUnread():
             UNREAD.inc()
         case observe.RequestUnfinished():
@@ -218,6 +223,11 @@ def count(news: observe.News) -> None:  # noqa: PLR0912, PLR0915  # one arm for 
         case observe.PoolState(in_use, size):
             POOL_IN_USE.set(in_use)
             POOL_SIZE.set(size)
+
+
+def close_label(code: int) -> str:
+    """The label of a close code, which may be a client's word: there are few labels, whatever the codes."""
+    return str(code) if code in CLOSE_CODES else CLOSE_RANGES.get(code // 1000, "other")
 
 
 def _count_caches(news: observe.CachesCounted) -> None:

@@ -10,28 +10,36 @@ from math import ceil
 from graphql_app.domain.access import Scope, Viewer, require
 from graphql_app.domain.account import (
     ADDRESS_PATIENCE,
+    KNOWN_PATIENCE,
     NAME_PATIENCE,
+    PAIR_PATIENCE,
     Account,
     LoginSession,
+    Patience,
     Use,
     address_subject,
     expiry,
     name_subject,
+    pair_subject,
     use_of,
 )
+from graphql_app.domain.addresses import network_of
 from graphql_app.domain.errors import Forbidden, InvalidInput, NotFound, RateLimited, Unauthenticated
+from graphql_app.domain.seal import Seal
 from graphql_app.domain.values import characters_problem
 from graphql_app.live.gate import Gate
 from graphql_app.observe import LoginEnded, RefreshEnded, note
 from graphql_app.services.identify import Identify
 from graphql_app.services.passwords import Passwords
-from graphql_app.store import accounts, login_failures, login_sessions, refresh_tokens
+from graphql_app.store import accounts, login_addresses, login_failures, login_sessions, refresh_tokens
 from graphql_app.store.accounts import Known
 from graphql_app.store.again import tried_again
 from graphql_app.store.database import Database
+from graphql_app.store.refresh_tokens import Presented
 from graphql_app.store.session import Session
 
 TOKEN_BYTES = 32
+NOBODY = 0  # the id of no account
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +62,8 @@ class SignedIn:
 
 
 class Authenticate:
-    """Nothing here says whether a name exists: not by words, not by time, not by who has to wait."""
+    """Nothing here says whether a name exists: not by words, not by time, not by who has to wait. Where its owner has
+    logged in from, who has to wait is another question."""
 
     def __init__(
         self,
@@ -81,35 +90,39 @@ class Authenticate:
         if problem is not None:
             raise InvalidInput(f"`name` {problem}.", field="name")
         self._gate.login(viewer.address)
-        subjects = name_subject(name), address_subject(viewer.address)
-        with self._passwords.verifying() as verify:  # first: who is sent away has not failed
-            await self._attempt(viewer, *subjects)
-            known = await accounts.by_name(self._database, name)
+        known, network = await accounts.by_name(self._database, name), network_of(viewer.address)
+        account_id = known.account.id if known else NOBODY  # asked of nobody too: that takes as long
+        is_stranger = not await login_addresses.is_known(self._database, account_id, network)
+        with self._passwords.verifying(is_stranger=is_stranger) as verify:  # first: who is sent away has not failed
+            counted = await self._attempt(viewer, name, is_stranger=is_stranger)
             is_right = await verify(known.password_hash if known else None, password)
         if known is None or not is_right or known.account.is_disabled or password in self._refused_passwords:
             raise _wrong()
-        session, token, expires_at = await self._open(viewer, known, subjects, user_agent)
+        session, token, expires_at = await self._open(viewer, known, name, counted, user_agent)
         note(LoginEnded("ok"))
         return self._signed_in(known.account, session, token, expires_at)
 
     @tried_again
     async def _open(
-        self, viewer: Viewer, known: Known, subjects: tuple[str, str], user_agent: str | None
+        self, viewer: Viewer, known: Known, name: str, counted: list[str], user_agent: str | None
     ) -> tuple[LoginSession, str, datetime]:
-        """A session, and its first refresh token; what failed with the name is forgiven. Raises Unauthenticated when
-        the account is disabled, or given another password, in this very moment."""
+        """A session, and its first refresh token; what failed with the name from there is forgiven, and the address is
+        known from now on. Raises Unauthenticated when the account is disabled, or given another password, in this very
+        moment."""
         async with self._database.writing(replace(viewer, subject=known.account.name)) as transaction:
             session = await login_sessions.open_for(transaction.connection, known, viewer.address, user_agent)
             if session is None:
                 raise _wrong()
-            await login_failures.forgive(transaction.connection, subjects[0])
-            await login_failures.take_back(transaction.connection, subjects[1])
+            await login_failures.forgive(transaction.connection, pair_subject(name, viewer.address))
+            for subject in counted:
+                await login_failures.take_back(transaction.connection, subject)
+            await login_addresses.remember(transaction.connection, known.account.id, network_of(viewer.address))
             return session, *await self._issue(transaction.connection, session, session.created_at)
 
     @tried_again
     async def refresh(self, viewer: Viewer, token: str, user_agent: str | None) -> SignedIn:
-        """Exchanges a refresh token for the next. One that was used before ends its session, unless that was a moment
-        ago. Raises Unauthenticated, Forbidden, ReadOnly, Unavailable."""
+        """Exchanges a refresh token for the next. One that was used a moment ago is exchanged for the same again, and
+        one that was used before ends its session. Raises Unauthenticated, Forbidden, ReadOnly, Unavailable."""
         self._require_keys()
         # Nobody is known to ask until the token has been looked at.
         async with self._database.writing(replace(viewer, subject=viewer.subject or "refresh token")) as transaction:
@@ -119,7 +132,7 @@ class Authenticate:
             if given is not None and use is Use.REUSED:
                 await login_sessions.revoke(connection, given.session.key)
             elif given is not None and use in (Use.FIRST, Use.AGAIN):
-                token, expires_at = await self._issue(connection, given.session, given.now, replaces=given.token.id)
+                token, expires_at = await self._renewed(connection, token, given)
                 await login_sessions.use(connection, given.session.id, viewer.address, user_agent)
         note(RefreshEnded(use.name.lower()))
         if given is None or use not in (Use.FIRST, Use.AGAIN):
@@ -160,31 +173,49 @@ class Authenticate:
         return ended
 
     @tried_again
-    async def _attempt(self, viewer: Viewer, name: str, address: str) -> None:
-        """Counts an attempt under both, as failed until it has not; under neither when one must wait, so that nobody
-        who may not try keeps the owner of the name out. Raises RateLimited."""
+    async def _attempt(self, viewer: Viewer, name: str, *, is_stranger: bool) -> list[str]:
+        """Counts an attempt under all that it is counted under, as failed until it has not; under none when one must
+        wait, so that nobody who may not try keeps the owner of the name out. Returns under what it was counted besides
+        the name from there. Raises RateLimited."""
+        pair = pair_subject(name, viewer.address), PAIR_PATIENCE if is_stranger else KNOWN_PATIENCE
+        rest = (address_subject(viewer.address), ADDRESS_PATIENCE), (name_subject(name), NAME_PATIENCE)
+        counted = []
         async with self._database.writing(viewer) as transaction:
             # All take them in this order, and so never wait for one another in a circle.
-            for subject, patience in ((name, NAME_PATIENCE), (address, ADDRESS_PATIENCE)):
+            for subject, patience in (pair, *rest):
                 seconds = await login_failures.attempt(transaction.connection, subject, patience)
-                if seconds is not None:
+                if seconds is None:
+                    counted.append(subject)
+                elif is_stranger or subject == pair[0]:
                     note(LoginEnded("delayed"))
-                    raise RateLimited(
-                        f"Too many logins have failed; try again in {ceil(seconds)} s.",
-                        measure="failed logins",
-                        limit=patience.free,
-                        asked=patience.free + 1,
-                        retry_after=ceil(seconds),
-                    )
+                    raise _too_soon(patience, seconds)
+        return counted[1:]
+
+    async def _renewed(self, connection: Session, token: str, given: Presented) -> tuple[str, datetime]:
+        """The newest of the family: a new one, unless this was renewed already. Then all who present it are given the
+        same: of two who have it, the second to come with that is noticed."""
+        newest, own = token, given
+        while own.token.successor is not None:
+            newest = _sealing(newest).open(own.token.successor).decode()
+            following = await refresh_tokens.presented(connection, _hash(newest))
+            assert following is not None, "it was issued by the statement that sealed it"
+            own = following
+        if newest != token and own.token.used_at is None:
+            return newest, own.token.expires_at
+        return await self._issue(connection, given.session, given.now, replaces=own.token.id, old=newest)
 
     async def _issue(
-        self, connection: Session, session: LoginSession, now: datetime, *, replaces: int | None = None
+        self, connection: Session, session: LoginSession, now: datetime, *, replaces: int | None = None, old: str = ""
     ) -> tuple[str, datetime]:
+        """A new token of the family, in the place of an old one, if there is one."""
         token = urlsafe_b64encode(secrets.token_bytes(TOKEN_BYTES)).rstrip(b"=").decode()
         expires_at = expiry(
             session, now, token_seconds=self._lifetimes.refresh, session_seconds=self._lifetimes.session
         )
-        await refresh_tokens.issue(connection, session.id, _hash(token), expires_at, replaces=replaces)
+        sealed = None if replaces is None else _sealing(old).close(token.encode())
+        await refresh_tokens.issue(
+            connection, session.id, _hash(token), expires_at, replaces=replaces, successor=sealed
+        )
         return token, expires_at
 
     def _signed_in(self, account: Account, session: LoginSession, token: str, expires_at: datetime) -> SignedIn:
@@ -201,6 +232,21 @@ class Authenticate:
 def _wrong() -> Unauthenticated:
     note(LoginEnded("wrong"))
     return Unauthenticated("The name or the password is wrong.")
+
+
+def _too_soon(patience: Patience, seconds: float) -> RateLimited:
+    return RateLimited(
+        f"Too many logins have failed; try again in {ceil(seconds)} s.",
+        measure="failed logins",
+        limit=patience.free,
+        asked=patience.free + 1,
+        retry_after=ceil(seconds),
+    )
+
+
+def _sealing(token: str) -> Seal:
+    """What only who has this token can open."""
+    return Seal(token, "the refresh token after this one")
 
 
 def _hash(token: str) -> bytes:

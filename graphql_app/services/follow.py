@@ -11,13 +11,14 @@ from graphql_app.domain.filters import WorkstationFilter, checked
 from graphql_app.domain.presence import Places
 from graphql_app.domain.topics import Workstations
 from graphql_app.domain.workstation import Place, Workstation
+from graphql_app.live.budgets import Budgets
 from graphql_app.live.presence import Presence
 from graphql_app.services.cohorts import Cohorts, Payload, Subscriber
 from graphql_app.services.cursors import FeedCursors
 from graphql_app.services.history import History, Start
-from graphql_app.services.presences import Presences
+from graphql_app.services.presences import Existing, Presences
 from graphql_app.services.reads import reads_floors
-from graphql_app.services.streams import Changes, FloorStatuses, Limits
+from graphql_app.services.streams import Changes, FloorStatuses, Limits, Stream
 
 RenderChanges = Callable[[Changes[Workstation], Batch[Workstation]], Coroutine[Any, Any, Payload]]
 
@@ -34,11 +35,20 @@ class Follow:
     """Opens streams for viewers. What a stream shows depends on its filter and view alone, so it can be shared."""
 
     def __init__(
-        self, history: History, cursors: FeedCursors, presence: Presence, limits: Limits, cohorts: Cohorts
+        self,
+        history: History,
+        cursors: FeedCursors,
+        presence: Presence,
+        existing: Existing,
+        limits: Limits,
+        cohorts: Cohorts,
+        budgets: Budgets,
     ) -> None:
         self._history = history
         self._cursors = cursors
         self._presence = presence
+        self._existing = existing
+        self._budgets = budgets
         self._limits = limits
         self._cohorts = cohorts
 
@@ -56,11 +66,20 @@ class Follow:
     def presence(self, viewer: Viewer, places: Places) -> Presences:
         """A stream of who is connected on some floors. Raises Forbidden."""
         require(viewer, Scope.READ)
-        return Presences(self._presence, places, viewer.view)
+        return Presences(self._presence, self._existing, places, viewer.view)
 
-    def enter(self, viewer: Viewer, place: Place | None) -> Callable[[], None]:
-        """The viewer follows the floor, and so is present there. Returns what says that they follow it no more."""
-        return self._presence.enter(viewer, place) if place is not None else lambda: None
+    def enter(self, viewer: Viewer, stream: Stream) -> Callable[[], None]:
+        """The viewer follows the stream, and so is present on its floor, if it stays on one. Returns what says that
+        they follow it no more. Raises TooMany for one who follows too much."""
+        give_back = self._budgets.take(viewer.subject, stream.values)
+        leave = self._presence.enter(viewer, stream.place) if stream.place is not None else None
+
+        def end() -> None:
+            give_back()
+            if leave is not None:
+                leave()
+
+        return end
 
     async def floors(self, viewer: Viewer, places: Collection[Place]) -> Mapping[Place, FloorSnapshot]:
         """The workstations of each floor and the cursor to go on from, all as of one moment."""
@@ -89,7 +108,7 @@ class Follow:
         """
         changes = self.changes(viewer, matching)
         start = Start(resync=resync) if resync else await changes.start(after, snapshot=True)
-        leave_floor = self.enter(viewer, changes.place)
+        leave_floor = self.enter(viewer, changes)
         leave = self._cohorts.join(
             (render, changes.key), changes, lambda: partial(render, changes), joining, start, lingers=True
         )

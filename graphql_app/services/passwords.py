@@ -19,6 +19,7 @@ Verify = Callable[[str | None, str], Awaitable[bool]]
 _HASHER = PasswordHasher(time_cost=1, memory_cost=46 * 1024, parallelism=1, type=Type.ID)
 AT_ONCE_MOST = 2  # each takes a core and the memory
 WAITING_MOST = 50
+RESERVED = 10  # places of those, for who comes from where they logged in before: strangers never take all
 
 # Of no password at all: verified against where there is no account, so that this takes as long.
 NOBODYS = "$argon2id$v=19$m=47104,t=1,p=1$2pOa4XEVsprEv4meYaSD5g$XVYECVqKyNTXxzDuX+xKQnfV1dNugXT3H0oS9YpfiVk"
@@ -36,14 +37,14 @@ class Passwords:
 
     async def hashed(self, password: str) -> str:
         """Raises TooMany when too many wait already."""
-        with self._place():
+        with self._place(WAITING_MOST):
             return await self._in_thread(lambda: _HASHER.hash(password))
 
     @contextmanager
-    def verifying(self) -> Iterator[Verify]:
+    def verifying(self, *, is_stranger: bool = False) -> Iterator[Verify]:
         """Takes a place among those who wait, and gives what verifies in it: whoever counts attempts knows beforehand
         that there will be one. Raises TooMany when too many wait already."""
-        with self._place():
+        with self._place(WAITING_MOST - RESERVED if is_stranger else WAITING_MOST):
             yield self._verify
 
     async def _verify(self, known: str | None, password: str) -> bool:
@@ -52,12 +53,12 @@ class Passwords:
         return is_right and known is not None
 
     @contextmanager
-    def _place(self) -> Iterator[None]:
-        if self._under_way >= WAITING_MOST:
+    def _place(self, most: int) -> Iterator[None]:
+        if self._under_way >= most:
             raise TooMany(
                 "Too many are logging in at this moment; try again.",
                 measure="passwords at once",
-                limit=WAITING_MOST,
+                limit=max(0, most),
                 asked=self._under_way + 1,
             )
         self._under_way += 1

@@ -4,6 +4,8 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Hashable
 from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import Protocol
 
 from graphql_app.domain.access import View, redact_present
 from graphql_app.domain.presence import Places, Present
@@ -17,11 +19,24 @@ GATHER_SECONDS = 0.25  # a floor is told of at most so often
 KNOWN_SECONDS = 0.5  # so long the first payload waits for what other processes know
 
 
-class Presences:
-    """Each floor with somebody on it at once, then each when it changes for this view. Shared as every stream is."""
+class Existing(Protocol):
+    """The floors that there are: live/places.ExistingPlaces."""
 
-    def __init__(self, presence: Presence, places: Places, view: View) -> None:
+    def __contains__(self, place: object) -> bool: ...
+
+    async def known(self) -> None:
+        """Waits until they are. Raises Unavailable."""
+
+
+class Presences:
+    """Each floor with somebody on it at once, then each when it changes for this view. Shared as every stream is.
+
+    Who watches more than the floor that they name is told of those that exist: anybody may follow what they made up.
+    """
+
+    def __init__(self, presence: Presence, existing: Existing, places: Places, view: View) -> None:
         self._presence = presence
+        self._existing = existing
         self._places = places
         self._watch: Watch | None = None
         self._shown: dict[Place, Present] = {}  # what all who are level have been told
@@ -30,13 +45,17 @@ class Presences:
         self._quiet_until = 0.0
         self.view = view
         self.place = places.only
+        self.values = 0
         self.key: Hashable = ("presence", places, view)
 
     @asynccontextmanager
     async def opened(self) -> AsyncIterator["Presences"]:
         with self._presence.watching(self._places) as self._watch:
+            if self.place is None:
+                await self._existing.known()
             await self._presence.known(self._places, KNOWN_SECONDS)
-            self._shown = {place: self._seen(place) for place in self._presence.places(self._places)}
+            there = filter(self._is_told_of, self._presence.places(self._places))
+            self._shown = {place: self._seen(place) for place in there}
             yield self
 
     async def next(self) -> Present:
@@ -72,4 +91,10 @@ class Presences:
         return told.get(one.place) != one and bool(one.count or one.place in told or self.place)
 
     def _seen(self, place: Place) -> Present:
-        return redact_present(self.view, self._presence.at(place))
+        present = self._presence.at(place)
+        if not self._is_told_of(place):
+            present = replace(present, count=0, people=frozenset())
+        return redact_present(self.view, present)
+
+    def _is_told_of(self, place: Place) -> bool:
+        return place == self.place or place in self._existing

@@ -24,7 +24,7 @@ class Source:
     def rows(self, kind: Kind | None) -> Iterator[Row | BadRow]:
         """Raises Unreadable."""
         if self.form == "csv":
-            return sheets.read(text.lines(_readable(self.file)), kind)
+            return sheets.read(text.lines(_readable(text.cut(self.file))), kind)
         blocks = iter(lambda: self.file.read(BLOCK_BYTES), b"")
         return documents.read(text.blocks(_readable(blocks)), kind)
 

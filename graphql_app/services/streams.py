@@ -35,6 +35,7 @@ class Stream(Protocol):
     key: Hashable
     view: View
     place: Place | None  # the one floor that it stays on: who follows it, is there
+    values: int  # how many whoever follows it has listed
 
     def opened(self) -> AbstractAsyncContextManager[Any]: ...
 
@@ -71,6 +72,7 @@ class Changes(Generic[E]):
         self.topic = topic
         self.view = topic.view
         self.place = topic.place
+        self.values = topic.values
         self.key: Hashable = ("changes", topic)
         self._mailbox: Mailbox | None = None
         self._snapshots: Flights[str | None, list[Batch[E]]] = Flights(SHARED_SECONDS)
@@ -253,6 +255,7 @@ class FloorStatuses:
         self._of_place: Notice | None = None
         self._of_feed: Notice | None = None
         self.place = place
+        self.values = 0
         self.view = view
         self.key: Hashable = ("floor status", place, view)
 

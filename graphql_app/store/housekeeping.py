@@ -2,6 +2,7 @@
 
 from sqlalchemy import text
 
+from graphql_app.domain.account import KNOWN_DAYS
 from graphql_app.store.session import Session
 from graphql_app.store.statements import prepared
 
@@ -72,6 +73,13 @@ DELETE FROM login_failures WHERE subject IN (
     WHERE last_at < clock_timestamp() - make_interval(hours => 1) AND free_at < clock_timestamp() LIMIT :most)
 """)
 )
+_FORGET_ADDRESSES = prepared(
+    text("""
+DELETE FROM login_addresses WHERE (account_id, network) IN (
+    SELECT account_id, network FROM login_addresses
+    WHERE last_at < clock_timestamp() - make_interval(days => CAST(:days AS integer)) LIMIT :most)
+""")
+)
 
 
 async def prune_log(connection: Session, hours: float, most: int) -> int:
@@ -96,8 +104,9 @@ async def prune_audit(connection: Session, days: float, most: int) -> int:
 
 
 async def forget_logins(connection: Session, seconds: float, most: int) -> int:
-    """Forgets sessions whose refresh tokens, valid for so long, have expired; these too, and old failures. Returns how
-    many sessions."""
+    """Forgets sessions whose refresh tokens, valid for so long, have expired; these too, old failures, and from where
+    nobody came for long. Returns how many sessions."""
     await connection.execute(_FORGET_TOKENS, {"most": most})
     await connection.execute(_FORGET_FAILURES, {"most": most})
+    await connection.execute(_FORGET_ADDRESSES, {"days": KNOWN_DAYS, "most": most})
     return await connection.execute(_FORGET_SESSIONS, {"seconds": seconds, "most": most})

@@ -24,6 +24,7 @@ _PRESENTED = prepared(
         refresh_tokens.c.id.label("token_id"),
         refresh_tokens.c.expires_at,
         refresh_tokens.c.used_at,
+        refresh_tokens.c.successor,
         func.clock_timestamp().label("now"),
     )
     .select_from(
@@ -45,7 +46,8 @@ WITH issued AS (
     INSERT INTO refresh_tokens (session_id, token_hash, expires_at)
     VALUES (:session_id, CAST(:token_hash AS bytea), CAST(:expires_at AS timestamptz)) RETURNING id
 )
-UPDATE refresh_tokens SET used_at = coalesce(used_at, clock_timestamp()), replaced_by = issued.id
+UPDATE refresh_tokens SET used_at = coalesce(used_at, clock_timestamp()), replaced_by = issued.id,
+    successor = CAST(:successor AS bytea)
 FROM issued WHERE refresh_tokens.id = CAST(:replaces AS bigint)
 """)
 )
@@ -70,13 +72,28 @@ async def presented(connection: Session, token_hash: bytes) -> Presented | None:
         return None
     session = LoginSession(row["session_id"], row["key"], row["account_id"], row["created_at"], row["revoked_at"])
     return Presented(
-        RefreshToken(row["token_id"], row["expires_at"], row["used_at"]), session, rows.account(row), row["now"]
+        RefreshToken(row["token_id"], row["expires_at"], row["used_at"], row["successor"]),
+        session,
+        rows.account(row),
+        row["now"],
     )
 
 
 async def issue(
-    connection: Session, session_id: int, token_hash: bytes, expires_at: datetime, *, replaces: int | None = None
+    connection: Session,
+    session_id: int,
+    token_hash: bytes,
+    expires_at: datetime,
+    *,
+    replaces: int | None = None,
+    successor: bytes | None = None,
 ) -> None:
-    """Keeps a new token of the family; the one that it replaces has been used from now on."""
-    values = {"session_id": session_id, "token_hash": token_hash, "expires_at": expires_at, "replaces": replaces}
+    """Keeps a new token of the family; the one that it replaces has been used from now on, and keeps it sealed."""
+    values = {
+        "session_id": session_id,
+        "token_hash": token_hash,
+        "expires_at": expires_at,
+        "replaces": replaces,
+        "successor": successor,
+    }
     await connection.execute(_ISSUE, values)

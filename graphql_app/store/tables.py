@@ -223,6 +223,7 @@ refresh_tokens = Table(
     Column("expires_at", DateTime(timezone=True), nullable=False),
     Column("used_at", DateTime(timezone=True)),
     Column("replaced_by", BigInteger),
+    Column("successor", LargeBinary),
     UniqueConstraint("token_hash", name="refresh_tokens_token_hash_key"),
     _moments_check("refresh_tokens", "issued_at", "expires_at", "used_at"),
     ForeignKeyConstraint(
@@ -240,6 +241,16 @@ login_failures = Table(
     Column("last_at", DateTime(timezone=True), nullable=False),
     Column("free_at", DateTime(timezone=True), nullable=False),
     Index("login_failures_last_at_idx", "last_at"),
+)
+
+login_addresses = Table(
+    "login_addresses",
+    metadata,
+    Column("account_id", Integer, primary_key=True),
+    Column("network", String(64), primary_key=True),
+    Column("last_at", DateTime(timezone=True), nullable=False, server_default=text("clock_timestamp()")),
+    ForeignKeyConstraint(["account_id"], ["accounts.id"], name="login_addresses_account_id_fkey", ondelete="CASCADE"),
+    Index("login_addresses_last_at_idx", "last_at"),
 )
 
 change_log = Table(

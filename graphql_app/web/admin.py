@@ -8,15 +8,19 @@ from fastapi.responses import JSONResponse, PlainTextResponse
 
 from graphql_app.domain.access import Scope, Viewer, require
 from graphql_app.domain.errors import Unauthenticated
+from graphql_app.live.flights import Flights
 from graphql_app.live.gate import Gate
 from graphql_app.ops.health import Finding, Health
 from graphql_app.ops.metrics import exposition
 from graphql_app.services.identify import Identify
+from graphql_app.web.limits import ALIVE, READY
 from graphql_app.web.replies import signed_in
 
 
 def routes(health: Health, identify: Identify, gate: Gate, metrics_directory: Path | None) -> APIRouter:
     router = APIRouter(tags=["operations"])
+
+    found: Flights[str, dict[str, Finding]] = Flights()  # however many ask, the parts are looked at once at a time
 
     async def is_operator(authorization: str | None) -> bool:
         try:
@@ -24,17 +28,17 @@ def routes(health: Health, identify: Identify, gate: Gate, metrics_directory: Pa
         except Unauthenticated:
             return False
 
-    @router.get("/healthz", summary="Is the process alive?")
+    @router.get(ALIVE, summary="Is the process alive?")
     async def healthz() -> dict[str, str]:
         return {"status": "alive"}
 
     @router.get(
-        "/readyz",
+        READY,
         summary="Can it serve? Figures only for a token with the scope server:read.",
         responses={503: {"description": "It cannot; `checks` says which part and why."}},
     )
     async def readyz(authorization: Annotated[str | None, Header()] = None) -> JSONResponse:
-        findings = await health.findings()
+        findings = await found.join(READY, health.findings)
         shows_figures = await is_operator(authorization)
         ready = all(finding.ok for finding in findings.values())
         degraded = any(finding.degraded for finding in findings.values())

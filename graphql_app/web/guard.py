@@ -7,7 +7,8 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from graphql_app.domain.admission import NO_FOREIGN_PAGES, NO_TOKENS_IN_ADDRESSES, Origins, fields_of, names_a_token
-from graphql_app.domain.errors import Forbidden, InvalidInput, Refusal
+from graphql_app.domain.errors import Forbidden, InvalidInput, RateLimited, Refusal
+from graphql_app.live.gate import Gate
 from graphql_app.web.replies import problem
 
 # For answers that are data. Pages say more of themselves: web/pages.
@@ -42,8 +43,9 @@ class Guard:
     """Nothing is done for a page of a foreign origin, nor for an address with a token in it; and nobody behind this has
     to choose between two lines of one header field."""
 
-    def __init__(self, app: ASGIApp, origins: Origins) -> None:
+    def __init__(self, app: ASGIApp, origins: Origins, gate: Gate) -> None:
         self._origins = origins
+        self._gate = gate
         self._app = app
         self._for_pages = CORSMiddleware(app, **_cors(origins)) if origins.listed else app
 
@@ -55,6 +57,8 @@ class Guard:
             return
         headers = Headers(scope=scope)
         refusal = self._refusal(scope, headers)
+        if refusal is not None or is_preflight(scope, headers):  # goes no further, where all else is counted
+            refusal = self._counted(scope) or refusal
         app = problem(refusal) if refusal else self._for_pages if "origin" in headers else self._app
         await app(scope, receive, secured(send))
 
@@ -64,6 +68,17 @@ class Guard:
         if names_a_token(scope["query_string"].decode("latin-1")):
             return InvalidInput(NO_TOKENS_IN_ADDRESSES)
         return None
+
+    def _counted(self, scope: Scope) -> Refusal | None:
+        try:
+            self._gate.request(client[0] if (client := scope.get("client")) else None)
+        except RateLimited as refusal:
+            return refusal
+        return None
+
+
+def is_preflight(scope: Scope, headers: Headers) -> bool:
+    return scope["method"] == "OPTIONS" and "origin" in headers and "access-control-request-method" in headers
 
 
 def secured(send: Send) -> Send:

@@ -119,7 +119,6 @@ def signed_in(identify: Identify, gate: Gate) -> Callable[..., Awaitable[Viewer]
         x_request_id: Annotated[str | None, Header(max_length=64)] = None,
     ) -> Viewer:
         address = request.client.host if request.client else None
-        gate.request(address)
         viewer = await identify.arriving(authorization)
         gate.operation(viewer)
         request_id = x_request_id or uuid.uuid4().hex

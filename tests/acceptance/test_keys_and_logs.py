@@ -1,12 +1,16 @@
 """A real server in production: keys exchanged between its starts, and nothing secret in what it writes."""
 
 import asyncio
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import httpx
 import jwt
 import pytest
+from websockets.asyncio.client import connect
+from websockets.exceptions import InvalidStatus
+from websockets.typing import Subprotocol
 
 from tests.acceptance.conftest import Server, StartServer
 from tests.acceptance.test_commands import assert_one_line, run
@@ -62,6 +66,35 @@ def test_what_a_server_writes_holds_no_token_and_no_secret(
     secrets += environment["GRAPHQL_APP_TOKEN_PRIVATE_KEY"].splitlines()[1:-1]
     secrets += [str(urlsplit(environment[name]).password) for name in ("DATABASE_URL", "REDIS_URL")]
     assert [secret for secret in secrets if secret in written] == []
+
+
+async def test_a_socket_leaves_no_line_in_the_log(start_server: StartServer) -> None:
+    server = start_server()
+    before = server.log.read_text()
+    for _ in range(5):
+        async with connect(server.ws_url, subprotocols=[Subprotocol("graphql-transport-ws")]) as socket:
+            await socket.send('{"type": "connection_init"}')
+        with suppress(InvalidStatus):
+            await connect(f"{server.ws_url}?token=x")
+    await asyncio.sleep(0.3)
+
+    assert [line for line in server.log.read_text()[len(before) :].splitlines() if "connection" in line] == []
+
+
+@pytest.mark.parametrize("command", ["serve", "doctor"])
+def test_all_that_lets_in_whoever_tries_is_said_a_line_each(
+    command: str, environment: dict[str, str], tmp_path: Path
+) -> None:
+    weak = {"DATABASE_URL": "postgresql://app:postgres123@db/office", "REDIS_URL": "redis://cache:6379/0"}
+
+    result = run(command, cwd=tmp_path, **{**environment, "GRAPHQL_APP_MODE": "production", **weak})
+
+    assert result.returncode == 1
+    lines = result.stderr.splitlines()
+    assert len(lines) == 2
+    assert "DATABASE_URL has a password that is tried first" in lines[0]
+    assert lines[1].startswith("REDIS_URL has no password")
+    assert "postgres123" not in result.stdout + result.stderr
 
 
 @pytest.mark.parametrize(

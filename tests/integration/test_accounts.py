@@ -9,7 +9,7 @@ import pytest
 import pytest_asyncio
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
-from graphql_app.domain.account import ADDRESS_PATIENCE, DEMO_PASSWORD, NAME_PATIENCE, SignIn
+from graphql_app.domain.account import ADDRESS_PATIENCE, DEMO_PASSWORD, PAIR_PATIENCE, SignIn
 from graphql_app.domain.errors import Unavailable
 from graphql_app.embedded import Servers
 from graphql_app.live.accounts import Accounts
@@ -392,24 +392,24 @@ async def test_where_the_feed_is_far_behind_who_is_logged_in_goes_on_and_who_is_
 
 @pytest.mark.parametrize("name", ["ada", "nobody"])
 async def test_after_a_few_failures_a_name_has_to_wait_whether_it_exists_or_not(office: Office, name: str) -> None:
-    outcomes = [(await login(office, name, "not it at all"))["__typename"] for _ in range(NAME_PATIENCE.free + 2)]
+    outcomes = [(await login(office, name, "not it at all"))["__typename"] for _ in range(PAIR_PATIENCE.free + 2)]
 
-    assert outcomes == ["Unauthenticated"] * NAME_PATIENCE.free + ["TooMany"] * 2
+    assert outcomes == ["Unauthenticated"] * PAIR_PATIENCE.free + ["TooMany"] * 2
     # Neither does the right password help now: that would tell that it is right.
     answer = await login(office, name, PASSWORD)
     assert answer["__typename"] == "TooMany"
-    assert 0 < answer["retryAfter"] <= NAME_PATIENCE.first_seconds
+    assert 0 < answer["retryAfter"] <= PAIR_PATIENCE.first_seconds
 
 
 async def test_a_name_waits_under_every_spelling_that_the_database_takes_for_it(office: Office) -> None:
-    for _ in range(NAME_PATIENCE.free):
+    for _ in range(PAIR_PATIENCE.free):
         await login(office, "wei", "not it at all")
 
     assert [(await login(office, name))["__typename"] for name in ("WEI", "we\u0130")] == ["TooMany"] * 2
 
 
 async def test_the_wait_grows_and_has_an_end(office: Office) -> None:
-    for failures, seconds in ((NAME_PATIENCE.free, 4), (NAME_PATIENCE.free + 3, 32), (50, NAME_PATIENCE.seconds_most)):
+    for failures, seconds in ((PAIR_PATIENCE.free, 4), (PAIR_PATIENCE.free + 3, 32), (50, PAIR_PATIENCE.seconds_most)):
         await office.sql("DELETE FROM login_failures")
         await login(office, "ada", "not it at all")
         await office.sql(
@@ -438,8 +438,8 @@ async def test_an_address_has_to_wait_whichever_names_it_tries(office: Office) -
 async def test_an_address_that_has_to_wait_makes_no_name_wait(office: Office) -> None:
     for number in range(ADDRESS_PATIENCE.free + 1):
         await login(office, f"n{number}", "not it at all")
-    outcomes = [(await login(office, "ada", "not it at all"))["__typename"] for _ in range(NAME_PATIENCE.free + 1)]
-    assert outcomes == ["TooMany"] * (NAME_PATIENCE.free + 1)
+    outcomes = [(await login(office, "ada", "not it at all"))["__typename"] for _ in range(PAIR_PATIENCE.free + 1)]
+    assert outcomes == ["TooMany"] * (PAIR_PATIENCE.free + 1)
 
     await office.sql("DELETE FROM login_failures WHERE subject LIKE 'address:%'")  # ada is somewhere else
     assert signed_in(await login(office, "ada"))
@@ -457,13 +457,13 @@ async def test_who_is_sent_away_because_too_many_wait_has_not_failed(
 
 async def test_who_gets_in_is_forgiven(office: Office) -> None:
     for _ in range(3):
-        for _ in range(NAME_PATIENCE.free - 1):
+        for _ in range(PAIR_PATIENCE.free - 1):
             await login(office, "ada", "not it at all")
         assert signed_in(await login(office, "ada"))
 
     # But not for the address: who has one account may not try all others from there.
     failures = await office.sql("SELECT failures FROM login_failures WHERE subject = 'address:127.0.0.1'")
-    assert failures == 3 * (NAME_PATIENCE.free - 1)
+    assert failures == 3 * (PAIR_PATIENCE.free - 1)
 
 
 async def test_many_logins_in_one_document_are_counted_one_by_one(office: Office) -> None:
@@ -472,15 +472,15 @@ async def test_many_logins_in_one_document_are_counted_one_by_one(office: Office
     answer = await ask(office, f"mutation {{ {' '.join(aliases)} }}")
 
     outcomes = [one["__typename"] for one in answer["data"].values()]
-    assert outcomes == ["Unauthenticated"] * NAME_PATIENCE.free + ["TooMany"] * (20 - NAME_PATIENCE.free)
+    assert outcomes == ["Unauthenticated"] * PAIR_PATIENCE.free + ["TooMany"] * (20 - PAIR_PATIENCE.free)
 
 
 async def test_logins_at_the_same_moment_are_counted_one_by_one(office: Office) -> None:
     answers = await asyncio.gather(*(login(office, "ada", "not it at all") for _ in range(20)))
 
     outcomes = [one["__typename"] for one in answers]
-    assert outcomes.count("Unauthenticated") == NAME_PATIENCE.free
-    assert outcomes.count("TooMany") == 20 - NAME_PATIENCE.free
+    assert outcomes.count("Unauthenticated") == PAIR_PATIENCE.free
+    assert outcomes.count("TooMany") == 20 - PAIR_PATIENCE.free
 
 
 async def test_a_login_does_not_show_up_under_a_name_in_the_clear(office: Office) -> None:

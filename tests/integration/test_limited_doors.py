@@ -1,5 +1,6 @@
 """Every door refuses who asks too often, and says which limit it was; addresses are those that proxies may speak of."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
@@ -9,6 +10,7 @@ from httpx import Response
 
 from graphql_app.embedded import Servers
 from graphql_app.graph.negotiation import EVENTS, LEGACY, RESPONSE
+from graphql_app.store.database import Database
 from tests.accounts import add_account
 from tests.graphql_client import Office, Socket, running_office, settings_for
 
@@ -98,6 +100,89 @@ async def test_who_has_no_token_is_counted_by_address_at_every_door(start: Start
         response = await DOORS[door](office, headers)
         assert response.status_code == 429
         assert said(response)["measure"] == "requests from one address"
+
+
+def sent(method: str, path: str, **given: Any) -> Callable[[Office, dict[str, str]], Awaitable[Response]]:
+    async def ask(office: Office, headers: dict[str, str]) -> Response:
+        said = {**headers, **given.get("headers", {})}
+        return await office.client.request(method, path, **{**given, "headers": said})
+
+    return ask
+
+
+OURS = "https://office.example"
+PREFLIGHT = {"Origin": OURS, "Access-Control-Request-Method": "POST"}
+WITHOUT_A_TOKEN = {
+    "keys": sent("GET", "/.well-known/jwks.json"),
+    "readiness": sent("GET", "/readyz"),
+    "nothing": sent("GET", "/nothing/at/all"),
+    "another method": sent("PATCH", "/api/changes"),
+    "a body": sent("POST", "/api/workstations", content=b'{"name": "' + b"x" * 100_000 + b'"}'),
+    "a body too large": sent("POST", "/api/workstations", content=b"x" * 200_000),
+    "a page": sent("GET", "/graphql", headers={"Accept": "text/html"}),
+    "the front page": sent("GET", "/"),
+    "the docs": sent("GET", "/api/docs"),
+    "the description": sent("GET", "/api/openapi.json"),
+    "a file": sent("GET", "/static/favicon.svg"),
+    "no file": sent("GET", "/static/nothing"),
+    "a body that is none": sent("POST", "/graphql", content=b"{"),
+    "no JSON": sent("POST", "/graphql", content=b"query=x", headers={"Content-Type": "text/plain"}),
+    "a foreign page": sent("GET", "/api/workstations", headers={"Origin": "https://evil.example"}),
+    "a foreign page at GraphQL": sent("POST", "/graphql", json={}, headers={"Origin": "https://evil.example"}),
+    "a token in the address": sent("GET", "/healthz?access_token=x"),
+    "a preflight": sent("OPTIONS", "/api/workstations", headers=PREFLIGHT),
+    "a preflight of GraphQL": sent("OPTIONS", "/graphql", headers=PREFLIGHT),
+}
+
+
+@pytest.mark.parametrize("door", WITHOUT_A_TOKEN)
+async def test_what_needs_no_token_is_counted_by_address_too_and_once(start: Start, door: str) -> None:
+    office = await start(trusted_proxies=["127.0.0.1"], origins=[OURS], **A_FEW_FROM_HERE)
+    ask, headers = WITHOUT_A_TOKEN[door], {"X-Forwarded-For": "198.51.100.7"}
+
+    statuses = [(await ask(office, headers)).status_code for _ in range(4)]
+
+    assert 429 not in statuses[:3]
+    assert statuses[3] == 429
+    assert (await ask(office, {"X-Forwarded-For": "198.51.100.8"})).status_code != 429
+
+
+async def test_a_page_of_ours_is_told_that_it_asks_too_often(start: Start) -> None:
+    office = await start(origins=[OURS], **A_FEW_FROM_HERE)
+    answers = [await office.client.get("/api/workstations", headers={"Origin": OURS}) for _ in range(4)]
+
+    assert answers[3].status_code == 429
+    assert answers[3].headers["access-control-allow-origin"] == OURS
+    assert answers[3].headers["x-content-type-options"] == "nosniff"
+
+
+async def test_this_machine_and_a_proxy_that_asks_for_itself_are_told_whether_it_is_ready(start: Start) -> None:
+    office = await start(trusted_proxies=["127.0.0.1", "10.0.0.5"], **A_FEW_FROM_HERE)
+
+    for asking in ({}, {"X-Forwarded-For": "10.0.0.5"}, {"X-Forwarded-For": "::1"}):
+        assert 429 not in {(await office.client.get("/readyz", headers=asking)).status_code for _ in range(10)}
+
+
+async def test_however_many_ask_at_once_the_database_is_looked_at_once_at_a_time(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    office = await start()
+    looking = looked = most = 0
+    ping = Database.ping
+
+    async def counted(database: Database) -> None:
+        nonlocal looking, looked, most
+        looking, looked = looking + 1, looked + 1
+        most = max(most, looking)
+        await ping(database)
+        looking -= 1
+
+    monkeypatch.setattr(Database, "ping", counted)
+    answers = await asyncio.gather(*(office.client.get("/readyz") for _ in range(200)))
+
+    assert {answer.json()["checks"]["database"]["ok"] for answer in answers} == {True}
+    assert most == 1
+    assert looked < 50
 
 
 async def test_an_operation_on_a_socket_is_refused_and_the_socket_stays(start: Start) -> None:

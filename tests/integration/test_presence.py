@@ -6,16 +6,20 @@ import signal
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import UTC, datetime
+from itertools import count
 from uuid import UUID
 
 import pytest
 import redis.asyncio as redis
 
 from graphql_app.domain.access import ROLES, View, Viewer
+from graphql_app.domain.change import Change, Head
 from graphql_app.domain.presence import Places, Present
 from graphql_app.domain.seal import Pseudonyms, Seal
-from graphql_app.domain.workstation import Place
+from graphql_app.domain.workstation import Floor, Place
 from graphql_app.embedded import Valkey
+from graphql_app.live.places import ExistingPlaces
 from graphql_app.live.presence import Presence, kept_seconds, people
 from graphql_app.services.history import Start
 from graphql_app.services.presences import Presences
@@ -247,7 +251,7 @@ async def test_a_redis_that_hangs_holds_up_nobody_who_enters(valkey: Valkey) -> 
         assert pid is not None
         os.kill(pid, signal.SIGSTOP)
         try:
-            stream = Presences(one.presence, Places(HERE.building, HERE.number), SEES_COUNTS)
+            stream = Presences(one.presence, ANYWHERE, Places(HERE.building, HERE.number), SEES_COUNTS)
             began = time.monotonic()
             leave = one.presence.enter(somebody("ada"), HERE)
             assert time.monotonic() - began < 0.1
@@ -263,12 +267,26 @@ async def test_a_redis_that_hangs_holds_up_nobody_who_enters(valkey: Valkey) -> 
 # --- streams ---------------------------------------------------------------------------------------------------------
 
 
+class Anywhere:
+    """Whatever floor is named, there is."""
+
+    def __contains__(self, place: object) -> bool:
+        return True
+
+    async def known(self) -> None: ...
+
+
+ANYWHERE = Anywhere()
+
+
 class Follower:
     """What a stream has told, in order."""
 
-    def __init__(self, process: Process, places: Places, view: View) -> None:
+    def __init__(
+        self, process: Process, places: Places, view: View, existing: ExistingPlaces | Anywhere = ANYWHERE
+    ) -> None:
         self.told: list[Present] = []
-        self.stream = Presences(process.presence, places, view)
+        self.stream = Presences(process.presence, existing, places, view)
         self._task = asyncio.create_task(self._follow())
 
     async def _follow(self) -> None:
@@ -374,6 +392,41 @@ async def test_whole_buildings_are_followed_too(valkey: Valkey, places: Places, 
             await follower.until(lambda: follower.counts == {**expected, THERE: 0})
         await follower.end()
         assert list(other.presence._others) == [], "nobody watches, nothing is kept"
+
+
+async def test_only_floors_that_exist_are_told_of_from_when_they_do_until_they_do_not(valkey: Valkey) -> None:
+    floors = {HERE: Floor(1, HERE.building, HERE.number, ""), THERE: Floor(2, THERE.building, THERE.number, "")}
+    revisions = count(1)
+
+    async def read() -> list[Place]:
+        return [HERE]
+
+    def happened(before: Floor | None, after: Floor | None) -> None:
+        revision = next(revisions)
+        moved: Change[Floor] = Change(revision, "floor", 2, datetime.now(UTC), before, after)
+        existing.delivered([moved], Head(UUID(int=1), revision))
+
+    async with pair(valkey) as (one, other):
+        existing = ExistingPlaces(read, other.presence.look)
+        follower = Follower(other, Places(), SEES_PEOPLE, existing)
+        one.presence.enter(somebody("eve", ADA), Place("<script>buy now</script>", 1))
+        other.presence.enter(somebody("eve", ADA), Place("made up here", 1))
+        one.presence.enter(somebody("ada"), THERE)
+        one.presence.enter(somebody("ada"), HERE)
+        await follower.until(lambda: follower.counts == {HERE: 1})
+        await asyncio.sleep(0.5)
+        assert follower.counts == {HERE: 1}
+
+        happened(None, floors[THERE])
+        await follower.until(lambda: follower.counts == {HERE: 1, THERE: 1})
+        happened(floors[THERE], None)
+        await follower.until(lambda: follower.counts == {HERE: 1, THERE: 0})
+        assert follower.told[-1].people == frozenset()
+
+        named = Follower(other, Places("made up here", 1), SEES_PEOPLE, existing)
+        await named.until(lambda: named.counts == {Place("made up here", 1): 1})
+        await named.end()
+        await follower.end()
 
 
 async def test_floors_that_somebody_makes_up_are_forgotten_again(

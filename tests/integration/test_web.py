@@ -210,6 +210,28 @@ async def test_an_answer_to_an_unexpected_error_says_so_too(office: Office, monk
 # --- tokens in addresses ---------------------------------------------------------------------------------------------
 
 
+WRITTEN = [
+    "access%5Ftoken",
+    "%61ccess_token",
+    "access%255Ftoken",
+    "access_token%3D1&x",
+    "+access_token",
+    "accessToken",
+    "token[]",
+]
+
+
+@pytest.mark.parametrize("written", WRITTEN)
+@pytest.mark.parametrize("path", ["/graphql", "/api/workstations", "/nothing"])
+async def test_however_its_name_is_written(office: Office, path: str, written: str) -> None:
+    answer = await office.client.get(f"{path}?x=1&{written}=1", headers=office.headers("admin"))
+
+    assert answer.status_code == 400
+    assert "revoked" in answer.json()["detail"]
+    socket = Socket(office.app, {"host": "office.test"}, query=f"{written}=1")
+    assert (await socket.receive())[0] == 1008
+
+
 @pytest.mark.parametrize("name", ["access_token", "token", "jwt", "authorization", "Authorization", "id_token"])
 @pytest.mark.parametrize("path", ["/graphql", "/api/workstations", "/api/changes", "/metrics", "/healthz", "/nothing"])
 async def test_a_token_in_an_address_is_refused_and_told_to_be_revoked(office: Office, path: str, name: str) -> None:

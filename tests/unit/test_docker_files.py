@@ -4,6 +4,7 @@ import fnmatch
 import re
 import subprocess
 from io import StringIO
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
@@ -162,6 +163,17 @@ def test_only_nginx_is_published_and_the_databases_reach_nobody_outside() -> Non
     assert SERVICES["nginx"]["networks"] == ["front"]
 
 
+@pytest.mark.parametrize("name", APPS)
+def test_an_app_believes_the_network_of_nginx_and_no_other(name: str) -> None:
+    given = SERVICES[name]["environment"]["GRAPHQL_APP_TRUSTED_PROXIES"]
+    (network,) = COMPOSE["networks"]["front"]["ipam"]["config"]
+    (trusted,) = yaml.safe_load(given)
+    assert trusted == network["subnet"]
+    default = VALUES["FRONT_SUBNET"]
+    assert trusted == f"${{FRONT_SUBNET:-{default}}}"
+    assert ip_network(default or "").num_addresses <= 16
+
+
 def test_the_database_keeps_its_data_in_a_volume() -> None:
     (volume,) = SERVICES["postgres"]["volumes"]
     name, _, target = volume.partition(":")
@@ -222,7 +234,7 @@ def test_what_the_example_says_makes_an_installation(monkeypatch: pytest.MonkeyP
     for name, value in values.items():
         monkeypatch.setenv(name, value or "")
     monkeypatch.setenv("DATABASE_URL", "postgresql://postgres/graphql_app")
-    monkeypatch.setenv("REDIS_URL", "redis://redis")
+    monkeypatch.setenv("REDIS_URL", f"redis://:{values['REDIS_PASSWORD']}@redis")
 
     issuer = identify(read(mode="production"))
     assert issuer.viewer(issuer.issue("someone", ["visitor"], seconds=60)).subject == "someone"

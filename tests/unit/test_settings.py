@@ -19,7 +19,7 @@ SECRET = "k3Vt9Qw1ZrY7mB5nX0pL2sD8fG4hJ6aE"
 PRODUCTION = {
     "GRAPHQL_APP_MODE": "production",
     "DATABASE_URL": "postgresql://db/office",
-    "REDIS_URL": "redis://cache",
+    "REDIS_URL": "redis://:9f2c4e@cache",
     "GRAPHQL_APP_SECRET": SECRET,
     "GRAPHQL_APP_TOKEN_PUBLIC_KEY": "PEM",
 }
@@ -160,6 +160,24 @@ def test_what_is_no_json_is_refused_in_one_line_that_names_the_variable(
         ("DATABASE_URL", "postgresql://me:CHANGEME@db/office", "openssl rand -hex 24"),
         ("REDIS_URL", "redis://:redis@cache", "openssl rand -hex 24"),
         ("REDIS_URL", "rediss://default:123456@cache/0", "openssl rand -hex 24"),
+        ("DATABASE_URL", "postgresql://office:postgres123@db/office", "openssl rand -hex 24"),
+        ("DATABASE_URL", "postgresql://app:Riverside@db/riverside", "openssl rand -hex 24"),
+        ("DATABASE_URL", "postgresql://app:MySecretPassword1!@db/office", "openssl rand -hex 24"),
+        ("DATABASE_URL", "postgresql://app:p%40ssw0rd@db/office", "openssl rand -hex 24"),
+        ("DATABASE_URL", "postgresql://app:12121212@one,two/office", "openssl rand -hex 24"),
+        ("DATABASE_URL", "postgresql://db/office?user=app&password=9f2c4e8a7b", "before the host"),
+        ("DATABASE_URL", "postgresql:///office?host=db&user=app&password=9f2c4e8a7b", "before the host"),
+        ("REDIS_URL", "redis://cache", "openssl rand -hex 24.*requirepass"),
+        ("REDIS_URL", "redis://default@cache:6379/0", "requirepass"),
+        ("REDIS_URL", "rediss://default:@cache:6379/0", "requirepass"),
+        ("REDIS_URL", "redis://127.0.0.1.example/0", "requirepass"),
+        ("REDIS_URL", "redis://cache?password=9f2c4e8a7b", "before the host"),
+        ("REDIS_URL", "redis://cache?db=0&Pass%77ord=9f2c4e8a7b", "before the host"),
+        ("REDIS_URL", "redis://:redis-password@cache", "openssl rand -hex 24"),
+        ("REDIS_URL", "redis://:changeme@127.0.0.1", "openssl rand -hex 24"),
+        ("GRAPHQL_APP_TRUSTED_PROXIES", '["0.0.0.0/0"]', "name the proxies, or their network"),
+        ("GRAPHQL_APP_TRUSTED_PROXIES", '["10.0.0.1", "::/0"]', "name the proxies, or their network"),
+        ("GRAPHQL_APP_TRUSTED_PROXIES", '["128.0.0.0/1"]', "name the proxies, or their network"),
         ("GRAPHQL_APP_ORIGINS", '["*"]', "never a wildcard"),
     ],
 )
@@ -171,6 +189,40 @@ def test_production_does_not_start_with_what_everybody_knows(
 
     assert name in str(refused.value)
     assert name == "GRAPHQL_APP_ORIGINS" or value not in str(refused.value)
+
+
+def test_all_that_lets_in_whoever_tries_is_told_at_once_a_line_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    weak = {
+        "GRAPHQL_APP_SECRET": "x" * 40,
+        "DATABASE_URL": "postgresql://postgres:postgres@db/office",
+        "REDIS_URL": "redis://cache",
+        "GRAPHQL_APP_TRUSTED_PROXIES": '["0.0.0.0/0"]',
+    }
+    with pytest.raises(SettingsError) as refused:
+        from_environment(monkeypatch, **{**PRODUCTION, **weak})
+
+    assert [line.split()[0] for line in str(refused.value).splitlines()] == list(weak)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("REDIS_URL", "unix:///run/redis/redis.sock?db=1"),
+        ("REDIS_URL", "redis://:8273-2837-9918-2731@cache"),
+        ("REDIS_URL", "redis://:postgres-horse-battery@cache"),
+        ("REDIS_URL", "redis://127.0.0.1:6379/0"),
+        ("REDIS_URL", "redis://localhost"),
+        ("REDIS_URL", "redis://[::1]:6379"),
+        ("REDIS_URL", "rediss://cache?ssl_certfile=/run/secrets/client.pem&ssl_keyfile=/run/secrets/client.key"),
+        ("DATABASE_URL", "postgresql:///office?host=/run/postgresql"),
+        ("DATABASE_URL", "postgresql://app@db/office?sslcert=/run/secrets/client.pem"),
+        ("GRAPHQL_APP_TRUSTED_PROXIES", '["10.0.0.0/8", "172.30.231.0/28", "fc00::/7", "192.0.2.1"]'),
+    ],
+)
+def test_production_takes_what_only_this_machine_or_a_certificate_reaches(
+    name: str, value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert from_environment(monkeypatch, **{**PRODUCTION, name: value})
 
 
 @pytest.mark.parametrize("_", range(20))

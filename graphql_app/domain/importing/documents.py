@@ -11,6 +11,8 @@ from graphql_app.domain.importing.rows import BadRow, Plan, Row
 from graphql_app.domain.importing.values import Bad, shown
 from graphql_app.domain.importing.window import Constant, Repeated, Window, written
 
+PLANS_KEPT = 1000
+NAMES_KEPT = 5000  # characters of the names of one
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -99,7 +101,7 @@ class _Plans:
         found = self._plans.get(names)
         if found is None:
             found = rows.plan(self._kind, names)
-            if len(self._plans) < 1000:
+            if len(self._plans) < PLANS_KEPT and sum(map(len, names)) <= NAMES_KEPT:
                 self._plans[names] = found
         return found
 

@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 from graphql_app.domain.importing.columns import Kind
 
+ROW_MOST = 1024 * 1024  # characters; also bounds what is read in search of the end of a broken one
+
 
 class Fault(NamedTuple):
     """One thing that is wrong; `column` is None when it is the row as a whole."""

@@ -11,6 +11,9 @@ from graphql_app.domain.importing.columns import COLUMNS, Column, Kind
 from graphql_app.domain.importing.report import Fault
 from graphql_app.domain.workstation import Status
 
+COLUMNS_MOST = 100  # several times what any kind has; all that are unknown are named
+NAME_SHOWN = 100  # characters of a column's name in a problem
+
 
 @dataclass(frozen=True, slots=True)
 class Row:
@@ -93,6 +96,8 @@ _BY_NAME: Mapping[Kind, Mapping[str, Column]] = {
 
 def plan(kind: Kind, names: Sequence[str]) -> Plan | tuple[Fault, ...]:
     """How to read rows with these columns, or what is wrong with the columns."""
+    if (many := too_many(names)) is not None:
+        return (many,)
     found = [_BY_NAME[kind].get(folded(name)) for name in names]
     faults = [*_unknown(kind, names, found), *_twice(names, found), *_missing(kind, found)]
     if faults:
@@ -101,10 +106,22 @@ def plan(kind: Kind, names: Sequence[str]) -> Plan | tuple[Fault, ...]:
     return Plan(kind, columns, tuple((c.name, c.default) for c in columns if c.default is not None))
 
 
+def too_many(names: Sequence[str]) -> Fault | None:
+    """What is wrong when there are more columns than anybody has a use for."""
+    if len(names) <= COLUMNS_MOST:
+        return None
+    return Fault(
+        None, f"names {len(names):,} columns, and at most {COLUMNS_MOST} are read: leave out what is not needed"
+    )
+
+
 def _unknown(kind: Kind, names: Sequence[str], found: Sequence[Column | None]) -> list[Fault]:
     known = ", ".join(column.name for column in COLUMNS[kind])
     return [
-        Fault(name.strip() or None, f"{_called(name, place)} is not a column of {kind}; the columns are {known}")
+        Fault(
+            name.strip()[:NAME_SHOWN] or None,
+            f"{_called(name, place)} is not a column of {kind}; the columns are {known}",
+        )
         for place, (name, column) in enumerate(zip(names, found, strict=True), start=1)
         if column is None
     ]

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 
 from graphql_app.domain.importing import rows
 from graphql_app.domain.importing.columns import KEYS, Kind
-from graphql_app.domain.importing.report import Fault, Unreadable
+from graphql_app.domain.importing.report import ROW_MOST, Fault, Unreadable
 from graphql_app.domain.importing.rows import BadRow, Plan, Row
 from graphql_app.domain.importing.values import is_blank, shown
 
@@ -27,9 +27,11 @@ def read(lines: Iterable[str], kind: Kind | None) -> Iterator[Row | BadRow]:
 
 def _records(lines: Iterable[str]) -> Iterator[Record]:
     """The cells of each row that has any."""
-    reader = csv.reader(lines, strict=True)
+    measured = _Measured(lines)
+    reader = csv.reader(measured, strict=True)
     while True:
         line = reader.line_num + 1
+        measured.begin(line)
         try:
             cells = next(reader)
         except StopIteration:
@@ -41,10 +43,38 @@ def _records(lines: Iterable[str]) -> Iterator[Record]:
             yield line, cells
 
 
+class _Measured:
+    """Lines on their way to one row after the other: a quoted cell may hold any number of them."""
+
+    def __init__(self, lines: Iterable[str]) -> None:
+        self._lines = iter(lines)
+        self._left = ROW_MOST
+        self._first = 1
+
+    def begin(self, line: int) -> None:
+        """A row starts in this line."""
+        self._left, self._first = ROW_MOST, line
+
+    def __iter__(self) -> Iterator[str]:
+        return self
+
+    def __next__(self) -> str:
+        """Raises Unreadable for a row that is too long."""
+        line = next(self._lines)
+        self._left -= len(line)
+        if self._left < 0:
+            reason = f"the row that starts here is longer than {ROW_MOST:,} characters, or a quote is never closed"
+            raise Unreadable(self._first, Fault(None, reason))
+        return line
+
+
 def _malformed(line: int, error: csv.Error) -> Fault:
     """What the csv module found, in plain words. Raises Unreadable when it cannot be told where the next row starts."""
     reason = str(error)
-    if "end of data" in reason or "field limit" in reason:
+    if "field limit" in reason:
+        long = f"a cell of the row that starts here is longer than {csv.field_size_limit():,} characters"
+        raise Unreadable(line, Fault(None, f"{long}, or a quote is never closed")) from error
+    if "end of data" in reason:
         raise Unreadable(line, Fault(None, 'a quote (") in the row that starts here is never closed')) from error
     return Fault(None, f'a quote (") within a cell must be doubled, and the cell quoted ({reason})')
 
@@ -58,6 +88,8 @@ def _plan(records: Iterator[Record], kind: Kind | None) -> Plan:
     line, names = next(records, (1, Fault(None, "the file is empty")))
     if isinstance(names, Fault):
         raise Unreadable(line, names)
+    if (many := rows.too_many(names)) is not None:
+        raise Unreadable(line, many)
     found = kind or rows.recognised(names)
     if found is None:
         raise Unreadable(line, _unrecognised(names))

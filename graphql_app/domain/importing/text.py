@@ -3,10 +3,30 @@
 import codecs
 import io
 from collections.abc import Iterable, Iterator
+from typing import BinaryIO
 
 from graphql_app.domain.importing.report import Fault, Unreadable
 
+LINE_MOST = 1024 * 1024  # bytes; a row of the largest cells that there may be takes a tenth of it
 _ADVICE = 'save the file as UTF-8 (Excel: "CSV UTF-8") and import that'
+
+
+def cut(file: BinaryIO) -> Iterator[bytes]:
+    """The file after each \\n; where lines end in \\r alone, in pieces of many. Raises Unreadable for a line that is
+    too long, before it is read whole."""
+    line, piece = 1, b""
+    while block := file.readline(LINE_MOST):
+        piece += block
+        is_whole = len(block) < LINE_MOST or block.endswith(b"\n")
+        end = len(piece) if is_whole else piece.rfind(b"\r", 0, -1) + 1  # the last \r may be half an end
+        if end == 0:
+            raise Unreadable(
+                line, Fault(None, f"this line is longer than {LINE_MOST:,} bytes: it is no row of a table")
+            )
+        yield piece[:end]
+        line, piece = line + 1, piece[end:]
+    if piece:
+        yield piece
 
 
 def lines(raw: Iterable[bytes]) -> Iterator[str]:

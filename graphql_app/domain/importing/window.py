@@ -5,10 +5,9 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-from graphql_app.domain.importing.report import Fault, Unreadable
+from graphql_app.domain.importing.report import ROW_MOST, Fault, Unreadable
 from graphql_app.domain.importing.values import Bad
 
-ROW_MOST = 1024 * 1024  # characters; also bounds what is read in search of the end of a broken one
 _BLANKS = re.compile(r"[ \t\r\n]*")
 # A literal or an escape cut in two is reported at its start: none is longer than this, but for numbers and strings.
 _CUT = 16

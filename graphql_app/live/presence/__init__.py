@@ -78,6 +78,10 @@ class Presence:
         people = [*self._own.at(place), *self._others.at(place, asyncio.get_running_loop().time())]
         return present(place, people, is_partial=not self._exchange.is_whole or place not in self._others)
 
+    def look(self, place: Place) -> None:
+        """Whoever watches the floor looks at it anew: it came to be, or is no more."""
+        self._watches.tell(place)
+
     def places(self, wanted: Places) -> list[Place]:
         """Of these floors those on which anybody is known to be, and the one floor if it is but one."""
         if wanted.only is not None:

@@ -6,6 +6,7 @@ from typing import Any
 
 from sqlalchemy import select
 
+from graphql_app.domain.errors import TooMany
 from graphql_app.domain.filters import WorkstationFilter
 from graphql_app.domain.workstation import Place, Workstation
 from graphql_app.store import rows
@@ -14,6 +15,8 @@ from graphql_app.store.queries.conditions import CONDITIONS, THIS, asked_of, par
 from graphql_app.store.session import Reader, Session
 from graphql_app.store.statements import Prepared, prepared
 from graphql_app.store.tables import workstations
+
+SEVERAL_MOST = 50_000  # a workstation is two values at least, and an answer has 100,000
 
 _C = workstations.c
 
@@ -51,17 +54,25 @@ async def workstations_by_id(
 
 @lru_cache(SHAPES_KEPT)
 def _by_place(names: frozenset[str], is_one: bool) -> Prepared:
-    return prepared(select(*columns(names)).where(there(_C.building, _C.floor_number, is_one)).order_by(_C.id))
+    found = select(*columns(names)).where(there(_C.building, _C.floor_number, is_one)).order_by(_C.id)
+    return prepared(found if is_one else found.limit(SEVERAL_MOST + 1))
 
 
 async def workstations_by_place(
     reader: Reader, places: Collection[Place], fields: Collection[str] = FIELDS
 ) -> dict[Place, list[Workstation]]:
-    """The workstations of each floor, by id."""
+    """The workstations of each floor, by id. Raises TooMany for those of several that are more than any answer has."""
     statement = _by_place(names_of(frozenset(fields)), len(places) == 1)
     found = await fetched(reader, statement, parameters_of_places(places))
     if len(places) == 1:
         return dict.fromkeys(places, found)
+    if len(found) > SEVERAL_MOST:
+        raise TooMany(
+            f"More than {SEVERAL_MOST:,} workstations stand on these floors; ask for fewer floors at once.",
+            measure="workstations of several floors",
+            limit=SEVERAL_MOST,
+            asked=len(found),
+        )
     grouped: dict[Place, list[Workstation]] = {place: [] for place in places}
     for workstation in found:
         assert workstation.place is not None

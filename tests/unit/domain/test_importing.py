@@ -1,5 +1,6 @@
 """Files to import, without a disk and without a database: values, columns, rows, lines, and what is wrong with them."""
 
+import io
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator
@@ -371,6 +372,62 @@ def test_a_file_without_a_usable_header_is_unreadable(content: str, line: int, r
     refused = refusal(lambda: csv(content))
     assert refused.line == line
     assert re.search(reason, refused.faults[0].reason)
+
+
+class Read(io.BytesIO):
+    """A file that counts what is read of it."""
+
+    def __init__(self, content: bytes) -> None:
+        super().__init__(content)
+        self.taken = 0
+
+    def readline(self, size: int | None = -1, /) -> bytes:
+        line = super().readline(size)
+        self.taken += len(line)
+        return line
+
+
+TOO_LARGE = {
+    "columns": (b"name," + b"c," * 200 + b"\n" + b"A,\n", 1, "names 202 columns, and at most 100 are read"),
+    "a million columns": (b"name," + b"column," * 1_000_000, 1, "longer than 1,048,576 bytes"),
+    "a line": (b"name\nA\n" + b"x" * 5_000_000 + b"\n", 3, "longer than 1,048,576 bytes"),
+    "a cell": (b'name\nA\n"' + b"x" * 200_000 + b'"\n', 3, "a cell of the row that starts here is longer than"),
+    "a row of many lines": (b"name\nA\n" + b'"x\n",' * 1_000_000, 3, "longer than 1,048,576 characters"),
+}
+
+
+@pytest.mark.parametrize("what", TOO_LARGE)
+@pytest.mark.parametrize("kind", [Kind.BUILDINGS, None])
+def test_what_is_larger_than_any_row_is_refused_with_its_line_before_it_is_read(what: str, kind: Kind | None) -> None:
+    content, line, reason = TOO_LARGE[what]
+    file = Read(content)
+
+    refused = refusal(lambda: list(sheets.read(text.lines(text.cut(file)), kind or Kind.DEPARTMENTS)))
+
+    assert refused.line == line
+    assert reason in refused.faults[0].reason
+    assert len(refused.faults) == 1
+    assert file.taken <= 2 * text.LINE_MOST
+
+
+def test_an_object_of_many_names_is_a_bad_row_and_is_not_kept() -> None:
+    names = ", ".join(f'"{"n" * 100}{number}": 1' for number in range(1000))
+    bad, good = jsons(f'[{{{names}}}, {{"name": "A"}}]', Kind.BUILDINGS)
+
+    assert [fault.reason for fault in faults(bad)] == [
+        "names 1,000 columns, and at most 100 are read: leave out what is not needed"
+    ]
+    assert isinstance(good, Row)
+
+
+@pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\r"])
+def test_a_file_is_cut_after_its_lines_however_they_end(end: bytes) -> None:
+    content = end.join(b"%d,%b" % (number, b"x" * 1000) for number in range(5000)) + end
+
+    found = list(text.lines(text.cut(io.BytesIO(content))))
+
+    assert "".join(found).encode() == content
+    assert len(found) == 5000
 
 
 def test_a_given_kind_is_not_guessed() -> None:

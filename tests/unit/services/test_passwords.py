@@ -6,7 +6,7 @@ import time
 import pytest
 
 from graphql_app.domain.errors import TooMany
-from graphql_app.services.passwords import NOBODYS, WAITING_MOST, Passwords, needs_rehash, verified
+from graphql_app.services.passwords import NOBODYS, RESERVED, WAITING_MOST, Passwords, needs_rehash, verified
 
 PASSWORD = "correct horse 电池"
 
@@ -49,6 +49,27 @@ def test_what_is_no_hash_or_no_password_is_wrong() -> None:
     assert not verified("plain", "plain")
     assert not verified(NOBODYS, "p" * 100_000)
     assert not verified(NOBODYS, "\ud800")
+
+
+async def test_strangers_never_take_all_places() -> None:
+    passwords = Passwords()
+
+    async def strange() -> None:
+        with passwords.verifying(is_stranger=True) as verify:
+            await verify(None, "x")
+
+    strangers = [asyncio.create_task(strange()) for _ in range(WAITING_MOST)]
+    await asyncio.sleep(0)
+    owners = [asyncio.create_task(verify(passwords, None, "x")) for _ in range(RESERVED)]
+    await asyncio.sleep(0)
+
+    ended = [task for task in (*strangers, *owners) if task.done()]
+    assert ended == strangers[-RESERVED:]
+    assert all(isinstance(task.exception(), TooMany) for task in ended)
+    for task in (*strangers, *owners):
+        task.cancel()
+    await asyncio.gather(*strangers, *owners, return_exceptions=True)
+    passwords.close()
 
 
 async def test_so_many_may_wait_and_no_more() -> None:
