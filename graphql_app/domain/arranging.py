@@ -28,8 +28,10 @@ class Idempotency:
     request: str
 
     def __post_init__(self) -> None:
-        if not self.key or len(self.key) > KEY_MOST:
-            raise InvalidInput(f"An idempotency key takes 1 to {KEY_MOST} characters, with the name of the field.")
+        if not self.key or len(self.key) > KEY_MOST or not self.key.isprintable():
+            raise InvalidInput(
+                f"An idempotency key takes 1 to {KEY_MOST} characters that can be printed, with the name of the field."
+            )
 
 
 def require_version(workstation: Workstation, expected: int | None) -> None:

@@ -42,6 +42,8 @@ def test_a_longer_name_that_leads_nowhere_hides_no_shorter_one() -> None:
     assert roles({"a.b": "text", "a": {"b.c": DESK}}, "a.b.c") == ("facilities",)
 
 
-@pytest.mark.parametrize("claims", [{}, {"a": DESK}, {"a": {"b": 5}}, {"a": {"b": {"desk": True}}}, {"a": [{"b": DESK}]}])
+@pytest.mark.parametrize(
+    "claims", [{}, {"a": DESK}, {"a": {"b": 5}}, {"a": {"b": {"desk": True}}}, {"a": [{"b": DESK}]}]
+)
 def test_where_the_path_leads_to_no_texts_there_is_no_role(claims: dict[str, Any]) -> None:
     assert roles(claims, "a.b") == ()
