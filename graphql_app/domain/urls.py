@@ -41,8 +41,8 @@ def without_password(url: str) -> str:
     scheme is left."""
     shape = _SHAPE.fullmatch(url)
     if shape is None:
-        scheme = _SCHEME.match(url)
-        return f"{scheme[0]}{HIDDEN}" if scheme else NO_URL
+        beginning = _SCHEME.match(url)
+        return f"{beginning[0]}{HIDDEN}" if beginning else NO_URL
     scheme, user, password, hosts, path, query = shape.groups()
     named = "" if user is None else f"{user}:{HIDDEN}@" if password else f"{user}@"
     return f"{scheme}{named}{hosts}{path or ''}{'' if query is None else f'?{_without_secrets_in_query(query)}'}"
@@ -50,7 +50,7 @@ def without_password(url: str) -> str:
 
 def _without_secrets_in_query(query: str) -> str:
     """Up to the first secret: what seems to follow may be the rest of it."""
-    shown = []
+    shown: list[str] = []
     for pair in query.split("&"):
         name, _, _ = pair.partition("=")
         if name.lower() not in _HARMLESS:
@@ -81,7 +81,8 @@ def secrets_of(url: str) -> frozenset[str]:
 
 
 def _candidates(url: str) -> Iterator[str]:
-    _, _, behind = url.rpartition("://")
+    first, is_url, rest = url.partition("://")
+    behind = rest if is_url else first
     before_host, at, _ = behind.rpartition("@")
     if at:
         yield before_host.partition(":")[2]

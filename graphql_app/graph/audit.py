@@ -115,7 +115,7 @@ class AuditEntry(Node):
     )
 
     id: strawberry.ID = derived(
-        "id", global_ids("AuditEntry"), strawberry.ID, "Opaque and global: unique over all types."
+        "key", global_ids("AuditEntry"), strawberry.ID, "Opaque and global: unique over all types."
     )
     workstation_id: strawberry.ID = derived(
         "workstation_id", global_ids("Workstation"), strawberry.ID, "Global ID of the workstation."

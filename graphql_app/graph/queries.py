@@ -181,8 +181,8 @@ async def _node(info: AppInfo, identifier: str) -> Any:
             number = identifiers.row(identifier, "Notification")
             return await context.load("notification", number, lambda ids: context.services.notify.by_id(viewer, ids))
         case "AuditEntry":
-            number = identifiers.row(identifier, "AuditEntry", most=identifiers.LOG_MOST)
-            return await context.load("audit entry", number, lambda ids: context.services.audit.by_id(viewer, ids))
+            seq = context.services.audit.seq(identifiers.parse(identifier)[1])
+            return await context.load("audit entry", seq, lambda seqs: context.services.audit.by_seq(viewer, seqs))
         case _:
             key: UUID = identifiers.public_key(identifier, "Employee")
             return await context.load("employee", key, lambda keys: browse.employees_by_key(viewer, keys))

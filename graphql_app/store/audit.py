@@ -83,7 +83,7 @@ def _asked(matching: AuditFilter) -> list[ColumnElement[bool]]:
 def _entry(row: Record) -> Entry:
     before, after = row["before"], row["after"]
     return Entry(
-        id=row["seq"],
+        seq=row["seq"],
         workstation_id=row["workstation_id"],
         at=row["logged_at"],
         actor=row["actor"],
@@ -110,7 +110,7 @@ async def page(reader: Reader, view: View, matching: AuditFilter, window: Window
     return Page(found, has_next=more, has_previous=window.after is not None)
 
 
-async def by_id(reader: Reader, view: View, ids: Collection[int]) -> dict[int, Entry]:
+async def by_seq(reader: Reader, view: View, numbers: Collection[int]) -> dict[int, Entry]:
     """Those of them that the view may know of. Not redacted."""
-    statement = _ALL.where(_C.seq.in_(list(ids)), *_noticed(view))
-    return {entry.id: entry for entry in map(_entry, await reader.fetch(statement))}
+    statement = _ALL.where(_C.seq.in_(list(numbers)), *_noticed(view))
+    return {entry.seq: entry for entry in map(_entry, await reader.fetch(statement))}
