@@ -25,7 +25,7 @@ class Audit:
 
     async def log(self, viewer: Viewer, matching: AuditFilter, paging: Paging) -> Listing[Entry]:
         """A page of it, the newest entry first. Raises Forbidden, InvalidInput, TooMany, UnknownCursor."""
-        require(viewer, Scope.ADMIN)
+        require(viewer, Scope.ADMIN, Scope.READ)
         listing = ["audit", matching.normalised()]
         window = paging.window(self._cursors, listing, most=self._page_most)
         page = await audit.page(self._database, viewer.view, matching, window)
@@ -38,7 +38,7 @@ class Audit:
 
     async def by_seq(self, viewer: Viewer, numbers: Collection[int]) -> Mapping[int, Entry]:
         """Raises Forbidden."""
-        require(viewer, Scope.ADMIN)
+        require(viewer, Scope.ADMIN, Scope.READ)
         found = await audit.by_seq(self._database, viewer.view, numbers)
         return {seq: self._shown(viewer.view, entry) for seq, entry in found.items()}
 
