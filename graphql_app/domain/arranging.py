@@ -8,6 +8,7 @@ from typing import Any
 import orjson
 
 from graphql_app.domain.errors import Conflict, InvalidInput, VersionConflict, public_name
+from graphql_app.domain.names import hint, normal, unseen
 from graphql_app.domain.workstation import MAY_FOLLOW, Employee, Status, Workstation, may_become
 
 NAME_MOST = 100
@@ -108,8 +109,9 @@ def checked(values: Mapping[str, Any]) -> dict[str, Any]:
     if ("building" in values) != ("floor_number" in values):
         raise InvalidInput("`building` and `floorNumber` go together.", field="floorNumber")
     kept = dict(values)
-    if isinstance(kept.get("name"), str):
-        kept["name"] = kept["name"].strip()
+    for field in ("name", "building"):
+        if kept.get(field) is not None:
+            kept[field] = normal(kept[field].strip() if field == "name" else kept[field])
     return kept
 
 
@@ -119,6 +121,12 @@ def equipment_text(value: Any) -> str:
         return orjson.dumps(value).decode()
     except (orjson.JSONEncodeError, TypeError) as error:
         raise InvalidInput(f"`equipment` cannot be written as JSON: {error}", field="equipment") from error
+
+
+def _name(field: str, value: str | None) -> None:
+    _text(NAME_MOST, required=True)(field, value and normal(value))
+    if value is not None and (found := unseen(value.strip())) is not None:
+        raise InvalidInput(f"`{field}` {hint(found)}.", field=field)
 
 
 def _text(most: int, *, required: bool = False) -> Any:
@@ -145,7 +153,7 @@ def _size(field: str, value: float | None) -> None:
 
 
 _CHECKS = {
-    "name": _text(NAME_MOST, required=True),
+    "name": _name,
     "building": _text(BUILDING_MOST),
     "notes": _text(NOTES_MOST),
     "equipment": _text(EQUIPMENT_MOST),

@@ -81,8 +81,8 @@ def secrets_of(url: str) -> frozenset[str]:
 
 
 def _candidates(url: str) -> Iterator[str]:
-    first, is_url, rest = url.partition("://")
-    behind = rest if is_url else first
+    scheme = _SCHEME.match(url)
+    behind = url[scheme.end() :] if scheme else url
     before_host, at, _ = behind.rpartition("@")
     if at:
         yield before_host.partition(":")[2]
@@ -91,5 +91,5 @@ def _candidates(url: str) -> Iterator[str]:
     for pair in _PAIR.finditer(behind):
         name, quoted, plain = pair.groups()
         if unquote(name).lower() not in _HARMLESS:
-            yield quoted or plain
+            yield quoted or plain or ""
             yield behind[pair.end(1) + 1 :]  # what seems to follow may be the rest of it

@@ -10,6 +10,8 @@ from uuid import UUID
 
 import orjson
 
+from graphql_app.domain.names import normal
+
 
 class Status(StrEnum):
     AVAILABLE = "available"
@@ -53,6 +55,11 @@ class Place(NamedTuple):
 
     building: str
     number: int
+
+
+def named_place(building: str, number: int) -> Place:
+    """The place of a name that somebody typed."""
+    return Place(normal(building), number)
 
 
 @dataclass(frozen=True, slots=True)

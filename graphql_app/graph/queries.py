@@ -12,7 +12,7 @@ from graphql_app.domain import identifiers
 from graphql_app.domain import workstation as domain
 from graphql_app.domain.access import Viewer
 from graphql_app.domain.errors import TooMany
-from graphql_app.domain.workstation import Counts, Place
+from graphql_app.domain.workstation import Counts, named_place
 from graphql_app.graph.context import AppInfo, Context
 from graphql_app.graph.inputs import FilterInput, OrderInput, StatsGroup, filter_of, orders_of
 from graphql_app.graph.plain import Soonest
@@ -57,7 +57,7 @@ class Query:
         number: Annotated[int, argument(description="Number of the floor.")],
     ) -> domain.Floor | None:
         _look_for_cursor(info)
-        return await floor_of(info, Place(building, number))
+        return await floor_of(info, named_place(building, number))
 
     @strawberry.field(graphql_type=list[Floor], description="The floors of one building, or of all.")
     async def floors(

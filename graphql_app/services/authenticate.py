@@ -17,9 +17,11 @@ from graphql_app.domain.account import (
     address_subject,
     expiry,
     name_subject,
+    password_normal,
     use_of,
 )
 from graphql_app.domain.errors import Forbidden, InvalidInput, NotFound, RateLimited, Unauthenticated
+from graphql_app.domain.names import account_normal
 from graphql_app.live.gate import Gate
 from graphql_app.observe import LoginEnded, RefreshEnded, note
 from graphql_app.services.identify import Identify
@@ -75,12 +77,18 @@ class Authenticate:
         another service issues the tokens, ReadOnly, Unavailable."""
         self._require_keys()
         self._gate.login(viewer.address)
+        name = account_normal(name)
         subjects = name_subject(name), address_subject(viewer.address)
         with self._passwords.verifying() as verify:  # first: who is sent away has not failed
             await self._attempt(viewer, *subjects)
             known = await accounts.by_name(self._database, name)
             is_right = await verify(known.password_hash if known else None, password)
-        if known is None or not is_right or known.account.is_disabled or password in self._refused_passwords:
+        if (
+            known is None
+            or not is_right
+            or known.account.is_disabled
+            or password_normal(password) in self._refused_passwords
+        ):
             raise _wrong()
         async with self._database.writing(replace(viewer, subject=known.account.name)) as transaction:
             session = await login_sessions.open_for(transaction.connection, known, viewer.address, user_agent)
@@ -128,7 +136,7 @@ class Authenticate:
         Raises Forbidden for another's account, NotFound, InvalidInput, ReadOnly, Unavailable.
         """
         own = viewer.account.name if viewer.account is not None else None
-        whose = own if name is None else name
+        whose = own if name is None else account_normal(name)
         if whose is None:
             raise InvalidInput("This token comes from no login here: say whose sessions are to end.", field="account")
         # Not casefold(): to SQL, by which names are told apart, `straße` and `strasse` are two.

@@ -46,6 +46,9 @@ _CONSTRAINTS: Mapping[str, Refusal] = {
     ),
     "workstations_department_id_fkey": InvalidInput("There is no such department.", field="departmentId"),
     "workstations_employee_id_fkey": InvalidInput("There is no such employee.", field="employeeId"),
+    "workstations_name_form_check": InvalidInput(
+        "`name` must be in Unicode's normal form NFC, without characters that nobody sees.", field="name"
+    ),
     "workstations_equipment_check": InvalidInput("`equipment` must be JSON.", field="equipment"),
     "notifications_building_fkey": InvalidInput("There is no such building.", field="building"),
     "notifications_floor_fkey": InvalidInput("That building has no such floor.", field="floorNumber"),

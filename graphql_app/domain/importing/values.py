@@ -9,6 +9,7 @@ from typing import Any
 from zoneinfo import available_timezones
 
 from graphql_app.domain.arranging import COORDINATE_BELOW, EQUIPMENT_MOST, NOTES_MOST
+from graphql_app.domain.names import hint, normal, unseen
 from graphql_app.domain.workstation import Status
 
 NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)(e[+-]?\d{1,3})?", re.ASCII | re.IGNORECASE)
@@ -46,6 +47,19 @@ def text(most: int, *, stripped: bool = True) -> Callable[[str], str]:
             raise Bad(f"takes at most {most:,} characters, this has {len(value):,}")
         if "\x00" in value:
             raise Bad("holds a NUL character")
+        return value
+
+    return read
+
+
+def name(most: int) -> Callable[[str], str]:
+    """A text that tells one thing from another, in the form in which names are kept."""
+    read_text = text(most)
+
+    def read(cell: str) -> str:
+        value = read_text(normal(cell))
+        if (found := unseen(value)) is not None:
+            raise Bad(hint(found))
         return value
 
     return read
