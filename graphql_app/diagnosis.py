@@ -15,6 +15,7 @@ from graphql_app.store.migrations import MigrationError, require_current
 
 FITTING = "fit together"
 REACHABLE = "reachable"
+URLS = frozenset({"database_url", "redis_url", "oidc_issuer"})
 EMBEDDED = "embedded: started by `serve` under GRAPHQL_APP_DATA, as no URL is set"
 
 
@@ -37,7 +38,7 @@ def listed(settings: Settings) -> Iterator[str]:
     variables = {name: Settings.variable(name) for name in Settings.model_fields}
     width = max(map(len, variables.values()))
     for name, field in Settings.model_fields.items():
-        value, source = shown(getattr(settings, name)), settings.source(name)
+        value, source = shown(getattr(settings, name), is_url=name in URLS), settings.source(name)
         yield f"  {variables[name]:<{width}}  {value:<26}  {source:<11}  {field.description}"
 
 
@@ -76,12 +77,13 @@ async def issuer_problem(issuer: str) -> str | None:
     return None if any(map(key_of_jwk, keys)) else "none of its keys can be used here"
 
 
-def shown(value: object) -> str:
-    """A setting without what is secret in it: keys, and the passwords in URLs."""
+def shown(value: object, *, is_url: bool = False) -> str:
+    """A setting without what is secret in it: keys, and the passwords in URLs. `is_url`: it is meant to be one,
+    whatever it looks like."""
     if value is None:
         return "-"
     if isinstance(value, SecretStr) or (isinstance(value, str) and value.lstrip().startswith("-----BEGIN")):
         return "(set)"  # a public key is no secret, but fills a page
-    if isinstance(value, str) and "://" in value:
+    if isinstance(value, str) and (is_url or "://" in value):
         return without_password(value)
     return str(value)

@@ -38,7 +38,7 @@ class CannotServe(Exception):
 
 def run(settings: Settings) -> None:
     """Serves until it is told to stop. Raises CannotServe, WorkersFailed, MigrationError, SettingsError."""
-    logs.configure()
+    logs.configure(settings.database_url, settings.redis_url)
     listening = bound(settings)
     # uvicorn ends gracefully and then raises the signal again: as an exception it lets everything below be cleaned up.
     signal.signal(signal.SIGTERM, terminated)
@@ -87,8 +87,9 @@ def metrics_directory(settings: Settings) -> Iterator[Path | None]:
 
 def worker() -> FastAPI:
     """What uvicorn makes in each of its processes; the settings come through the environment."""
-    logs.configure()
-    return create(read())
+    settings = read()
+    logs.configure(settings.database_url, settings.redis_url)
+    return create(settings)
 
 
 def bound(settings: Settings) -> socket.socket:

@@ -44,11 +44,20 @@ class Settings(BaseSettings):
     """Every setting, with its default. Variables are GRAPHQL_APP_<NAME>, but for the five that tools expect bare."""
 
     model_config = SettingsConfigDict(
-        env_prefix=PREFIX, frozen=True, populate_by_name=True, extra="ignore", env_ignore_empty=True
+        env_prefix=PREFIX,
+        frozen=True,
+        populate_by_name=True,
+        extra="ignore",
+        env_ignore_empty=True,
+        hide_input_in_errors=True,
     )
 
-    database_url: str | None = Field(None, validation_alias="DATABASE_URL", description="PostgreSQL 16 or newer")
-    redis_url: str | None = Field(None, validation_alias="REDIS_URL", description="Redis 7 or Valkey 8, or newer")
+    database_url: str | None = Field(
+        None, validation_alias="DATABASE_URL", repr=False, description="PostgreSQL 16 or newer"
+    )
+    redis_url: str | None = Field(
+        None, validation_alias="REDIS_URL", repr=False, description="Redis 7 or Valkey 8, or newer"
+    )
     host: str = Field("127.0.0.1", validation_alias="HOST", description="address to listen on")
     port: int = Field(
         8080, ge=0, le=65535, validation_alias="PORT", description="port to listen on; 0 picks a free one"

@@ -9,8 +9,8 @@ const PAGES = [
 
 /** Builds the bar into #bar and returns what the page tells it: `accepted(authorization)`, `refused()`, `say(text, kind)`. */
 export function buildBar() {
-  takeTokenFromAddress();
-  const { field, status } = draw(document.getElementById("bar"));
+  const { field, status, offer } = draw(document.getElementById("bar"));
+  let fromLink = null;
 
   function say(text, kind = "note") {
     status.replaceChildren(...withCode(text));
@@ -23,7 +23,33 @@ export function buildBar() {
   function accepted(authorization) {
     const token = currentToken();
     if (authorization && authorization !== `Bearer ${token}`) say("The Authorization of the headers editor is in use.", "fine");
-    else say(...describe(token, expiryOf(token), new Date()));
+    else say(...describe(token, expiryOf(token), new Date(), token === fromLink));
+  }
+  function useLinked(token) {
+    fromLink = token;
+    useToken(token);
+  }
+  /** Whoever made the link would otherwise choose as whom this tab goes on: it is asked first. */
+  function arrive() {
+    const token = takeTokenFromAddress();
+    if (token === null || token === currentToken()) return;
+    if (!currentToken()) useLinked(token);
+    else if (token) ask(token);
+  }
+  function ask(token) {
+    offer.replaceChildren(
+      "A link brought another token than the one in use. ",
+      choice("Use the link's", () => useLinked(token)),
+      choice("Keep this one", () => {}),
+    );
+  }
+  function choice(name, chosen) {
+    const button = element("button", { type: "button" }, [name]);
+    button.addEventListener("click", () => {
+      offer.replaceChildren();
+      chosen();
+    });
+    return button;
   }
 
   field.form.addEventListener("submit", (event) => {
@@ -34,17 +60,18 @@ export function buildBar() {
     event.preventDefault();
     useToken("");
   });
-  addEventListener("hashchange", takeTokenFromAddress);
+  addEventListener("hashchange", arrive);
   onTokenChange(show);
   show();
+  arrive();
   return { say, accepted, refused: (authorization) => say(...describeRefusal(authorization)) };
 }
 
-function describe(token, expiry, now) {
+function describe(token, expiry, now, isFromLink) {
   if (!token) return [`No token yet. ${HOW_TO_GET_A_TOKEN}`, "problem"];
   if (expiry && expiry <= now) return [`This token expired on ${expiry.toLocaleString()}. ${HOW_TO_GET_A_TOKEN}`, "problem"];
   const until = expiry ? ` until ${expiry.toLocaleString()}` : "";
-  return [`Token in use${until}.`, "fine"];
+  return [`Token in use${until}${isFromLink ? ", from a link" : ""}.`, "fine"];
 }
 
 function describeRefusal(authorization) {
@@ -63,6 +90,7 @@ function draw(bar) {
     title: "Sent as “Authorization: Bearer …”; kept in this tab only. An Authorization of your own in the headers goes first.",
   });
   const status = element("output", { id: "status" });
+  const offer = element("div", { id: "offer", role: "alert" });
   const form = element("form", { id: "token-form" }, [
     element("label", { htmlFor: "token" }, ["Token"]),
     field,
@@ -74,8 +102,8 @@ function draw(bar) {
     if (location.pathname === href) link.setAttribute("aria-current", "page");
     return link;
   });
-  bar.replaceChildren(element("strong", {}, ["graphql_app"]), element("nav", {}, links), form, status);
-  return { field, status };
+  bar.replaceChildren(element("strong", {}, ["graphql_app"]), element("nav", {}, links), form, status, offer);
+  return { field, status, offer };
 }
 
 function element(name, properties, children = []) {

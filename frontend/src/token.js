@@ -18,7 +18,7 @@ export function onTokenChange(listener) {
 
 /** Keeps a pasted token (with or without "Bearer "); an empty text forgets it. False when it cannot be a token. */
 export function useToken(text) {
-  const token = text.trim().replace(/^bearer\s+/i, "");
+  const token = withoutScheme(text);
   if (!/^[\x21-\x7e]*$/.test(token)) return false; // a header could not carry it
   if (token) sessionStorage.setItem(KEY, token);
   else sessionStorage.removeItem(KEY);
@@ -27,14 +27,18 @@ export function useToken(text) {
 }
 
 /**
- * Moves the token of a `#token=…` link into the tab's storage, once it is out of the address bar and the back button.
+ * The token of a `#token=…` link, taken out of the address bar and the back button; null when there is none.
  * The browser's own list of visited addresses may keep it: such links want tokens that end soon.
  */
 export function takeTokenFromAddress() {
   const token = new URLSearchParams(location.hash.slice(1)).get("token");
-  if (token === null) return;
+  if (token === null) return null;
   history.replaceState(history.state, "", location.pathname + location.search);
-  useToken(token);
+  return withoutScheme(token);
+}
+
+function withoutScheme(text) {
+  return text.trim().replace(/^bearer\s+/i, "");
 }
 
 /** When a JWT ends, as a Date; null when it does not say. */

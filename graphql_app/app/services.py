@@ -62,7 +62,7 @@ def services_of(
             page_most=page_most,
             roles=role_table(settings).keys(),
         ),
-        audit=Audit(database, page_cursors, page_most=page_most),
+        audit=Audit(database, page_cursors, stores.secret, page_most=page_most),
         receipts=receipts,
     )
 

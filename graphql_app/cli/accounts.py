@@ -9,6 +9,7 @@ import click
 
 from graphql_app.cli.session import Stop, keyed, run_with_database, settled
 from graphql_app.domain.access import Viewer, by_command
+from graphql_app.domain.names import normal
 from graphql_app.domain.workstation import Employee
 from graphql_app.store.database import Database
 from graphql_app.store.migrations import require_current
@@ -48,7 +49,7 @@ def employee_with(number: str) -> Employee:
     from graphql_app.store import queries
 
     async def find(database: Database) -> Employee | None:
-        return await queries.employee_by_number(database, number)
+        return await queries.employee_by_number(database, normal(number))
 
     with settled() as settings:
         employee = run_with_database(settings, find)

@@ -105,10 +105,12 @@ def scopes_of(roles: Iterable[str], table: Mapping[str, frozenset[Scope]]) -> fr
     return frozenset(scope for role in roles for scope in table.get(role, ()))
 
 
-def require(viewer: Viewer, scope: Scope) -> None:
-    """Raises Forbidden unless the viewer has the scope."""
-    if not viewer.view.has(scope):
-        raise Forbidden(f"This needs the scope {scope}; ask an administrator for a role that has it.", scope=str(scope))
+def require(viewer: Viewer, *scopes: Scope) -> None:
+    """Raises Forbidden unless the viewer has all the scopes."""
+    for scope in scopes:
+        if not viewer.view.has(scope):
+            message = f"This needs the scope {scope}; ask an administrator for a role that has it."
+            raise Forbidden(message, scope=str(scope))
 
 
 def guarding_scope(type_name: str, field: str) -> Scope | None:
@@ -120,13 +122,14 @@ def may_see(view: View, type_name: str, field: str) -> bool:
     return scope is None or view.has(scope)
 
 
-def require_fields(view: View, type_name: str, fields: Iterable[str]) -> None:
-    """Raises Forbidden when a field is hidden from the view: filtering or sorting by it would tell its value."""
+def require_fields(view: View, type_name: str, fields: Iterable[str], doing: str = "Filtering or ordering by") -> None:
+    """Raises Forbidden when a field is hidden from the view. Filtering or sorting by it would tell its value, and so
+    would writing a guess: nothing changes where the guess is right."""
     for field in fields:
         if not may_see(view, type_name, field):
             scope = guarding_scope(type_name, field)
             shown = public_name(field)
-            raise Forbidden(f"Filtering or ordering by {shown} needs the scope {scope}.", field=shown, scope=str(scope))
+            raise Forbidden(f"{doing} {shown} needs the scope {scope}.", field=shown, scope=str(scope))
 
 
 def _nothing(_: object) -> None:

@@ -1,5 +1,6 @@
 """Local accounts, the sessions that a login opens, and what may be done with a refresh token."""
 
+import unicodedata
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum, auto
@@ -8,6 +9,7 @@ from uuid import UUID
 
 from graphql_app.domain.addresses import network_of
 from graphql_app.domain.errors import InvalidInput
+from graphql_app.domain.names import account_normal, unseen
 
 NAME_LENGTH_MOST = 100
 PASSWORD_LENGTH_LEAST = 10
@@ -136,16 +138,24 @@ def address_subject(address: str | None) -> str:
 
 
 def checked_name(name: str) -> str:
-    """Raises InvalidInput."""
-    if not 0 < len(name) <= NAME_LENGTH_MOST or not name.isprintable() or name != name.strip():
+    """The name as it is kept. Raises InvalidInput."""
+    name = account_normal(name)
+    if not 0 < len(name) <= NAME_LENGTH_MOST or not name.isprintable() or name != name.strip() or unseen(name):
         raise InvalidInput(
             f"A name has 1 to {NAME_LENGTH_MOST} characters that can be printed, with none around it.", field="name"
         )
     return name
 
 
+def password_normal(password: str) -> str:
+    """The password as it is hashed (NFKC; NIST SP 800-63B, 3.1.1.2): however a keyboard makes its accents."""
+    is_long = len(password) > PASSWORD_BYTES_MOST  # no password; not worth the work
+    return password if is_long or password.isascii() else unicodedata.normalize("NFKC", password)
+
+
 def checked_password(password: str) -> str:
-    """Raises InvalidInput. Length is all that is asked for (NIST SP 800-63B)."""
+    """The password as it is hashed. Raises InvalidInput. Length is all that is asked for (NIST SP 800-63B)."""
+    password = password_normal(password)
     if len(password) < PASSWORD_LENGTH_LEAST or len(password.encode()) > PASSWORD_BYTES_MOST:
         raise InvalidInput(
             f"A password has at least {PASSWORD_LENGTH_LEAST} characters, and at most {PASSWORD_BYTES_MOST} bytes.",

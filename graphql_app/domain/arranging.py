@@ -7,6 +7,7 @@ from typing import Any
 import orjson
 
 from graphql_app.domain.errors import Conflict, InvalidInput, VersionConflict, public_name
+from graphql_app.domain.names import hint, normal, unseen
 from graphql_app.domain.values import JSON_MOST, json_problem, number_problem, text_problem
 from graphql_app.domain.workstation import MAY_FOLLOW, Employee, Status, Workstation, may_become
 
@@ -24,8 +25,10 @@ class Idempotency:
     request: str
 
     def __post_init__(self) -> None:
-        if not self.key or len(self.key) > KEY_MOST:
-            raise InvalidInput(f"An idempotency key takes 1 to {KEY_MOST} characters, with the name of the field.")
+        if not self.key or len(self.key) > KEY_MOST or not self.key.isprintable():
+            raise InvalidInput(
+                f"An idempotency key takes 1 to {KEY_MOST} characters that can be printed, with the name of the field."
+            )
 
 
 def require_version(workstation: Workstation, expected: int | None) -> None:
@@ -102,8 +105,9 @@ def checked(values: Mapping[str, Any]) -> dict[str, Any]:
     if ("building" in values) != ("floor_number" in values):
         raise InvalidInput("`building` and `floorNumber` go together.", field="floorNumber")
     kept = dict(values)
-    if isinstance(kept.get("name"), str):
-        kept["name"] = kept["name"].strip()
+    for field in ("name", "building"):
+        if kept.get(field) is not None:
+            kept[field] = normal(kept[field].strip() if field == "name" else kept[field])
     return kept
 
 
@@ -116,6 +120,12 @@ def equipment_text(value: Any) -> str:
         return orjson.dumps(value).decode()
     except (orjson.JSONEncodeError, TypeError) as error:
         raise InvalidInput(f"`equipment` cannot be written as JSON: {error}", field="equipment") from error
+
+
+def _name(field: str, value: str | None) -> None:
+    _text(NAME_MOST, required=True)(field, value and normal(value))
+    if value is not None and (found := unseen(value.strip())) is not None:
+        raise InvalidInput(f"`{field}` {hint(found)}.", field=field)
 
 
 def _text(most: int, *, required: bool = False) -> Any:
@@ -144,7 +154,7 @@ def _size(field: str, value: float | None) -> None:
 
 
 _CHECKS = {
-    "name": _text(NAME_MOST, required=True),
+    "name": _name,
     "building": _text(BUILDING_MOST),
     "notes": _text(NOTES_MOST),
     "equipment": _text(JSON_MOST),

@@ -46,9 +46,12 @@ SHOWN: Mapping[str, Callable[[Workstation], Any]] = {
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One committed change of one workstation. `before` is None when it was created, `after` when it was deleted."""
+    """One committed change of one workstation. `before` is None when it was created, `after` when it was deleted.
 
-    id: int
+    `seq` is for this server alone: its gaps would tell of entries that one may not see. `key` names it to others.
+    """
+
+    seq: int
     workstation_id: int
     at: datetime
     actor: str
@@ -57,6 +60,7 @@ class Entry:
     request_id: str | None
     before: Workstation | None
     after: Workstation | None
+    key: str = ""  # given by services/audit, which has the secret
 
     @property
     def action(self) -> Action:

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from graphql_app.domain.errors import InvalidInput, public_name
 from graphql_app.domain.interest import Attribute, Interest
+from graphql_app.domain.names import normal
 from graphql_app.domain.values import text_problem
 from graphql_app.domain.workstation import Place, Status, Workstation
 
@@ -38,6 +39,13 @@ class WorkstationFilter(_Matching):
     y_min: float | None = None
     y_max: float | None = None
     employee_number: str | None = None
+
+    def __post_init__(self) -> None:
+        """However names were typed, they are looked for as they are kept."""
+        for name in ("building", "name_contains", "employee_number"):
+            value = getattr(self, name)
+            if value is not None and not value.isascii():
+                object.__setattr__(self, name, normal(value))
 
     def matches(self, workstation: Workstation) -> bool:
         try:

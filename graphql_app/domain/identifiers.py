@@ -12,17 +12,16 @@ from graphql_app.domain.errors import InvalidInput
 from graphql_app.domain.memo import Memo
 
 ROW_MOST = 2**31 - 1  # the keys are of PostgreSQL's integer
-LOG_MOST = 2**63 - 1  # those of the logs are of its bigint
 IDS_KEPT = 65_536
-_ROW = re.compile("[0-9]{1,19}")
+_ROW = re.compile("[0-9]{1,10}")
 
 
 @lru_cache(maxsize=IDS_KEPT)
-def global_id(type_name: str, key: int | UUID) -> str:
+def global_id(type_name: str, key: int | str | UUID) -> str:
     return b64encode(f"{type_name}:{key}".encode()).decode()
 
 
-def global_ids(type_name: str) -> Callable[[int | UUID], str]:
+def global_ids(type_name: str) -> Callable[[int | str | UUID], str]:
     """global_id of the type, for who makes hundreds: what was made before is found without a call in Python."""
     return Memo(partial(global_id, type_name), IDS_KEPT).__getitem__
 
@@ -38,10 +37,10 @@ def parse(identifier: str) -> tuple[str, str]:
     return type_name, key
 
 
-def row(identifier: str, type_name: str, field: str = "id", *, most: int = ROW_MOST) -> int:
+def row(identifier: str, type_name: str, field: str = "id") -> int:
     """The row number in an ID of the type. Raises InvalidInput."""
     number = _row(identifier, type_name)
-    if number is None or number > most:
+    if number is None or number > ROW_MOST:
         raise _unknown(identifier, field, type_name)
     return number
 

@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from graphql_app.domain.errors import InvalidInput
 from graphql_app.domain.interest import Attribute, Interest
+from graphql_app.domain.names import normal
 from graphql_app.domain.values import moment_problem, text_problem
 
 ENTITY = "notification"  # what the change log calls it
@@ -49,6 +50,9 @@ class Draft:
     role: str | None = None
     expires_at: datetime | None = None
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "building", self.building and normal(self.building))
+
 
 # What a notification may be for, and how it is read off one.
 TARGETS: Mapping[str, Attribute] = {
@@ -71,6 +75,9 @@ class Audience:
     department_id: int | None = None
     building: str | None = None
     floor_number: int | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "building", self.building and normal(self.building))
 
     def accepted(self) -> Iterator[tuple[str, frozenset[Hashable]]]:
         """The values that each target may have; a target that is not named here may have any."""

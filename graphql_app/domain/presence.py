@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from uuid import UUID
 
+from graphql_app.domain.names import normal
 from graphql_app.domain.workstation import Place
 
 
@@ -31,6 +32,9 @@ class Places:
 
     building: str | None = None
     number: int | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "building", self.building and normal(self.building))
 
     @property
     def only(self) -> Place | None:

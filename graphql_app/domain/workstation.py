@@ -10,6 +10,7 @@ from uuid import UUID
 
 import orjson
 
+from graphql_app.domain.names import normal
 from graphql_app.domain.values import is_carried
 
 T = TypeVar("T")
@@ -68,6 +69,11 @@ class Place(NamedTuple):
 
     building: str
     number: int
+
+
+def named_place(building: str, number: int) -> Place:
+    """The place of a name that somebody typed."""
+    return Place(normal(building), number)
 
 
 @dataclass(frozen=True, slots=True)

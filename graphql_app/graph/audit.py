@@ -115,7 +115,7 @@ class AuditEntry(Node):
     )
 
     id: strawberry.ID = derived(
-        "id", global_ids("AuditEntry"), strawberry.ID, "Opaque and global: unique over all types."
+        "key", global_ids("AuditEntry"), strawberry.ID, "Opaque and global: unique over all types."
     )
     workstation_id: strawberry.ID = derived(
         "workstation_id", global_ids("Workstation"), strawberry.ID, "Global ID of the workstation."
@@ -166,9 +166,9 @@ def _filter_of(given: AuditFilter | None) -> domain.AuditFilter:
 class AuditQueries:
     @strawberry.field(
         graphql_type=AuditConnection,
-        description="Who did what to which workstation, the newest first, whatever way it was done. Needs the scope"
-        " `admin`. Entries are kept for as long as the operator decided. What your scopes hide of a workstation is"
-        " hidden here too, and a change of nothing else is not listed.",
+        description="Who did what to which workstation, the newest first, whatever way it was done. Needs the scopes"
+        " `admin` and `workstations:read`. Entries are kept for as long as the operator decided. What your scopes hide"
+        " of a workstation is hidden here too, and a change of nothing else is not listed.",
     )
     async def audit_log(
         self,

@@ -17,6 +17,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from graphql_app.domain.addresses import Proxies
 from graphql_app.domain.admission import fields_of
 from graphql_app.domain.errors import TooMany
+from graphql_app.domain.texts import is_request_id
 from graphql_app.graph.answering import Answering, Question
 from graphql_app.graph.engine import Engine
 from graphql_app.graph.negotiation import EVENTS, LEGACY, RESPONSE, Accepted, negotiated
@@ -33,7 +34,6 @@ from graphql_app.graph.requests import (
     text,
 )
 
-GIVEN_ID_MOST = 64
 QUERIES = (b"query", b"documentId", b"extensions")  # by what an address asks, rather than for the page
 
 HEADS_KEPT = 1000  # of HEAD_BYTES_MOST at most; where there are more, all are forgotten
@@ -188,7 +188,7 @@ class HttpDoor:
     def _id_of(self, fields: Fields) -> bytes:
         """The client's own id of its request, if it may stand in a log, or one of ours."""
         given = fields.get(b"x-request-id", b"")
-        if 0 < len(given) <= GIVEN_ID_MOST and given.isascii() and given.decode().isprintable():
+        if is_request_id(given):
             return given
         return b"%b%012x" % (self._ids, next(self._count))
 

@@ -144,10 +144,18 @@ class CreateWorkstationInput:
 @strawberry.input(description="Changes of a workstation. What is left out stays; null clears what can be empty.")
 class UpdateWorkstationInput:
     name: str | None = strawberry.field(default=UNSET, description="Unique on its floor; at most 100 characters.")
-    x_position: float | None = strawberry.field(default=UNSET, description="Left edge, in units of the floor plan.")
-    y_position: float | None = strawberry.field(default=UNSET, description="Top edge, in units of the floor plan.")
-    width: float | None = strawberry.field(default=UNSET, description="Width, in units of the floor plan.")
-    height: float | None = strawberry.field(default=UNSET, description="Height, in units of the floor plan.")
+    x_position: float | None = strawberry.field(
+        default=UNSET, description="Left edge, in units of the floor plan. Needs `coordinates:read`."
+    )
+    y_position: float | None = strawberry.field(
+        default=UNSET, description="Top edge, in units of the floor plan. Needs `coordinates:read`."
+    )
+    width: float | None = strawberry.field(
+        default=UNSET, description="Width, in units of the floor plan. Needs `coordinates:read`."
+    )
+    height: float | None = strawberry.field(
+        default=UNSET, description="Height, in units of the floor plan. Needs `coordinates:read`."
+    )
     building: str | None = strawberry.field(default=UNSET, description="Moves it; goes together with floorNumber.")
     floor_number: int | None = strawberry.field(default=UNSET, description="Moves it; goes together with building.")
     department_id: strawberry.ID | None = strawberry.field(

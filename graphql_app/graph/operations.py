@@ -11,6 +11,7 @@ import orjson
 from graphql_app.domain.access import Viewer
 from graphql_app.domain.audit import Transport
 from graphql_app.domain.errors import TooMany
+from graphql_app.domain.texts import ID_LENGTH_MOST, plain
 from graphql_app.graph.answers import Answer
 from graphql_app.graph.context import Context
 from graphql_app.graph.documents import Operation
@@ -22,8 +23,6 @@ from graphql_app.graph.variables import require_few
 from graphql_app.graph.wire import Wire
 from graphql_app.observe import OperationEnded, Subscribed, Unsubscribed, note
 from graphql_app.services.cohorts import Payload
-
-REQUEST_ID_MOST = 64  # characters of an operation's id that go into the audit log
 
 
 class Active:
@@ -172,7 +171,7 @@ class Operations:
 
     def _author(self, viewer: Viewer, operation_id: str) -> Viewer:
         """The viewer, with what the audit log is to say of the operation."""
-        request_id = operation_id[:REQUEST_ID_MOST]
+        request_id = plain(operation_id)[:ID_LENGTH_MOST]
         return replace(viewer, request_id=request_id, transport=Transport.SOCKET, address=self._address)
 
     def _renew(self, viewer: Viewer) -> None:

@@ -12,7 +12,7 @@ from graphql_app.domain import identifiers
 from graphql_app.domain import workstation as domain
 from graphql_app.domain.access import Viewer
 from graphql_app.domain.errors import TooMany
-from graphql_app.domain.workstation import Counts, Place
+from graphql_app.domain.workstation import Counts, named_place
 from graphql_app.graph.context import AppInfo, Context
 from graphql_app.graph.inputs import FilterInput, OrderInput, StatsGroup, filter_of, orders_of
 from graphql_app.graph.plain import Soonest
@@ -57,7 +57,7 @@ class Query:
         number: Annotated[int, argument(description="Number of the floor.")],
     ) -> domain.Floor | None:
         _look_for_cursor(info)
-        return await floor_of(info, Place(building, number))
+        return await floor_of(info, named_place(building, number))
 
     @strawberry.field(graphql_type=list[Floor], description="The floors of one building, or of all.")
     async def floors(
@@ -181,8 +181,8 @@ async def _node(info: AppInfo, identifier: str) -> Any:
             number = identifiers.row(identifier, "Notification")
             return await context.load("notification", number, lambda ids: context.services.notify.by_id(viewer, ids))
         case "AuditEntry":
-            number = identifiers.row(identifier, "AuditEntry", most=identifiers.LOG_MOST)
-            return await context.load("audit entry", number, lambda ids: context.services.audit.by_id(viewer, ids))
+            seq = context.services.audit.seq(identifiers.parse(identifier)[1])
+            return await context.load("audit entry", seq, lambda seqs: context.services.audit.by_seq(viewer, seqs))
         case _:
             key: UUID = identifiers.public_key(identifier, "Employee")
             return await context.load("employee", key, lambda keys: browse.employees_by_key(viewer, keys))

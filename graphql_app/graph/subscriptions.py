@@ -7,7 +7,7 @@ import strawberry
 from strawberry import argument
 
 from graphql_app.domain.change import Batch
-from graphql_app.domain.workstation import Counts, Place, Workstation
+from graphql_app.domain.workstation import Counts, Workstation, named_place
 from graphql_app.graph.context import AppInfo
 from graphql_app.graph.feeds import FloorStatus, WorkstationFeed
 from graphql_app.graph.inputs import FilterInput, filter_of
@@ -45,7 +45,7 @@ class Subscription:
         building: Annotated[str, argument(description="Name of the building.")],
         number: Annotated[int, argument(description="Number of the floor.")],
     ) -> AsyncGenerator[FloorStatus, None]:
-        stream = info.context.services.follow.floor_status(info.context.viewer, Place(building, number))
+        stream = info.context.services.follow.floor_status(info.context.viewer, named_place(building, number))
         return Source(stream, Start(), status_of)  # type: ignore[return-value]  # an async iterable is all it takes
 
 

@@ -2,18 +2,22 @@
 
 import logging
 import re
-from typing import Final
+from collections.abc import Iterable
+from typing import Any, Final
 
 from graphql_app import observe
 from graphql_app.domain.admission import TOKEN_PARAMETERS
+from graphql_app.domain.texts import plain, plain_lines
+from graphql_app.domain.urls import secrets_of
 
 # Whatever a library may have put into an error: what comes before the secret is kept, and says what it was.
 # Each begins where nothing before it could, or is bounded: a client's long text takes time in proportion to its length.
+KNOWN_LENGTH_LEAST: Final = 8  # of a secret that is hidden wherever it appears: a shorter one is a part of many words
 SECRETS: Final = re.compile(
     r"""(?isx)
     () (?<![\w-]) eyJ[\w-]+ \. [\w-]+ (?: \.[\w-]* )?                  # a JWT, cut short perhaps
     | ( \b bearer [ ]+ ) [\w.~+/=-]{8,}
-    | ( \b [a-z][a-z0-9+.-]{0,30} :// [^:/@\s]{0,100} : ) [^/@\s]+ (?=@) # the password in a URL
+    | ( \b [a-z][a-z0-9+.-]{0,30} :// [^:/@\s]{0,100} : ) (?! \d{1,5} [/?#] ) [^\s]{1,200} (?=@) # the password in a URL
     | ( [?&;] (?:TOKENS) = ) [^&;\s]+
     | ( \b (?:password|secret|token) ["']? [ ]{0,3} [=:] [ ]{0,3} ["']? ) [^\s"',;&]+
     | ( -----BEGIN[ ][A-Z ]{0,20}PRIVATE[ ]KEY----- ) [\w+/=\s\\]+
@@ -22,16 +26,34 @@ SECRETS: Final = re.compile(
 
 
 class Redacting(logging.Formatter):
-    """Lines and tracebacks without tokens, passwords and keys."""
+    """Lines and tracebacks without tokens, passwords and keys, and without the very secrets that it is told. What is
+    not plain text is written as escapes."""
+
+    def __init__(self, form: str | None = None, secrets: Iterable[str] = ()) -> None:
+        super().__init__(form)
+        self._secrets = sorted((one for one in secrets if len(one) >= KNOWN_LENGTH_LEAST), key=len, reverse=True)
 
     def format(self, record: logging.LogRecord) -> str:
-        return SECRETS.sub(lambda match: f"{match[match.lastindex or 0]}[redacted]", super().format(record))
+        line = super().format(record)
+        for secret in self._secrets:
+            line = line.replace(secret, "[redacted]")
+        return plain_lines(SECRETS.sub(lambda match: f"{match[match.lastindex or 0]}[redacted]", line))
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802  # as logging has it
+        """One line, whatever a client put into it."""
+        return plain(super().formatMessage(record))
+
+    def formatException(self, ei: Any) -> str:  # noqa: N802
+        """Indented: no line of it can be taken for one of the log."""
+        return "  " + super().formatException(ei).replace("\n", "\n  ")
 
 
-def configure() -> None:
-    """Lines on standard error, for this process: each worker is told anew."""
+def configure(*urls: str | None) -> None:
+    """Lines on standard error, for this process: each worker is told anew. `urls`: whose passwords are to be hidden
+    wherever they appear, however they are written."""
+    secrets = {secret for url in urls if url for secret in secrets_of(url)}
     handler = logging.StreamHandler()
-    handler.setFormatter(Redacting("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    handler.setFormatter(Redacting("%(asctime)s %(levelname)s %(name)s: %(message)s", secrets))
     # Libraries tell of each socket, request and migration; whatever of that matters is told here as news.
     logging.basicConfig(level=logging.WARNING, handlers=[handler])
     logger.setLevel(logging.INFO)

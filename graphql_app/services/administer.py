@@ -5,6 +5,7 @@ from collections.abc import Collection, Sequence
 from graphql_app.domain.access import Scope, Viewer, require
 from graphql_app.domain.account import Account, checked_name, checked_password
 from graphql_app.domain.errors import Conflict, InvalidInput, NotFound
+from graphql_app.domain.names import account_normal, normal
 from graphql_app.services.passwords import Passwords
 from graphql_app.store import accounts as store
 from graphql_app.store import queries
@@ -41,12 +42,13 @@ class Administer:
         password_hash = await self._hashed(password)
         key = None
         if employee_number is not None:
-            employee = await queries.employee_by_number(self._database, employee_number)
+            employee = await queries.employee_by_number(self._database, normal(employee_number))
             if employee is None:
                 raise NotFound(f"There is no employee with the number {employee_number}.")
             key = employee.key
+        name = checked_name(name)
         async with self._database.writing(viewer) as transaction:
-            if not await store.add(transaction.connection, checked_name(name), password_hash, role, key):
+            if not await store.add(transaction.connection, name, password_hash, role, key):
                 raise Conflict(f"There is an account {name} already.")
 
     async def set_role(self, viewer: Viewer, name: str, role: str) -> None:
@@ -67,11 +69,12 @@ class Administer:
     async def _change(self, viewer: Viewer, name: str, column: str, value: object) -> None:
         require(viewer, Scope.ADMIN)
         async with self._database.writing(viewer) as transaction:
-            if not await store.change(transaction.connection, name, column, value):
+            if not await store.change(transaction.connection, account_normal(name), column, value):
                 raise NotFound(f"There is no account {name}.")
 
     async def _hashed(self, password: str) -> str:
-        if checked_password(password) in self._refused_passwords:
+        password = checked_password(password)
+        if password in self._refused_passwords:
             raise InvalidInput("This is the password of the demo accounts; take one of your own.", field="password")
         return await self._passwords.hashed(password)
 

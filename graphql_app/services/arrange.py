@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from graphql_app.domain import arranging
-from graphql_app.domain.access import Scope, Viewer, redact, require
+from graphql_app.domain.access import Scope, Viewer, redact, require, require_fields
 from graphql_app.domain.arranging import Idempotency
 from graphql_app.domain.errors import Conflict, InvalidInput, NotFound
 from graphql_app.domain.workstation import Status, Workstation
@@ -37,6 +37,10 @@ class Removed:
 Rule = Callable[[Workstation, Transaction], Awaitable[Mapping[str, Any]]]
 
 
+# What is written is shown, and so is what came in its way.
+ARRANGING = (Scope.WRITE, Scope.READ)
+
+
 class Arrange:
     """Use cases of those who may write. `key` makes a repeated request do nothing twice and answer the same."""
 
@@ -48,7 +52,7 @@ class Arrange:
     @tried_again
     async def create(self, viewer: Viewer, values: Mapping[str, Any], key: Idempotency | None = None) -> Arranged:
         """Raises Forbidden, InvalidInput, NameTaken, ReadOnly."""
-        require(viewer, Scope.WRITE)
+        require(viewer, *ARRANGING)
         values = arranging.checked(values)
         async with self._database.writing(viewer, key) as transaction:
             if transaction.replayed is not None:
@@ -65,7 +69,10 @@ class Arrange:
         expected_version: int | None = None,
         key: Idempotency | None = None,
     ) -> Arranged:
-        """Raises Forbidden, NotFound, VersionConflict, InvalidInput, NameTaken, ReadOnly."""
+        """Raises Forbidden, also for a field that the viewer may not see, NotFound, VersionConflict, InvalidInput,
+        NameTaken, ReadOnly."""
+        require(viewer, *ARRANGING)
+        require_fields(viewer.view, "Workstation", values, "Changing")
         return await self._edit(viewer, workstation_id, arranging.checked(values), expected_version, key)
 
     async def set_status(
@@ -118,7 +125,7 @@ class Arrange:
         key: Idempotency | None = None,
     ) -> Removed:
         """Raises Forbidden, NotFound, VersionConflict, ReadOnly."""
-        require(viewer, Scope.WRITE)
+        require(viewer, *ARRANGING)
         async with self._database.writing(viewer, key) as transaction:
             if transaction.replayed is not None:
                 return Removed(workstation_id, self._receipts.issue(int(transaction.replayed.split()[1])))
@@ -140,7 +147,7 @@ class Arrange:
     ) -> Arranged:
         """In one round trip, together with others, where that does it; who is refused, moves it or has a key goes the
         long way."""
-        require(viewer, Scope.WRITE)
+        require(viewer, *ARRANGING)
         guarded = arranging.guarded(changes)
         if guarded is not None and guarded.changes and "building" not in changes and key is None:
             written = await self._commits.write(queries.Update(viewer, workstation_id, guarded, expected))
@@ -156,7 +163,7 @@ class Arrange:
     async def _change(
         self, viewer: Viewer, workstation_id: int, rule: Rule, expected: int | None, key: Idempotency | None
     ) -> Arranged:
-        require(viewer, Scope.WRITE)
+        require(viewer, *ARRANGING)
         async with self._database.writing(viewer, key) as transaction:
             if transaction.replayed is not None:
                 return await self._as_before(viewer, transaction)

@@ -5,6 +5,9 @@ from dataclasses import replace
 
 from graphql_app.domain.access import Scope, View, Viewer, redact, require
 from graphql_app.domain.audit import AuditFilter, Entry
+from graphql_app.domain.errors import InvalidInput
+from graphql_app.domain.seal import BrokenSeal, Numbers
+from graphql_app.domain.texts import plain
 from graphql_app.services.cursors import PageCursors
 from graphql_app.services.listing import Listing, Paging
 from graphql_app.store import audit
@@ -14,31 +17,41 @@ from graphql_app.store.database import Database
 class Audit:
     """The audit log. What is written there, the database writes by itself, beside each change."""
 
-    def __init__(self, database: Database, cursors: PageCursors, *, page_most: int) -> None:
+    def __init__(self, database: Database, cursors: PageCursors, secret: str, *, page_most: int) -> None:
         self._database = database
         self._cursors = cursors
+        self._names = Numbers(secret, "audit entry")
         self._page_most = page_most
 
     async def log(self, viewer: Viewer, matching: AuditFilter, paging: Paging) -> Listing[Entry]:
         """A page of it, the newest entry first. Raises Forbidden, InvalidInput, TooMany, UnknownCursor."""
-        require(viewer, Scope.ADMIN)
+        require(viewer, Scope.ADMIN, Scope.READ)
         listing = ["audit", matching.normalised()]
         window = paging.window(self._cursors, listing, most=self._page_most)
         page = await audit.page(self._database, viewer.view, matching, window)
-        shown = [_redacted(viewer.view, entry) for entry in page.rows]
+        shown = [self._shown(viewer.view, entry) for entry in page.rows]
 
         def seal(entry: Entry) -> str:
-            return self._cursors.encode([entry.id], listing)
+            return self._cursors.encode([entry.seq], listing)
 
         return Listing(shown, seal, has_next=page.has_next, has_previous=page.has_previous)
 
-    async def by_id(self, viewer: Viewer, ids: Collection[int]) -> Mapping[int, Entry]:
+    async def by_seq(self, viewer: Viewer, numbers: Collection[int]) -> Mapping[int, Entry]:
         """Raises Forbidden."""
-        require(viewer, Scope.ADMIN)
-        found = await audit.by_id(self._database, viewer.view, ids)
-        return {key: _redacted(viewer.view, entry) for key, entry in found.items()}
+        require(viewer, Scope.ADMIN, Scope.READ)
+        found = await audit.by_seq(self._database, viewer.view, numbers)
+        return {seq: self._shown(viewer.view, entry) for seq, entry in found.items()}
 
+    def seq(self, key: str) -> int:
+        """The number behind the key of an entry. Raises InvalidInput for what is none."""
+        try:
+            return self._names.open(key)
+        except BrokenSeal as error:
+            raise InvalidInput("This is not the id of an audit entry here.", field="id") from error
 
-def _redacted(view: View, entry: Entry) -> Entry:
-    before, after = (None if image is None else redact(view, image) for image in (entry.before, entry.after))
-    return replace(entry, before=before, after=after)
+    def _shown(self, view: View, entry: Entry) -> Entry:
+        """The entry with its name, and no more of its images than the view may see."""
+        before, after = (None if image is None else redact(view, image) for image in (entry.before, entry.after))
+        # What SQL or an older release wrote may be any text.
+        request_id = entry.request_id and plain(entry.request_id)
+        return replace(entry, key=self._names.close(entry.seq), before=before, after=after, request_id=request_id)

@@ -21,10 +21,12 @@ from graphql_app.domain.account import (
     expiry,
     name_subject,
     pair_subject,
+    password_normal,
     use_of,
 )
 from graphql_app.domain.addresses import network_of
 from graphql_app.domain.errors import Forbidden, InvalidInput, NotFound, RateLimited, Unauthenticated
+from graphql_app.domain.names import account_normal
 from graphql_app.domain.seal import Seal
 from graphql_app.domain.values import characters_problem
 from graphql_app.live.gate import Gate
@@ -90,13 +92,19 @@ class Authenticate:
         if problem is not None:
             raise InvalidInput(f"`name` {problem}.", field="name")
         self._gate.login(viewer.address)
+        name = account_normal(name)
         known, network = await accounts.by_name(self._database, name), network_of(viewer.address)
         account_id = known.account.id if known else NOBODY  # asked of nobody too: that takes as long
         is_stranger = not await login_addresses.is_known(self._database, account_id, network)
         with self._passwords.verifying(is_stranger=is_stranger) as verify:  # first: who is sent away has not failed
             counted = await self._attempt(viewer, name, is_stranger=is_stranger)
             is_right = await verify(known.password_hash if known else None, password)
-        if known is None or not is_right or known.account.is_disabled or password in self._refused_passwords:
+        if (
+            known is None
+            or not is_right
+            or known.account.is_disabled
+            or password_normal(password) in self._refused_passwords
+        ):
             raise _wrong()
         session, token, expires_at = await self._open(viewer, known, name, counted, user_agent)
         note(LoginEnded("ok"))
@@ -158,7 +166,7 @@ class Authenticate:
         Raises Forbidden for another's account, NotFound, InvalidInput, ReadOnly, Unavailable.
         """
         own = viewer.account.name if viewer.account is not None else None
-        whose = own if name is None else name
+        whose = own if name is None else account_normal(name)
         if whose is None:
             raise InvalidInput("This token comes from no login here: say whose sessions are to end.", field="account")
         # Not casefold(): to SQL, by which names are told apart, `straße` and `strasse` are two.

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from graphql_app.domain.access import Scope, Viewer, redact, redact_employee, redactor, require, require_fields, seen
 from graphql_app.domain.filters import WorkstationFilter, checked
+from graphql_app.domain.names import normal
 from graphql_app.domain.paging import Order, Page
 from graphql_app.domain.workstation import Counts, Department, Employee, Floor, Place, WholeFloor, Workstation
 from graphql_app.live.held import HeldFloor
@@ -146,7 +147,7 @@ class Browse:
     async def floors(self, viewer: Viewer, building: str | None = None) -> list[Floor]:
         require(viewer, Scope.READ)
         reads("floor")
-        return await queries.all_floors(self._database, building)
+        return await queries.all_floors(self._database, building and normal(building))
 
     async def floors_by_place(self, viewer: Viewer, places: Collection[Place]) -> Mapping[Place, Floor]:
         require(viewer, Scope.READ)
@@ -181,7 +182,7 @@ class Browse:
         """A page of employees, by name."""
         require(viewer, Scope.READ)
         reads("employee", "department")
-        checked(WorkstationFilter(name_contains=name_contains))
+        name_contains = checked(WorkstationFilter(name_contains=name_contains)).name_contains
         listing = ["employees", department_id, name_contains]
         window = paging.window(self._cursors, listing, most=self._page_most)
         page = await queries.page_of_employees(self._database, window, department_id, name_contains)

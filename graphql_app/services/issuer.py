@@ -97,12 +97,23 @@ class Issuer:
 
 def _values(claims: Mapping[str, Any], path: str) -> Iterator[str]:
     """The texts at the path: a list's, or a text with its words, as `scope` is one."""
-    value: Any = claims.get(path)  # names with dots in them, as `https://office.example/roles`, are names first
-    if value is None:
-        value = claims
-        for name in path.split("."):
-            value = value.get(name) if isinstance(value, dict) else None
+    value = _at(claims, path)
     if isinstance(value, str):
         yield from dict.fromkeys((value, *value.split(" ")))
     elif isinstance(value, list):
         yield from (one for one in value if isinstance(one, str))
+
+
+def _at(claims: Any, path: str) -> Any:
+    """The value at the path; None where there is none. Names hold dots themselves (`https://office.example/roles`, a
+    client's `com.example.office`): the longest name that leads to a value is the one that is meant."""
+    if not isinstance(claims, dict):
+        return None
+    names = path.split(".")
+    for length in range(len(names), 0, -1):
+        found = claims.get(".".join(names[:length]))
+        if length < len(names):
+            found = _at(found, ".".join(names[length:]))
+        if found is not None:
+            return found
+    return None

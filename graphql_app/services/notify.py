@@ -65,7 +65,7 @@ class Notify:
     @tried_again
     async def publish(self, viewer: Viewer, draft: Draft, key: Idempotency | None = None) -> Published:
         """Raises Forbidden, InvalidInput, Conflict (of idempotency keys), ReadOnly."""
-        require(viewer, Scope.NOTIFY)
+        require(viewer, Scope.NOTIFY, Scope.READ)
         if checked(draft, datetime.now(UTC)).role not in {None, *self._roles}:
             raise InvalidInput(f"There is no such role; there are {', '.join(sorted(self._roles))}.", field="role")
         async with self._database.writing(viewer, key) as transaction:

@@ -9,7 +9,7 @@ from typing import TypeVar
 from argon2 import PasswordHasher, Type
 from argon2.exceptions import InvalidHashError, VerificationError
 
-from graphql_app.domain.account import PASSWORD_BYTES_MOST
+from graphql_app.domain.account import PASSWORD_BYTES_MOST, password_normal
 from graphql_app.domain.errors import TooMany
 
 T = TypeVar("T")
@@ -38,7 +38,7 @@ class Passwords:
     async def hashed(self, password: str) -> str:
         """Raises TooMany when too many wait already."""
         with self._place(WAITING_MOST):
-            return await self._in_thread(lambda: _HASHER.hash(password))
+            return await self._in_thread(lambda: _HASHER.hash(password_normal(password)))
 
     @contextmanager
     def verifying(self, *, is_stranger: bool = False) -> Iterator[Verify]:
@@ -72,7 +72,12 @@ class Passwords:
 
 
 def verified(known: str, password: str) -> bool:
-    """False also for a hash that cannot be read, and for what is too long to be a password."""
+    """False also for a hash that cannot be read, and for what is too long to be a password. It is tried as it is hashed
+    today, and as it was typed, which earlier releases have hashed."""
+    return any(_is_of(known, one) for one in dict.fromkeys((password_normal(password), password)))
+
+
+def _is_of(known: str, password: str) -> bool:
     given = password.encode(errors="replace")
     try:
         return _HASHER.verify(known, given[:PASSWORD_BYTES_MOST]) and len(given) <= PASSWORD_BYTES_MOST

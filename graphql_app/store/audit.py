@@ -98,7 +98,7 @@ def _entry_of(row: Record) -> Entry | None:
 def _entry(row: Record) -> Entry:
     before, after = row["before"], row["after"]
     return Entry(
-        id=row["seq"],
+        seq=row["seq"],
         workstation_id=row["workstation_id"],
         at=row["logged_at"],
         actor=row["actor"],
@@ -125,7 +125,7 @@ async def page(reader: Reader, view: View, matching: AuditFilter, window: Window
     return Page(found, has_next=more, has_previous=window.after is not None)
 
 
-async def by_id(reader: Reader, view: View, ids: Collection[int]) -> dict[int, Entry]:
+async def by_seq(reader: Reader, view: View, numbers: Collection[int]) -> dict[int, Entry]:
     """Those of them that the view may know of. Not redacted."""
-    statement = _ALL.where(_C.seq.in_(list(ids)), *_noticed(view))
-    return {entry.id: entry for entry in _entries(await reader.fetch(statement))}
+    statement = _ALL.where(_C.seq.in_(list(numbers)), *_noticed(view))
+    return {entry.seq: entry for entry in _entries(await reader.fetch(statement))}

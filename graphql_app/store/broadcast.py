@@ -14,6 +14,7 @@ from broadcaster import Broadcast, Event
 from redis.exceptions import RedisError
 
 from graphql_app.domain.seal import BrokenSeal, Seal
+from graphql_app.domain.urls import advice, without_password, without_secrets
 from graphql_app.observe import BroadcastConnected, BroadcastLost, note
 
 MAYBE_MISSED = b""  # delivered on every channel after each connect: whoever cares reads the log
@@ -183,11 +184,11 @@ async def problem(url: str) -> str | None:
     try:
         client = redis.Redis.from_url(url, socket_timeout=2, socket_connect_timeout=2)
     except ValueError as error:
-        return str(error)
+        return f"{without_password(url)}: {advice(url) or without_secrets(str(error), url)}"
     try:
         await client.execute_command("PING")  # type: ignore[no-untyped-call]  # redis-py types only some of it
     except (RedisError, OSError, TimeoutError) as error:
-        return f"no answer: {error}"
+        return f"no answer: {without_secrets(str(error), url)}"
     finally:
         await client.aclose()
     return None

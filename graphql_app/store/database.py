@@ -11,7 +11,7 @@ from sqlalchemy.pool import NullPool
 
 from graphql_app.domain.access import Viewer
 from graphql_app.domain.arranging import Idempotency
-from graphql_app.domain.urls import without_password
+from graphql_app.domain.urls import advice, without_password, without_secrets
 from graphql_app.observe import PoolState, note
 from graphql_app.store.authorship import told
 from graphql_app.store.connections import Connections
@@ -170,9 +170,11 @@ class Database(Reader):
         try:
             connection = await self.connect()
         except (OSError, TimeoutError) as error:
-            return f"cannot connect to {without_password(self.url)}: {error or 'no answer in time'}"
+            reason = without_secrets(str(error), self.url) or "no answer in time"
+            return f"cannot connect to {without_password(self.url)}: {reason}"
         except (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, ValueError) as error:
-            return f"{without_password(self.url)}: {str(error).splitlines()[0]}"
+            reason = advice(self.url) or without_secrets(str(error).splitlines()[0], self.url)
+            return f"{without_password(self.url)}: {reason}"
         try:
             if connection.get_server_version().major < OLDEST_VERSION:
                 return f"PostgreSQL {OLDEST_VERSION} or newer is needed"

@@ -84,6 +84,9 @@ _CONSTRAINTS: Mapping[str, Refusal] = {
     ),
     "workstations_department_id_fkey": InvalidInput("There is no such department.", field="departmentId"),
     "workstations_employee_id_fkey": InvalidInput("There is no such employee.", field="employeeId"),
+    "workstations_name_form_check": InvalidInput(
+        "`name` must be in Unicode's normal form NFC, without characters that nobody sees.", field="name"
+    ),
     "workstations_equipment_check": InvalidInput(
         "`equipment` must be JSON that every program can read.", field="equipment"
     ),
@@ -119,11 +122,10 @@ def refusal_for(error: BaseException) -> Refusal | None:
 
 def _meaning(error: BaseException) -> Meaning | None:
     match error:
-        case asyncpg.InvalidCachedStatementError():
-            return _OUTDATED
         case asyncpg.PostgresError():
             state = error.sqlstate or ""
-            return _STATES.get(state) or _STATES.get(state[:2])
+            is_outdated = isinstance(error, asyncpg.InvalidCachedStatementError)
+            return _OUTDATED if is_outdated else _STATES.get(state) or _STATES.get(state[:2])
         case asyncpg.TargetServerAttributeNotMatched():
             return _NO_PRIMARY
         # asyncpg's own: a value that its type cannot hold is a ValueError too, all others are of the connection; with

@@ -5,6 +5,7 @@ from uuid import UUID
 from sqlalchemy import text
 
 from graphql_app.domain.account import LoginSession
+from graphql_app.domain.texts import plain
 from graphql_app.store import rows
 from graphql_app.store.accounts import Known
 from graphql_app.store.session import Session
@@ -71,4 +72,4 @@ async def revoke_all(connection: Session, name: str) -> int | None:
 
 
 def _told(address: str | None, user_agent: str | None) -> dict[str, str | None]:
-    return {"user_agent": user_agent and user_agent[:USER_AGENT_LENGTH_MOST], "address": address}
+    return {"user_agent": user_agent and plain(user_agent)[:USER_AGENT_LENGTH_MOST], "address": address}

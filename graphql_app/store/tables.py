@@ -25,6 +25,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
+from graphql_app.domain.names import UNSEEN
+
 metadata = MetaData()
 
 # As domain/values.py has them: a day inside of what Python holds.
@@ -312,3 +314,18 @@ idempotency_keys = Table(
     Column("used_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     Index("idempotency_keys_used_at_idx", "used_at"),
 )
+
+for _table, _column, _form in (
+    (buildings, "name", "NFC"),
+    (floors, "name", "NFC"),
+    (departments, "name", "NFC"),
+    (employees, "name", "NFC"),
+    (employees, "employee_number", "NFC"),
+    (workstations, "name", "NFC"),
+    (accounts, "name", "NFKC"),
+):
+    _table.append_constraint(
+        CheckConstraint(
+            f"{_column} IS {_form} NORMALIZED AND {_column} !~ '{UNSEEN}'", name=f"{_table.name}_{_column}_form_check"
+        )
+    )

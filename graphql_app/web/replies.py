@@ -16,6 +16,7 @@ from starlette.routing import Match, Mount
 from graphql_app.domain import errors
 from graphql_app.domain.access import Viewer
 from graphql_app.domain.audit import Transport
+from graphql_app.domain.texts import is_request_id
 from graphql_app.live.gate import Gate
 from graphql_app.observe import Unexpected, note
 from graphql_app.services.identify import Identify
@@ -116,12 +117,15 @@ def signed_in(identify: Identify, gate: Gate) -> Callable[..., Awaitable[Viewer]
     async def viewer(
         request: Request,
         authorization: Annotated[str | None, Header(description="`Bearer` and a token.")] = None,
-        x_request_id: Annotated[str | None, Header(max_length=64)] = None,
+        x_request_id: Annotated[
+            str | None, Header(description="Your own id of it, up to 64 characters of ASCII; of another, one is made.")
+        ] = None,
     ) -> Viewer:
         address = request.client.host if request.client else None
         viewer = await identify.arriving(authorization)
         gate.operation(viewer)
-        request_id = x_request_id or uuid.uuid4().hex
+        is_fit = x_request_id is not None and is_request_id(x_request_id.encode("latin-1"))
+        request_id = x_request_id if is_fit else uuid.uuid4().hex
         return replace(viewer, request_id=request_id, transport=Transport.REST, address=address)
 
     return viewer

@@ -63,6 +63,28 @@ async def test_a_token_from_a_link_runs_queries_and_subscriptions(url: str, tmp_
         assert TOKEN not in await page.evaluate("JSON.stringify(localStorage)")
 
 
+async def test_a_link_does_not_swap_the_token_of_a_tab_without_being_allowed_to(url: str, tmp_path: Path) -> None:
+    """Whoever sends the link would choose as whom the reader goes on."""
+    used, other = "sessionStorage.getItem('graphql_app.token')", "another.token"
+    offer = "document.querySelector('#offer')"
+    async with browsing(tmp_path) as page:
+        await page.open(f"{url}/graphql#token={TOKEN}")
+        await page.until(f"{STATUS}?.includes('from a link')")
+
+        for choice, kept in ((2, TOKEN), (1, other)):
+            await page.evaluate(f"location.hash = 'token={other}'")
+            await page.until(f"{offer}.textContent.startsWith('A link brought another token')")
+            assert await page.evaluate(used) == TOKEN
+            assert await page.evaluate("location.href") == f"{url}/graphql"
+            await page.click(f"#offer button:nth-of-type({choice})")
+            await page.until(f"{offer}.textContent === ''")
+            assert await page.evaluate(used) == kept
+
+        await page.open(f"{url}/api/docs#token={TOKEN}")
+        await page.until(f"{offer}?.textContent.startsWith('A link brought another token')")
+        assert await page.evaluate(used) == other
+
+
 async def test_without_a_token_the_page_says_how_to_get_one_and_takes_it(url: str, tmp_path: Path) -> None:
     async with browsing(tmp_path) as page:
         await page.open(f"{url}/graphql")

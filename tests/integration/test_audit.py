@@ -1,5 +1,7 @@
 """The audit log: who did what to which workstation, when and from where; for administrators alone."""
 
+from base64 import b64encode
+from binascii import a2b_base64
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -7,6 +9,7 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
+from sqlalchemy import text
 
 from graphql_app.domain.access import Scope, by_command
 from graphql_app.embedded import Servers
@@ -240,6 +243,57 @@ async def test_an_entry_is_a_node(office: Office) -> None:
         "id": entry["id"], "actor": "admin", "action": "CHANGED", "after": {"status": "MAINTENANCE"}
     }  # fmt: skip
     assert (await office.refusal("facilities", asked))["extensions"]["code"] == "FORBIDDEN"
+
+
+async def test_the_id_of_an_entry_tells_nothing_of_how_many_others_there_are(office: Office) -> None:
+    for notes in ("one", "two", "three"):
+        await office.sql("UPDATE workstations SET notes = :notes WHERE id = 1", notes=notes)
+    ids = [entry["id"] for entry in await logged(office)]
+    named = [a2b_base64(id).decode() for id in ids]
+
+    assert ids == [entry["id"] for entry in await logged(office)]
+    assert [name.partition(":")[0] for name in named] == ["AuditEntry"] * 3
+    numbers = [str(row["seq"]) for row in await office.database.fetch(text("SELECT seq FROM change_log"))]
+    assert not any(number in name for name in named for number in numbers if len(number) > 3)
+    assert len({len(name) for name in named}) == 1
+    await archived(office)
+    assert ids == [entry["id"] for entry in await logged(office)]
+
+
+@pytest.mark.parametrize("key", ["1", "17", "", "x" * 300, "é"])
+async def test_an_id_that_was_made_up_is_refused(office: Office, key: str) -> None:
+    made_up = b64encode(f"AuditEntry:{key}".encode()).decode()
+
+    error = await office.refusal("admin", f'{{ node(id: "{made_up}") {{ id }} }}')
+
+    assert error["extensions"]["code"] == "INVALID_INPUT"
+
+
+REQUEST_IDS = ["\x1b[31mred", "a\u202eb", "x" * 65, "é"]
+
+
+@pytest.mark.parametrize("given", REQUEST_IDS)
+async def test_a_request_is_named_by_its_client_in_plain_ascii_or_by_us(office: Office, given: str) -> None:
+    own = {**office.headers("admin"), "X-Request-ID": given}
+    headers = {name.encode(): value.encode("latin-1", "replace") for name, value in own.items()}
+    told = (await office.client.post("/graphql", json={"query": SET}, headers=headers)).headers["X-Request-ID"]
+    path = f"/api/workstations/{A_02}"
+    by_rest = await office.client.put(path, json={"notes": "x"}, headers=headers)
+
+    rest, graphql = [entry["requestId"] for entry in await logged(office)]
+
+    assert (rest, graphql) == (by_rest.headers["X-Request-ID"], told)
+    assert all(id.isascii() and id.isprintable() and 0 < len(id) <= 64 and id != given for id in (rest, graphql))
+
+
+async def test_what_sql_says_of_its_request_is_shown_as_plain_text(office: Office) -> None:
+    async with office.database.engine.begin() as connection:
+        await connection.exec_driver_sql("SELECT set_config('graphql_app.request_id', E'a\\r\\n\\x1b[2Jb\u202e', true)")
+        await connection.exec_driver_sql("UPDATE workstations SET notes = 'n' WHERE id = 1")
+
+    (entry,) = await logged(office)
+
+    assert entry["requestId"] == r"a\r\n\x1b[2Jb\u202e"
 
 
 @pytest.mark.parametrize("role", ["visitor", "employee", "facilities", "hr", "operator"])

@@ -13,6 +13,7 @@ import orjson
 import pytest
 import pytest_asyncio
 from graphql import GraphQLObjectType
+from sqlalchemy import text as sql
 
 from graphql_app.domain.access import GUARDED, ROLES, Scope
 from graphql_app.embedded import Servers
@@ -40,6 +41,12 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 # The shipped roles, and two of an operator's own: who writes without seeing where, and who may do nothing.
 SCOPES = {**ROLES, "mover": frozenset({Scope.READ, Scope.WRITE}), "nobody": frozenset[Scope]()}
+# May do this and that, but not see a workstation.
+UNSEEING = {
+    "writer": frozenset({Scope.WRITE}),
+    "auditor": frozenset({Scope.ADMIN}),
+    "everything but": frozenset(Scope) - {Scope.READ},
+}
 READERS = [role for role, scopes in SCOPES.items() if Scope.READ in scopes]
 
 # A value that stands nowhere else -> the scope without which nobody is told it.
@@ -63,7 +70,7 @@ ALTER TABLE workstations ENABLE TRIGGER USER
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def server(servers: Servers, template: str) -> AsyncIterator[Office]:
-    own = {role: sorted(scopes) for role, scopes in SCOPES.items() if role not in ROLES}
+    own = {role: sorted(scopes) for role, scopes in {**SCOPES, **UNSEEING}.items() if role not in ROLES}
     async with (
         fresh_database(servers, template) as url,
         running_office(settings_for(url, servers, roles=own)) as office,
@@ -391,6 +398,86 @@ async def test_an_error_of_the_database_repeats_nothing_of_the_row(office: Offic
 
     assert hidden.json()["data"]["it"]["__typename"] == "InvalidInput"
     assert told(hidden.content) == set()
+
+
+CREATION = f'it: createWorkstation(input: {{name: "A-09", xPosition: 1, yPosition: 1}}) {CHANGED}'
+UNSEEN: dict[str, str] = {
+    **{what: f"mutation {{ {operation} }} {FRAGMENT}" for what, (operation, _) in MUTATIONS.items()},
+    "a creation": f"mutation {{ {CREATION} }} {FRAGMENT}",
+    "a notification": (
+        'mutation { it: publishNotification(input: {title: "t"}) {'
+        f" __typename ... on NotificationPublished {{ receipt }} {REFUSED.replace('...Desk', 'id')} }} }}"
+    ),
+    "the audit log": "{ auditLog { nodes { id before { name } after { name } } } }",
+}
+
+
+@pytest.mark.parametrize("what", UNSEEN)
+@pytest.mark.parametrize("role", UNSEEING)
+async def test_who_may_not_read_is_shown_no_row_by_what_they_may_do(office: Office, role: str, what: str) -> None:
+    before = await office.database.fetch(sql("SELECT to_jsonb(w) AS row FROM workstations w ORDER BY id"))
+
+    answer = (await office.post(role, UNSEEN[what])).json()
+
+    refused = (answer.get("data") or {}).get("it") or answer["errors"][0]["extensions"]
+    assert "FORBIDDEN" in (refused.get("code"), refused.get("__typename", "").upper())
+    assert told(orjson.dumps(answer)) == set()
+    assert await office.database.fetch(sql("SELECT to_jsonb(w) AS row FROM workstations w ORDER BY id")) == before
+
+
+@pytest.mark.parametrize("role", UNSEEING)
+async def test_who_may_not_read_does_nothing_over_rest(office: Office, role: str) -> None:
+    headers, path = office.headers(role), f"/api/workstations/{A_01}"
+    new = {"name": "A-09", "xPosition": 1, "yPosition": 1}
+
+    answers = [
+        await office.client.put(path, json={"notes": "n"}, headers=headers),
+        await office.client.put(path, json={"notes": "n"}, headers={**headers, "If-Match": '"past"'}),
+        await office.client.post("/api/workstations", json=new, headers=headers),
+        await office.client.delete(path, headers=headers),
+    ]
+
+    assert [answer.status_code for answer in answers] == [403] * 4
+    assert set().union(*(told(answer.content) for answer in answers)) == set()
+
+
+# --- guesses ---------------------------------------------------------------------------------------------------------
+
+GUARDED_INPUTS = [name for name, scope in GUARDED["Workstation"].items() if scope is Scope.COORDINATES]
+STATE = "SELECT version, updated_at, x_position, (SELECT max(seq) FROM change_log) FROM workstations WHERE id = 1"
+
+
+@pytest.mark.parametrize("key", [None, "k"])
+@pytest.mark.parametrize("is_right", [True, False])
+@pytest.mark.parametrize("name", GUARDED_INPUTS)
+async def test_a_guess_at_what_one_may_not_see_is_not_written_and_so_tells_nothing(
+    office: Office, name: str, is_right: bool, key: str | None
+) -> None:
+    """Where it is right nothing would change: no version, no moment, no entry of the log, no payload, no ETag."""
+    (row,) = await office.database.fetch(sql("SELECT * FROM workstations WHERE id = 1"))
+    guess = float(row[name]) if is_right else 7.0
+    given = f"{camel(name)}: {guess}"
+    before = await office.database.fetch(sql(STATE))
+    edit = f'mutation {{ it: updateWorkstation(id: "{A_01}", input: {{{given}, notes: "n"}}) {CHANGED} }} {FRAGMENT}'
+    more: dict[str, Any] = {} if key is None else {"idempotency_key": key}
+
+    graphql = (await office.post("mover", edit, **more)).json()["data"]["it"]
+    rest = await office.client.put(
+        f"/api/workstations/{A_01}", json={camel(name): guess}, headers=office.headers("mover")
+    )
+
+    assert (graphql["__typename"], graphql["message"]) == (
+        "Forbidden",
+        f"Changing {camel(name)} needs the scope coordinates:read.",
+    )
+    assert (rest.status_code, rest.json()["field"], rest.headers.get("ETag")) == (403, camel(name), None)
+    assert await office.database.fetch(sql(STATE)) == before
+
+
+async def test_who_does_not_see_where_desks_stand_may_still_put_one_up(office: Office) -> None:
+    answer = await office.post("mover", f"mutation {{ {CREATION} }} {FRAGMENT}")
+
+    assert answer.json()["data"]["it"]["__typename"] == "WorkstationChanged"
 
 
 # --- subscriptions ---------------------------------------------------------------------------------------------------

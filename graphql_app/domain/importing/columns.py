@@ -43,9 +43,9 @@ class Reference:
     to: Kind
 
 
-_building = values.text(50)
-_name = values.text(NAME_MOST)
-_number = values.text(32)
+_building = values.name(50)
+_name = values.name(NAME_MOST)
+_number = values.name(32)
 
 COLUMNS: Mapping[Kind, tuple[Column, ...]] = {
     Kind.BUILDINGS: (

@@ -7,6 +7,7 @@ from functools import cache
 from zoneinfo import available_timezones
 
 from graphql_app.domain.arranging import NOTES_MOST
+from graphql_app.domain.names import hint, normal, unseen
 from graphql_app.domain.values import COORDINATE_BELOW, json_text_problem, text_problem
 from graphql_app.domain.workstation import Status
 
@@ -44,6 +45,19 @@ def text(most: int, *, stripped: bool = True) -> Callable[[str], str]:
         problem = text_problem(value, most)
         if problem is not None:
             raise Bad(problem)
+        return value
+
+    return read
+
+
+def name(most: int) -> Callable[[str], str]:
+    """A text that tells one thing from another, in the form in which names are kept."""
+    read_text = text(most)
+
+    def read(cell: str) -> str:
+        value = read_text(normal(cell))
+        if (found := unseen(value)) is not None:
+            raise Bad(hint(found))
         return value
 
     return read

@@ -342,6 +342,55 @@ def test_a_misplaced_quote_is_bad_and_the_next_row_is_not() -> None:
     assert isinstance(good, Row)
 
 
+MISQUOTED = {
+    "a quote after a blank": (' "A",UTC', "take out the blank"),
+    "one after a blank within the row": ('A, "UTC"', "take out the blank"),
+    "one after a tab": ('A,\t"UTC"', "take out the blank"),
+    "a comma in what was meant to be quoted": (' "A,B",UTC', "take out the blank"),
+    "text behind the closing quote": ('"A"B,UTC', "must be doubled"),
+    "a blank behind the closing quote": ('"A" ,UTC', "must be doubled"),
+    "quotes within a cell": ('say "A",UTC', "must be doubled"),
+    "doubled ones within a cell that is not quoted": ('say ""A"",UTC', "must be doubled"),
+}
+
+
+@pytest.mark.parametrize("what", MISQUOTED)
+def test_what_is_not_quoted_as_rfc_4180_says_is_bad_and_never_taken_as_it_looks(what: str) -> None:
+    row, reason = MISQUOTED[what]
+    bad, good = csv(f"name,time_zone\n{row}\nC,UTC\n")
+
+    assert reason in faults(bad)[0].reason
+    assert (bad.line, good.line) == (2, 3)
+    assert isinstance(good, Row)
+
+
+@pytest.mark.parametrize("row", ['A 5",UTC', ' "A\nB",UTC', '"A" "\nB,UTC\n",UTC', 'A,"UTC" "'])
+def test_where_quotes_do_not_pair_nothing_behind_is_taken_for_a_row(row: str) -> None:
+    refused = refusal(lambda: csv(f"name,time_zone\n{row}\nC,UTC\n"))
+    assert refused.line == 2
+    assert "never closed" in refused.faults[0].reason
+
+
+@given(st.lists(st.lists(st.text('a", \n\t', max_size=6), min_size=2, max_size=2), max_size=4))
+def test_what_is_written_as_rfc_4180_says_is_read_as_it_was(cells: list[list[str]]) -> None:
+    quoted = ["".join(f'"{cell.replace(chr(34), chr(34) * 2)}",' for cell in row)[:-1] for row in cells]
+    found = list(sheets._records("\n".join(quoted).splitlines(keepends=True)))
+
+    assert [row for _, row in found] == [row for row in cells if any(cell.strip() for cell in row)]
+
+
+def test_what_tells_excel_of_commas_is_passed_over_and_lines_are_counted_with_it() -> None:
+    (bad,) = csv("sep=,\r\nname,time_zone\r\nA,Mars\r\n")
+    assert bad.line == 3
+
+
+@pytest.mark.parametrize("mark", [";", "\t", "|"])
+def test_what_tells_excel_of_anything_else_is_refused_with_what_to_do(mark: str) -> None:
+    refused = refusal(lambda: csv(f"sep={mark}\nname{mark}time_zone\nA{mark}UTC\n"))
+    assert (refused.line, len(refused.faults)) == (1, 1)
+    assert "says that cells are not separated by commas" in refused.faults[0].reason
+
+
 @pytest.mark.parametrize("rest", ["", "x" * 200_000])
 def test_a_quote_that_is_never_closed_makes_the_file_unreadable(rest: str) -> None:
     refused = refusal(lambda: csv('name,time_zone\nA,UTC\n"B,UTC\nC,UTC\n' + rest))

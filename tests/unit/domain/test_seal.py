@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from graphql_app.domain.seal import BrokenSeal, Seal
+from graphql_app.domain.seal import BrokenSeal, Numbers, Seal
 
 SECRET = "a secret of thirty-two characters"
 SEAL = Seal(SECRET, "page cursor")
@@ -74,3 +74,29 @@ def test_a_sealed_text_needs_no_escaping_in_a_url(content: bytes) -> None:
 
     assert text.isascii()
     assert not set(text) & set("+/=&?# ")
+
+
+def test_a_number_has_one_name_that_tells_nothing_of_it() -> None:
+    numbers = Numbers("secret" * 6, "rows")
+    named = [numbers.close(number) for number in range(200)]
+
+    assert [numbers.open(name) for name in named] == list(range(200))
+    assert named == [Numbers("secret" * 6, "rows").close(number) for number in range(200)]
+    assert len(set(named)) == 200
+    assert named != sorted(named)
+    assert len({len(name) for name in [*named, numbers.close(2**63 - 1)]}) == 1
+    assert named[7] != Numbers("secret" * 6, "other rows").close(7) != Numbers("other" * 7, "rows").close(7)
+
+
+@given(st.text(max_size=50))
+def test_a_name_that_was_not_given_here_is_of_no_row(name: str) -> None:
+    with pytest.raises(BrokenSeal):
+        Numbers("secret" * 6, "rows").open(name)
+
+
+def test_a_name_that_was_changed_is_of_no_row() -> None:
+    numbers = Numbers("secret" * 6, "rows")
+    name = numbers.close(17)
+    for place in range(len(name) - 1):
+        with pytest.raises(BrokenSeal):
+            numbers.open(name[:place] + ("A" if name[place] != "A" else "B") + name[place + 1 :])

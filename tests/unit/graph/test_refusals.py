@@ -114,9 +114,8 @@ def _parts(owner: type) -> dict[str, Any]:
 
 def of_the_database(prefix: str) -> Iterator[type[errors.Refusal]]:
     """What may become of any statement, and of the constraints of a table."""
-    yield from map(type, failures._STATES.values())
+    yield from (type(meaning.refusal) for meaning in (*failures._STATES.values(), failures._OUTDATED))
     yield from (type(refusal) for name, refusal in failures._CONSTRAINTS.items() if name.startswith(prefix))
-    yield type(failures._OUTDATED)
 
 
 def raised_by(use_case: Any) -> set[type[errors.Refusal]]:

@@ -4,12 +4,14 @@ import io
 import logging
 import time
 from collections.abc import Iterator
+from urllib.parse import unquote
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from graphql_app import observe
+from graphql_app.domain.urls import secrets_of
 from graphql_app.ops import logs
 from tests.graphql_client import new_key
 
@@ -104,3 +106,26 @@ def test_a_long_line_is_written_in_a_moment(piece: str) -> None:
     logs.Redacting().format(logging.LogRecord("x", logging.INFO, "", 1, text, None, None))
 
     assert time.thread_time() - began < 2
+
+
+def test_no_text_of_a_client_makes_a_line_of_its_own_or_orders_the_terminal_about(written: io.StringIO) -> None:
+    forged = "x\r\n2026-11-30 ERROR graphql_app: all is lost\x1b[2J\u202e"
+
+    logs.log(observe.BroadcastLost(forged))
+    logs.log(observe.Unexpected("4f1c2a", forged, failing(forged)))
+
+    lines = written.getvalue().split("\n")
+    assert not any(line.startswith("2026") for line in lines)
+    assert "all is lost\\x1b[2J\\u202e" in written.getvalue()
+    assert written.getvalue().replace("\n", "").isprintable()
+
+
+@pytest.mark.parametrize("password", ["ge#he/i?m@x", "ge heim und mehr", "%67eheimnis"])
+def test_the_passwords_of_the_servers_are_in_no_line_however_a_library_quotes_them(password: str) -> None:
+    url = f"postgresql://app:{password}@db/office"
+    formatter = logs.Redacting("%(message)s", secrets_of(url))
+
+    for told in (url, password, unquote(password), f"could not read {password!r}"):
+        line = formatter.format(logging.LogRecord("x", logging.ERROR, "", 1, told, None, None))
+        assert password not in line
+        assert unquote(password) not in line

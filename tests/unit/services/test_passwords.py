@@ -6,7 +6,7 @@ import time
 import pytest
 
 from graphql_app.domain.errors import TooMany
-from graphql_app.services.passwords import NOBODYS, RESERVED, WAITING_MOST, Passwords, needs_rehash, verified
+from graphql_app.services.passwords import _HASHER, NOBODYS, RESERVED, WAITING_MOST, Passwords, needs_rehash, verified
 
 PASSWORD = "correct horse 电池"
 
@@ -24,6 +24,25 @@ async def test_the_password_of_a_hash_is_right_and_no_other() -> None:
     assert not await verify(passwords, known, PASSWORD + " ")
     assert not await verify(passwords, None, PASSWORD)
     assert known != await passwords.hashed(PASSWORD)
+    passwords.close()
+
+
+async def test_a_password_is_right_in_whatever_normal_form_it_is_typed() -> None:
+    passwords = Passwords()
+    known = await passwords.hashed("café 0123456")
+
+    for typed in ("café 0123456", "cafe\u0301 0123456", "cafe\u0301 ０１２３４５６"):
+        assert await verify(passwords, known, typed)
+    assert not await verify(passwords, known, "cafe 0123456")
+    passwords.close()
+
+
+async def test_a_hash_of_an_earlier_release_is_of_the_password_as_it_was_typed() -> None:
+    passwords = Passwords()
+    known = _HASHER.hash("cafe\u0301 ０１２３４５６")
+
+    assert await verify(passwords, known, "cafe\u0301 ０１２３４５６")
+    assert not await verify(passwords, known, "café 0123456")
     passwords.close()
 
 
