@@ -79,7 +79,7 @@ def _complete(operation: Operation) -> None:
 
 def _statuses(operation: Operation) -> Iterator[int]:
     yield from EVERYWHERE
-    if "security" in operation:
+    if operation.get("security") == [{"bearer": []}]:  # and not merely for more than others are shown
         yield from WITH_TOKEN
     if "requestBody" in operation:
         yield from WITH_BODY
