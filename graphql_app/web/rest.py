@@ -10,7 +10,7 @@ from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
 from graphql_app.domain import identifiers
 from graphql_app.domain.access import Scope, Viewer, require
 from graphql_app.domain.arranging import Idempotency
-from graphql_app.domain.errors import InvalidInput, NotFound, PreconditionFailed, VersionConflict
+from graphql_app.domain.errors import NotFound, PreconditionFailed, VersionConflict
 from graphql_app.domain.etags import permits
 from graphql_app.domain.filters import WorkstationFilter
 from graphql_app.domain.workstation import Status, Workstation
@@ -22,7 +22,16 @@ from graphql_app.services.listing import Paging
 from graphql_app.services.receipts import Receipts
 from graphql_app.web import shapes
 from graphql_app.web.described import problems
-from graphql_app.web.models import Counted, Integer, Listed, NewWorkstation, Shown, WorkstationChanges, values_of
+from graphql_app.web.models import (
+    Counted,
+    Integer,
+    Listed,
+    NewWorkstation,
+    Shown,
+    StatusName,
+    WorkstationChanges,
+    values_of,
+)
 from graphql_app.web.replies import json_reply, reader
 from graphql_app.web.resource import Resource
 
@@ -62,12 +71,10 @@ def matching(
     building: Annotated[str | None, Query(description="In this building.")] = None,
     floor: Annotated[Integer | None, Query(description="On floors of this number.")] = None,
     department: Annotated[list[str] | None, Query(description="Of one of these departments (ids).")] = None,
-    status: Annotated[list[str] | None, Query(description="AVAILABLE, OCCUPIED, MAINTENANCE, RESERVED.")] = None,
+    status: Annotated[list[StatusName] | None, Query(description="In one of these statuses.")] = None,
     name: Annotated[str | None, Query(description="Part of the name.")] = None,
 ) -> WorkstationFilter:
     """The filter in a query string. Raises InvalidInput."""
-    if unknown := set(status or ()) - set(Status.__members__):
-        raise InvalidInput(f"There is no status {', '.join(sorted(unknown))}.", field="status")
     return WorkstationFilter(
         building=building,
         floor_number=floor,
