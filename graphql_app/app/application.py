@@ -25,8 +25,11 @@ from graphql_app.live.gate import Gate
 from graphql_app.ops.garbage import settle
 from graphql_app.settings import Settings
 from graphql_app.web import admin, keys, rest, stream
+from graphql_app.web.described import described
 from graphql_app.web.guard import SECURE, Guard, secured
-from graphql_app.web.limits import BodyLimit, BodyTooLarge, RequestLimit, oversized
+from graphql_app.web.head import as_get
+from graphql_app.web.limits import BodyLimit, RefusedBody, RequestLimit, unread
+from graphql_app.web.methods import closed
 from graphql_app.web.pages import graphiql_page, pages
 from graphql_app.web.proxies import introduce
 from graphql_app.web.replies import astray, broken, misshapen, refused
@@ -47,15 +50,23 @@ class Application(FastAPI):
             return
         if self.proxies:
             introduce(scope, self.proxies)
+        if scope["type"] == "http" and scope["method"] == "HEAD":
+            scope, send = as_get(scope, send)
         if scope["type"] == "http" and scope["path"] == PATH:
             await self.graphql(scope, receive, send)
         else:
             await self.guarded(scope, receive, send)
 
+    def openapi(self) -> dict[str, Any]:
+        if self.openapi_schema is None:
+            self.openapi_schema = described(self.title, self.version, self.description, self.routes)
+        return self.openapi_schema
+
 
 def create(settings: Settings) -> Application:
     """What uvicorn is given. The parts start and end with its lifespan."""
     app = Application(
+        redirect_slashes=False,  # to what nobody asked for, in the scheme and under the name that a proxy took
         title="graphql_app",
         description="The HTTP doors beside GraphQL. The schema of `/graphql` is in GraphiQL, on that same address.",
         lifespan=partial(lifespan, settings),
@@ -67,7 +78,7 @@ def create(settings: Settings) -> Application:
     app.add_exception_handler(Refusal, refused)
     app.add_exception_handler(RequestValidationError, misshapen)
     app.add_exception_handler(HTTPException, astray(is_explorable=settings.is_explorable))
-    app.add_exception_handler(BodyTooLarge, oversized)
+    app.add_exception_handler(RefusedBody, unread)
     app.add_exception_handler(Exception, broken)
     app.add_middleware(BodyLimit, most=settings.request_bytes)
     app.router.routes.extend(pages(is_explorable=settings.is_explorable))
@@ -84,7 +95,8 @@ async def lifespan(settings: Settings, app: Application) -> AsyncIterator[dict[s
         sockets = SocketDoor(parts.engine, rules, tasks, origins=app.origins, proxies=app.proxies)
         app.router.routes.append(WebSocketRoute(PATH, sockets.handle))
         for router in routers(settings, parts):
-            app.include_router(router)
+            app.router.routes.extend(router.routes)
+        app.router.routes[:] = closed(app.router.routes)
         settle()
         yield {
             "graphql": app.graphql,

@@ -11,6 +11,9 @@ TOKEN_PARAMETERS: Final = ("access_token", "refresh_token", "id_token", "token",
 _BESIDE_LETTERS: Final = re.compile("[^a-z]+")
 _TOKEN_LETTERS: Final = frozenset(_BESIDE_LETTERS.sub("", name) for name in TOKEN_PARAMETERS)
 
+# Browsers leave it out of an origin, and some clients say it in `Host` (RFC 6454, 6.1; RFC 9110, 4.2).
+DEFAULT_PORTS: Final = {"http": ":80", "https": ":443"}
+
 NO_FOREIGN_PAGES: Final = "Pages of this origin may not come in; GRAPHQL_APP_ORIGINS lists those that may."
 NO_TOKENS_IN_ADDRESSES: Final = (
     "Addresses are written into logs: send the token as `Authorization: Bearer …`, and have this one revoked."
@@ -38,7 +41,11 @@ class Origins:
         if origin is None or origin in self.listed:
             return True
         # What ends TLS before this server keeps from it which of the two it was.
-        return host is not None and origin.lower() in (f"http://{host.lower()}", f"https://{host.lower()}")
+        scheme, _, authority = origin.lower().partition("://")
+        port = DEFAULT_PORTS.get(scheme)
+        if port is None or not host:
+            return False
+        return authority.removesuffix(port) == host.lower().removesuffix(port)
 
 
 def names_a_token(query_string: str) -> bool:

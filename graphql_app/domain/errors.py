@@ -2,8 +2,11 @@
 
 Refusal
 ├── InvalidInput        a value that cannot be right; says which field
-│   └── UnknownCursor   a cursor that was not made here
-├── Unauthenticated     no token, or one that is not valid
+│   ├── UnknownCursor   a cursor that was not made here
+│   ├── UnsupportedMedia    a body in a form that is not read here
+│   └── NotAcceptable   an answer in forms that there are not
+├── Unauthenticated     a token that is not valid
+│   └── MissingToken    none at all
 ├── Forbidden           a token without the scope that this needs
 │   └── UntrustedDocument   not among those that the operator listed
 ├── NotFound            no such thing, or none that you may know of
@@ -56,8 +59,26 @@ class UnknownCursor(InvalidInput):
     pass
 
 
+class UnsupportedMedia(InvalidInput):
+    """`hint` is the header field, by its name and value, that says what would be read."""
+
+    code = "UNSUPPORTED_MEDIA_TYPE"
+
+    def __init__(self, message: str, *, hint: tuple[str, str]) -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+class NotAcceptable(InvalidInput):
+    code = "NOT_ACCEPTABLE"
+
+
 class Unauthenticated(Refusal):
     code = "UNAUTHENTICATED"
+
+
+class MissingToken(Unauthenticated):
+    pass
 
 
 class Forbidden(Refusal):

@@ -10,13 +10,13 @@ from starlette.responses import Response
 from graphql_app.domain.access import ANONYMOUS, Viewer
 from graphql_app.domain.audit import Transport
 from graphql_app.domain.errors import Refusal, Unauthenticated
+from graphql_app.domain.media import EVENTS
 from graphql_app.graph.accounts import OPEN, needs_no_token
 from graphql_app.graph.answers import Answer, Key, can_be_shared
 from graphql_app.graph.context import Context
 from graphql_app.graph.documents import InvalidDocument, Operation
 from graphql_app.graph.engine import Engine
 from graphql_app.graph.events import subscribed
-from graphql_app.graph.negotiation import EVENTS
 from graphql_app.graph.replies import Reply, failure, whole
 from graphql_app.graph.requests import (
     Asked,

@@ -8,10 +8,10 @@ import orjson
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
+from graphql_app.domain.media import EVENTS
 from graphql_app.graph.context import Context
 from graphql_app.graph.documents import Operation
 from graphql_app.graph.engine import Engine
-from graphql_app.graph.negotiation import EVENTS
 from graphql_app.graph.schema import formatted
 from graphql_app.observe import Subscribed, Unsubscribed, note
 from graphql_app.services.cohorts import Payload

@@ -17,10 +17,11 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from graphql_app.domain.addresses import Proxies
 from graphql_app.domain.admission import fields_of
 from graphql_app.domain.errors import TooMany
+from graphql_app.domain.media import EVENTS
 from graphql_app.domain.texts import is_request_id
 from graphql_app.graph.answering import Answering, Question
 from graphql_app.graph.engine import Engine
-from graphql_app.graph.negotiation import EVENTS, LEGACY, RESPONSE, Accepted, negotiated
+from graphql_app.graph.negotiation import LEGACY, RESPONSE, Accepted, negotiated
 from graphql_app.graph.prompt import Prompt
 from graphql_app.graph.replies import Reply
 from graphql_app.graph.requests import (
@@ -34,6 +35,7 @@ from graphql_app.graph.requests import (
     text,
 )
 
+METHODS = "GET, HEAD, OPTIONS, POST"  # a HEAD comes as the GET that it is
 QUERIES = (b"query", b"documentId", b"extensions")  # by what an address asks, rather than for the page
 
 HEADS_KEPT = 1000  # of HEAD_BYTES_MOST at most; where there are more, all are forgotten
@@ -157,7 +159,7 @@ class HttpDoor:
         address = client[0] if (client := scope.get("client")) else None
         request = Request(scope["method"], scope["query_string"], fields, accept, self._id_of(fields), address)
         try:
-            reply = await self._answering.reply(request, partial(self._asked, receive))
+            reply = await self._reply(request, receive)
         except Gone:
             return
         if isinstance(reply, Response):
@@ -167,6 +169,12 @@ class HttpDoor:
         headers = [*reply.headers, *self._own(request.id, reply)]
         await send({"type": "http.response.start", "status": reply.status, "headers": headers})
         await send({"type": "http.response.body", "body": reply.body})
+
+    async def _reply(self, request: Request, receive: Receive) -> Reply | Response:
+        """Raises Gone."""
+        if request.method == "OPTIONS":
+            return Reply(204, b"", [(b"allow", METHODS.encode()), (b"accept-post", LEGACY.encode())])
+        return await self._answering.reply(request, partial(self._asked, receive))
 
     async def _asked(self, receive: Receive, request: Request) -> Question:
         """What is asked. Raises Unanswerable when that is nothing, and Gone."""
@@ -181,7 +189,7 @@ class HttpDoor:
                 message, measure = f"The query string is longer than {most} bytes.", "bytes of the query string"
                 raise Unanswerable.beyond(414, TooMany(message, measure=measure, limit=most, asked=len(query)))
             return self._answering.question("GET", query)
-        raise Unanswerable(405, "Ask by GET or POST.", {"Allow": "GET, POST"})
+        raise Unanswerable(405, "Ask by GET or POST.", {"Allow": METHODS})
 
     # --- every answer ------------------------------------------------------------------------------------------------
 
@@ -195,7 +203,7 @@ class HttpDoor:
     def _own(self, id: bytes, reply: Reply | None = None) -> Headers:
         """What every answer says of itself; None is for one that is not whole yet."""
         headers = [(b"x-request-id", id)]
-        if reply is not None and reply.status != 304:
+        if reply is not None and reply.status not in (204, 304):
             headers.append((b"content-length", b"%d" % len(reply.body)))
         return headers + self._of_all(reply.caching if reply is not None else b"no-store")
 

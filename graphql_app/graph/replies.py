@@ -7,7 +7,9 @@ import orjson
 from graphql import GraphQLError
 from starlette.responses import Response
 
+from graphql_app.domain.challenge import challenge
 from graphql_app.domain.errors import RateLimited, Refusal, Unauthenticated
+from graphql_app.domain.etags import lists
 from graphql_app.graph.answers import Answer
 from graphql_app.graph.documents import InvalidDocument
 from graphql_app.graph.events import answered
@@ -44,15 +46,10 @@ def whole(answer: Answer, request: Request, *, is_shareable: bool) -> Reply | Re
     if request.method != "GET" or answer.has_errors or not is_shareable:
         return reply
     headers = [*reply.headers, (b"etag", answer.tag)]
-    if _holds(request.fields.get(b"if-none-match", b""), answer.tag):
+    seen = request.fields.get(b"if-none-match")
+    if seen is not None and lists(seen.decode("latin-1"), answer.tag.decode()):
         return Reply(304, b"", headers, REVALIDATED)
     return Reply(200, reply.body, headers, REVALIDATED)
-
-
-def _holds(if_none_match: bytes, tag: bytes) -> bool:
-    """Whether the client has what the tag names; weak or strong makes no difference here (RFC 9110, 13.1.2)."""
-    opaque = tag.removeprefix(b"W/")
-    return any(one.strip().removeprefix(b"W/") in (opaque, b"*") for one in if_none_match.split(b","))
 
 
 def failure(error: Exception, media: str | None) -> Reply:
@@ -61,7 +58,7 @@ def failure(error: Exception, media: str | None) -> Reply:
         case Unanswerable():
             return _unanswerable(error, media)
         case Unauthenticated():
-            return _errors([error], 401, media, [(b"www-authenticate", b"Bearer")])
+            return _errors([error], 401, media, [(b"www-authenticate", (challenge(error) or "").encode())])
         case RateLimited():
             return _errors([error], 429, media, [(b"retry-after", b"%d" % error.retry_after)])
         case InvalidDocument() | BadVariables():

@@ -3,7 +3,6 @@
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
@@ -11,7 +10,8 @@ from urllib.parse import parse_qsl
 import orjson
 from starlette.types import Receive
 
-from graphql_app.domain.errors import InvalidInput, TooMany, body_too_large
+from graphql_app.domain import media
+from graphql_app.domain.errors import InvalidInput, TooMany, UnsupportedMedia, body_too_large
 from graphql_app.graph.negotiation import Accepted
 from graphql_app.graph.persisted import hash_given
 from graphql_app.graph.variables import require_few
@@ -115,17 +115,11 @@ def text(fields: Fields, name: bytes) -> str | None:
 
 def require_json(fields: Mapping[bytes, bytes]) -> None:
     """Raises Unanswerable unless the body is said to be JSON, in UTF-8, and not compressed."""
-    if not _is_json(fields.get(b"content-type", b"")):
-        raise Unanswerable(415, "Send `Content-Type: application/json`, in UTF-8.")
-    if fields.get(b"content-encoding", b"identity").lower() != b"identity":
-        raise Unanswerable(415, "Send the body as it is, without `Content-Encoding`.", {"Accept-Encoding": "identity"})
-
-
-@lru_cache(maxsize=256)
-def _is_json(content_type: bytes) -> bool:
-    media, *parameters = (part.strip() for part in content_type.decode("latin-1").lower().split(";"))
-    charsets = [value.strip('"') for name, _, value in (p.partition("=") for p in parameters) if name == "charset"]
-    return media == "application/json" and all(charset in ("utf-8", "utf8") for charset in charsets)
+    said = (fields.get(name, b"").decode("latin-1") for name in (b"content-type", b"content-encoding"))
+    try:
+        media.require_json(*said)
+    except UnsupportedMedia as refusal:
+        raise Unanswerable(415, refusal.message, dict([refusal.hint])) from refusal
 
 
 async def body_of(fields: Mapping[bytes, bytes], receive: Receive, most: int) -> bytes:

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from graphql_app.domain.access import ANONYMOUS, Scope, View, Viewer, scopes_of
 from graphql_app.domain.account import Account, LoginSession, SignIn
-from graphql_app.domain.errors import Unauthenticated
+from graphql_app.domain.errors import MissingToken, Unauthenticated
 from graphql_app.live.accounts import Accounts, NotHeardOf
 from graphql_app.services import tokens
 from graphql_app.services.issuer import Issuer, KeyUnknown
@@ -83,7 +83,7 @@ class Identify:
         """The viewer of an Authorization header. Raises Unauthenticated."""
         scheme, _, token = (header or "").partition(" ")
         if scheme.lower() != "bearer" or not token.strip():
-            raise Unauthenticated(
+            raise MissingToken(
                 "Send a token: `Authorization: Bearer …` (make one with `graphql-app token --role ROLE`)."
             )
         return self.viewer(token.strip())

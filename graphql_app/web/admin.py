@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Header, Response
+from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import JSONResponse, PlainTextResponse
 
 from graphql_app.domain.access import Scope, Viewer, require
@@ -36,10 +36,11 @@ def routes(health: Health, identify: Identify, gate: Gate, metrics_directory: Pa
         READY,
         summary="Can it serve? Figures only for a token with the scope server:read.",
         responses={503: {"description": "It cannot; `checks` says which part and why."}},
+        openapi_extra={"security": [{}, {"bearer": []}]},
     )
-    async def readyz(authorization: Annotated[str | None, Header()] = None) -> JSONResponse:
+    async def readyz(request: Request) -> JSONResponse:
         findings = await found.join(READY, health.findings)
-        shows_figures = await is_operator(authorization)
+        shows_figures = await is_operator(request.headers.get("authorization"))
         ready = all(finding.ok for finding in findings.values())
         degraded = any(finding.degraded for finding in findings.values())
         body: dict[str, Any] = {

@@ -102,7 +102,7 @@ def _cors(origins: Origins) -> dict[str, Any]:
     """What pages of the listed origins may send and read."""
     return {
         "allow_origins": sorted(origins.listed),
-        "allow_methods": ["GET", "POST", "PUT", "DELETE"],
+        "allow_methods": ["GET", "HEAD", "POST", "PUT", "DELETE"],
         "allow_headers": MAY_SEND,
         "expose_headers": MAY_READ,
     }

@@ -6,7 +6,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from graphql_app.domain.addresses import Proxies, is_loopback
-from graphql_app.domain.errors import RateLimited, body_too_large
+from graphql_app.domain.errors import RateLimited, Refusal, body_too_large
 from graphql_app.live.gate import Gate
 from graphql_app.web.guard import secured
 from graphql_app.web.replies import problem
@@ -38,18 +38,18 @@ class RequestLimit:
         return path == ALIVE or (path == READY and (is_loopback(address) or self._proxies.trusts(address)))
 
 
-class BodyTooLarge(HTTPException):
+class RefusedBody(HTTPException):
     """As one of Starlette's own, since FastAPI makes a 400 of everything else that is raised while it reads a body."""
 
-    def __init__(self, most: int, received: int) -> None:
-        super().__init__(413)
-        self.refusal = body_too_large(most, received)
+    def __init__(self, status: int, refusal: Refusal) -> None:
+        super().__init__(status)
+        self.refusal = refusal
 
 
-async def oversized(_: Request, error: Exception) -> Response:
+async def unread(_: Request, error: Exception) -> Response:
     """What FastAPI calls for it."""
-    assert isinstance(error, BodyTooLarge)
-    return problem(error.refusal, 413)
+    assert isinstance(error, RefusedBody)
+    return problem(error.refusal, error.status_code)
 
 
 class BodyLimit:
@@ -70,7 +70,7 @@ class BodyLimit:
             message = await receive()
             received += len(message.get("body", b""))
             if received > self._most:
-                raise BodyTooLarge(self._most, received)
+                raise RefusedBody(413, body_too_large(self._most, received))
             return message
 
         await self._app(scope, counted, send)

@@ -15,8 +15,8 @@ StatusName = Literal["AVAILABLE", "OCCUPIED", "MAINTENANCE", "RESERVED"]
 
 
 class Model(BaseModel):
-    # Unknown fields are an error: a typo must not be a silent no-op.
-    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="forbid")
+    # Unknown fields are an error: a typo must not be a silent no-op. A field has one name, that of the document.
+    model_config = ConfigDict(alias_generator=to_camel, extra="forbid")
 
 
 class DepartmentShown(Model):

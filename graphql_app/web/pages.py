@@ -12,7 +12,10 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
-from starlette.types import Scope
+from starlette.types import Receive, Scope, Send
+
+from graphql_app.domain.media import named, ranges
+from graphql_app.web.methods import READING, OtherMethods
 
 STATIC: Final = Path(__file__).parent / "static"
 
@@ -112,16 +115,18 @@ def pages(static: Path = STATIC, *, is_explorable: bool = True) -> list[BaseRout
 class Assets(StaticFiles):
     """Static files; where the build left a `.gz` beside one, that is sent to whoever takes it."""
 
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        serve = super().__call__ if scope["method"] in READING else OtherMethods(READING)
+        await serve(scope, receive, send)
+
     async def get_response(self, path: str, scope: Scope) -> Response:
-        if scope["method"] not in ("GET", "HEAD"):
-            raise HTTPException(405, headers={"Allow": "GET, HEAD"})
         response = await self._zipped(path, scope) or await super().get_response(path, scope)
         response.headers.update(ASSET_HEADERS)
         response.headers["cache-control"] = FOREVER if _HASHED.search(path) else "no-cache"
         return response
 
     async def _zipped(self, path: str, scope: Scope) -> Response | None:
-        if "gzip" not in Headers(scope=scope).get("accept-encoding", ""):
+        if not named("gzip", ranges(Headers(scope=scope).get("accept-encoding", ""))):
             return None
         try:
             response = await super().get_response(f"{path}.gz", scope)

@@ -1,21 +1,23 @@
 """Refusal -> HTTP status, once; who is asking; and JSON."""
 
 import uuid
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import replace
 from http import HTTPStatus
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import orjson
-from fastapi import Depends, Header, Request, Response
+from fastapi import Depends, Header, Request, Response, Security
 from fastapi.exceptions import RequestValidationError
+from fastapi.openapi.models import HTTPBearer
 from fastapi.responses import JSONResponse
+from fastapi.security.base import SecurityBase
 from starlette.exceptions import HTTPException
-from starlette.routing import Match, Mount
 
 from graphql_app.domain import errors
 from graphql_app.domain.access import Viewer
 from graphql_app.domain.audit import Transport
+from graphql_app.domain.challenge import challenge
 from graphql_app.domain.texts import is_request_id
 from graphql_app.live.gate import Gate
 from graphql_app.observe import Unexpected, note
@@ -24,17 +26,23 @@ from graphql_app.services.receipts import Receipts
 
 STATUS: Mapping[type[errors.Refusal], int] = {
     errors.InvalidInput: 400,
+    errors.UnsupportedMedia: 415,
+    errors.NotAcceptable: 406,
     errors.Unauthenticated: 401,
     errors.Forbidden: 403,
     errors.NotFound: 404,
     errors.Conflict: 409,
     errors.PreconditionFailed: 412,
-    errors.TooMany: 429,
+    errors.TooMany: 400,
+    errors.RateLimited: 429,
     errors.ReadOnly: 503,
     errors.Unavailable: 503,
 }
 
-METHODS = ("DELETE", "GET", "HEAD", "PATCH", "POST", "PUT")
+PROBLEM: Final = "application/problem+json"
+
+# Of RFC 9110, where Python 3.11 has an older one.
+_PHRASES: Final[Mapping[int, str]] = {413: "Content Too Large", 414: "URI Too Long", 422: "Unprocessable Content"}
 
 
 def status_of(refusal: errors.Refusal) -> int:
@@ -42,14 +50,33 @@ def status_of(refusal: errors.Refusal) -> int:
     return next(STATUS[base] for base in type(refusal).__mro__ if base in STATUS)
 
 
+def phrase(status: int) -> str:
+    """What HTTP calls the status."""
+    return _PHRASES.get(status) or HTTPStatus(status).phrase
+
+
 def problem(refusal: errors.Refusal, status: int | None = None) -> JSONResponse:
     """The refusal as problem+json (RFC 9457)."""
-    status = status or status_of(refusal)
-    headers = {"WWW-Authenticate": "Bearer"} if status == 401 else {}
-    if isinstance(refusal, errors.RateLimited):
-        headers["Retry-After"] = str(refusal.retry_after)
-    body = {"type": "about:blank", "status": status, "title": refusal.code, "detail": refusal.message, **refusal.data}
-    return JSONResponse(body, status, headers, media_type="application/problem+json")
+    headers = dict(_fields(refusal))
+    return _problem(status or status_of(refusal), refusal.code, refusal.message, headers, **refusal.data)
+
+
+def _fields(refusal: errors.Refusal) -> Iterator[tuple[str, str]]:
+    """The header fields that say what to do about it."""
+    if challenged := challenge(refusal):
+        yield "WWW-Authenticate", challenged
+    match refusal:
+        case errors.RateLimited():
+            yield "Retry-After", str(refusal.retry_after)
+        case errors.UnsupportedMedia():
+            yield refusal.hint
+
+
+def _problem(
+    status: int, code: str, detail: str, headers: Mapping[str, str] | None = None, **data: object
+) -> JSONResponse:
+    said = {"type": "about:blank", "status": status, "title": phrase(status), "detail": detail, "code": code}
+    return JSONResponse({**said, **data}, status, headers, media_type=PROBLEM)
 
 
 async def refused(_: Request, error: Exception) -> Response:
@@ -63,8 +90,7 @@ async def broken(_: Request, error: Exception) -> Response:
     incident = uuid.uuid4().hex[:12]
     note(Unexpected(incident, "http", error))
     detail = f"Something went wrong on our side; tell the operators the id {incident}."
-    body = {"type": "about:blank", "status": 500, "title": "INTERNAL", "detail": detail, "id": incident}
-    return JSONResponse(body, 500, media_type="application/problem+json")
+    return _problem(500, "INTERNAL", detail, id=incident)
 
 
 def astray(*, is_explorable: bool) -> Callable[[Request, Exception], Awaitable[Response]]:
@@ -74,23 +100,11 @@ def astray(*, is_explorable: bool) -> Callable[[Request, Exception], Awaitable[R
 
     async def answered(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
-        status, headers, detail = HTTPStatus(error.status_code), dict(error.headers or {}), error.detail
-        if status == HTTPStatus.NOT_FOUND:
-            detail = f"Nothing is here. {hint}"
-        elif status == HTTPStatus.METHOD_NOT_ALLOWED:
-            headers["Allow"] = ", ".join(sorted(_allowed(request) or headers["Allow"].split(", ")))
-            detail = f"This address takes {headers['Allow']}."
-        body = {"type": "about:blank", "status": status, "title": status.name, "detail": detail}
-        return JSONResponse(body, status, headers, media_type="application/problem+json")
+        status = HTTPStatus(error.status_code)
+        detail = f"Nothing is here. {hint}" if status == HTTPStatus.NOT_FOUND else error.detail
+        return _problem(status, status.name, detail, error.headers)
 
     return answered
-
-
-def _allowed(request: Request) -> set[str]:
-    """The methods of all routes of this path: each route knows of its own alone. None of a folder, which takes all."""
-    routes = [route for route in request.app.routes if not isinstance(route, Mount)]
-    scope = {"type": "http", "path": request.scope["path"], "headers": []}
-    return {method for method in METHODS for one in routes if one.matches({**scope, "method": method})[0] is Match.FULL}
 
 
 async def misshapen(_: Request, error: Exception) -> Response:
@@ -111,12 +125,23 @@ def reply(content: bytes, status: int = 200, headers: Mapping[str, str] | None =
     return Response(content, status, kept, media_type="application/json")
 
 
+class Bearer(SecurityBase):
+    """The Authorization header field, described as what it is for."""
+
+    def __init__(self) -> None:
+        self.model = HTTPBearer(bearerFormat="JWT", description="A token of this server, or of its OpenID issuer.")
+        self.scheme_name = "bearer"
+
+    async def __call__(self, request: Request) -> str | None:
+        return request.headers.get("authorization")
+
+
 def signed_in(identify: Identify, gate: Gate) -> Callable[..., Awaitable[Viewer]]:
     """A dependency that gives the viewer. Raises Unauthenticated where there is none, and RateLimited."""
 
     async def viewer(
         request: Request,
-        authorization: Annotated[str | None, Header(description="`Bearer` and a token.")] = None,
+        authorization: Annotated[str | None, Security(Bearer())],
         x_request_id: Annotated[
             str | None, Header(description="Your own id of it, up to 64 characters of ASCII; of another, one is made.")
         ] = None,

@@ -2,15 +2,16 @@
 
 from dataclasses import replace
 from hashlib import blake2b
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import orjson
 from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
 
 from graphql_app.domain import identifiers
-from graphql_app.domain.access import Viewer
+from graphql_app.domain.access import Scope, Viewer, require
 from graphql_app.domain.arranging import Idempotency
-from graphql_app.domain.errors import InvalidInput, NotFound, PreconditionFailed, VersionConflict
+from graphql_app.domain.errors import NotFound, PreconditionFailed, VersionConflict
+from graphql_app.domain.etags import permits
 from graphql_app.domain.filters import WorkstationFilter
 from graphql_app.domain.workstation import Status, Workstation
 from graphql_app.live.gate import Gate
@@ -20,26 +21,60 @@ from graphql_app.services.identify import Identify
 from graphql_app.services.listing import Paging
 from graphql_app.services.receipts import Receipts
 from graphql_app.web import shapes
-from graphql_app.web.models import Counted, Integer, Listed, NewWorkstation, Shown, WorkstationChanges, values_of
+from graphql_app.web.described import problems
+from graphql_app.web.models import (
+    Counted,
+    Integer,
+    Listed,
+    NewWorkstation,
+    Shown,
+    StatusName,
+    WorkstationChanges,
+    values_of,
+)
 from graphql_app.web.replies import json_reply, reader
+from graphql_app.web.resource import Resource
 
 PATH = "/api/workstations"
 Id = Annotated[str, Path(description="The global id.")]
 IfMatch = Annotated[
     str | None, Header(description="The ETag that you saw; when it is another by now, nothing is done (412).")
 ]
+IfNoneMatch = Annotated[str | None, Header(description="ETags that you saw; while it is one of them, nothing is done.")]
+
+
+class Conditions(NamedTuple):
+    """What has to hold for a request to be carried out."""
+
+    if_match: str | None = None
+    if_none_match: str | None = None
+
+    @property
+    def are_none(self) -> bool:
+        """Whether they ask for no more than that there is one."""
+        return self.if_none_match is None and (self.if_match is None or self.if_match.strip() == "*")
+
+    def require(self, tag: str | None) -> None:
+        """Raises PreconditionFailed when they do not hold for what has this tag, or none."""
+        if not permits(self.if_match, self.if_none_match, tag):
+            raise PreconditionFailed("What is there is not what the conditions ask for; read it again and decide anew.")
+
+
+def conditions(if_match: IfMatch = None, if_none_match: IfNoneMatch = None) -> Conditions:
+    return Conditions(if_match, if_none_match)
+
+
+Conditional = Annotated[Conditions, Depends(conditions)]
 
 
 def matching(
     building: Annotated[str | None, Query(description="In this building.")] = None,
     floor: Annotated[Integer | None, Query(description="On floors of this number.")] = None,
     department: Annotated[list[str] | None, Query(description="Of one of these departments (ids).")] = None,
-    status: Annotated[list[str] | None, Query(description="AVAILABLE, OCCUPIED, MAINTENANCE, RESERVED.")] = None,
+    status: Annotated[list[StatusName] | None, Query(description="In one of these statuses.")] = None,
     name: Annotated[str | None, Query(description="Part of the name.")] = None,
 ) -> WorkstationFilter:
     """The filter in a query string. Raises InvalidInput."""
-    if unknown := set(status or ()) - set(Status.__members__):
-        raise InvalidInput(f"There is no status {', '.join(sorted(unknown))}.", field="status")
     return WorkstationFilter(
         building=building,
         floor_number=floor,
@@ -60,7 +95,7 @@ def etag(shown: Workstation) -> str:
 
 
 def routes(browse: Browse, arrange: Arrange, identify: Identify, gate: Gate, receipts: Receipts) -> APIRouter:
-    router = APIRouter(prefix=PATH, tags=["workstations"])
+    router = APIRouter(prefix=PATH, tags=["workstations"], route_class=Resource)
     Viewing = Annotated[Viewer, Depends(reader(identify, gate, receipts))]  # noqa: N806  # a type, as its name says
 
     async def one(viewer: Viewer, identifier: str) -> Workstation:
@@ -70,14 +105,14 @@ def routes(browse: Browse, arrange: Arrange, identify: Identify, gate: Gate, rec
             raise NotFound("There is no such workstation; it may have been deleted.")
         return found
 
-    async def seen_version(viewer: Viewer, identifier: str, if_match: str | None) -> int | None:
-        """The version behind the ETag that the client saw. Raises PreconditionFailed when it is not the present one."""
-        if if_match is None or if_match.strip() == "*":
+    async def seen_version(viewer: Viewer, identifier: str, given: Conditions) -> int | None:
+        """The version for which the conditions hold; None where any does. Raises PreconditionFailed."""
+        require(viewer, Scope.WRITE)  # conditions are looked at when all else would let the request through (13.2.1)
+        if given.are_none:
             return None
         # The client may have seen a newer one than this process keeps.
         current = await one(replace(viewer, reads_primary=True), identifier)
-        if etag(current) not in [tag.strip() for tag in if_match.split(",")]:
-            raise PreconditionFailed("The workstation is not what you saw; read it again and decide anew.")
+        given.require(etag(current))
         return current.version
 
     @router.get("", summary="A page of workstations", response_model=Listed)
@@ -107,44 +142,56 @@ def routes(browse: Browse, arrange: Arrange, identify: Identify, gate: Gate, rec
         found = await browse.workstation_counts(viewer, matching, group)
         return json_reply([shapes.counts(counts) for counts in found])
 
-    @router.get("/{id}", summary="One workstation", response_model=Shown)
-    async def get_workstation(
-        id: Id,
-        viewer: Viewing,
-        if_none_match: Annotated[str | None, Header(description="An ETag; answers 304 while it is still that.")] = None,
-    ) -> Response:
+    @router.get(
+        "/{id}",
+        summary="One workstation",
+        response_model=Shown,
+        responses={304: {"description": "It is one of `If-None-Match` still."}, **problems(404, 412)},
+    )
+    async def get_workstation(id: Id, viewer: Viewing, given: Conditional) -> Response:
         found = await one(viewer, id)
         tag = etag(found)
+        Conditions(given.if_match).require(tag)
         headers = {"ETag": tag, "Cache-Control": "private, no-cache", "Vary": "Authorization"}
-        if if_none_match is not None and tag in [each.strip() for each in if_none_match.split(",")]:
+        if not permits(None, given.if_none_match, tag):
             return Response(status_code=304, headers=headers)
         return json_reply(shapes.workstation(found), headers=headers)
 
-    @router.post("", status_code=201, summary="Put up a workstation", response_model=Shown)
+    @router.post(
+        "", status_code=201, summary="Put up a workstation", response_model=Shown, responses=problems(409, 412)
+    )
     async def create_workstation(
         given: NewWorkstation,
         viewer: Viewing,
+        conditional: Conditional,
         idempotency_key: Annotated[str | None, Header(description="A repeated request does nothing twice.")] = None,
     ) -> Response:
+        require(viewer, Scope.WRITE)
+        conditional.require(None)  # the list has no tag
         values = values_of(given)
         done = await arrange.create(viewer, values, _key(idempotency_key, "POST", values))
         headers = {"Location": f"{PATH}/{identifiers.global_id('Workstation', done.workstation.id)}"}
         return changed(viewer, done, 201, headers)
 
-    @router.put("/{id}", summary="Change a workstation: what is left out stays", response_model=Shown)
+    @router.put(
+        "/{id}",
+        summary="Change a workstation: what is left out stays",
+        response_model=Shown,
+        responses=problems(404, 409, 412),
+    )
     async def update_workstation(
-        id: Id, given: WorkstationChanges, viewer: Viewing, if_match: IfMatch = None
+        id: Id, given: WorkstationChanges, viewer: Viewing, conditional: Conditional
     ) -> Response:
-        expected = await seen_version(viewer, id, if_match)
+        expected = await seen_version(viewer, id, conditional)
         try:
             done = await arrange.edit(viewer, identifiers.row(id, "Workstation"), values_of(given), expected)
         except VersionConflict as conflict:
             raise PreconditionFailed("Somebody else changed it at the same moment; read it again.") from conflict
         return changed(viewer, done, 200, {})
 
-    @router.delete("/{id}", status_code=204, summary="Take a workstation away")
-    async def delete_workstation(id: Id, viewer: Viewing, if_match: IfMatch = None) -> Response:
-        expected = await seen_version(viewer, id, if_match)
+    @router.delete("/{id}", status_code=204, summary="Take a workstation away", responses=problems(404, 409, 412))
+    async def delete_workstation(id: Id, viewer: Viewing, conditional: Conditional) -> Response:
+        expected = await seen_version(viewer, id, conditional)
         try:
             done = await arrange.delete(viewer, identifiers.row(id, "Workstation"), expected)
         except VersionConflict as conflict:

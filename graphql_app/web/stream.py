@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager
 from dataclasses import replace
 from functools import partial
-from typing import Annotated
+from typing import Annotated, Final
 
 import orjson
 from fastapi import APIRouter, Depends, Header, Query, Request, Response
@@ -14,8 +14,9 @@ from starlette.responses import StreamingResponse
 
 from graphql_app.domain.access import Viewer
 from graphql_app.domain.change import Batch, Kind, joined
-from graphql_app.domain.errors import Refusal
+from graphql_app.domain.errors import NotAcceptable, Refusal
 from graphql_app.domain.filters import WorkstationFilter
+from graphql_app.domain.media import EVENTS, JSON, named, quality, ranges
 from graphql_app.domain.workstation import Workstation
 from graphql_app.live.flights import Flights
 from graphql_app.live.gate import Gate
@@ -27,16 +28,19 @@ from graphql_app.services.inbox import Inbox
 from graphql_app.services.staying import Leave, staying
 from graphql_app.services.streams import SHARED_SECONDS, Changes
 from graphql_app.web import shapes
+from graphql_app.web.described import problems
+from graphql_app.web.head import is_bodiless
 from graphql_app.web.models import Integer
 from graphql_app.web.replies import reply, signed_in
+from graphql_app.web.resource import Resource
 
 WAIT_MOST = 60
-EVENT_STREAM = "text/event-stream"
+VARYING: Final = {"Vary": "Accept, Authorization"}
 KEEP_ALIVE_SECONDS = 12.0
 
 
 def routes(follow: Follow, identify: Identify, gate: Gate, sessions: Sessions) -> APIRouter:
-    router = APIRouter(tags=["changes"])
+    router = APIRouter(tags=["changes"], route_class=Resource)
     viewing = Annotated[Viewer, Depends(signed_in(identify, gate))]
     polls = Polls(sessions)
 
@@ -44,7 +48,13 @@ def routes(follow: Follow, identify: Identify, gate: Gate, sessions: Sessions) -
         "/api/changes",
         summary="What is new since a cursor",
         response_class=Response,
-        responses={200: {"description": "One batch as JSON; all of them with `Accept: text/event-stream`."}},
+        responses={
+            200: {
+                "description": "One batch as JSON; all of them with `Accept: text/event-stream`.",
+                "content": {JSON: {"schema": {"type": "object"}}, EVENTS: {"schema": {"type": "string"}}},
+            },
+            **problems(406),
+        },
     )
     async def changes(
         request: Request,
@@ -55,20 +65,32 @@ def routes(follow: Follow, identify: Identify, gate: Gate, sessions: Sessions) -
         wait: Annotated[float, Query(ge=0, le=WAIT_MOST, description="Seconds to wait for news.")] = 25,
         last_event_id: Annotated[str | None, Header(description="As `after`, and beats it.")] = None,
     ) -> Response:
+        taken = framing(request.headers.get("accept", ""))
         matching = WorkstationFilter(building=building, floor_number=floor)
         following = partial(followed, follow, identify, gate, viewer, matching, last_event_id or after)
-        if EVENT_STREAM not in request.headers.get("accept", ""):
+        if taken == JSON:
+            seconds = 0 if is_bodiless(request.scope) else min(wait, viewer.expires_at - time.time())
             async with following() as inbox:
-                return reply(await polls.answer(inbox, min(wait, viewer.expires_at - time.time())))
+                return reply(await polls.answer(inbox, seconds), headers=VARYING)
         frames = events(following(), sessions, viewer.expires_at)
         first = await anext(frames)  # what is refused is refused before the stream begins
         return StreamingResponse(
             _chained(first, frames),
-            media_type=EVENT_STREAM,
-            headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
+            media_type=EVENTS,
+            headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no", **VARYING},
         )
 
     return router
+
+
+def framing(accept: str) -> str:
+    """The media type to answer with: events where the client names them, and likes JSON no better. Raises
+    NotAcceptable."""
+    listed = ranges(accept or JSON)
+    as_json, as_events = quality(JSON, listed), named(EVENTS, listed)
+    if not as_json and not as_events:
+        raise NotAcceptable(f"This answers {JSON} or {EVENTS}; name one in `Accept`.")
+    return EVENTS if as_events >= as_json else JSON
 
 
 @asynccontextmanager

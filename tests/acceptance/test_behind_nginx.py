@@ -137,6 +137,33 @@ async def test_a_query_is_answered_by_post_and_by_get_and_compressed(installatio
     assert "x-request-id" in got.headers
 
 
+async def test_rest_is_optimistic_although_nginx_makes_every_tag_of_what_it_zips_a_weak_one(
+    installation: Installation,
+) -> None:
+    """Decision 10. What is over 1 KB is zipped: this is where locking matters, and where it did not work."""
+    async with installation.http() as one, installation.http() as other:
+        desk = f"/api/workstations/{(await asked(one, FLOOR))['floor']['workstations'][0]['id']}"
+        assert (await one.put(desk, json={"notes": "by the window, " * 120})).status_code == 200
+        seen = await other.get(desk)
+        tag = seen.headers["etag"]
+        assert (seen.headers["content-encoding"], tag[:3]) == ("gzip", 'W/"')
+
+        assert (await other.get(desk, headers={"If-None-Match": tag})).status_code == 304
+        head = await other.head(desk)
+        assert (head.status_code, head.headers["etag"].removeprefix("W/")) == (200, tag.removeprefix("W/"))
+        assert (await other.put(desk, json={"notes": "x"}, headers={"If-None-Match": tag})).status_code == 412
+
+        mine = await one.put(desk, json={"width": 130}, headers={"If-Match": tag})
+        assert mine.status_code == 200
+        for method in ("PUT", "DELETE"):
+            late = await other.request(method, desk, json={"width": 140}, headers={"If-Match": tag})
+            assert (late.status_code, late.headers["content-type"]) == (412, "application/problem+json")
+        assert (await other.get(desk, headers={"If-None-Match": tag})).json()["width"] == 130
+
+        again = await one.put(desk, json={"width": 150}, headers={"If-Match": mine.headers["etag"]})
+        assert (again.status_code, again.json()["width"]) == (200, 150)
+
+
 async def test_a_subscriber_sees_the_snapshot_a_mutation_and_an_update_in_sql(
     installation: Installation, database_url: str
 ) -> None:

@@ -403,7 +403,7 @@ async def test_a_refusal_of_metrics_is_a_problem_that_says_what_is_missing(offic
 
     assert stranger.headers["www-authenticate"].startswith("Bearer")
     assert visitor.headers["content-type"].startswith("application/problem+json")
-    assert (visitor.json()["title"], visitor.json()["scope"]) == ("FORBIDDEN", "server:read")
+    assert (visitor.json()["code"], visitor.json()["scope"]) == ("FORBIDDEN", "server:read")
 
 
 async def test_operations_are_counted_by_kind_and_result(office: Office) -> None:
@@ -473,6 +473,7 @@ async def test_the_public_keys_of_tokens_are_published_for_caches_to_keep(office
     assert claims["sub"] == "visitor"
 
 
+READ = {"GET", "HEAD", "OPTIONS"}
 NOWHERE = ["/nothing", "/api", "/api/nothing", "/api/workstations/x/y", "/graphql/", "/graphql/x", "/static/nothing.js"]
 
 
@@ -483,8 +484,9 @@ async def test_an_unknown_address_is_a_404_that_says_what_there_is(office: Offic
     answer = await office.client.request(method, path)
 
     assert (answer.status_code, answer.headers["content-type"]) == (404, "application/problem+json")
-    assert answer.json().keys() == {"type", "status", "title", "detail"}
-    assert (answer.json()["status"], answer.json()["title"]) == (404, "NOT_FOUND")
+    assert answer.json().keys() == {"type", "status", "title", "detail", "code"}
+    assert (answer.json()["status"], answer.json()["title"]) == (404, "Not Found")
+    assert answer.json()["code"] == "NOT_FOUND"
     for there in ("/graphql", "/api/workstations", "/api/changes", "/api/docs"):
         assert there in answer.json()["detail"]
 
@@ -492,14 +494,15 @@ async def test_an_unknown_address_is_a_404_that_says_what_there_is(office: Offic
 @pytest.mark.parametrize(
     ("method", "path", "allowed"),
     [
-        ("PATCH", "/api/workstations", {"GET", "POST"}),
-        ("POST", f"/api/workstations/{A_02}", {"GET", "PUT", "DELETE"}),
-        ("POST", "/api/workstations/stats", {"GET", "PUT", "DELETE"}),  # the id `stats` is looked for by the others
-        ("POST", "/api/changes", {"GET"}),
-        ("DELETE", "/healthz", {"GET"}),
-        ("POST", "/api/docs", {"GET", "HEAD"}),
-        ("POST", "/", {"GET", "HEAD"}),
-        ("POST", "/static/favicon.svg", {"GET", "HEAD"}),
+        ("PATCH", "/api/workstations", READ | {"POST"}),
+        ("POST", f"/api/workstations/{A_02}", READ | {"PUT", "DELETE"}),
+        ("PUT", "/api/workstations/stats", READ),  # nor is it an id
+        ("POST", "/api/changes", READ),
+        ("DELETE", "/healthz", READ),
+        ("POST", "/api/docs", READ),
+        ("POST", "/api/openapi.json", READ),
+        ("POST", "/", READ),
+        ("POST", "/static/favicon.svg", READ),
     ],
 )
 async def test_a_wrong_method_is_a_405_that_says_the_right_ones(
@@ -508,7 +511,7 @@ async def test_a_wrong_method_is_a_405_that_says_the_right_ones(
     answer = await office.client.request(method, path, headers=office.headers("admin"))
 
     assert (answer.status_code, answer.headers["content-type"]) == (405, "application/problem+json")
-    assert answer.json()["title"] == "METHOD_NOT_ALLOWED"
+    assert (answer.json()["title"], answer.json()["code"]) == ("Method Not Allowed", "METHOD_NOT_ALLOWED")
     assert set(answer.headers["allow"].split(", ")) == allowed
     assert answer.headers["allow"] in answer.json()["detail"]
 

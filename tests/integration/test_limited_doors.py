@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 from httpx import Response
 
+from graphql_app.domain.media import EVENTS
 from graphql_app.embedded import Servers
-from graphql_app.graph.negotiation import EVENTS, LEGACY, RESPONSE
+from graphql_app.graph.negotiation import LEGACY, RESPONSE
 from graphql_app.store.database import Database
 from tests.accounts import add_account
 from tests.graphql_client import Office, Socket, running_office, settings_for
@@ -68,7 +69,7 @@ DOORS = {
 def said(response: Response) -> dict[str, Any]:
     """The refusal, of whatever door."""
     body = response.json()
-    told: dict[str, Any] = body["errors"][0]["extensions"] if "errors" in body else {"code": body["title"], **body}
+    told: dict[str, Any] = body["errors"][0]["extensions"] if "errors" in body else body
     return told
 
 

@@ -69,4 +69,4 @@ async def test_what_is_neither_is_refused_with_what_to_send(processes: tuple[Off
     assert answer["errors"][0]["extensions"]["code"] == "INVALID_INPUT"
     assert "X-Min-Cursor" in answer["errors"][0]["message"]
     refused = await office.client.get("/api/workstations", headers={**office.headers("visitor"), "X-Min-Cursor": "7"})
-    assert (refused.status_code, refused.json()["title"]) == (400, "INVALID_INPUT")
+    assert (refused.status_code, refused.json()["code"]) == (400, "INVALID_INPUT")

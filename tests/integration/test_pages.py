@@ -116,6 +116,12 @@ async def test_a_file_is_the_same_zipped_or_not(built: Path, encoding: str) -> N
     assert answer.headers["vary"] == "accept-encoding"
 
 
+async def test_a_file_is_not_zipped_for_who_refuses_that(built: Path) -> None:
+    answer = await client(built).get("/static/bundle/docs-0A1B2C3D.js", headers={"accept-encoding": "gzip;q=0, *"})
+
+    assert "content-encoding" not in answer.headers
+
+
 async def test_a_file_already_held_is_not_sent_again(built: Path) -> None:
     browser = client(built)
     first = await browser.get("/static/favicon.svg")

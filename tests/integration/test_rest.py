@@ -2,10 +2,12 @@
 
 import secrets
 from collections.abc import AsyncIterator, Callable
+from http import HTTPStatus
 from typing import Any
 
 import asyncpg
 import httpx
+import orjson
 import pytest
 from pydantic import SecretStr
 
@@ -137,7 +139,7 @@ async def test_statistics_count_by_group(client: Client) -> None:
 @pytest.mark.parametrize(
     ("method", "path", "body", "status", "code"),
     [
-        ("GET", "/api/workstations?first=501", None, 429, "TOO_MANY"),
+        ("GET", "/api/workstations?first=501", None, 400, "TOO_MANY"),
         ("GET", "/api/workstations?first=many", None, 400, "INVALID_INPUT"),
         ("GET", "/api/workstations?after=zzz", None, 400, "INVALID_INPUT"),
         ("GET", "/api/workstations/zzz", None, 400, "INVALID_INPUT"),
@@ -152,7 +154,8 @@ async def test_what_is_refused_is_a_problem_with_a_code(
     client: Client, method: str, path: str, body: Any, status: int, code: str
 ) -> None:
     answer = await client("admin").request(method, path, json=body)
-    assert (answer.status_code, answer.json()["title"]) == (status, code)
+    assert (answer.status_code, answer.json()["code"]) == (status, code)
+    assert answer.json()["title"] == HTTPStatus(status).phrase
     assert answer.headers["content-type"] == "application/problem+json"
 
 
@@ -166,9 +169,12 @@ async def test_the_openapi_document_has_the_six_operations(client: Client) -> No
     found = {(path, method) for path in paths if path.startswith("/api/workstations") for method in paths[path]}
     assert found == {
         ("/api/workstations", "get"),
+        ("/api/workstations", "head"),
         ("/api/workstations", "post"),
         ("/api/workstations/stats", "get"),
+        ("/api/workstations/stats", "head"),
         ("/api/workstations/{id}", "get"),
+        ("/api/workstations/{id}", "head"),
         ("/api/workstations/{id}", "put"),
         ("/api/workstations/{id}", "delete"),
     }
@@ -177,3 +183,168 @@ async def test_the_openapi_document_has_the_six_operations(client: Client) -> No
 async def test_a_body_over_the_limit_is_refused_before_anybody_asks_for_a_token(client: Client) -> None:
     answer = await client("").post("/api/workstations", content=b" " * (2 * 1024 * 1024))
     assert answer.status_code == 413
+
+
+# --- what HTTP says of requests --------------------------------------------------------------------------------------
+
+
+async def weakly(client: Client, **conditions: str) -> dict[str, str]:
+    """These conditions, about the tag of ANY as nginx gives it on."""
+    tag = f"W/{(await client('admin').get(f'/api/workstations/{ANY}')).headers['etag']}"
+    return {name.replace("_", "-"): value.format(tag=tag) for name, value in conditions.items()}
+
+
+@pytest.mark.parametrize("condition", ["{tag}", '"x", {tag}', "*"])
+async def test_a_read_is_304_by_a_weak_tag_and_by_any(client: Client, condition: str) -> None:
+    """RFC 9110, 13.1.2."""
+    headers = await weakly(client, If_None_Match=condition)
+    for method in ("GET", "HEAD"):
+        answer = await client("admin").request(method, f"/api/workstations/{ANY}", headers=headers)
+        assert (answer.status_code, answer.content) == (304, b"")
+        assert answer.headers["etag"] in headers["If-None-Match"] or condition == "*"
+
+
+@pytest.mark.parametrize(
+    ("conditions", "status"),
+    [
+        ({"If_Match": "{tag}"}, 200),
+        ({"If_Match": "*"}, 200),
+        ({"If_None_Match": '"x"'}, 200),
+        ({"If_Match": '"x"'}, 412),
+        ({"If_Match": "x"}, 412),
+        ({"If_None_Match": "*"}, 412),
+        ({"If_None_Match": "{tag}"}, 412),
+        ({"If_Match": "{tag}", "If_None_Match": "{tag}"}, 412),
+    ],
+)
+async def test_a_write_is_carried_out_if_its_conditions_hold(
+    client: Client, conditions: dict[str, str], status: int
+) -> None:
+    headers, desk = await weakly(client, **conditions), f"/api/workstations/{ANY}"
+    answer = await client("admin").put(desk, json={"notes": "new"}, headers=headers)
+    assert answer.status_code == status
+    assert ((await client("admin").get(desk)).json()["notes"] == "new") is (status == 200)
+    if status == 412:
+        assert (await client("admin").delete(desk, headers=headers)).status_code == 412
+
+
+async def test_the_list_has_no_tag_that_a_new_workstation_could_ask_for(client: Client) -> None:
+    new = {"name": "conditional", "xPosition": 1, "yPosition": 1}
+    for headers in ({"If-None-Match": "*"}, {"If-Match": '"x"'}):
+        assert (await client("admin").post("/api/workstations", json=new, headers=headers)).status_code == 412
+    assert (await client("admin").post("/api/workstations", json=new, headers={"If-Match": "*"})).status_code == 201
+
+
+async def test_who_may_not_write_is_told_that_and_not_whether_conditions_hold(client: Client) -> None:
+    """RFC 9110, 13.2.1."""
+    for method in ("PUT", "DELETE"):
+        answer = await client("visitor").request(
+            method, f"/api/workstations/{ANY}", json={}, headers={"If-Match": '"x"'}
+        )
+        assert answer.status_code == 403
+
+
+NEW = {"name": "typed", "xPosition": 1, "yPosition": 1}
+
+
+@pytest.mark.parametrize(
+    ("fields", "hint"),
+    [
+        ({"Content-Type": ""}, "accept"),
+        ({"Content-Type": "text/plain"}, "accept"),
+        ({"Content-Type": "application/x-www-form-urlencoded"}, "accept"),
+        ({"Content-Type": "application/json; charset=utf-16"}, "accept"),
+        ({"Content-Type": "application/json; charset=latin-1"}, "accept"),
+        ({"Content-Type": "application/vnd.api+json"}, "accept"),
+        ({"Content-Type": "application/json", "Content-Encoding": "gzip"}, "accept-encoding"),
+        ({"Content-Type": "application/json", "Content-Encoding": "br"}, "accept-encoding"),
+    ],
+)
+async def test_a_body_in_another_form_is_415_at_every_door(client: Client, fields: dict[str, str], hint: str) -> None:
+    """RFC 9110, 15.5.16."""
+    for method, path in (("POST", "/api/workstations"), ("PUT", f"/api/workstations/{ANY}"), ("POST", "/graphql")):
+        answer = await client("admin").request(method, path, content=orjson.dumps(NEW), headers=fields)
+        assert answer.status_code == 415, path
+        assert answer.headers[hint] == {"accept": "application/json", "accept-encoding": "identity"}[hint]
+        if path != "/graphql":
+            assert (answer.json()["title"], answer.json()["code"]) == (
+                "Unsupported Media Type",
+                "UNSUPPORTED_MEDIA_TYPE",
+            )
+    assert (await client("admin").get("/api/workstations?name=typed")).json()["items"] == []
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"{",
+        b"\xff\xfe{\x00}\x00",
+        '{"name": "x"}'.encode("utf-16"),
+        b'\xef\xbb\xbf{"name": "x"}',
+        b'{"name": "\xff"}',
+        b'{"name": "x", "xPosition": NaN, "yPosition": 1}',
+        b'{"name": "x", "xPosition": -Infinity, "yPosition": 1}',
+        b"[" * 100_000,
+        b"[]",
+        b"null",
+    ],
+)
+async def test_what_is_no_json_object_is_a_400_that_says_so(client: Client, body: bytes) -> None:
+    answer = await client("admin").post("/api/workstations", content=body, headers={"Content-Type": "application/json"})
+    assert (answer.status_code, answer.headers["content-type"]) == (400, "application/problem+json")
+    assert (answer.json()["title"], answer.json()["code"]) == ("Bad Request", "INVALID_INPUT")
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT"])
+@pytest.mark.parametrize("field", ["x_position", "floor_number", "department_id", "XPosition", "colour"])
+async def test_a_field_has_one_name(client: Client, method: str, field: str) -> None:
+    path = "/api/workstations" if method == "POST" else f"/api/workstations/{ANY}"
+    answer = await client("admin").request(method, path, json={"name": "x", "xPosition": 1, "yPosition": 1, field: 1})
+    assert (answer.status_code, answer.json()["field"]) == (400, field)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/api/workstations?buildng=Riverside",
+        "/api/workstations?Building=Riverside",
+        "/api/workstations/stats?first=1",
+        f"/api/workstations/{ANY}?fields=name",
+        "/api/changes?wait=0&floorNumber=1",
+    ],
+)
+async def test_a_parameter_that_there_is_not_is_refused_by_its_name(client: Client, path: str) -> None:
+    answer = await client("admin").get(path)
+    assert (answer.status_code, answer.json()["code"]) == (400, "INVALID_INPUT")
+    assert answer.json()["field"] in path
+
+
+@pytest.mark.parametrize(
+    ("accept", "status", "media"),
+    [
+        (None, 200, "application/json"),
+        ("*/*", 200, "application/json"),
+        ("application/*", 200, "application/json"),
+        ("text/event-stream", 200, "text/event-stream"),
+        ("Text/Event-Stream", 200, "text/event-stream"),
+        ("text/event-stream, */*", 200, "text/event-stream"),
+        ("text/event-stream;q=0", 406, "application/problem+json"),
+        ("text/event-stream;q=0, */*", 200, "application/json"),
+        ("application/json, text/event-stream;q=0.5", 200, "application/json"),
+        ("application/json;q=0, text/event-stream", 200, "text/event-stream"),
+        ("text/html", 406, "application/problem+json"),
+        ("*/*;q=0", 406, "application/problem+json"),
+        ("application/x-text/event-stream", 406, "application/problem+json"),
+    ],
+)
+async def test_changes_come_in_the_form_that_the_client_likes_best(
+    client: Client, accept: str | None, status: int, media: str
+) -> None:
+    """RFC 9110, 12.5.1. Asked by HEAD, which ends though a stream does not."""
+    visitor = client("visitor")
+    del visitor.headers["accept"]
+    answer = await visitor.head("/api/changes?wait=60", headers={"Accept": accept} if accept else {})
+    assert (answer.status_code, answer.headers["content-type"].split(";")[0]) == (status, media)
+    if status == 200:
+        assert answer.headers["vary"] == "Accept, Authorization"

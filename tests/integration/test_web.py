@@ -102,7 +102,7 @@ async def test_a_foreign_page_is_refused_at_every_door(office: Office, origin: s
     answer = await asked(office, door, origin=origin)
 
     assert answer.status_code == 403
-    assert answer.json()["title"] == "FORBIDDEN"
+    assert answer.json()["code"] == "FORBIDDEN"
     assert "GRAPHQL_APP_ORIGINS" in answer.json()["detail"]
     assert "access-control-allow-origin" not in answer.headers
 
@@ -241,7 +241,7 @@ async def test_a_token_in_an_address_is_refused_and_told_to_be_revoked(office: O
     answer = await office.client.get(path, params=params, headers=office.headers("admin"))
 
     assert answer.status_code == 400
-    assert answer.json()["title"] == "INVALID_INPUT"
+    assert answer.json()["code"] == "INVALID_INPUT"
     assert "Authorization: Bearer" in answer.json()["detail"]
     assert "revoked" in answer.json()["detail"]
     assert token not in answer.text
@@ -318,7 +318,7 @@ async def test_two_tokens_are_none(office: Office, path: str) -> None:
         assert answer.headers["www-authenticate"].startswith("Bearer")
         if not path.startswith("/graphql"):
             assert answer.headers["content-type"] == "application/problem+json"
-            assert answer.json()["title"] == "UNAUTHENTICATED"
+            assert answer.json()["code"] == "UNAUTHENTICATED"
 
 
 async def test_two_tokens_show_no_figures(office: Office) -> None:

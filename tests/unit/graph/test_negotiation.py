@@ -103,6 +103,9 @@ BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
         ("POST", BROWSER, "", False),
         ("GET", "application/json", "", False),
         ("GET", "*/*", "", False),
+        ("GET", "TEXT/HTML", "", True),
+        ("GET", "text/html;q=0, */*", "", False),
+        ("GET", "application/x-text/html", "", False),
     ],
 )
 def test_a_browser_that_asks_for_no_query_is_shown_a_page(method: str, accept: str, query: str, page: bool) -> None:

@@ -1,0 +1,42 @@
+"""Which methods an address takes: asked by OPTIONS, and said in `Allow` to all others (RFC 9110, 10.2.1)."""
+
+from collections.abc import Iterable
+from typing import Final
+
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+from starlette.types import Receive, Scope, Send
+
+READING: Final = frozenset({"GET", "HEAD"})
+
+
+class OtherMethods:
+    """Answers every method of an address but those that it has."""
+
+    def __init__(self, methods: Iterable[str]) -> None:
+        taken = {*methods, "OPTIONS"}
+        self.allow = ", ".join(sorted(taken | READING if "GET" in taken else taken))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["method"] != "OPTIONS":
+            raise HTTPException(405, f"This address takes {self.allow}.", {"Allow": self.allow})
+        await Response(status_code=204, headers={"Allow": self.allow})(scope, receive, send)
+
+
+def closed(routes: Iterable[BaseRoute]) -> list[BaseRoute]:
+    """Returns the routes with one behind the last of each path, that takes what they do not: each knows of its own
+    methods alone, and a path that is there with another method would be looked for among the ids of the next."""
+    routes = list(routes)
+    last = {route.path: route for route in routes if isinstance(route, Route)}
+    methods = {path: _methods(routes, path) for path in last}
+    closing: list[BaseRoute] = []
+    for route in routes:
+        closing.append(route)
+        if isinstance(route, Route) and last[route.path] is route:
+            closing.append(Route(route.path, OtherMethods(methods[route.path]), include_in_schema=False))
+    return closing
+
+
+def _methods(routes: Iterable[BaseRoute], path: str) -> set[str]:
+    return {method for one in routes if isinstance(one, Route) and one.path == path for method in one.methods or ()}
