@@ -255,6 +255,8 @@ ORDERS += [
     [],
     [Order(OrderField.BUILDING), Order(OrderField.FLOOR_NUMBER, True), Order(OrderField.NAME)],
     [Order(OrderField.STATUS, True), Order(OrderField.X_POSITION), Order(OrderField.STATUS)],
+    [Order(OrderField.BUILDING, True), Order(OrderField.FLOOR_NUMBER, True)],
+    [Order(OrderField.STATUS), Order(OrderField.BUILDING), Order(OrderField.NAME, True)],
 ]
 
 
@@ -277,7 +279,8 @@ async def test_pages_visit_every_row_exactly_once_and_in_order(
 
 @pytest.mark.parametrize("orders", ORDERS, ids=written)
 async def test_the_order_is_that_of_postgresql(loaded: Database, orders: list[Order]) -> None:
-    written_out = ", ".join([f"{o.field.value} {'DESC' if o.descending else 'ASC'}" for o in orders] + ["id"])
+    last = Order(OrderField.ID, bool(orders) and orders[-1].descending)  # of equals, in the direction of the last field
+    written_out = ", ".join(f"{o.field.value} {'DESC' if o.descending else 'ASC'}" for o in [*orders, last])
     expected = [row["id"] for row in await loaded.fetch(text(f"SELECT id FROM workstations ORDER BY {written_out}"))]
 
     page = await browse(loaded).workstations(ADMIN, WorkstationFilter(), orders, Paging(first=500), {"id"})

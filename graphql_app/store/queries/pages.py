@@ -1,79 +1,26 @@
 """A page of workstations: its order, and what lies beyond a cursor."""
 
 from collections.abc import Collection, Sequence
-from datetime import datetime
-from decimal import Decimal
 from functools import lru_cache
+from itertools import product
 from typing import Any, TypeVar
 
 from asyncpg import Record
-from sqlalchemy import ColumnElement, Integer, and_, bindparam, func, or_, select
+from sqlalchemy import ColumnElement, Integer, bindparam, func, select, union_all
 
 from graphql_app.domain.filters import WorkstationFilter
-from graphql_app.domain.paging import Order, OrderField, Page, Window
-from graphql_app.domain.workstation import Workstation
+from graphql_app.domain.paging import Order, Page, Window
 from graphql_app.store import rows
 from graphql_app.store.queries.columns import FIELDS, SHAPES_KEPT, columns, names_of, wide
 from graphql_app.store.queries.conditions import CONDITIONS, asked_of
 from graphql_app.store.queries.counts import count_workstations
+from graphql_app.store.queries.keyset import COLUMNS, beyond, bounds, complete
 from graphql_app.store.session import Reader
 from graphql_app.store.statements import Prepared, prepared
 from graphql_app.store.tables import workstations
 
 T = TypeVar("T")
-_C = workstations.c
-_TIMES = {OrderField.CREATED_AT, OrderField.UPDATED_AT}
-_DECIMALS = {OrderField.X_POSITION, OrderField.Y_POSITION}
-
-
-def complete(orders: Sequence[Order]) -> tuple[Order, ...]:
-    """The orders, each field once, made unambiguous by the id at the end."""
-    kept: dict[OrderField, Order] = {}
-    for order in (*orders, Order(OrderField.ID)):
-        kept.setdefault(order.field, order)
-    return tuple(kept.values())
-
-
-def key_of(workstation: Workstation, orders: Sequence[Order]) -> list[Any]:
-    """The values that place a workstation in the order, as JSON."""
-    values = (getattr(workstation, order.field.value) for order in complete(orders))
-    return [value.isoformat() if isinstance(value, datetime) else value for value in values]
-
-
-def _bound(order: Order, value: Any) -> Any:
-    if value is None:
-        return None
-    if order.field in _TIMES:
-        return datetime.fromisoformat(value)
-    return Decimal(str(value)) if order.field in _DECIMALS else value
-
-
-def _bounds(side: str, orders: Sequence[Order], key: Sequence[Any] | None) -> dict[str, Any]:
-    """The parameters of _beyond."""
-    if key is None:
-        return {}
-    return {f"{side}_{order.field.value}": _bound(order, value) for order, value in zip(orders, key, strict=True)}
-
-
-def _beyond(side: str, orders: Sequence[Order], nulls: frozenset[str]) -> ColumnElement[bool]:
-    """The rows after the key (or before it). PostgreSQL puts nulls last when ascending and first when descending.
-
-    `nulls` names the parameters that are null: these are part of the text.
-    """
-    alternatives: list[ColumnElement[bool]] = []
-    equal: list[ColumnElement[bool]] = []
-    for order in orders:
-        column, name = _C[order.field.value], f"{side}_{order.field.value}"
-        value, is_null = bindparam(name, type_=column.type), name in nulls
-        if order.descending != (side == "before"):
-            further = column.is_not(None) if is_null else column < value
-        else:
-            further = column.is_(None) & column.is_not(None) if is_null else or_(column > value, column.is_(None))
-            if not is_null and not column.nullable:
-                further = column > value
-        alternatives.append(and_(*equal, further))
-        equal.append(column.is_(None) if is_null else column == value)
-    return or_(*alternatives)
+_MOST = bindparam("most", type_=Integer)
 
 
 @lru_cache(SHAPES_KEPT)
@@ -87,15 +34,23 @@ def _page(
     is_counted: bool,
 ) -> Prepared:
     matching = [CONDITIONS[name] for name in conditions]
-    limits = [*matching, *(_beyond(side, orders, nulls) for side in sides)]
-    ordering = [
-        _C[order.field.value].desc() if order.descending != backward else _C[order.field.value].asc()
-        for order in orders
-    ]
     count = select(func.count()).select_from(workstations).where(*matching).correlate(None).scalar_subquery()
     total = [count.label("total")] if is_counted else []
-    statement = select(*wide(columns(names), *total)).where(*limits).order_by(*ordering)
-    return prepared(statement.limit(bindparam("most", type_=Integer)))
+    ordering = [_directed(COLUMNS[order.field], order, backward) for order in orders]
+    ranges = [[*matching, *parts] for parts in product(*(beyond(side, orders, nulls) for side in sides))]
+    if len(ranges) == 1:
+        statement = select(*wide(columns(names), *total)).where(*ranges[0]).order_by(*ordering).limit(_MOST)
+        return prepared(statement)
+    keys = [COLUMNS[order.field].label(f"by_{order.field.value}") for order in orders]
+    each = [select(*columns(names), *keys).where(*part).order_by(*ordering).limit(_MOST) for part in ranges]
+    found = union_all(*each).subquery("found").c
+    shown = wide([found[name] for name in rows.SELECTED], *total)
+    again = [_directed(found[f"by_{order.field.value}"], order, backward) for order in orders]
+    return prepared(select(*shown).order_by(*again).limit(_MOST))
+
+
+def _directed(column: ColumnElement[Any], order: Order, backward: bool) -> ColumnElement[Any]:
+    return column.desc() if order.descending != backward else column.asc()
 
 
 async def page_of_workstations(
@@ -112,10 +67,10 @@ async def page_of_workstations(
     names = names_of(frozenset((*fields, *(order.field.value for order in ordered))))
     asked = asked_of(matching)
     keys = {side: key for side, key in (("after", window.after), ("before", window.before)) if key is not None}
-    bounds = {name: value for side, key in keys.items() for name, value in _bounds(side, ordered, key).items()}
-    nulls = frozenset(name for name, value in bounds.items() if value is None)
+    bounded = {name: value for side, key in keys.items() for name, value in bounds(side, ordered, key).items()}
+    nulls = frozenset(name for name, value in bounded.items() if value is None)
     statement = _page(names, tuple(asked), ordered, tuple(keys), nulls, window.backward, is_counted)
-    found = await reader.fetch(statement, {**asked, **bounds, "most": window.size + 1})
+    found = await reader.fetch(statement, {**asked, **bounded, "most": window.size + 1})
     total = await _total(reader, matching, window, found) if is_counted else None
     return paged(found, window, total)
 
