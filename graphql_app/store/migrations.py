@@ -82,7 +82,8 @@ async def upgrade(engine: AsyncEngine) -> tuple[str | None, str | None]:
 
 @asynccontextmanager
 async def _alone(connection: AsyncConnection) -> AsyncIterator[None]:
-    """Of two processes that start at once the second one waits, and finds everything done. An index may take its time."""
+    """Of two processes that start at once the second one waits, and finds everything done."""
+    # An index may take its time.
     await connection.execute(text("SET statement_timeout = 0"))
     # Asked again and again, as who waits within a statement has a snapshot: an index that is made while others write
     # waits for that to end.

@@ -6,18 +6,17 @@ from itertools import product
 from typing import Any, TypeVar
 
 from asyncpg import Record
-from sqlalchemy import ColumnElement, Integer, bindparam, func, select, union_all
+from sqlalchemy import ColumnElement, Integer, bindparam, select, union_all
 
 from graphql_app.domain.filters import WorkstationFilter
 from graphql_app.domain.paging import Order, Page, Window
 from graphql_app.store import rows
 from graphql_app.store.queries.columns import FIELDS, SHAPES_KEPT, columns, names_of, wide
 from graphql_app.store.queries.conditions import CONDITIONS, asked_of
-from graphql_app.store.queries.counts import count_workstations
+from graphql_app.store.queries.counts import count_workstations, counting
 from graphql_app.store.queries.keyset import COLUMNS, beyond, bounds, complete
 from graphql_app.store.session import Reader
 from graphql_app.store.statements import Prepared, prepared
-from graphql_app.store.tables import workstations
 
 T = TypeVar("T")
 _MOST = bindparam("most", type_=Integer)
@@ -34,8 +33,7 @@ def _page(
     is_counted: bool,
 ) -> Prepared:
     matching = [CONDITIONS[name] for name in conditions]
-    count = select(func.count()).select_from(workstations).where(*matching).correlate(None).scalar_subquery()
-    total = [count.label("total")] if is_counted else []
+    total = [counting(conditions).label("total")] if is_counted else []
     ordering = [_directed(COLUMNS[order.field], order, backward) for order in orders]
     ranges = [[*matching, *parts] for parts in product(*(beyond(side, orders, nulls) for side in sides))]
     if len(ranges) == 1:
