@@ -2,7 +2,7 @@
 
 from sqlalchemy import text
 
-from graphql_app.store.queries.cells import CHANGED_CELLS
+from graphql_app.store.queries.cells import changed_cells
 from graphql_app.store.session import Reader
 from graphql_app.store.statements import prepared
 
@@ -14,19 +14,19 @@ SELECT counted.revision AS counted, kept_from, feed_head.revision AS head FROM c
 """)
 )
 # Of two who count at once, one finds that it has been done, and adds nothing.
-_COUNT = prepared(
-    text(f"""
+_MOVED = """
 WITH moved AS (
     UPDATE counted SET revision = least(revision + :most, :head) WHERE revision = :counted RETURNING revision
 )
 INSERT INTO workstation_counts (building, floor_number, department_id, department, status, workstations)
-SELECT building, floor_number, department_id, department, status, sum(workstations)
-FROM moved, LATERAL (
-    {CHANGED_CELLS.format(part="change_log.revision > :counted AND change_log.revision <= moved.revision")}
+SELECT building, floor_number, department_id, department, status, sum(workstations) FROM moved, LATERAL ("""
+_ADDED = """
 ) changed GROUP BY 1, 2, 3, 4, 5 HAVING sum(workstations) <> 0
 ON CONFLICT ON CONSTRAINT workstation_counts_key
 DO UPDATE SET workstations = workstation_counts.workstations + excluded.workstations
-""")
+"""
+_COUNT = prepared(
+    text(_MOVED + changed_cells("change_log.revision > :counted AND change_log.revision <= moved.revision") + _ADDED)
 )
 _RECOUNT = prepared(text("SELECT workstation_recount_v1()"))
 _FORGET = prepared(text("DELETE FROM workstation_counts WHERE workstations = 0"))

@@ -20,6 +20,7 @@ from graphql_app.store.queries.people import (
     page_of_employees,
 )
 from graphql_app.store.queries.workstations import (
+    BEFORE_ALL,
     locked_workstation,
     matching_workstations,
     workstations_by_id,
@@ -34,6 +35,7 @@ from graphql_app.store.queries.writing import (
 )
 
 __all__ = [
+    "BEFORE_ALL",
     "FIELDS",
     "Update",
     "all_departments",
