@@ -20,11 +20,12 @@ INSERT INTO workstations (name, x_position, y_position, building, floor_number, 
                 'number', e.employee_number, 'department', jsonb_build_object('id', d.id, 'name', d.name)) END)
     FROM generate_series(1, CAST(:desks AS bigint)) w
     LEFT JOIN floors f ON f.id = (SELECT min(id) FROM floors) + w % (10 * greatest(1, :desks / 10000)) AND w % 100 > 0
-    JOIN departments d ON d.id = (SELECT min(id) FROM departments) + w % 20
+    JOIN departments d ON d.id = (SELECT min(id) FROM departments) + w / 500 % 20
     LEFT JOIN employees e ON w % 10 = 7 AND e.id = (SELECT min(id) FROM employees) + w / 10;
 INSERT INTO change_log (revision, entity, entity_id, version, actor, logged_at, before, after)
     SELECT n, 'workstation', w.id::text, 2, 'user:' || n % 50, now() - make_interval(secs => :desks - n),
         to_jsonb(w), jsonb_set(to_jsonb(w), '{version}', '2')
     FROM generate_series(1, CAST(:desks AS bigint)) n JOIN workstations w ON w.id = 1 + n * 7 % :desks ORDER BY n;
 UPDATE feed_head SET revision = :desks;
+SELECT workstation_recount_v1();
 SET session_replication_role = origin;

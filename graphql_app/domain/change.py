@@ -170,7 +170,7 @@ def joined(parts: Sequence[Batch[E]]) -> Batch[E]:
 
 
 class Rewinding(Generic[E]):
-    """Rows as they were before the changes that have no revision yet: exactly the state at the head. By id, in parts."""
+    """Rows as they were before the changes that have no revision yet: the state at the head; in parts, by id."""
 
     def __init__(self, unnumbered: Iterable[Change[E]]) -> None:
         self._before = {key: before for key, (before, _, _) in merge(unnumbered).items()}

@@ -25,6 +25,7 @@ from graphql_app.domain.workstation import Counts, Place, Status
 from graphql_app.store.queries.cells import CELLS
 from graphql_app.store.queries.columns import SHAPES_KEPT
 from graphql_app.store.queries.conditions import CONDITIONS, asked_of, parameters_of_places, there
+from graphql_app.store.queries.searching import among_found, found_by
 from graphql_app.store.session import Reader
 from graphql_app.store.statements import Prepared, prepared
 from graphql_app.store.tables import workstations
@@ -66,13 +67,17 @@ def counting(conditions: Collection[str]) -> ScalarSelect[int]:
 
 
 @lru_cache(SHAPES_KEPT)
-def _count(conditions: tuple[str, ...]) -> Prepared:
-    return prepared(select(counting(conditions)))
+def _count(conditions: tuple[str, ...], found_by: str | None) -> Prepared:
+    if found_by is None:
+        return prepared(select(counting(conditions)))
+    statement = select(func.count(_C.id)).where(*(CONDITIONS[name] for name in conditions))
+    return prepared(among_found(statement, found_by))
 
 
 async def count_workstations(reader: Reader, matching: WorkstationFilter) -> int:
+    """Raises TooMany for a search that would look at too many."""
     asked = asked_of(matching)
-    return int(await reader.scalar(_count(tuple(asked)), asked))
+    return int(await reader.scalar(_count(tuple(asked), await found_by(reader, asked)), asked))
 
 
 _STATUS_COUNTS = [func.count().filter(_C.status == status.value).label(status.value) for status in Status]
@@ -85,7 +90,7 @@ _STATUS_CELLS = [
 
 
 @lru_cache(SHAPES_KEPT)
-def _counts_of(conditions: tuple[str, ...], group: str | None) -> Prepared:
+def _counts_of(conditions: tuple[str, ...], group: str | None, found_by: str | None) -> Prepared:
     if are_cells := _are_cells(conditions):
         known, groups, counts = _OF_CELLS, _GROUPS_OF_CELLS, _STATUS_CELLS
     else:
@@ -96,13 +101,17 @@ def _counts_of(conditions: tuple[str, ...], group: str | None) -> Prepared:
         statement = statement.group_by(literal_column("1")).order_by(literal_column("1"))
         if are_cells:  # of which some may be empty
             statement = statement.having(func.sum(_CELL.workstations) > 0)
-    return prepared(statement)
+    return prepared(among_found(statement, found_by))
 
 
 async def workstation_counts(reader: Reader, matching: WorkstationFilter, group: str | None) -> list[Counts]:
-    """How many are in each status, in all or by group. The group of those without one has the key None."""
+    """How many are in each status, in all or by group. The group of those without one has the key None.
+
+    Raises TooMany for a search that would look at too many.
+    """
     asked = asked_of(matching)
-    return [_counts(row["key"], row) for row in await reader.fetch(_counts_of(tuple(asked), group), asked)]
+    statement = _counts_of(tuple(asked), group, await found_by(reader, asked))
+    return [_counts(row["key"], row) for row in await reader.fetch(statement, asked)]
 
 
 @lru_cache(2)

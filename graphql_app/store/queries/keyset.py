@@ -1,14 +1,16 @@
 """What lies beyond a cursor: as conditions that an index in the order can begin with, so that a deep page costs what
 the first one costs."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
+from itertools import product
 from typing import Any
 
 from sqlalchemy import BindParameter, ColumnElement, Float, and_, bindparam, cast, false, or_, tuple_
 
-from graphql_app.domain.paging import Order, OrderField
+from graphql_app.domain.paging import Order, OrderField, Window
 from graphql_app.domain.workstation import Workstation
 from graphql_app.store.tables import workstations
 
@@ -38,16 +40,49 @@ def key_of(workstation: Workstation, orders: Sequence[Order]) -> list[Any]:
     return [value.isoformat() if isinstance(value, datetime) else value for value in values]
 
 
-def bounds(side: str, orders: Sequence[Order], key: Sequence[Any]) -> dict[str, Any]:
-    """The parameters of beyond."""
-    return {_named(side, order): _bound(order, value) for order, value in zip(orders, key, strict=True)}
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """A part of an ordered list, but for the values of its cursors. `sides` has "after", "before", both or none, and
+    `nulls` names the parameters that are null: these are part of the text."""
+
+    orders: tuple[Order, ...]
+    sides: tuple[str, ...]
+    nulls: frozenset[str]
+    backward: bool
+
+    def ranges(self) -> list[tuple[ColumnElement[bool], ...]]:
+        """Which have no row in common, and each is one range of an index in the order."""
+        return list(product(*(beyond(side, self.orders, self.nulls) for side in self.sides)))
+
+    def directed(self, columns: Iterable[ColumnElement[Any]]) -> list[ColumnElement[Any]]:
+        """The columns of the orders as ORDER BY has them."""
+        ways = (order.descending != self.backward for order in self.orders)
+        return [column.desc() if is_down else column.asc() for column, is_down in zip(columns, ways, strict=True)]
+
+    def columns(self) -> list[ColumnElement[Any]]:
+        """Those of the orders."""
+        return [_column(order) for order in self.orders]
+
+    def ordering(self) -> list[ColumnElement[Any]]:
+        return self.directed(self.columns())
+
+
+def stretch(orders: tuple[Order, ...], window: Window) -> tuple[Stretch, dict[str, Any]]:
+    """The part that a window shows, and its parameters."""
+    keys = {side: key for side, key in (("after", window.after), ("before", window.before)) if key is not None}
+    values = {
+        _named(side, order): _bound(order, value)
+        for side, key in keys.items()
+        for order, value in zip(orders, key, strict=True)
+    }
+    nulls = frozenset(name for name, value in values.items() if value is None)
+    return Stretch(orders, tuple(keys), nulls, window.backward), values
 
 
 def beyond(side: str, orders: Sequence[Order], nulls: Collection[str]) -> list[ColumnElement[bool]]:
     """The rows after the key (or before it), in parts that have no row in common, each a range of an index.
 
-    PostgreSQL puts nulls last when ascending and first when descending. `nulls` names the parameters that are null:
-    these are part of the text.
+    PostgreSQL puts nulls last when ascending and first when descending.
     """
     first, *others = orders
     column, is_upwards = COLUMNS[first.field], _is_upwards(side, first)

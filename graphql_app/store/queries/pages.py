@@ -2,11 +2,10 @@
 
 from collections.abc import Collection, Sequence
 from functools import lru_cache
-from itertools import product
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from asyncpg import Record
-from sqlalchemy import ColumnElement, Integer, bindparam, select, union_all
+from sqlalchemy import Integer, bindparam, select, union_all
 
 from graphql_app.domain.filters import WorkstationFilter
 from graphql_app.domain.paging import Order, Page, Window
@@ -14,7 +13,8 @@ from graphql_app.store import rows
 from graphql_app.store.queries.columns import FIELDS, SHAPES_KEPT, columns, names_of, wide
 from graphql_app.store.queries.conditions import CONDITIONS, asked_of
 from graphql_app.store.queries.counts import count_workstations, counting
-from graphql_app.store.queries.keyset import COLUMNS, beyond, bounds, complete
+from graphql_app.store.queries.keyset import Stretch, complete, stretch
+from graphql_app.store.queries.searching import is_search, searched
 from graphql_app.store.session import Reader
 from graphql_app.store.statements import Prepared, prepared
 
@@ -23,32 +23,19 @@ _MOST = bindparam("most", type_=Integer)
 
 
 @lru_cache(SHAPES_KEPT)
-def _page(
-    names: frozenset[str],
-    conditions: tuple[str, ...],
-    orders: tuple[Order, ...],
-    sides: tuple[str, ...],
-    nulls: frozenset[str],
-    backward: bool,
-    is_counted: bool,
-) -> Prepared:
+def _page(names: frozenset[str], conditions: tuple[str, ...], part: Stretch, is_counted: bool) -> Prepared:
     matching = [CONDITIONS[name] for name in conditions]
     total = [counting(conditions).label("total")] if is_counted else []
-    ordering = [_directed(COLUMNS[order.field], order, backward) for order in orders]
-    ranges = [[*matching, *parts] for parts in product(*(beyond(side, orders, nulls) for side in sides))]
+    ranges = part.ranges()
     if len(ranges) == 1:
-        statement = select(*wide(columns(names), *total)).where(*ranges[0]).order_by(*ordering).limit(_MOST)
-        return prepared(statement)
-    keys = [COLUMNS[order.field].label(f"by_{order.field.value}") for order in orders]
-    each = [select(*columns(names), *keys).where(*part).order_by(*ordering).limit(_MOST) for part in ranges]
+        statement = select(*wide(columns(names), *total)).where(*matching, *ranges[0]).order_by(*part.ordering())
+        return prepared(statement.limit(_MOST))
+    keys = [column.label(f"by_{at}") for at, column in enumerate(part.columns())]
+    shown = [*columns(names), *keys]
+    each = [select(*shown).where(*matching, *one).order_by(*part.ordering()).limit(_MOST) for one in ranges]
     found = union_all(*each).subquery("found").c
-    shown = wide([found[name] for name in rows.SELECTED], *total)
-    again = [_directed(found[f"by_{order.field.value}"], order, backward) for order in orders]
-    return prepared(select(*shown).order_by(*again).limit(_MOST))
-
-
-def _directed(column: ColumnElement[Any], order: Order, backward: bool) -> ColumnElement[Any]:
-    return column.desc() if order.descending != backward else column.asc()
+    statement = select(*wide([found[name] for name in rows.SELECTED], *total))
+    return prepared(statement.order_by(*part.directed(found[key.name] for key in keys)).limit(_MOST))
 
 
 async def page_of_workstations(
@@ -60,17 +47,21 @@ async def page_of_workstations(
     *,
     is_counted: bool = False,
 ) -> Page[Record]:
-    """One page of rows: they begin as rows.SELECTED. Asks for one more than wanted, to know whether there is a next."""
+    """One page of rows: they begin as rows.SELECTED. Asks for one more than wanted, to know whether there is a next.
+
+    Raises TooMany for a search that would look at too many.
+    """
     ordered = complete(orders)
     names = names_of(frozenset((*fields, *(order.field.value for order in ordered))))
     asked = asked_of(matching)
-    keys = {side: key for side, key in (("after", window.after), ("before", window.before)) if key is not None}
-    bounded = {name: value for side, key in keys.items() for name, value in bounds(side, ordered, key).items()}
-    nulls = frozenset(name for name, value in bounded.items() if value is None)
-    statement = _page(names, tuple(asked), ordered, tuple(keys), nulls, window.backward, is_counted)
-    found = await reader.fetch(statement, {**asked, **bounded, "most": window.size + 1})
-    total = await _total(reader, matching, window, found) if is_counted else None
-    return paged(found, window, total)
+    part, bounds = stretch(ordered, window)
+    values = {**asked, **bounds, "most": window.size + 1}
+    if is_search(asked):
+        found, total = await searched(reader, names, tuple(asked), part, values, is_counted=is_counted)
+        total = await count_workstations(reader, matching) if is_counted and total is None else total
+        return paged(found, window, total if is_counted else None)
+    found = await reader.fetch(_page(names, tuple(asked), part, is_counted), values)
+    return paged(found, window, await _total(reader, matching, window, found) if is_counted else None)
 
 
 async def _total(reader: Reader, matching: WorkstationFilter, window: Window, found: list[Record]) -> int:
