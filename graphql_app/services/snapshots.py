@@ -21,8 +21,13 @@ REWOUND_MOST = 5000  # changes without a revision, of which each has two images 
 BEHIND_SECONDS = 10.0
 WAITED_SECONDS = 60  # for a client, between two statements
 
-# What is made of a row, and the next rows after an id, of the topics of each entity.
+# Of the topics of each entity: what is made of the rows of a small snapshot, and of a large one; the next rows after an
+# id.
 _MADE: Mapping[str, Callable[[Any], Any]] = {"workstation": rows.selected, "notification": lambda found: found}
+_MADE_ONCE: Mapping[str, Callable[[], Callable[[Any], Any]]] = {
+    "workstation": rows.selected_once,
+    "notification": lambda: lambda found: found,
+}
 _READ: Mapping[str, Callable[[Session, Any, int], Awaitable[Sequence[Any]]]] = {
     "workstation": lambda session, topic, after: queries.matching_workstations(
         session, topic.matching, after=after, most=READ_MOST
@@ -59,7 +64,7 @@ class Snapshots:
         return (head, shown) if is_last else None
 
     async def _parts(self, topic: Topic[Any]) -> AsyncGenerator[tuple[Head, Sequence[Any], bool], None]:
-        read = _READ[topic.entity]
+        read, make = _READ[topic.entity], _MADE[topic.entity]
         await self._settled()
         async with self._database.snapshot() as session:
             head = await outbox.head(session)
@@ -68,11 +73,13 @@ class Snapshots:
             rewinding = Rewinding[Any](waiting)
             if len(found) == READ_MOST:
                 await session.may_idle(WAITED_SECONDS)
+                make = _MADE_ONCE[topic.entity]()
             while len(found) == READ_MOST:
-                made = await self._made(topic, found)
+                made = await self._turns.all(map(make, found))
                 yield head, await self._shown(topic, rewinding.part(made)), False
                 found = await read(session, topic, made[-1].id)
-        yield head, await self._shown(topic, rewinding.rest(await self._made(topic, found))), True
+        made = await self._turns.all(map(make, found))
+        yield head, await self._shown(topic, rewinding.rest(made)), True
 
     async def _settled(self) -> None:
         """Until no more changes are without a revision than fit into memory."""
@@ -82,9 +89,6 @@ class Snapshots:
                     await asyncio.sleep(0.1)
         except TimeoutError as error:
             raise Unavailable("The change feed is behind; try again.") from error
-
-    async def _made(self, topic: Topic[Any], found: Sequence[Any]) -> list[Any]:
-        return await self._turns.all(map(_MADE[topic.entity], found))
 
     async def _shown(self, topic: Topic[Any], states: Sequence[Any]) -> list[Any]:
         shown = await self._turns.all(map(topic.shown, states))
