@@ -12,7 +12,10 @@ from graphql_app.store.tables import metadata
 
 
 def apply(connection: Connection) -> None:
-    context.configure(connection=connection, target_metadata=metadata, compare_server_default=True)
+    # One transaction a migration: what makes indexes while others write ends its own.
+    context.configure(
+        connection=connection, target_metadata=metadata, compare_server_default=True, transaction_per_migration=True
+    )
     with context.begin_transaction():
         context.run_migrations()
 

@@ -1,6 +1,6 @@
 """What changed, and what a viewer is told of it."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
@@ -169,11 +169,32 @@ def joined(parts: Sequence[Batch[E]]) -> Batch[E]:
     )
 
 
-def rewind(rows: Iterable[E], unnumbered: Iterable[Change[E]]) -> list[E]:
-    """The rows as they were before the changes that have no revision yet: exactly the state at the head."""
-    state = {row.id: row for row in rows}
-    for key, (before, _, _) in merge(unnumbered).items():
-        state.pop(key, None)
-        if before is not None:
-            state[key] = before
-    return sorted(state.values(), key=lambda row: row.id)
+class Rewinding(Generic[E]):
+    """Rows as they were before the changes that have no revision yet: the state at the head; in parts, by id."""
+
+    def __init__(self, unnumbered: Iterable[Change[E]]) -> None:
+        self._before = {key: before for key, (before, _, _) in merge(unnumbered).items()}
+
+    def part(self, rows: Sequence[E]) -> Sequence[E]:
+        """Of rows that others follow."""
+        return self._rewound(rows, [key for key in self._before if key <= rows[-1].id])
+
+    def rest(self, rows: Sequence[E]) -> Sequence[E]:
+        """Of the last rows, if there are any."""
+        return self._rewound(rows, list(self._before))
+
+    def _rewound(self, rows: Sequence[E], keys: Collection[int]) -> Sequence[E]:
+        if not keys:
+            return rows
+        state = {row.id: row for row in rows}
+        for key in keys:
+            state.pop(key, None)
+            before = self._before.pop(key)
+            if before is not None:
+                state[key] = before
+        return sorted(state.values(), key=lambda row: row.id)
+
+
+def rewind(rows: Iterable[E], unnumbered: Iterable[Change[E]]) -> Sequence[E]:
+    """All rows as they were before these changes."""
+    return Rewinding(unnumbered).rest(list(rows))

@@ -1,6 +1,8 @@
 """Single flight: those who ask for a key while its work is under way, or a moment later, get the same result."""
 
 import asyncio
+import sys
+from collections import deque
 from collections.abc import Callable, Coroutine, Hashable
 from typing import Any, Generic, TypeVar
 
@@ -11,11 +13,14 @@ T = TypeVar("T")
 class Flights(Generic[K, T]):
     """Each work is a task of its own: whoever asked first may go away, and the others are still answered.
 
-    `kept_seconds`: so long a result still serves those who come later, as after a restart, when all come at once.
+    `kept_seconds`: so long a result still serves those who come later, as after a restart, when all come at once; of
+    more than `kept_most` the oldest go before.
     """
 
-    def __init__(self, kept_seconds: float = 0) -> None:
+    def __init__(self, kept_seconds: float = 0, *, kept_most: int = sys.maxsize) -> None:
         self._kept_seconds = kept_seconds
+        self._kept_most = kept_most
+        self._kept: deque[K] = deque()
         self._tasks: dict[K, asyncio.Task[T]] = {}
 
     async def join(self, key: K, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
@@ -43,7 +48,15 @@ class Flights(Generic[K, T]):
         if task.cancelled() or task.exception() is not None or not self._kept_seconds:
             self._forget(key)
         else:
-            task.get_loop().call_later(self._kept_seconds, self._forget, key)
+            self._kept.append(key)
+            task.get_loop().call_later(self._kept_seconds, self._let_go, key)
+            if len(self._kept) > self._kept_most:
+                self._let_go(self._kept[0])
+
+    def _let_go(self, key: K) -> None:
+        if self._kept and self._kept[0] == key:  # else it went before its time
+            self._kept.popleft()
+            self._forget(key)
 
     def _forget(self, key: K) -> None:
         del self._tasks[key]

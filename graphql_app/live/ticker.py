@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from graphql_app.live.feed import Feed
 from graphql_app.observe import DutyFailed, RowsPruned, note
-from graphql_app.store import housekeeping
+from graphql_app.store import counting, housekeeping
 from graphql_app.store.database import Database
 from graphql_app.store.session import Session
 
@@ -67,7 +67,16 @@ def housekeeping_duties(
 
         return Duty(name, every_seconds, carry_out)
 
+    async def count() -> bool:
+        return await counting.count(database)
+
+    async def forget_empty() -> bool:
+        await counting.forget_empty(database)
+        return False
+
     return [
+        Duty("count the workstations", 1.0, count),
+        Duty("forget empty counts", 600.0, forget_empty),
         pruning("prune the change log", 5.0, "change_log", housekeeping.prune_log, log_hours),
         pruning("forget idempotency keys", 60.0, "idempotency_keys", housekeeping.forget_keys, idempotency_hours),
         pruning(

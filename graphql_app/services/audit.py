@@ -26,13 +26,13 @@ class Audit:
     async def log(self, viewer: Viewer, matching: AuditFilter, paging: Paging) -> Listing[Entry]:
         """A page of it, the newest entry first. Raises Forbidden, InvalidInput, TooMany, UnknownCursor."""
         require(viewer, Scope.ADMIN, Scope.READ)
-        listing = ["audit", matching.normalised()]
+        listing = ["audit by time", matching.normalised()]
         window = paging.window(self._cursors, listing, most=self._page_most)
         page = await audit.page(self._database, viewer.view, matching, window)
         shown = [self._shown(viewer.view, entry) for entry in page.rows]
 
         def seal(entry: Entry) -> str:
-            return self._cursors.encode([entry.seq], listing)
+            return self._cursors.encode([entry.at.isoformat(), entry.seq], listing)
 
         return Listing(shown, seal, has_next=page.has_next, has_previous=page.has_previous)
 

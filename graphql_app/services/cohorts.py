@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable, Coroutine, Hashable
+from contextlib import aclosing
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
@@ -12,6 +13,7 @@ from graphql_app.live.flights import Flights
 from graphql_app.live.mailbox import Lost
 from graphql_app.observe import ChangesDelivered, note
 from graphql_app.services.history import Start
+from graphql_app.services.passes import AHEAD_MOST
 from graphql_app.services.streams import AFTER_LOSS, SHARED_SECONDS, Stream
 
 
@@ -27,6 +29,8 @@ class Payload:
     event: Any = None
     framed: tuple[bytes, bytes] = (b"", b"")
 
+
+RENDERED_MOST = 2 * AHEAD_MOST  # of the parts of a snapshot, that one has and another is still to be given
 
 Render = Callable[[Any], Coroutine[Any, Any, Payload]]
 
@@ -76,7 +80,7 @@ class Cohort:
         self._level: dict[Subscriber, None] = {}  # in the order of coming
         self._handed_out: Any = None  # the event that all who are level were offered last, but for the newcomers:
         self._newcomers: dict[Subscriber, Any] = {}  # level since then, with the event that each was offered last
-        self._rendered: Flights[Same, Payload] = Flights(SHARED_SECONDS)
+        self._rendered: Flights[Same, Payload] = Flights(SHARED_SECONDS, kept_most=RENDERED_MOST)
         self._joining: dict[Subscriber, asyncio.Task[None]] = {}
         self._opened = asyncio.Event()
         self._task = asyncio.create_task(self._follow(), name="cohort")
@@ -145,11 +149,12 @@ class Cohort:
     async def _bring_level(self, subscriber: Subscriber, start: Start) -> None:
         await self._opened.wait()
         last: Any = None
-        async for event in self._stream.level(start):
-            payload = await self._rendered.join(Same(event), partial(self._render, event))
-            while not subscriber.offer(payload):
-                await subscriber.drained()
-            last = event
+        async with aclosing(self._stream.level(start)) as events:
+            async for event in events:
+                payload = await self._rendered.join(Same(event), partial(self._render, event))
+                while not subscriber.offer(payload):
+                    await subscriber.drained()
+                last = event
         # Nothing was awaited since the stream said that this is level: no event can have slipped in between.
         self._joining.pop(subscriber, None)
         self._level[subscriber] = None

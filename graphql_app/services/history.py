@@ -1,9 +1,9 @@
 """What happened in the office: from memory, from the log, or as a snapshot."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 from graphql_app.domain.access import View, redact
@@ -14,9 +14,9 @@ from graphql_app.domain.workstation import Place, Workstation
 from graphql_app.live.hub import Hub
 from graphql_app.live.replica import Replica
 from graphql_app.live.silence import Silence
-from graphql_app.services.rounds import Rounds
+from graphql_app.services.snapshots import Snapshots
 from graphql_app.services.turns import Turns
-from graphql_app.store import notifications, outbox, queries
+from graphql_app.store import outbox, queries
 from graphql_app.store.again import tried_again
 from graphql_app.store.database import Database
 
@@ -24,12 +24,6 @@ CATCH_UP_SECONDS = 10.0
 
 # Few beside all else that is logged, and found by an index of their own, however much that is.
 _RARE = frozenset({"notification"})
-
-# All rows that a topic shows, by its entity.
-_ROWS: Mapping[str, Callable[[Any, Any], Awaitable[Iterable[Any]]]] = {
-    "workstation": lambda connection, topic: queries.matching_workstations(connection, topic.matching),
-    "notification": lambda connection, topic: notifications.told_to(connection, topic.audience),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +50,7 @@ class History:
     ) -> None:
         self._database = database
         self._replica = replica
-        self._turns = turns
-        self._snapshots: Rounds[Topic[Any], tuple[Head, Sequence[Any]]] = Rounds()
+        self._snapshots = Snapshots(database, turns)
         self._catch_up_most = catch_up_most
         self.hub = hub
         self.silence = silence
@@ -89,24 +82,16 @@ class History:
                 return Start(resync="the cursor is older than the change log")
         return Start(revision=head.revision)
 
-    async def snapshot(self, topic: Topic[Any]) -> tuple[Head, Sequence[Any]]:
-        """All that the topic shows, and the head, as of one and the same moment."""
+    async def snapshot(self, topic: Topic[Any]) -> AsyncGenerator[tuple[Head, Sequence[Any]], None]:
+        """All that the topic shows, and the head, as of one and the same moment; in parts if it is much."""
         if self._replica is not None and isinstance(topic, Workstations) and topic.place is not None:
             held = await self._replica.floors([topic.place], own_writes=False)
             if held is not None:
-                return self.head, held[topic.place].matching(topic.matching, topic.view)
-        # Those who show the same in different ways need not read it each: they would fill memory with copies of it.
-        return await self._snapshots.join(topic, partial(self._read_snapshot, topic))
-
-    @tried_again
-    async def _read_snapshot(self, topic: Topic[Any]) -> tuple[Head, Sequence[Any]]:
-        async with self._database.snapshot() as connection:
-            head = await outbox.head(connection)
-            found = await _ROWS[topic.entity](connection, topic)
-            waiting = await outbox.unnumbered(connection, topic.entity, [topic.place] if topic.place else None)
-        rows = await self._turns.all(found)
-        shown = await self._turns.all(map(topic.shown, rewind(rows, waiting) if waiting else rows))
-        return head, [one for one in shown if one is not None]
+                yield self.head, held[topic.place].matching(topic.matching, topic.view)
+                return
+        async with aclosing(self._snapshots.read(topic)) as parts:
+            async for part in parts:
+                yield part
 
     async def notice(self, topic: Topic[Any]) -> Notice | None:
         """What somebody should know of the place that they follow, if nothing is there: it may be mistyped."""

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Hashable
+from collections.abc import AsyncGenerator, AsyncIterator, Hashable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Protocol
@@ -78,7 +78,7 @@ class Presences:
     def after(self, _: Present) -> Start:
         return Start()
 
-    async def level(self, _: Start, *, alone: bool = False) -> AsyncIterator[Present]:
+    async def level(self, _: Start, *, alone: bool = False) -> AsyncGenerator[Present, None]:
         """What the others have been told, each floor once; again where it changed while that was being sent."""
         told: dict[Place, Present] = {}
         while owed := [one for one in self._shown.values() if self._is_owed(one, told)]:

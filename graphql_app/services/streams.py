@@ -2,8 +2,8 @@
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Hashable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Hashable
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Generic, Protocol
 
@@ -17,6 +17,7 @@ from graphql_app.live.mailbox import Batching, Lost, Mailbox
 from graphql_app.observe import Resynced, note
 from graphql_app.services.cursors import FeedCursors
 from graphql_app.services.history import History, Start
+from graphql_app.services.passes import Passes
 
 FLOOR_STATUS_SECONDS = 0.25
 SHARED_SECONDS = 1.0  # what was made for one serves those who come so much later: all who come back after a restart
@@ -41,7 +42,7 @@ class Stream(Protocol):
 
     async def next(self) -> Any: ...
 
-    def level(self, start: Start, *, alone: bool = False) -> AsyncIterator[Any]: ...
+    def level(self, start: Start, *, alone: bool = False) -> AsyncGenerator[Any, None]: ...
 
     def after(self, event: Any) -> Start: ...
 
@@ -53,8 +54,9 @@ async def alone(stream: Stream, start: Start) -> AsyncIterator[Any]:
     """Everything that a stream has for one subscriber that shares it with nobody."""
     while True:
         async with stream.opened():
-            async for event in stream.level(start, alone=True):
-                yield event
+            async with aclosing(stream.level(start, alone=True)) as events:
+                async for event in events:
+                    yield event
             try:
                 while True:
                     yield await stream.next()
@@ -75,7 +77,7 @@ class Changes(Generic[E]):
         self.values = topic.values
         self.key: Hashable = ("changes", topic)
         self._mailbox: Mailbox | None = None
-        self._snapshots: Flights[str | None, list[Batch[E]]] = Flights(SHARED_SECONDS)
+        self._snapshots: Passes[str | None, Batch[E]] = Passes(SHARED_SECONDS)
         self._catch_ups: Flights[tuple[int, int], Batch[E] | None] = Flights(SHARED_SECONDS)
         self._revision = 0
         self._busy = False
@@ -93,7 +95,7 @@ class Changes(Generic[E]):
         self._mailbox = Mailbox(limits.batching, self.topic.notices)
         self._is_silent = silence.is_on
         # What was shared so far is of another history, if this is opened anew.
-        self._snapshots, self._catch_ups = Flights(SHARED_SECONDS), Flights(SHARED_SECONDS)
+        self._snapshots, self._catch_ups = Passes(SHARED_SECONDS), Flights(SHARED_SECONDS)
         hub.open(self.topic.interest(), self._mailbox)
         try:
             with silence.watching(self._mailbox.nudge):
@@ -148,7 +150,7 @@ class Changes(Generic[E]):
                 return batch
             self._settle()
 
-    async def level(self, start: Start, *, alone: bool = False) -> AsyncIterator[Batch[E]]:
+    async def level(self, start: Start, *, alone: bool = False) -> AsyncGenerator[Batch[E], None]:
         """What one subscriber is owed before it shares the stream. When this ends, it is level, at this very moment.
 
         `alone`: nobody else takes from the stream, so that waiting for the others to get on would be for ever.
@@ -157,9 +159,10 @@ class Changes(Generic[E]):
         first, notice = True, None
         position = start.revision
         if position is None and (start.snapshot or start.resync):
-            for part in await self._snapshot(start.resync):
-                yield part
-                position = part.revision
+            async with aclosing(self._snapshot(start.resync)) as parts:
+                async for part in parts:
+                    yield part
+                    position = part.revision
             first = False
         elif position is None:
             notice = await self._history.notice(self.topic)
@@ -183,9 +186,10 @@ class Changes(Generic[E]):
                 continue
             batch = await self._caught_up(position, here)
             if batch is None:
-                for part in await self._snapshot("too much has changed since the cursor"):
-                    yield part
-                    position = part.revision
+                async with aclosing(self._snapshot("too much has changed since the cursor")) as parts:
+                    async for part in parts:
+                        yield part
+                        position = part.revision
             else:
                 position = here
                 notice = notice or (Notice.FEED_SILENT if first and self._is_silent else None)
@@ -210,25 +214,27 @@ class Changes(Generic[E]):
         notice = Notice.FEED_SILENT if self._is_silent else Notice.FEED_HEARD if was_silent else None
         return Batch(Kind.PROGRESS, revision, notice=notice)
 
-    async def _snapshot(self, resync: str | None) -> list[Batch[E]]:
+    def _snapshot(self, resync: str | None) -> AsyncGenerator[Batch[E], None]:
         """All there is, in parts. Those who ask within a moment are given one and the same: each goes on from its
         revision."""
         if resync:
             note(Resynced(resync))
         kind = Kind.RESYNC if resync else Kind.SNAPSHOT
-        return await self._snapshots.join(resync, lambda: self._read_snapshot(kind, resync))
+        return self._snapshots.join(resync, lambda: self._read_snapshot(kind, resync))
 
-    async def _read_snapshot(self, kind: Kind, reason: str | None) -> list[Batch[E]]:
-        head, shown = await self._history.snapshot(self.topic)
-        # The database may be ahead: whoever lost the right to see this by then has been told so before it is sent.
-        await self._history.reached(head.revision)
-        if not shown:
-            return [Batch(kind, head.revision, reason=reason, notice=await self._history.notice(self.topic))]
-        size = self._limits.snapshot_part
-        return [
-            Batch(kind, head.revision, shown[begin : begin + size], complete=begin + size >= len(shown), reason=reason)
-            for begin in range(0, len(shown), size)
-        ]
+    async def _read_snapshot(self, kind: Kind, reason: str | None) -> AsyncGenerator[Batch[E], None]:
+        size, revision = self._limits.snapshot_part, 0
+        left: list[E] = []
+        async with aclosing(self._history.snapshot(self.topic)) as parts:
+            async for (_, revision), shown in parts:
+                # The database may be ahead: whoever lost the right to see this by then was told so before it is sent.
+                await self._history.reached(revision)
+                left += shown
+                while len(left) > size:
+                    yield Batch(kind, revision, left[:size], complete=False, reason=reason)
+                    del left[:size]
+        notice = None if left else await self._history.notice(self.topic)
+        yield Batch(kind, revision, left, reason=reason, notice=notice)
 
     async def _caught_up(self, position: int, here: int) -> Batch[E] | None:
         """What those are owed who stand at the position; None when it is too much, or not kept so long."""
@@ -288,7 +294,7 @@ class FloorStatuses:
     def after(self, _: Counts) -> Start:
         return Start()
 
-    async def level(self, _: Start, *, alone: bool = False) -> AsyncIterator[Counts]:
+    async def level(self, _: Start, *, alone: bool = False) -> AsyncGenerator[Counts, None]:
         """The counts as shown last: whoever joins knows at once what the others know."""
         assert self._shown is not None
         shown = None

@@ -3,6 +3,7 @@
 from sqlalchemy import text
 
 from graphql_app.domain.account import KNOWN_DAYS
+from graphql_app.store import counting
 from graphql_app.store.session import Session
 from graphql_app.store.statements import prepared
 
@@ -13,7 +14,8 @@ _PRUNE = prepared(
 WITH oldest AS (
     SELECT seq, revision, bool_or(logged_at >= now() - make_interval(secs => CAST(:hours AS float8) * 3600))
         OVER (ORDER BY revision) AS is_kept
-    FROM (SELECT seq, revision, logged_at FROM change_log WHERE revision > (SELECT kept_from FROM feed_head)
+    FROM (SELECT seq, revision, logged_at FROM change_log
+          WHERE revision > (SELECT kept_from FROM feed_head) AND revision <= (SELECT revision FROM counted)
           ORDER BY revision LIMIT :most) candidates
 ), gone AS (
     DELETE FROM change_log WHERE seq IN (SELECT seq FROM oldest WHERE NOT is_kept) RETURNING *
@@ -83,7 +85,10 @@ DELETE FROM login_addresses WHERE (account_id, network) IN (
 
 
 async def prune_log(connection: Session, hours: float, most: int) -> int:
-    """Takes the oldest changes out of the log and moves kept_from with them, in one statement. Returns how many."""
+    """Takes the oldest changes out of the log, once they are counted, and moves kept_from with them, in one statement.
+    Returns how many."""
+    while await counting.count(connection):
+        pass
     return int(await connection.scalar(_PRUNE, {"hours": hours, "most": most}) or 0)
 
 

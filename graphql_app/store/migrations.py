@@ -1,5 +1,8 @@
 """Alembic's migrations, run and checked from code."""
 
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from functools import cache
 from pathlib import Path
 
@@ -9,11 +12,12 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from graphql_app.store.session import Reader
 
 MIGRATION_LOCK = 0x6D69677261746531  # any fixed number that no other program takes
+LOCK_SECONDS = 0.1
 
 PACKAGE = Path(__file__).resolve().parent.parent
 
@@ -55,21 +59,8 @@ def _current(connection: Connection) -> str | None:
 
 
 def _upgrade(connection: Connection) -> tuple[str | None, str | None]:
-    # Two processes that start at once: the second one waits, and finds everything done. An index may take its time.
-    connection.exec_driver_sql("SET statement_timeout = 0")
-    connection.exec_driver_sql(f"SELECT pg_advisory_lock({MIGRATION_LOCK})")
-    connection.commit()
-    try:
-        return _upgrade_alone(connection)
-    finally:
-        connection.rollback()
-        connection.exec_driver_sql(f"SELECT pg_advisory_unlock({MIGRATION_LOCK})")
-        connection.exec_driver_sql("RESET statement_timeout")
-        connection.commit()
-
-
-def _upgrade_alone(connection: Connection) -> tuple[str | None, str | None]:
     before = _current(connection)
+    connection.commit()  # each migration is a transaction of its own, or several
     if before is not None and not _known(before):
         raise NewerDatabase(
             f"The database is at migration {before}, which this release does not know: it was made by a newer one. "
@@ -85,8 +76,28 @@ async def upgrade(engine: AsyncEngine) -> tuple[str | None, str | None]:
 
     Raises MigrationError when it is at a migration that this release does not know.
     """
-    async with engine.connect() as connection:
+    async with engine.connect() as connection, _alone(connection):
         return await connection.run_sync(_upgrade)
+
+
+@asynccontextmanager
+async def _alone(connection: AsyncConnection) -> AsyncIterator[None]:
+    """Of two processes that start at once the second one waits, and finds everything done."""
+    # An index may take its time.
+    await connection.execute(text("SET statement_timeout = 0"))
+    # Asked again and again, as who waits within a statement has a snapshot: an index that is made while others write
+    # waits for that to end.
+    while not await connection.scalar(text(f"SELECT pg_try_advisory_lock({MIGRATION_LOCK})")):
+        await connection.commit()
+        await asyncio.sleep(LOCK_SECONDS)
+    await connection.commit()
+    try:
+        yield
+    finally:
+        await connection.rollback()
+        await connection.execute(text(f"SELECT pg_advisory_unlock({MIGRATION_LOCK})"))
+        await connection.execute(text("RESET statement_timeout"))
+        await connection.commit()
 
 
 async def require_current(reader: Reader) -> None:

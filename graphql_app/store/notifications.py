@@ -34,9 +34,9 @@ async def insert(connection: Session, draft: Draft) -> Notification:
     return rows.notification(row)
 
 
-async def told_to(reader: Reader, audience: Audience) -> list[Notification]:
-    """All that this audience is told, the oldest first."""
-    statement = select(notifications).where(*_told(audience)).order_by(_C.id)
+async def told_to(reader: Reader, audience: Audience, after: int = 0, most: int | None = None) -> list[Notification]:
+    """Those that this audience is told, the oldest first; at most so many after an id, or all."""
+    statement = select(notifications).where(*_told(audience), _C.id > max(after, 0)).order_by(_C.id).limit(most)
     return _found(await reader.fetch(statement))
 
 

@@ -175,3 +175,13 @@ async def unnumbered(reader: Reader, entity: str, places: Collection[Place] | No
         return decoded(await reader.fetch(_UNNUMBERED, {"entity": entity}))
     wanted = {"buildings": [place.building for place in places], "numbers": [place.number for place in places]}
     return decoded(await reader.fetch(_UNNUMBERED_OF_PLACES, {"entity": entity, **wanted}))
+
+
+_MORE_UNNUMBERED = prepared(
+    text("SELECT count(*) = :most + 1 FROM (SELECT FROM change_log WHERE revision IS NULL LIMIT :most + 1) unnumbered")
+)
+
+
+async def has_more_unnumbered(reader: Reader, most: int) -> bool:
+    """Whether more committed changes than so many have no revision yet, of all entities."""
+    return bool(await reader.scalar(_MORE_UNNUMBERED, {"most": most}))

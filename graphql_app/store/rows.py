@@ -1,6 +1,8 @@
 """Rows and images of the database, as domain objects."""
 
 from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -52,6 +54,7 @@ def _labels_of(sent: bytes | None) -> Labels:
 # Of a row these seldom change, and to make their objects takes longer than all the rest of it.
 LABELS = Memo(_labels_of, LABELS_KEPT)
 MOMENTS = Memo(moments.of_bytes, MOMENTS_KEPT)
+ONCE_KEPT = 1000  # of each, where rows go by that are not read again
 
 # The columns of selected(), in its order: moments and labels as PostgreSQL sends them (JSON behind the number of its
 # format: bytes to look up need not be made to a text), numbers as the domain holds them.
@@ -81,12 +84,17 @@ PLACES: Mapping[str, int] = {name: place for place, name in enumerate(SELECTED)}
 LABELLED: Mapping[str, int] = {"floor_name": 0, "department": 1, "employee": 2, "employee_id": 3}
 
 
-def selected(row: Iterable[Any], place: Place | None = None) -> Workstation:
+def selected(
+    row: Iterable[Any],
+    place: Place | None = None,
+    labels: Memo[bytes | None, Labels] = LABELS,
+    times: Memo[bytes, datetime] = MOMENTS,
+) -> Workstation:
     """From a row of SELECTED; what was not asked for is null in it. `place`: where it stands, if not the row tells."""
     key, name, status, building, floor, label, x, y, width, height, equipment, notes, created, updated, version = row
     if place is not None:
         building, floor = place
-    floor_name, its_department, employee, number = LABELS[label]
+    floor_name, its_department, employee, number = labels[label]
     return _workstation(
         key,
         name,
@@ -103,10 +111,15 @@ def selected(row: Iterable[Any], place: Place | None = None) -> Workstation:
         number,
         equipment,
         notes,
-        MOMENTS[created] if created is not None else None,
-        MOMENTS[updated] if updated is not None else None,
+        times[created] if created is not None else None,
+        times[updated] if updated is not None else None,
         version,
     )
+
+
+def selected_once() -> Callable[[Iterable[Any]], Workstation]:
+    """The same for many rows that are not read again soon: what others remember is left as it is."""
+    return partial(selected, labels=Memo(_labels_of, ONCE_KEPT), times=Memo(moments.of_bytes, ONCE_KEPT))
 
 
 def workstation(image: Mapping[str, Any]) -> Workstation:

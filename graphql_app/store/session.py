@@ -41,6 +41,10 @@ class Session(Reader):
         ready = prepared(statement)
         return await self.driver.fetch(ready.text, *ready.arguments(values))
 
+    async def may_idle(self, seconds: int) -> None:
+        """For the rest of its transaction it may wait for so long between two statements."""
+        await self.driver.execute(f"SET LOCAL idle_in_transaction_session_timeout = {seconds * 1000}")
+
     async def execute(self, statement: Statement, values: Mapping[str, Any] = NOTHING) -> int:
         """Returns how many rows were touched."""
         ready = prepared(statement)

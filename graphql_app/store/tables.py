@@ -6,6 +6,7 @@ from sqlalchemy import (
     CheckConstraint,
     Column,
     DateTime,
+    Float,
     ForeignKeyConstraint,
     Identity,
     Index,
@@ -18,6 +19,7 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
     Uuid,
+    cast,
     false,
     func,
     text,
@@ -125,6 +127,9 @@ workstations = Table(
     Index("workstations_building_status_idx", "building", "status", "id"),
     Index("workstations_name_idx", "name", "id"),
     Index("workstations_updated_at_idx", "updated_at", "id"),
+    Index("workstations_building_id_idx", "building", "id"),
+    Index("workstations_floor_number_idx", "floor_number", "id"),
+    Index("workstations_created_at_idx", "created_at", "id"),
 )
 for _name in ("name", "equipment"):
     Index(
@@ -133,6 +138,8 @@ for _name in ("name", "equipment"):
         postgresql_using="gin",
         postgresql_ops={"folded": "gin_trgm_ops"},
     )
+for _name in ("x_position", "y_position"):
+    Index(f"workstations_{_name}_idx", cast(workstations.c[_name], Float), "id")
 
 notifications = Table(
     "notifications",
@@ -288,9 +295,57 @@ audit_log = Table(
     Column("request_id", Text),
     Column("before", JSONB),
     Column("after", JSONB),
-    Index("audit_log_workstation_id_idx", "workstation_id", "seq"),
-    Index("audit_log_actor_idx", "actor", "seq"),
-    Index("audit_log_logged_at_idx", "logged_at"),
+    Index("audit_log_workstation_idx", "workstation_id", "logged_at", "seq"),
+)
+Index(
+    "change_log_workstation_idx",
+    cast(change_log.c.entity_id, Integer),
+    "logged_at",
+    "seq",
+    postgresql_where=text("entity = 'workstation'"),
+)
+# What happened, by the images that an entry has: each is in one index of the three, and so in the order of time.
+HAPPENED = {
+    "created": "before IS NULL",
+    "changed": "before IS NOT NULL AND after IS NOT NULL",
+    "deleted": "after IS NULL",
+}
+for _name, _happened in HAPPENED.items():
+    for _suffix, _columns in {"": ("logged_at", "seq"), "_actor": ("actor", "logged_at", "seq")}.items():
+        for _table, _rows in ((change_log, f"entity = 'workstation' AND {_happened}"), (audit_log, _happened)):
+            Index(
+                f"{_table.name}_{_name}{_suffix}_idx",
+                *(_table.c[_column] for _column in _columns),
+                postgresql_where=text(_rows),
+            )
+
+# How many workstations there are of each kind as of the revision in `counted`; the log says what has happened since.
+workstation_counts = Table(
+    "workstation_counts",
+    metadata,
+    Column("building", String(50)),
+    Column("floor_number", Integer),
+    Column("department_id", Integer),
+    Column("department", Text),
+    Column("status", String(20), nullable=False),
+    Column("workstations", BigInteger, nullable=False),
+    UniqueConstraint(
+        "building",
+        "floor_number",
+        "department_id",
+        "department",
+        "status",
+        name="workstation_counts_key",
+        postgresql_nulls_not_distinct=True,
+    ),
+)
+
+counted = Table(
+    "counted",
+    metadata,
+    Column("singleton", Boolean, primary_key=True, server_default=true()),
+    Column("revision", BigInteger, nullable=False, server_default="0"),
+    CheckConstraint("singleton", name="counted_singleton_check"),
 )
 
 feed_head = Table(

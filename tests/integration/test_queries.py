@@ -27,7 +27,7 @@ from graphql_app.services.browse import Browse
 from graphql_app.services.cursors import PageCursors
 from graphql_app.services.listing import Paging
 from graphql_app.services.table import Table
-from graphql_app.store import queries
+from graphql_app.store import queries, rows
 from graphql_app.store.database import Database
 from tests.examples import view, viewer
 from tests.graphql_client import fresh_database
@@ -127,7 +127,7 @@ async def loaded(servers: Servers, template: str) -> AsyncIterator[Database]:
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def everything(loaded: Database) -> list[Workstation]:
     async with loaded.reading() as connection:
-        return list(await queries.matching_workstations(connection, WorkstationFilter()))
+        return list(map(rows.selected, await queries.matching_workstations(connection, WorkstationFilter())))
 
 
 # --- the filter ------------------------------------------------------------------------------------------------------
@@ -164,7 +164,7 @@ def filters(draw: st.DrawFn) -> WorkstationFilter:
 
 async def found(database: Database, matching: WorkstationFilter) -> list[int]:
     async with database.reading() as connection:
-        return [w.id for w in await queries.matching_workstations(connection, matching, {"id"})]
+        return [row["id"] for row in await queries.matching_workstations(connection, matching, {"id"})]
 
 
 async def test_the_rows_are_as_hard_to_tell_apart_as_they_should_be(everything: list[Workstation]) -> None:
@@ -255,6 +255,8 @@ ORDERS += [
     [],
     [Order(OrderField.BUILDING), Order(OrderField.FLOOR_NUMBER, True), Order(OrderField.NAME)],
     [Order(OrderField.STATUS, True), Order(OrderField.X_POSITION), Order(OrderField.STATUS)],
+    [Order(OrderField.BUILDING, True), Order(OrderField.FLOOR_NUMBER, True)],
+    [Order(OrderField.STATUS), Order(OrderField.BUILDING), Order(OrderField.NAME, True)],
 ]
 
 
@@ -277,7 +279,8 @@ async def test_pages_visit_every_row_exactly_once_and_in_order(
 
 @pytest.mark.parametrize("orders", ORDERS, ids=written)
 async def test_the_order_is_that_of_postgresql(loaded: Database, orders: list[Order]) -> None:
-    written_out = ", ".join([f"{o.field.value} {'DESC' if o.descending else 'ASC'}" for o in orders] + ["id"])
+    last = Order(OrderField.ID, bool(orders) and orders[-1].descending)  # of equals, in the direction of the last field
+    written_out = ", ".join(f"{o.field.value} {'DESC' if o.descending else 'ASC'}" for o in [*orders, last])
     expected = [row["id"] for row in await loaded.fetch(text(f"SELECT id FROM workstations ORDER BY {written_out}"))]
 
     page = await browse(loaded).workstations(ADMIN, WorkstationFilter(), orders, Paging(first=500), {"id"})

@@ -10,7 +10,8 @@ from graphql_app.store.queries.floors import (
     floors_by_place,
     whole_floors,
 )
-from graphql_app.store.queries.pages import complete, key_of, page_of_workstations
+from graphql_app.store.queries.keyset import complete, key_of
+from graphql_app.store.queries.pages import page_of_workstations
 from graphql_app.store.queries.people import (
     all_departments,
     departments_by_id,
@@ -19,6 +20,7 @@ from graphql_app.store.queries.people import (
     page_of_employees,
 )
 from graphql_app.store.queries.workstations import (
+    BEFORE_ALL,
     locked_workstation,
     matching_workstations,
     workstations_by_id,
@@ -33,6 +35,7 @@ from graphql_app.store.queries.writing import (
 )
 
 __all__ = [
+    "BEFORE_ALL",
     "FIELDS",
     "Update",
     "all_departments",

@@ -1,5 +1,6 @@
 """Which workstations: each condition as SQL on parameters, and the parameters."""
 
+import math
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
@@ -79,6 +80,10 @@ def asked_of(matching: WorkstationFilter) -> dict[str, Any]:
     if len(asked.get("statuses", ())) == 1:
         # PostgreSQL can follow an index in its order only past a value that is compared by itself.
         (asked["status"],) = asked.pop("statuses")
+    for least, most in (("x_min", "x_max"), ("y_min", "y_max")):
+        if least in asked or most in asked:
+            # Of what has two ends PostgreSQL expects few, whatever they are.
+            asked[least], asked[most] = asked.get(least, -math.inf), asked.get(most, math.inf)
     return {name: _WRITTEN[name](value) if name in _WRITTEN else value for name, value in asked.items()}
 
 

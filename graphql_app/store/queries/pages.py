@@ -1,101 +1,41 @@
 """A page of workstations: its order, and what lies beyond a cursor."""
 
 from collections.abc import Collection, Sequence
-from datetime import datetime
-from decimal import Decimal
 from functools import lru_cache
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from asyncpg import Record
-from sqlalchemy import ColumnElement, Integer, and_, bindparam, func, or_, select
+from sqlalchemy import Integer, bindparam, select, union_all
 
 from graphql_app.domain.filters import WorkstationFilter
-from graphql_app.domain.paging import Order, OrderField, Page, Window
-from graphql_app.domain.workstation import Workstation
+from graphql_app.domain.paging import Order, Page, Window
 from graphql_app.store import rows
 from graphql_app.store.queries.columns import FIELDS, SHAPES_KEPT, columns, names_of, wide
 from graphql_app.store.queries.conditions import CONDITIONS, asked_of
-from graphql_app.store.queries.counts import count_workstations
+from graphql_app.store.queries.counts import count_workstations, counting
+from graphql_app.store.queries.keyset import Stretch, complete, stretch
+from graphql_app.store.queries.searching import is_search, searched
 from graphql_app.store.session import Reader
 from graphql_app.store.statements import Prepared, prepared
-from graphql_app.store.tables import workstations
 
 T = TypeVar("T")
-_C = workstations.c
-_TIMES = {OrderField.CREATED_AT, OrderField.UPDATED_AT}
-_DECIMALS = {OrderField.X_POSITION, OrderField.Y_POSITION}
-
-
-def complete(orders: Sequence[Order]) -> tuple[Order, ...]:
-    """The orders, each field once, made unambiguous by the id at the end."""
-    kept: dict[OrderField, Order] = {}
-    for order in (*orders, Order(OrderField.ID)):
-        kept.setdefault(order.field, order)
-    return tuple(kept.values())
-
-
-def key_of(workstation: Workstation, orders: Sequence[Order]) -> list[Any]:
-    """The values that place a workstation in the order, as JSON."""
-    values = (getattr(workstation, order.field.value) for order in complete(orders))
-    return [value.isoformat() if isinstance(value, datetime) else value for value in values]
-
-
-def _bound(order: Order, value: Any) -> Any:
-    if value is None:
-        return None
-    if order.field in _TIMES:
-        return datetime.fromisoformat(value)
-    return Decimal(str(value)) if order.field in _DECIMALS else value
-
-
-def _bounds(side: str, orders: Sequence[Order], key: Sequence[Any] | None) -> dict[str, Any]:
-    """The parameters of _beyond."""
-    if key is None:
-        return {}
-    return {f"{side}_{order.field.value}": _bound(order, value) for order, value in zip(orders, key, strict=True)}
-
-
-def _beyond(side: str, orders: Sequence[Order], nulls: frozenset[str]) -> ColumnElement[bool]:
-    """The rows after the key (or before it). PostgreSQL puts nulls last when ascending and first when descending.
-
-    `nulls` names the parameters that are null: these are part of the text.
-    """
-    alternatives: list[ColumnElement[bool]] = []
-    equal: list[ColumnElement[bool]] = []
-    for order in orders:
-        column, name = _C[order.field.value], f"{side}_{order.field.value}"
-        value, is_null = bindparam(name, type_=column.type), name in nulls
-        if order.descending != (side == "before"):
-            further = column.is_not(None) if is_null else column < value
-        else:
-            further = column.is_(None) & column.is_not(None) if is_null else or_(column > value, column.is_(None))
-            if not is_null and not column.nullable:
-                further = column > value
-        alternatives.append(and_(*equal, further))
-        equal.append(column.is_(None) if is_null else column == value)
-    return or_(*alternatives)
+_MOST = bindparam("most", type_=Integer)
 
 
 @lru_cache(SHAPES_KEPT)
-def _page(
-    names: frozenset[str],
-    conditions: tuple[str, ...],
-    orders: tuple[Order, ...],
-    sides: tuple[str, ...],
-    nulls: frozenset[str],
-    backward: bool,
-    is_counted: bool,
-) -> Prepared:
+def _page(names: frozenset[str], conditions: tuple[str, ...], part: Stretch, is_counted: bool) -> Prepared:
     matching = [CONDITIONS[name] for name in conditions]
-    limits = [*matching, *(_beyond(side, orders, nulls) for side in sides)]
-    ordering = [
-        _C[order.field.value].desc() if order.descending != backward else _C[order.field.value].asc()
-        for order in orders
-    ]
-    count = select(func.count()).select_from(workstations).where(*matching).correlate(None).scalar_subquery()
-    total = [count.label("total")] if is_counted else []
-    statement = select(*wide(columns(names), *total)).where(*limits).order_by(*ordering)
-    return prepared(statement.limit(bindparam("most", type_=Integer)))
+    total = [counting(conditions).label("total")] if is_counted else []
+    ranges = part.ranges()
+    if len(ranges) == 1:
+        statement = select(*wide(columns(names), *total)).where(*matching, *ranges[0]).order_by(*part.ordering())
+        return prepared(statement.limit(_MOST))
+    keys = [column.label(f"by_{at}") for at, column in enumerate(part.columns())]
+    shown = [*columns(names), *keys]
+    each = [select(*shown).where(*matching, *one).order_by(*part.ordering()).limit(_MOST) for one in ranges]
+    found = union_all(*each).subquery("found").c
+    statement = select(*wide([found[name] for name in rows.SELECTED], *total))
+    return prepared(statement.order_by(*part.directed(found[key.name] for key in keys)).limit(_MOST))
 
 
 async def page_of_workstations(
@@ -107,17 +47,21 @@ async def page_of_workstations(
     *,
     is_counted: bool = False,
 ) -> Page[Record]:
-    """One page of rows: they begin as rows.SELECTED. Asks for one more than wanted, to know whether there is a next."""
+    """One page of rows: they begin as rows.SELECTED. Asks for one more than wanted, to know whether there is a next.
+
+    Raises TooMany for a search that would look at too many.
+    """
     ordered = complete(orders)
     names = names_of(frozenset((*fields, *(order.field.value for order in ordered))))
     asked = asked_of(matching)
-    keys = {side: key for side, key in (("after", window.after), ("before", window.before)) if key is not None}
-    bounds = {name: value for side, key in keys.items() for name, value in _bounds(side, ordered, key).items()}
-    nulls = frozenset(name for name, value in bounds.items() if value is None)
-    statement = _page(names, tuple(asked), ordered, tuple(keys), nulls, window.backward, is_counted)
-    found = await reader.fetch(statement, {**asked, **bounds, "most": window.size + 1})
-    total = await _total(reader, matching, window, found) if is_counted else None
-    return paged(found, window, total)
+    part, bounds = stretch(ordered, window)
+    values = {**asked, **bounds, "most": window.size + 1}
+    if is_search(asked):
+        found, total = await searched(reader, names, tuple(asked), part, values, is_counted=is_counted)
+        total = await count_workstations(reader, matching) if is_counted and total is None else total
+        return paged(found, window, total if is_counted else None)
+    found = await reader.fetch(_page(names, tuple(asked), part, is_counted), values)
+    return paged(found, window, await _total(reader, matching, window, found) if is_counted else None)
 
 
 async def _total(reader: Reader, matching: WorkstationFilter, window: Window, found: list[Record]) -> int:

@@ -1,10 +1,11 @@
 """Workstations that match, by id, or by the floor they stand on."""
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import select
+from asyncpg import Record
+from sqlalchemy import BigInteger, Integer, bindparam, select
 
 from graphql_app.domain.errors import TooMany
 from graphql_app.domain.filters import WorkstationFilter
@@ -25,17 +26,28 @@ async def fetched(reader: Reader, statement: Prepared, values: Mapping[str, Any]
     return [rows.selected(row) for row in await reader.fetch(statement, values)]
 
 
+BEFORE_ALL = -(2**31) - 1  # an id
+
+
 @lru_cache(SHAPES_KEPT)
 def _matching(names: frozenset[str], conditions: tuple[str, ...]) -> Prepared:
-    return prepared(select(*columns(names)).where(*(CONDITIONS[name] for name in conditions)).order_by(_C.id))
+    further = _C.id > bindparam("after", type_=BigInteger)
+    statement = select(*columns(names)).where(*(CONDITIONS[name] for name in conditions), further).order_by(_C.id)
+    return prepared(statement.limit(bindparam("most", type_=Integer)))
 
 
 async def matching_workstations(
-    reader: Reader, matching: WorkstationFilter, fields: Collection[str] = FIELDS
-) -> Iterator[Workstation]:
-    """All that match, by id; each is made when it comes to it, as they may be many."""
+    reader: Reader,
+    matching: WorkstationFilter,
+    fields: Collection[str] = FIELDS,
+    *,
+    after: int = BEFORE_ALL,
+    most: int | None = None,
+) -> list[Record]:
+    """Those that match, by id, as rows.SELECTED; at most so many after an id, or all."""
     asked = asked_of(matching)
-    return map(rows.selected, await reader.fetch(_matching(names_of(frozenset(fields)), tuple(asked)), asked))
+    statement = _matching(names_of(frozenset(fields)), tuple(asked))
+    return await reader.fetch(statement, {**asked, "after": after, "most": most})
 
 
 @lru_cache(SHAPES_KEPT)
