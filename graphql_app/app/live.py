@@ -25,6 +25,7 @@ from graphql_app.live.gate import (
 from graphql_app.live.hub import Hub
 from graphql_app.live.limits import KEPT_SECONDS, Limiter
 from graphql_app.live.presence import Presence, kept_seconds
+from graphql_app.live.recall import Recall
 from graphql_app.live.relay import Relay
 from graphql_app.live.replica import Replica
 from graphql_app.live.sessions import Sessions
@@ -45,6 +46,7 @@ class Live:
     """`replica` and `warming` are the two levels of the cache of floors, as far as they are on."""
 
     hub: Hub
+    recall: Recall
     freshness: Freshness
     accounts: Accounts
     silence: Silence
@@ -63,6 +65,7 @@ class Live:
             "warming": self.warming,
             "limits": self.limiter,
             "relay": self.relay,
+            "recall": self.recall,
             "feed": self.feed,
             "accounts": self.accounts,
             "silence": self.silence,
@@ -87,6 +90,7 @@ def live_of(settings: Settings, stores: Stores, stack: AsyncExitStack) -> Live:
     replica, warming = floors_in_memory(settings, stores, hub, freshness, stack)
     return Live(
         hub,
+        Recall(stores.inner, hub),
         freshness,
         accounts,
         Silence(freshness),

@@ -716,10 +716,10 @@ async def test_what_is_pruned_while_it_is_being_read_is_a_resync_and_no_hole(
     await recorder.until(lambda payload: payload.complete)
     read = outbox.changes_between
 
-    async def pruned_meanwhile(connection: Any, after: int, last: int, entity: str | None = None) -> Any:
+    async def pruned_meanwhile(connection: Any, after: int, last: int, *of: Any) -> Any:
         async with database.reading() as other:
             await housekeeping.prune_log(other, 0, 1000)
-        return await read(connection, after, last, entity)
+        return await read(connection, after, last, *of)
 
     monkeypatch.setattr(outbox, "changes_between", pruned_meanwhile)
     await psql.execute("UPDATE workstations SET notes = 'missed' WHERE id = 10")
@@ -739,10 +739,10 @@ async def test_what_is_pruned_while_somebody_resumes_is_a_resync_and_no_hole(
     await committed(database.url)
     read = outbox.changes_between
 
-    async def pruned_meanwhile(connection: Any, after: int, last: int, entity: str | None = None) -> Any:
+    async def pruned_meanwhile(connection: Any, after: int, last: int, *of: Any) -> Any:
         async with database.reading() as other:
             await housekeeping.prune_log(other, 0, 1000)
-        return await read(connection, after, last, entity)
+        return await read(connection, after, last, *of)
 
     monkeypatch.setattr(outbox, "changes_between", pruned_meanwhile)
     await process.follow(recorder, recorder.cursor)
@@ -761,9 +761,9 @@ async def test_a_poll_that_is_overtaken_while_it_catches_up_says_what_it_has_and
     await watching.until_notes("2")
     read = outbox.changes_between
 
-    async def overtaken(connection: Any, after: int, last: int, entity: str | None = None) -> Any:
+    async def overtaken(connection: Any, after: int, last: int, *of: Any) -> Any:
         monkeypatch.undo()
-        found = await read(connection, after, last, entity)
+        found = await read(connection, after, last, *of)
         await psql.execute("DELETE FROM workstations WHERE id = 11")
         await psql.execute("UPDATE workstations SET notes = 'later' WHERE id BETWEEN 12 AND 40")
         await watching.until_notes("later")
