@@ -1,5 +1,6 @@
 """Changing the office: create, edit, move, delete, set the status, assign, release. Each is one transaction."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -38,22 +39,38 @@ Rule = Callable[[Workstation, Transaction], Awaitable[Mapping[str, Any]]]
 
 P = ParamSpec("P")
 T = TypeVar("T")
-TRIES_MOST = 3
+WAIT_SECONDS = 8.0  # less than a statement may take: who waits longer is told what for
+PAUSE_SECONDS_MOST = 0.5
+LOCK_MILLISECONDS = 250  # so long a connection is held by who waits for a row; others need it
+RETRY_SECONDS = 10
 
 
 def tried_again(work: Callable[P, Awaitable[T]]) -> Callable[P, Awaitable[T]]:
-    """Does it again when the transaction got in another one's way (a rename, an import): it left nothing behind."""
+    """Does it again while another transaction is in the way (a rename, an import): it left nothing behind. In between
+    it holds no connection. Raises Contention when that takes too long."""
 
     @wraps(work)
     async def trying(*args: P.args, **kwargs: P.kwargs) -> T:
-        for _ in range(TRIES_MOST - 1):
+        clock = asyncio.get_running_loop().time
+        pause, ends = 0.0, clock() + WAIT_SECONDS
+        while True:
             try:
                 return await work(*args, **kwargs)
-            except Contention:
-                continue
-        return await work(*args, **kwargs)
+            except Contention as error:
+                if clock() + pause >= ends:
+                    raise _still_held() from error
+            await asyncio.sleep(pause)
+            pause = min(2 * pause + 0.01, PAUSE_SECONDS_MOST)
 
     return trying
+
+
+def _still_held() -> Contention:
+    return Contention(
+        f"Somebody has been changing the same rows for {WAIT_SECONDS:g} s, as a large rename or import does. Nothing of"
+        f" this was done; try again in {RETRY_SECONDS} s.",
+        retryAfter=RETRY_SECONDS,
+    )
 
 
 class Arrange:
@@ -69,7 +86,7 @@ class Arrange:
         """Raises Forbidden, InvalidInput, NameTaken, ReadOnly."""
         require(viewer, Scope.WRITE)
         values = arranging.checked(values)
-        async with self._database.writing(viewer, key) as transaction:
+        async with self._database.writing(viewer, key, lock_milliseconds=LOCK_MILLISECONDS) as transaction:
             if transaction.replayed is not None:
                 return await self._as_before(viewer, transaction)
             created = await queries.insert_workstation(transaction.connection, values)
@@ -99,7 +116,6 @@ class Arrange:
 
         return await self._edit(viewer, workstation_id, {"status": status}, expected_version, key)
 
-    @tried_again
     async def assign(
         self,
         viewer: Viewer,
@@ -138,7 +154,7 @@ class Arrange:
     ) -> Removed:
         """Raises Forbidden, NotFound, VersionConflict, ReadOnly."""
         require(viewer, Scope.WRITE)
-        async with self._database.writing(viewer, key) as transaction:
+        async with self._database.writing(viewer, key, lock_milliseconds=LOCK_MILLISECONDS) as transaction:
             if transaction.replayed is not None:
                 return Removed(workstation_id, self._receipts.issue(int(transaction.replayed.split()[1])))
             current = await self._locked(transaction, workstation_id)
@@ -148,7 +164,6 @@ class Arrange:
             await transaction.remember(viewer, f"{workstation_id} {transaction.id}")
         return Removed(workstation_id, self._receipts.issue(transaction.id, current.place))
 
-    @tried_again
     async def _edit(
         self,
         viewer: Viewer,
@@ -172,11 +187,12 @@ class Arrange:
 
         return await self._change(viewer, workstation_id, rule, expected, key)
 
+    @tried_again
     async def _change(
         self, viewer: Viewer, workstation_id: int, rule: Rule, expected: int | None, key: Idempotency | None
     ) -> Arranged:
         require(viewer, Scope.WRITE)
-        async with self._database.writing(viewer, key) as transaction:
+        async with self._database.writing(viewer, key, lock_milliseconds=LOCK_MILLISECONDS) as transaction:
             if transaction.replayed is not None:
                 return await self._as_before(viewer, transaction)
             saved = before = await self._locked(transaction, workstation_id)

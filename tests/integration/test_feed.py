@@ -16,7 +16,7 @@ from graphql import GraphQLError
 from pydantic import SecretStr
 
 from graphql_app.app.running import Parts, running
-from graphql_app.domain import identifiers
+from graphql_app.domain import change, identifiers
 from graphql_app.domain.access import Viewer
 from graphql_app.domain.errors import UnknownCursor
 from graphql_app.embedded import Servers
@@ -374,7 +374,7 @@ class Work:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.decoded = 0
         self.merged: list[int] = []
-        decode, merge = outbox.decoded, streams.merge
+        decode = outbox.decoded
 
         def decoded(records: Any) -> Any:
             found = decode(records)
@@ -383,7 +383,7 @@ class Work:
 
         def merged(changes: Any) -> Any:
             self.merged.append(len(changes))
-            return merge(changes)
+            return change.merge(changes)
 
         monkeypatch.setattr(outbox, "decoded", decoded)
         monkeypatch.setattr(streams, "merge", merged)
