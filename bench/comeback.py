@@ -89,7 +89,7 @@ async def soaked(bench: Bench, server: Server, reconnections: float) -> tuple[Cr
             await write.paced(options.rate, options.seconds, len(write.ids))
             cpu = cpu_seconds(server.pid) - cpu
             await gone(tasks)
-        measured = replace(crowd, kinds=crowd.kinds.copy(), latencies=crowd.latencies.copy())
+        measured = replace(crowd, kinds=crowd.kinds.copy(), latencies=crowd.latencies[:], returns=crowd.returns[:])
         with following(followers) as tasks:
             await bench.all_told(followers)
             await gone(tasks)
@@ -109,6 +109,8 @@ async def soak(bench: Bench) -> None:
             ("without", ms(still.latencies, percent)),
             target,
         )
+    for percent in (50, 95):
+        figure(f"the same: from coming back to the first payload, p{percent}", ms(moving.returns, percent), "ms")
     figure("the same: the server's CPU", moving_cpu, "s", ("without", still_cpu))
     figure("the same: RESYNCs", moving.kinds["RESYNC"], "")
 

@@ -1,14 +1,18 @@
 """Revisions: dense, in the order that each thing was written in, and for what is small as soon as may be."""
 
 import random
-from collections.abc import AsyncIterator
-from typing import TypeAlias
+from collections.abc import AsyncIterator, Iterator
+from typing import Any, TypeAlias
 
 import asyncpg
+import orjson
 import pytest
 
+from graphql_app.domain.workstation import Place
+from graphql_app.store import outbox
 from graphql_app.store.database import Database
 from graphql_app.store.numbering import Leader, leading
+from graphql_app.store.statements import Prepared
 
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 LARGE = 120
@@ -124,3 +128,44 @@ async def test_whatever_is_written_each_thing_keeps_its_order_and_small_transact
     assert all(revisions == sorted(revisions) for revisions in by_desk.values())
     assert len({row["transaction_id"] for row in log}) > 60
     assert [row["revision"] for row in log] != sorted(row["revision"] for row in log), "some passed others"
+
+
+async def rows_read(psql: Connection, statement: Prepared, **values: object) -> int:
+    """As many as any step of the plan looked at, once there are statistics."""
+    await psql.execute("ANALYZE")
+    explain = f"EXPLAIN (ANALYZE, FORMAT JSON) {statement.text}"
+    (plan,) = orjson.loads(await psql.fetchval(explain, *statement.arguments(values)))
+
+    def steps(node: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        yield node
+        for part in node.get("Plans", ()):
+            yield from steps(part)
+
+    return max(
+        round((step["Actual Rows"] + step.get("Rows Removed by Filter", 0)) * step["Actual Loops"])
+        for step in steps(plan["Plan"])
+    )
+
+
+async def test_how_far_the_log_is_numbered_is_known_without_reading_what_waits(
+    leader: Leader, psql: Connection
+) -> None:
+    for number in range(40):
+        await psql.execute("UPDATE workstations SET notes = $1", f"{number}")
+
+    assert await rows_read(psql, outbox._PROGRESS) == 1
+
+
+async def test_what_waits_of_a_floor_and_what_happened_there_is_found_without_reading_the_rest(
+    leader: Leader, psql: Connection
+) -> None:
+    for number in range(40):
+        await psql.execute("UPDATE workstations SET notes = $1 WHERE floor_number = 1", f"{number}")
+    await psql.execute(ONE, LARGE + 1)
+    await psql.execute("UPDATE workstations SET floor_number = 1 WHERE name = $1", f"desk {LARGE + 1}")
+    there = outbox._named([Place("HQ", 2)])
+
+    assert await rows_read(psql, outbox._UNNUMBERED_OF_PLACES, **there) == 2
+    since = leader.head.revision
+    await leader.number(10_000)
+    assert await rows_read(psql, outbox._BETWEEN_OF_PLACE, **there, after=since, last=since + 10_000) == 2
