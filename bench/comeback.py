@@ -2,7 +2,9 @@
 
 import argparse
 import asyncio
+import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -20,6 +22,8 @@ from writer import Writer, writer
 
 DESKS = 30  # of each floor
 READS_A_SECOND = 20
+RENAMING_RATE = 50
+TWICE = Target(at_most=2)
 
 
 def script(floors: int) -> str:
@@ -28,6 +32,16 @@ INSERT INTO buildings (name) VALUES ('A');
 INSERT INTO floors (building, number) SELECT 'A', i FROM generate_series(0, {floors - 1}) i;
 INSERT INTO workstations (name, x_position, y_position, building, floor_number)
     SELECT 'A-' || i, 0, 0, 'A', i % {floors} FROM generate_series(1, {floors * DESKS}) i;
+"""
+
+
+def other_building(desks: int) -> str:
+    return f"""
+INSERT INTO buildings (name) VALUES ('B');
+INSERT INTO floors (building, number) SELECT 'B', i FROM generate_series(0, 999) i;
+INSERT INTO departments (name) VALUES ('Sales');
+INSERT INTO workstations (name, x_position, y_position, building, floor_number, department_id)
+    SELECT 'B-' || i, 0, 0, 'B', i % 1000, currval('departments_id_seq') FROM generate_series(1, {desks}) i;
 """
 
 
@@ -43,7 +57,7 @@ class Bench:
     async def all_told(self, followers: list[Follower]) -> None:
         """Returns when everybody holds what the database has; fails unless they do within a minute."""
         connection = await asyncpg.connect(self.office.database_url)
-        found = await connection.fetch("SELECT name, version, floor_number FROM workstations")
+        found = await connection.fetch("SELECT name, version, floor_number FROM workstations WHERE building = 'A'")
         await connection.close()
         true: dict[int, dict[str, int]] = {}
         for row in found:
@@ -183,7 +197,75 @@ async def restart(bench: Bench) -> None:
     figure(f"{name}: RESYNCs", crowd.kinds["RESYNC"], "", None, Target(at_most=0))
 
 
-PARTS: dict[str, Callable[[Bench], Coroutine[None, None, None]]] = {"soak": soak, "floors": floors, "restart": restart}
+# --- a rename that many workstations show ----------------------------------------------------------------------------
+
+
+async def numbered(connection: asyncpg.Connection) -> None:
+    while await connection.fetchval("SELECT EXISTS (SELECT FROM change_log WHERE revision IS NULL)"):  # noqa: ASYNC110
+        await asyncio.sleep(0.05)
+
+
+async def readiness(server: Server, into: Counter[str]) -> None:
+    """Asks again and again; never returns."""
+    async with httpx.AsyncClient(base_url=server.url, timeout=60) as client:
+        while True:
+            answer = await client.get("/readyz")
+            feed = answer.json().get("feed", {})
+            into[f"{answer.status_code} {'' if answer.is_success else answer.json()}{feed.get('detail', '')}"] += 1
+            await asyncio.sleep(0.2)
+
+
+async def rename(bench: Bench) -> None:
+    """What others notice of a department that so many workstations show, and that gets another name."""
+    options = bench.options
+    connection = await asyncpg.connect(bench.office.database_url)
+    await connection.execute(other_building(options.desks))
+    with serving(bench.office, **options.settings) as server:
+        await numbered(connection)
+        async with writer(bench.office.database_url) as write:
+            crowd, followers = bench.crowd(server, write, options.floors)
+            desks = options.floors * DESKS
+            with following(followers) as tasks:
+                await all_level(followers)
+                before: list[float] = []
+                reading = asyncio.create_task(reads(server, crowd.token, before))
+                await write.paced(RENAMING_RATE, options.seconds, desks)
+                await gone([reading])
+                still, meanwhile = crowd.latencies[:], list[float]()
+                crowd.forget()
+                asked: Counter[str] = Counter()
+                others = [
+                    asyncio.create_task(reads(server, crowd.token, meanwhile)),
+                    asyncio.create_task(readiness(server, asked)),
+                    asyncio.create_task(write.paced(RENAMING_RATE, 600, desks)),
+                ]
+                began = time.monotonic()
+                await connection.execute("UPDATE departments SET name = name || '!'")
+                committed = time.monotonic() - began
+                await numbered(connection)
+                told = time.monotonic() - began
+                await gone(others)
+                await bench.all_told(followers)
+                await gone(tasks)
+    await connection.close()
+    name = f"a rename that {options.desks:,} workstations show"
+    figure(f"{name}: until committed", committed, "s")
+    figure(f"{name}: until numbered", told, "s")
+    for percent in (50, 99):
+        baseline = ("before", ms(still, percent))
+        figure(f"{name}: others' change to payload, p{percent}", ms(crowd.latencies, percent), "ms", baseline, TWICE)
+    for percent in (50, 99):
+        baseline = ("before", ms(before, percent))
+        figure(f"{name}: others' reads, p{percent}", ms(meanwhile, percent), "ms", baseline, TWICE)
+    print(f"/readyz meanwhile: {dict(asked)}", file=sys.stderr)
+
+
+PARTS: dict[str, Callable[[Bench], Coroutine[None, None, None]]] = {
+    "soak": soak,
+    "floors": floors,
+    "restart": restart,
+    "rename": rename,
+}
 
 
 async def measure(options: argparse.Namespace, database_url: str, redis_url: str, directory: Path) -> None:
@@ -200,6 +282,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--rate", type=float, default=240, help="changes a second")
     parser.add_argument("--reconnections", type=float, default=25, help="a second, of all subscribers together")
     parser.add_argument("--missed", type=int, default=4500, help="changes while everybody is away")
+    parser.add_argument("--desks", type=int, default=50_000, help="that show what is renamed")
     return parts.parsed(parser, PARTS)
 
 

@@ -10,7 +10,7 @@ from graphql_app.store.numbering import Leader, Numbered, leading
 
 HEARTBEAT_SECONDS = 0.5  # also the polling beneath NOTIFY; the server ends a session that is silent for 2 s
 RETRY_SECONDS = 0.5
-AT_ONCE_MOST = 500
+AT_ONCE_MOST = 200
 SMALL_MOST = 50  # changes of a transaction that need not wait until a large one is numbered
 
 
@@ -45,6 +45,8 @@ class Feed:
             if len(numbered.changes) < AT_ONCE_MOST:
                 await leader.wait(HEARTBEAT_SECONDS)
             else:
+                # Not further ahead than what is told: small transactions would pass the large one only to queue here.
+                await self._relay.delivered(numbered.head, HEARTBEAT_SECONDS)
                 self._tell(await leader.number_small(SMALL_MOST))
 
     def _tell(self, numbered: Numbered) -> None:

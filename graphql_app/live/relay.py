@@ -1,6 +1,7 @@
 """From process to process, through broadcaster; whoever misses a message reads the log."""
 
 import asyncio
+from contextlib import suppress
 from typing import TypeVar
 
 from graphql_app.domain.change import Head
@@ -54,6 +55,12 @@ class Relay:
         """To this process at once, to the others through Redis; never waits for Redis."""
         _put(self._inbox, numbered)
         _put(self._unsent, numbered)
+
+    async def delivered(self, head: Head, seconds: float) -> None:
+        """Until this process has come so far, or for so long."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._hub.reached(head.revision)
 
     async def _publish(self) -> None:
         """All that was numbered while the message before was on its way goes out as one."""
