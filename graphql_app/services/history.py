@@ -160,8 +160,8 @@ class History:
         return head, exact, bool(waiting)
 
     async def changes_between(self, after: int, last: int, topic: Topic[Any]) -> list[Change[Any]] | None:
-        """Those of the topic's entity, and of its floor if it has one: from memory, which is filled from the log once for
-        all who ask, else from the log. None when it is not kept so long, or they are too many to be worth it."""
+        """Those of the topic's entity, and of its floor if it has one: from memory, which is filled from the log once
+        for all who ask, else from the log. None when it is not kept so long, or they are too many to be worth it."""
         entity, place = topic.entity, topic.place
         if await self._recall.reaches(after):
             return self.hub.since(after, last, entity, place)

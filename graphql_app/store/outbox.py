@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from sqlalchemy import BigInteger, String, bindparam, func, literal_column, select, text
+from sqlalchemy import BigInteger, String, bindparam, literal_column, select, text
 
 from graphql_app.domain.change import Change, Head
 from graphql_app.domain.workstation import Place
@@ -70,10 +70,9 @@ _BETWEEN = (
     .order_by(_LOG.revision)
 )
 _ALL_BETWEEN = prepared(_BETWEEN)
-_ALL_UNNUMBERED = (
+_UNNUMBERED = prepared(
     select(*_IMAGES).where(_LOG.revision.is_(None), _LOG.entity == bindparam("entity", type_=String)).order_by(_LOG.seq)
 )
-_UNNUMBERED = prepared(_ALL_UNNUMBERED)
 # As the indexes of the log by place have it: where a workstation is by the change, and where it was, if it moved.
 _SEQS_OF_PLACES = """
     SELECT seq FROM change_log JOIN places
@@ -156,9 +155,9 @@ async def changes_between(
     place: Place | None = None,
     most: int | None = None,
 ) -> list[Change[Any]] | None:
-    """The changes with after < revision <= last, of one entity or of all, or of the workstations of one floor; the first
-    `most` of them, in order. None when the log is not kept so long, or cannot be read: then the present is what there is
-    to go by."""
+    """The changes with after < revision <= last, in order: of one entity or of all, or the first `most` of the
+    workstations of one floor. None when the log is not kept so long, or cannot be read: then the present is what there
+    is to go by."""
     ranged = {"after": after, "last": last}
     if place is not None:
         records = await reader.fetch(_BETWEEN_OF_PLACE, {**ranged, **_named([place], most)})

@@ -142,7 +142,7 @@ async def rows_read(psql: Connection, statement: Prepared, **values: object) -> 
             yield from steps(part)
 
     return max(
-        round((step["Actual Rows"] + step.get("Rows Removed by Filter", 0)) * step["Actual Loops"])
+        int((step["Actual Rows"] + step.get("Rows Removed by Filter", 0)) * step["Actual Loops"])
         for step in steps(plan["Plan"])
     )
 
