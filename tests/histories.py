@@ -136,9 +136,7 @@ async def committed(url: str) -> Committed:
     """All that was committed, once the feed has numbered all of it."""
     connection = await asyncpg.connect(url)
     try:
-        async with asyncio.timeout(15):
-            while await connection.fetchval("SELECT count(*) FROM change_log WHERE revision IS NULL"):  # noqa: ASYNC110  # only the database knows
-                await asyncio.sleep(0.01)
+        await _all_numbered(connection)
         async with connection.transaction(isolation="repeatable_read"):
             found = await connection.fetch("SELECT * FROM change_log ORDER BY revision")
             rows = await connection.fetch("SELECT id, to_jsonb(w) AS row FROM workstations w")
@@ -153,6 +151,12 @@ async def committed(url: str) -> Committed:
     return Committed(
         [row["revision"] for row in found], log, {row["id"]: orjson.loads(row["row"]) for row in rows}, head
     )
+
+
+async def _all_numbered(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
+    async with asyncio.timeout(15):
+        while await connection.fetchval("SELECT count(*) FROM change_log WHERE revision IS NULL"):  # noqa: ASYNC110  # only the database knows
+            await asyncio.sleep(0.01)
 
 
 def _json(text: str | None) -> Any:
@@ -489,14 +493,18 @@ async def write_changes(url: str, number: int, changes: int) -> None:
 
 
 async def mark(url: str, notes: str) -> None:
-    """The last change of a story: who has been told of it has been told of all before it."""
+    """A change that nobody else makes."""
     connection = await asyncpg.connect(url)
     await connection.execute("UPDATE workstations SET notes = $2 WHERE id = $1", MARKER, notes)
     await connection.close()
 
 
 async def told(recorders: Iterable[Recorder], url: str, notes: str = "the end", seconds: float = 15) -> None:
-    """Marks the end, and waits until everybody has heard of it."""
+    """Marks the end, and waits until everybody has heard of it. All else is numbered by then, so that who has been told
+    of the mark has been told of all before it: it might have passed a large transaction."""
+    connection = await asyncpg.connect(url)
+    await _all_numbered(connection)
+    await connection.close()
     await mark(url, notes)
     await asyncio.gather(*(recorder.until_notes(notes, seconds) for recorder in recorders))
 

@@ -27,6 +27,7 @@ from graphql_app.live.limits import KEPT_SECONDS, Limiter
 from graphql_app.live.places import ExistingPlaces
 from graphql_app.live.presence import Presence, kept_seconds
 from graphql_app.live.primary import PrimaryWatch
+from graphql_app.live.recall import Recall
 from graphql_app.live.relay import Relay
 from graphql_app.live.replica import Replica
 from graphql_app.live.sessions import Sessions
@@ -47,6 +48,7 @@ class Live:
     """`replica` and `warming` are the two levels of the cache of floors, as far as they are on."""
 
     hub: Hub
+    recall: Recall
     freshness: Freshness
     accounts: Accounts
     silence: Silence
@@ -67,6 +69,7 @@ class Live:
             "warming": self.warming,
             "limits": self.limiter,
             "relay": self.relay,
+            "recall": self.recall,
             "feed": self.feed,
             "accounts": self.accounts,
             "silence": self.silence,
@@ -92,6 +95,7 @@ def live_of(settings: Settings, stores: Stores, stack: AsyncExitStack) -> Live:
     replica, warming = floors_in_memory(settings, stores, hub, freshness, stack)
     return Live(
         hub,
+        Recall(stores.inner, hub),
         freshness,
         accounts,
         Silence(freshness),

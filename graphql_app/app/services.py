@@ -39,7 +39,15 @@ def services_of(
     stack: AsyncExitStack,
 ) -> Services:
     database, replica, page_most = stores.database, live.replica, settings.page_most
-    history = History(database, live.hub, live.silence, turns, catch_up_most=settings.catch_up_most, replica=replica)
+    history = History(
+        database,
+        live.hub,
+        live.recall,
+        live.silence,
+        turns,
+        catch_up_most=settings.catch_up_most,
+        replica=replica,
+    )
     limits = stream_limits(settings)
     cursors, page_cursors = FeedCursors(stores.secret), PageCursors(stores.secret)
     receipts = Receipts(stores.secret, cursors, live.hub, live.freshness)

@@ -10,6 +10,7 @@ from uuid import UUID
 
 from graphql_app.domain.access import View, hidden, may_see, redact
 from graphql_app.domain.topics import Topic
+from graphql_app.domain.workstation import Place
 
 T = TypeVar("T")
 
@@ -41,6 +42,12 @@ class Change(Generic[T]):
     before: T | None
     after: T | None
     transaction_id: int = 0
+
+
+def places_of(change: Change[Any]) -> set[Place]:
+    """Where the entity was, and where it is; none of what stands on no floor."""
+    places = (getattr(state, "place", None) for state in (change.before, change.after))
+    return {place for place in places if place is not None}
 
 
 def can_be_noticed(view: View, change: Change[Any]) -> bool:

@@ -175,7 +175,7 @@ class Answers:
         if head is None or here is None or not self._freshness.is_current or not self._hub.remembers(head):
             return False
         for read in heard if here != head else ():
-            changes = self._hub.since(head.revision, here.revision, read.interest.entity)
+            changes = self._hub.since(head.revision, here.revision, read.interest.entity, read.place)
             if changes is None or any(
                 _matters(change, read.interest) and can_be_noticed(view, change) for change in changes
             ):

@@ -6,11 +6,12 @@ import random
 from graphql_app.live.relay import Relay
 from graphql_app.observe import ChangesNumbered, FeedFailed, LeadershipChanged, note
 from graphql_app.store.database import Database
-from graphql_app.store.numbering import Leader, leading
+from graphql_app.store.numbering import Leader, Numbered, leading
 
 HEARTBEAT_SECONDS = 0.5  # also the polling beneath NOTIFY; the server ends a session that is silent for 2 s
 RETRY_SECONDS = 0.5
-AT_ONCE_MOST = 500
+AT_ONCE_MOST = 200
+SMALL_MOST = 50  # changes of a transaction that need not wait until a large one is numbered
 
 
 class Feed:
@@ -42,9 +43,16 @@ class Feed:
         note(LeadershipChanged(True, "took the lock"))
         while True:
             numbered = await leader.number(AT_ONCE_MOST)
-            if numbered.changes:
-                note(ChangesNumbered(len(numbered.changes), numbered.head.revision))
-            self._relay.send(numbered)
+            self._tell(numbered)
             self._failed = None
             if len(numbered.changes) < AT_ONCE_MOST:
                 await leader.wait(HEARTBEAT_SECONDS)
+            else:
+                # Not further ahead than what is told: small transactions would pass the large one only to queue here.
+                await self._relay.delivered(numbered.head, HEARTBEAT_SECONDS)
+                self._tell(await leader.number_small(SMALL_MOST))
+
+    def _tell(self, numbered: Numbered) -> None:
+        if numbered.changes:
+            note(ChangesNumbered(len(numbered.changes), numbered.head.revision))
+        self._relay.send(numbered)

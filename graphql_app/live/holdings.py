@@ -2,9 +2,8 @@
 
 from collections import OrderedDict
 from collections.abc import Iterator
-from typing import Any
 
-from graphql_app.domain.change import Change
+from graphql_app.domain.change import Change, places_of
 from graphql_app.domain.workstation import Floor, Place, Workstation
 from graphql_app.live.held import HeldFloor
 
@@ -103,9 +102,3 @@ class Holdings:
         self._floors.clear()
         self._places.clear()
         self._by_id.clear()
-
-
-def places_of(change: Change[Any]) -> set[Place]:
-    """Of a workstation or a floor: where it was, and where it is."""
-    states = (state for state in (change.before, change.after) if state is not None)
-    return {state.place for state in states if state.place is not None}

@@ -1,15 +1,16 @@
 """From the process to its subscribers: who is interested in a change, and the recent ones for those who come back."""
 
 import asyncio
-from collections import deque
 from collections.abc import Hashable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
 from graphql_app.domain.change import Change, Head
 from graphql_app.domain.interest import Interest
+from graphql_app.domain.workstation import Place
 from graphql_app.live.interests import Interests
 from graphql_app.live.isolation import isolated
+from graphql_app.live.recent import Recent
 from graphql_app.observe import IsolatedFailure, note
 
 FOR_EVER = timedelta(days=36_500)
@@ -41,8 +42,7 @@ class Hub:
     def __init__(self, recent: int, kept: timedelta = FOR_EVER) -> None:
         self.head: Head | None = None
         self._kept = kept
-        self._recent: deque[Change[Any]] = deque(maxlen=recent)
-        self._recent_from = 0  # every change after this revision is in `_recent`
+        self.recent = Recent(recent)
         self._interests: Interests[Box] = Interests()
         self._listeners: list[Listener] = []
         self._arrivals: list[tuple[int, asyncio.Future[None]]] = []
@@ -64,9 +64,7 @@ class Hub:
             if not isolated("hub", listener.delivered, changes, head):  # what it kept is void
                 isolated("hub", listener.restarted, head)
         for change in changes:
-            if len(self._recent) == self._recent.maxlen:
-                self._recent_from = self._recent[0].revision
-            self._recent.append(change)
+            self.recent.append(change)
             for box in self._interested(change):
                 if not isolated("hub", box.put, change):
                     isolated("hub", box.lose)
@@ -74,8 +72,7 @@ class Hub:
 
     def restart(self, head: Head) -> None:
         """Another history, or a gap that cannot be filled: all who listen must start anew."""
-        self._recent.clear()
-        self._recent_from = head.revision
+        self.recent.clear(head.revision)
         for listener in self._listeners:
             isolated("hub", listener.restarted, head)
         self._lose_all()
@@ -84,27 +81,18 @@ class Hub:
     @property
     def oldest(self) -> Head | None:
         """The oldest head from which all changes are in memory."""
-        return self.head and Head(self.head.epoch, self._recent_from)
+        return self.head and Head(self.head.epoch, self.recent.begins)
 
     def remembers(self, head: Head) -> bool:
         """Whether all changes from there to here are in memory; none is remembered for longer than the log is kept."""
-        oldest = datetime.now(UTC) - self._kept
-        while self._recent and self._recent[0].logged_at < oldest:
-            self._recent_from = self._recent.popleft().revision
+        self.recent.drop_before(datetime.now(UTC) - self._kept)
         here = self.head
-        return here is not None and head.epoch == here.epoch and self._recent_from <= head.revision <= here.revision
+        return here is not None and head.epoch == here.epoch and self.recent.begins <= head.revision <= here.revision
 
-    def since(self, revision: int, last: int, entity: str) -> list[Change[Any]] | None:
-        """The entity's changes with revision < r <= last from memory, or None when it does not reach back so far."""
-        if revision < self._recent_from:
-            return None
-        found: list[Change[Any]] = []
-        for change in reversed(self._recent):
-            if change.revision <= revision:
-                break
-            if change.revision <= last and change.entity == entity:
-                found.append(change)
-        return found[::-1]
+    def since(self, revision: int, last: int, entity: str, place: Place | None = None) -> list[Change[Any]] | None:
+        """The entity's changes with revision < r <= last from memory, of one floor or of all, or None when it does not
+        reach back so far."""
+        return self.recent.since(revision, last, entity, place)
 
     async def reached(self, revision: int) -> Head:
         """Waits until this process has delivered everything up to the revision."""

@@ -1,6 +1,6 @@
 """What was numbered, as one process tells it to the others."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -23,9 +23,22 @@ class Message:
     changes: list[Any]
     below: int | None
 
-    def after(self, revision: int) -> list[Change[Any]]:
-        """Those that are newer. What this process has heard of already, its own messages for one, is not made again."""
-        return outbox.decoded(one for one in self.changes if one["revision"] > revision)
+    def after(self, revision: int, most: int) -> Iterator[tuple[list[Change[Any]], Head]]:
+        """Those that are newer, about so many at a time, each time with the head that they lead to. What this process
+        has heard of already, its own messages for one, is not made again. Raises Unreadable."""
+        newer = [one for one in self.changes if one["revision"] > revision]
+        while newer:
+            end = _end(newer, most)
+            some, newer = newer[:end], newer[end:]
+            yield outbox.decoded(some), Head(self.head.epoch, some[-1]["revision"])
+
+
+def _end(changes: Sequence[Any], most: int) -> int:
+    """How many go first: whole transactions, unless one alone is too many."""
+    if len(changes) <= most:
+        return len(changes)
+    of = [change.get("transaction_id") for change in changes[: most + 1]]
+    return next((end for end in range(most, 0, -1) if of[end - 1] != of[end]), most)
 
 
 def joined(numbered: Iterable[Numbered]) -> list[Numbered]:

@@ -1,6 +1,7 @@
 """From process to process, through broadcaster; whoever misses a message reads the log."""
 
 import asyncio
+from contextlib import suppress
 from typing import TypeVar
 from uuid import UUID
 
@@ -19,7 +20,8 @@ SILENT_SECONDS = 1.0  # the leader is heard every 0.5 s; who hears nothing reads
 RETRY_SECONDS = 0.5
 ALONE_SECONDS = 0.1  # the same while Redis is away: the log is all there is
 INBOX_MOST = 100
-FILL_AT_ONCE = 2000
+DELIVERED_AT_ONCE = 100
+FILL_AT_ONCE = 200
 UNSENT_MOST = 200
 UNLED_SECONDS = 1.0  # a change that has waited so long for its revision waits for somebody to lead
 
@@ -61,6 +63,12 @@ class Relay:
         _put(self._inbox, numbered)
         _put(self._unsent, numbered)
 
+    async def delivered(self, head: Head, seconds: float) -> None:
+        """Until this process has come so far, or for so long."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._hub.reached(head.revision)
+
     async def _publish(self) -> None:
         """All that was numbered while the message before was on its way goes out as one."""
         while True:
@@ -100,7 +108,9 @@ class Relay:
             head = self._hub.head
             assert head is not None
         if message.head.revision > head.revision:
-            self._hub.deliver(message.after(head.revision), message.head)
+            for changes, upto in message.after(head.revision, DELIVERED_AT_ONCE):
+                self._hub.deliver(changes, upto)
+                await asyncio.sleep(0)  # decoding and delivering hundreds would hold up everybody else
         # Of an older message, such as the echo of one's own, it is not known which transactions are whole by now.
         if message.below is not None and message.head == self._hub.head:
             self._freshness.settled(message.below)

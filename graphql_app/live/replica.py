@@ -9,13 +9,13 @@ from functools import partial
 from typing import Any
 
 from graphql_app.domain.access import View
-from graphql_app.domain.change import Change, Head
+from graphql_app.domain.change import Change, Head, places_of
 from graphql_app.domain.errors import Refusal
 from graphql_app.domain.workstation import Floor, Place, Workstation
 from graphql_app.live.flights import Flights
 from graphql_app.live.freshness import Freshness
 from graphql_app.live.held import HeldFloor
-from graphql_app.live.holdings import Holdings, places_of
+from graphql_app.live.holdings import Holdings
 from graphql_app.live.hub import Hub
 from graphql_app.observe import CachesCounted, note
 from graphql_app.store.floors import FloorState
@@ -159,18 +159,17 @@ class Replica:
     def _take_in(self, place: Place, state: FloorState) -> None:
         """Brings the state to the hub's head, within one breath: from then on the feed keeps it there."""
         held = HeldFloor(state.floor, state.workstations)
-        for change in self._since(state.head, "workstation"):
-            if place in places_of(change):
-                held.apply(change)
-        if any(place in places_of(change) for change in self._since(state.head, "floor")):
+        for change in self._since(state.head, "workstation", place):
+            held.apply(change)
+        if self._since(state.head, "floor", place):
             return
         self._floors.add(held, self._clock())
         self._counted.evictions += self._floors.make_room()
 
-    def _since(self, head: Head, entity: str) -> list[Change[Any]]:
+    def _since(self, head: Head, entity: str, place: Place) -> list[Change[Any]]:
         here = self._hub.head
         assert here is not None
-        changes = self._hub.since(head.revision, here.revision, entity)
+        changes = self._hub.since(head.revision, here.revision, entity, place)
         assert changes is not None, "the hub remembers that head"
         return changes
 

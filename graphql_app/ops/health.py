@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
+from graphql_app.domain.change import Head
 from graphql_app.domain.errors import Refusal
 from graphql_app.live.freshness import Freshness
 from graphql_app.live.hub import Hub
@@ -13,7 +14,8 @@ from graphql_app.store.database import Database
 from graphql_app.store.migrations import MigrationError, NewerDatabase, require_current
 
 CHECK_SECONDS = 2.0
-WAITING_SECONDS_MOST = 30.0  # the longest transaction plus the largest import's numbering stay below this
+UNLED_SECONDS_MOST = 30.0  # nothing is numbered although something waits
+BACKLOG_SECONDS = 1.0  # what has waited longer is behind others
 LAG_MOST = 5000  # revisions that this process has not delivered yet
 
 
@@ -83,14 +85,8 @@ class Health:
         if here is None:
             return Finding(False, "not started")
         async with self._database.reading() as connection:
-            head = await outbox.head(connection)
-            waiting = await outbox.waiting_seconds(connection)
-        if waiting > WAITING_SECONDS_MOST:
-            return Finding(False, f"nobody has numbered a change that was made {waiting:.0f} s ago")
-        lag = head.revision - here.revision
-        near = head.epoch == here.epoch and lag <= LAG_MOST
-        figures = f"at revision {here.revision}, {max(lag, 0)} behind"
-        return Finding(near, "near the newest change" if near else "far behind", figures=figures)
+            progress = await outbox.progress(connection)
+        return feed_finding(here, progress, self._freshness.unheard_seconds)
 
     async def _caches_are_true(self) -> Finding:
         silent = self._freshness.silent_seconds
@@ -98,6 +94,25 @@ class Health:
             return Finding(True, f"kept true by the feed, heard {silent:.1f} s ago")
         heard = "not heard yet" if silent is None else f"not heard for {silent:.1f} s"
         return Finding(True, f"off, every read asks the database: the feed was {heard}", degraded=True)
+
+
+def feed_finding(here: Head, progress: outbox.Progress, unheard_seconds: float | None) -> Finding:
+    """How near to the newest change a process is that has come so far.
+
+    The log says when a change was made, not when it was committed and so could be numbered: that may be much later,
+    where a large transaction made it. But as long as anything is numbered, all of it will be.
+    """
+    lag = progress.head.revision - here.revision
+    figures = f"at revision {here.revision}, {max(lag, 0)} behind"
+    waited = progress.waiting_seconds or 0
+    unled = waited if unheard_seconds is None else min(waited, unheard_seconds)
+    if unled > UNLED_SECONDS_MOST:
+        return Finding(False, f"nobody has numbered a change for {unled:.0f} s", figures=figures)
+    if progress.head.epoch != here.epoch or lag > LAG_MOST:
+        return Finding(False, "far behind", figures=figures)
+    if waited > BACKLOG_SECONDS:
+        return Finding(True, "a large transaction is being numbered", degraded=True, figures=figures)
+    return Finding(True, "near the newest change", figures=figures)
 
 
 async def _in_time(check: Callable[[], Awaitable[Finding]]) -> Finding:

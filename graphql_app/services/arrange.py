@@ -37,6 +37,7 @@ class Removed:
 Rule = Callable[[Workstation, Transaction], Awaitable[Mapping[str, Any]]]
 
 
+LOCK_MILLISECONDS = 250  # so long a connection is held by who waits for a row; others need it
 # What is written is shown, and so is what came in its way.
 ARRANGING = (Scope.WRITE, Scope.READ)
 
@@ -54,7 +55,7 @@ class Arrange:
         """Raises Forbidden, InvalidInput, NameTaken, ReadOnly."""
         require(viewer, *ARRANGING)
         values = arranging.checked(values)
-        async with self._database.writing(viewer, key) as transaction:
+        async with self._database.writing(viewer, key, lock_milliseconds=LOCK_MILLISECONDS) as transaction:
             if transaction.replayed is not None:
                 return await self._as_before(viewer, transaction)
             created = await queries.insert_workstation(transaction.connection, values)
@@ -87,7 +88,6 @@ class Arrange:
 
         return await self._edit(viewer, workstation_id, {"status": status}, expected_version, key)
 
-    @tried_again
     async def assign(
         self,
         viewer: Viewer,
@@ -126,7 +126,7 @@ class Arrange:
     ) -> Removed:
         """Raises Forbidden, NotFound, VersionConflict, ReadOnly."""
         require(viewer, *ARRANGING)
-        async with self._database.writing(viewer, key) as transaction:
+        async with self._database.writing(viewer, key, lock_milliseconds=LOCK_MILLISECONDS) as transaction:
             if transaction.replayed is not None:
                 return Removed(workstation_id, self._receipts.issue(int(transaction.replayed.split()[1])))
             current = await self._locked(transaction, workstation_id)
@@ -136,7 +136,6 @@ class Arrange:
             await transaction.remember(viewer, f"{workstation_id} {transaction.id}")
         return Removed(workstation_id, self._receipts.issue(transaction.id, current.place))
 
-    @tried_again
     async def _edit(
         self,
         viewer: Viewer,
@@ -160,11 +159,12 @@ class Arrange:
 
         return await self._change(viewer, workstation_id, rule, expected, key)
 
+    @tried_again
     async def _change(
         self, viewer: Viewer, workstation_id: int, rule: Rule, expected: int | None, key: Idempotency | None
     ) -> Arranged:
         require(viewer, *ARRANGING)
-        async with self._database.writing(viewer, key) as transaction:
+        async with self._database.writing(viewer, key, lock_milliseconds=LOCK_MILLISECONDS) as transaction:
             if transaction.replayed is not None:
                 return await self._as_before(viewer, transaction)
             saved = before = await self._locked(transaction, workstation_id)

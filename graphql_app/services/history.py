@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from graphql_app.domain.access import View, redact
@@ -11,9 +12,12 @@ from graphql_app.domain.change import Change, Head, Notice, rewind
 from graphql_app.domain.errors import Unavailable
 from graphql_app.domain.topics import Topic, Workstations
 from graphql_app.domain.workstation import Place, Workstation
+from graphql_app.live.flights import Flights
 from graphql_app.live.hub import Hub
+from graphql_app.live.recall import Recall
 from graphql_app.live.replica import Replica
 from graphql_app.live.silence import Silence
+from graphql_app.services.rounds import Rounds
 from graphql_app.services.snapshots import Snapshots
 from graphql_app.services.turns import Turns
 from graphql_app.store import outbox, queries
@@ -42,6 +46,7 @@ class History:
         self,
         database: Database,
         hub: Hub,
+        recall: Recall,
         silence: Silence,
         turns: Turns,
         *,
@@ -51,8 +56,12 @@ class History:
         self._database = database
         self._replica = replica
         self._snapshots = Snapshots(database, turns)
+        self._recall = recall
+        self._ends: Rounds[None, tuple[Head, int]] = Rounds()
+        self._reads: Flights[tuple[int, int, str, Place | None], list[Change[Any]] | None] = Flights()
         self._catch_up_most = catch_up_most
         self.hub = hub
+        self.turns = turns
         self.silence = silence
 
     @property
@@ -74,13 +83,17 @@ class History:
         """Where somebody goes on who came so far. A history in memory is not looked up."""
         if self.hub.remembers(head):
             return Start(revision=head.revision)
-        async with self._database.reading() as connection:
-            now = await outbox.head(connection)
-            if head.epoch != now.epoch or head.revision > now.revision:
-                return Start(resync="the cursor belongs to another history")
-            if head.revision < await outbox.kept_from(connection):
-                return Start(resync="the cursor is older than the change log")
+        now, kept_from = await self._ends.join(None, self._read_ends)
+        if head.epoch != now.epoch or head.revision > now.revision:
+            return Start(resync="the cursor belongs to another history")
+        if head.revision < kept_from:
+            return Start(resync="the cursor is older than the change log")
         return Start(revision=head.revision)
+
+    async def _read_ends(self) -> tuple[Head, int]:
+        """Where the log ends, and where it begins."""
+        async with self._database.reading() as connection:
+            return await outbox.head(connection), await outbox.kept_from(connection)
 
     async def snapshot(self, topic: Topic[Any]) -> AsyncGenerator[tuple[Head, Sequence[Any]], None]:
         """All that the topic shows, and the head, as of one and the same moment; in parts if it is much."""
@@ -137,13 +150,18 @@ class History:
         }
         return head, exact, bool(waiting)
 
-    async def changes_between(self, after: int, last: int, entity: str) -> list[Change[Any]] | None:
-        """Of one entity, from memory, else from the log; None when it is not kept so long, or they are too many to be
-        worth it."""
-        recent = self.hub.since(after, last, entity)
-        if recent is not None:
-            return recent
-        if last - after > self._catch_up_most and entity not in _RARE:
+    async def changes_between(self, after: int, last: int, topic: Topic[Any]) -> list[Change[Any]] | None:
+        """Those of the topic's entity, and of its floor if it has one: from memory, which is filled from the log once
+        for all who ask, else from the log. None when it is not kept so long, or they are too many to be worth it."""
+        entity, place = topic.entity, topic.place
+        if await self._recall.reaches(after):
+            return self.hub.since(after, last, entity, place)
+        if last - after > self._catch_up_most and place is None and entity not in _RARE:
             return None
+        return await self._reads.join((after, last, entity, place), partial(self._read_log, after, last, entity, place))
+
+    async def _read_log(self, after: int, last: int, entity: str, place: Place | None) -> list[Change[Any]] | None:
+        most = self._catch_up_most + 1 if place is not None else None
         async with self._database.reading() as connection:
-            return await outbox.changes_between(connection, after, last, entity)
+            found = await outbox.changes_between(connection, after, last, entity, place, most)
+        return found if found is None or place is None or len(found) <= self._catch_up_most else None

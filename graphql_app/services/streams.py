@@ -5,10 +5,11 @@ import sys
 from collections.abc import AsyncGenerator, AsyncIterator, Hashable
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Generic, Protocol
 
 from graphql_app.domain.access import View
-from graphql_app.domain.change import Batch, E, Head, Kind, Notice, merge, tell
+from graphql_app.domain.change import Batch, Change, E, Head, Kind, Notice, joined, merge, tell
 from graphql_app.domain.filters import WorkstationFilter
 from graphql_app.domain.topics import Topic, Workstations
 from graphql_app.domain.workstation import Counts, Place, Status, Workstation
@@ -20,6 +21,7 @@ from graphql_app.services.history import History, Start
 from graphql_app.services.passes import Passes
 
 FLOOR_STATUS_SECONDS = 0.25
+TOLD_AT_ONCE = 50  # workstations of a catch-up that are shown before others are let in
 SHARED_SECONDS = 1.0  # what was made for one serves those who come so much later: all who come back after a restart
 
 
@@ -76,6 +78,7 @@ class Changes(Generic[E]):
         self.place = topic.place
         self.values = topic.values
         self.key: Hashable = ("changes", topic)
+        self._matches = topic.interest().matches
         self._mailbox: Mailbox | None = None
         self._snapshots: Passes[str | None, Batch[E]] = Passes(SHARED_SECONDS)
         self._catch_ups: Flights[tuple[int, int], Batch[E] | None] = Flights(SHARED_SECONDS)
@@ -239,14 +242,23 @@ class Changes(Generic[E]):
     async def _caught_up(self, position: int, here: int) -> Batch[E] | None:
         """What those are owed who stand at the position; None when it is too much, or not kept so long."""
 
-        async def read() -> Batch[E] | None:
-            changes = await self._history.changes_between(position, here, self.topic.entity)
-            if changes is None:
-                return None
-            noticed = (change for change in changes if self.topic.notices(change.before, change.after))
-            return tell(merge(noticed), self.topic, here)
+        return await self._catch_ups.join((position, here), partial(self._read_missed, position, here))
 
-        return await self._catch_ups.join((position, here), read)
+    async def _read_missed(self, position: int, here: int) -> Batch[E] | None:
+        changes = await self._history.changes_between(position, here, self.topic)
+        if changes is None:
+            return None
+        turns = self._history.turns
+        missed = list(merge(await turns.those(self._is_noticed, changes)).items())
+        parts = await turns.all(
+            tell(dict(missed[begin : begin + TOLD_AT_ONCE]), self.topic, here)
+            for begin in range(0, len(missed), TOLD_AT_ONCE)
+        )
+        return joined(parts) if parts else Batch(Kind.CHANGES, here)
+
+    def _is_noticed(self, change: Change[E]) -> bool:
+        states = (state for state in (change.before, change.after) if state is not None)
+        return any(map(self._matches, states)) and self.topic.notices(change.before, change.after)
 
 
 class FloorStatuses:

@@ -4,7 +4,7 @@ values, a snapshot as many workstations, and whoever asks for less is not to wai
 import asyncio
 import time
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -47,6 +47,11 @@ class Turns:
             if self.is_over():
                 await self.next()
         return made
+
+    async def those(self, condition: Callable[[T], bool], items: Iterable[T]) -> list[T]:
+        """The items of which it holds, however few of many these are."""
+        answers = await self.all((condition(item), item) for item in items)
+        return [item for holds, item in answers if holds]
 
     def _see_to_the_next(self) -> None:
         if not self._is_next_due:

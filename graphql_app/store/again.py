@@ -1,5 +1,6 @@
 """Another try at what a transaction came to nothing over: it left nothing behind."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
@@ -8,17 +9,20 @@ from graphql_app.domain.errors import Contention, Outdated
 
 P = ParamSpec("P")
 T = TypeVar("T")
-TRIES_MOST = 3
+WAIT_SECONDS = 8.0  # less than a statement may take: who waits longer is told what for
+PAUSE_SECONDS_MOST = 0.5
+RETRY_SECONDS = 10
 OUTDATED_MOST = 50  # each connection that is in use may have prepared the statement once
 
 
 def tried_again(work: Callable[P, Awaitable[T]]) -> Callable[P, Coroutine[Any, Any, T]]:
-    """Does it again when its transaction got in another one's way (a rename, an import), or columns were changed while
-    it ran (a migration). Raises Contention when that does not help."""
+    """Does it again while another transaction is in the way (a rename, an import), or when columns were changed while
+    it ran (a migration). In between it holds no connection. Raises Contention when that takes too long."""
 
     @wraps(work)
     async def trying(*args: P.args, **kwargs: P.kwargs) -> T:
-        contended = outdated = 0
+        clock = asyncio.get_running_loop().time
+        pause, ends, outdated = 0.0, clock() + WAIT_SECONDS, 0
         while True:
             try:
                 return await work(*args, **kwargs)
@@ -26,9 +30,19 @@ def tried_again(work: Callable[P, Awaitable[T]]) -> Callable[P, Coroutine[Any, A
                 outdated += 1
                 if outdated == OUTDATED_MOST:
                     raise
-            except Contention:
-                contended += 1
-                if contended == TRIES_MOST:
-                    raise
+                continue
+            except Contention as error:
+                if clock() + pause >= ends:
+                    raise _still_held() from error
+            await asyncio.sleep(pause)
+            pause = min(2 * pause + 0.01, PAUSE_SECONDS_MOST)
 
     return trying
+
+
+def _still_held() -> Contention:
+    return Contention(
+        f"Somebody has been changing the same rows for {WAIT_SECONDS:g} s, as a large rename or import does. Nothing of"
+        f" this was done; try again in {RETRY_SECONDS} s.",
+        retryAfter=RETRY_SECONDS,
+    )

@@ -25,6 +25,14 @@ author = _author()
 hasty_author = _author(
     func.set_config("lock_timeout", literal_column(f"'{HASTE}'", String), true()).label("lock_timeout")
 )
+# The same for who says how long they wait for a row, in milliseconds, if not as long as everybody.
+patient_author = _author(
+    func.set_config(
+        "lock_timeout",
+        func.coalesce(bindparam("patience", type_=String), func.current_setting("lock_timeout")),
+        true(),
+    ).label("lock_timeout")
+)
 transaction_id = cast(cast(func.pg_current_xact_id(), Text), BigInteger).label("transaction_id")
 
 

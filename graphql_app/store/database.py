@@ -119,14 +119,17 @@ class Database(Reader):
                 yield connection
 
     @asynccontextmanager
-    async def writing(self, viewer: Viewer, key: Idempotency | None = None) -> AsyncIterator[Transaction]:
+    async def writing(
+        self, viewer: Viewer, key: Idempotency | None = None, *, lock_milliseconds: int | None = None
+    ) -> AsyncIterator[Transaction]:
         """One transaction, committed at the end of the block; the log carries who did it and on which request.
 
-        Raises ReadOnly, Unavailable, Conflict, and InvalidInput for what a constraint refuses.
+        Raises ReadOnly, Unavailable, Conflict, InvalidInput for what a constraint refuses, and Contention when another
+        transaction holds what it needs for longer than `lock_milliseconds`.
         """
         with translated():
             async with self._transaction("BEGIN") as connection:
-                yield await opened(connection, viewer, key)
+                yield await opened(connection, viewer, key, lock_milliseconds)
         self.hosts.condition.written()
 
     @asynccontextmanager

@@ -19,10 +19,10 @@ LEADER_LOCK = 0x67726170686C6561
 STANDBY_SECONDS = 0.5
 
 # All in one statement: a crash leaves either the old head and unnumbered rows, or the new head and numbered ones.
-_NUMBER = """
-WITH fresh AS (
-    SELECT seq, row_number() OVER (ORDER BY seq) AS place
-    FROM (SELECT seq FROM change_log WHERE revision IS NULL ORDER BY seq LIMIT $1) unnumbered
+# `chosen` gives the `seq` of those that are next.
+_NUMBERING = """
+WITH RECURSIVE {chosen}, fresh AS (
+    SELECT seq, row_number() OVER (ORDER BY seq) AS place FROM chosen
 ), head AS (
     UPDATE feed_head SET revision = revision + (SELECT count(*) FROM fresh)
     WHERE EXISTS (SELECT FROM fresh)
@@ -37,6 +37,47 @@ SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint AS below, revision,
         'logged_at', logged_at, 'before', before, 'after', after)::text AS content
 FROM (VALUES (1)) always LEFT JOIN numbered ON true ORDER BY revision
 """
+_OLDEST = _NUMBERING.format(
+    chosen="chosen AS (SELECT seq FROM change_log WHERE revision IS NULL ORDER BY seq LIMIT $1)"
+)
+# The transactions of at most $1 changes, as wholes, that need not stand behind a larger one. What must: a change of
+# the same thing, or of what must; and all that was written after a change of who may see what.
+_SMALL = _NUMBERING.format(
+    chosen="""
+waiting (transaction_id) AS (
+    (SELECT transaction_id FROM change_log WHERE revision IS NULL ORDER BY transaction_id LIMIT 1)
+    UNION ALL
+    SELECT (SELECT later.transaction_id FROM change_log later
+            WHERE later.revision IS NULL AND later.transaction_id > waiting.transaction_id
+            ORDER BY later.transaction_id LIMIT 1)
+    FROM waiting WHERE waiting.transaction_id IS NOT NULL
+), small AS MATERIALIZED (
+    SELECT transaction_id FROM (SELECT transaction_id FROM waiting LIMIT 500) oldest
+    WHERE transaction_id IS NOT NULL AND $1::bigint >= (
+        SELECT count(*) FROM (SELECT FROM change_log l WHERE l.revision IS NULL
+                              AND l.transaction_id = oldest.transaction_id LIMIT $1::bigint + 1) counted)
+), candidates AS MATERIALIZED (
+    SELECT l.seq, l.entity, l.entity_id, l.transaction_id
+    FROM small CROSS JOIN LATERAL (
+        SELECT * FROM change_log WHERE revision IS NULL AND transaction_id = small.transaction_id) l
+), barrier AS (
+    SELECT min(seq) AS seq FROM change_log
+    WHERE revision IS NULL AND entity IN ('account', 'login_session', 'employee')
+      AND transaction_id NOT IN (SELECT transaction_id FROM small)
+), held (transaction_id) AS (
+    SELECT c.transaction_id FROM candidates c
+    WHERE c.seq > (SELECT seq FROM barrier) OR EXISTS (
+        SELECT FROM change_log earlier
+        WHERE earlier.revision IS NULL AND earlier.entity = c.entity AND earlier.entity_id = c.entity_id
+          AND earlier.seq < c.seq AND earlier.transaction_id NOT IN (SELECT transaction_id FROM small))
+    UNION
+    SELECT behind.transaction_id FROM held
+    JOIN candidates c USING (transaction_id)
+    JOIN candidates behind ON behind.entity = c.entity AND behind.entity_id = c.entity_id AND behind.seq > c.seq
+), chosen AS (
+    SELECT seq FROM candidates WHERE transaction_id NOT IN (SELECT transaction_id FROM held)
+)"""
+)
 
 _TRY_LOCK = "SELECT pg_try_advisory_lock($1)"
 
@@ -93,8 +134,18 @@ class Leader:
         self._woken.clear()
 
     async def number(self, most: int) -> Numbered:
-        """Gives the next revisions to what was committed. Also the heartbeat that keeps the session."""
-        records = await self._connection.fetch(_NUMBER, most, timeout=5)
+        """Gives the next revisions to what was committed, in the order of writing. Also the heartbeat that keeps the
+        session."""
+        return await self._numbered(_OLDEST, most, most)
+
+    async def number_small(self, largest: int) -> Numbered:
+        """The same for transactions of at most so many changes, past larger ones, wherever that changes no order that
+        anybody may rely on. Says nothing of what is left."""
+        return await self._numbered(_SMALL, largest, 0)
+
+    async def _numbered(self, statement: str, given: int, most: int) -> Numbered:
+        """With `most` or more of them, others may be left."""
+        records = await self._connection.fetch(statement, given, timeout=5)
         below = records[0]["below"]
         numbered = [record for record in records if record["revision"] is not None]
         previous = self.head.revision

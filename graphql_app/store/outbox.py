@@ -5,20 +5,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from sqlalchemy import (
-    ARRAY,
-    BigInteger,
-    Integer,
-    String,
-    bindparam,
-    cast,
-    func,
-    literal_column,
-    or_,
-    select,
-    text,
-    tuple_,
-)
+from sqlalchemy import BigInteger, String, bindparam, literal_column, select, text
 
 from graphql_app.domain.change import Change, Head
 from graphql_app.domain.workstation import Place
@@ -41,8 +28,8 @@ _IMAGES = (
 _PROGRESS = prepared(
     text("""
 SELECT epoch, revision, pg_snapshot_xmin(pg_current_snapshot())::text::bigint AS below,
-    (SELECT extract(epoch FROM clock_timestamp() - min(logged_at))::float8 FROM change_log WHERE revision IS NULL)
-        AS waiting_seconds
+    (SELECT extract(epoch FROM clock_timestamp() - logged_at)::float8 FROM change_log WHERE revision IS NULL
+        ORDER BY seq LIMIT 1) AS waiting_seconds
 FROM feed_head
 """)
 )
@@ -83,7 +70,6 @@ def _change(record: Any, image: Callable[[Any], Any]) -> Change[Any]:
 
 
 _HEAD = prepared(select(feed_head.c.epoch, feed_head.c.revision))
-_WAITING = prepared(select(func.extract("epoch", func.now() - func.min(_LOG.logged_at))).where(_LOG.revision.is_(None)))
 _KEPT_FROM = prepared(select(feed_head.c.kept_from))
 _BETWEEN = (
     select(*_IMAGES)
@@ -91,27 +77,47 @@ _BETWEEN = (
     .order_by(_LOG.revision)
 )
 _ALL_BETWEEN = prepared(_BETWEEN)
-_ALL_UNNUMBERED = (
+_UNNUMBERED = prepared(
     select(*_IMAGES).where(_LOG.revision.is_(None), _LOG.entity == bindparam("entity", type_=String)).order_by(_LOG.seq)
 )
-_UNNUMBERED = prepared(_ALL_UNNUMBERED)
-_PLACES = (
-    func.unnest(bindparam("buildings", type_=ARRAY(String)), bindparam("numbers", type_=ARRAY(Integer)))
-    .table_valued("building", "number", name="places")
-    .render_derived()
+# As the indexes of the log by place have it: where a workstation is by the change, and where it was, if it moved.
+_SEQS_OF_PLACES = """
+    SELECT seq FROM change_log JOIN places
+        ON coalesce(after, before) ->> 'building' = places.building
+        AND coalesce(after, before) ->> 'floor_number' = places.number
+    WHERE entity = 'workstation' AND {range}
+UNION ALL
+    SELECT seq FROM change_log JOIN places
+        ON before ->> 'building' = places.building AND before ->> 'floor_number' = places.number
+    WHERE entity = 'workstation' AND (before ->> 'building' IS DISTINCT FROM after ->> 'building'
+        OR before ->> 'floor_number' IS DISTINCT FROM after ->> 'floor_number') AND {range}
+"""
+
+
+def _of_places(range_: str, order: str) -> Prepared:
+    """The images of what happened to workstations on some floors, in order, at most so many."""
+    seqs = _SEQS_OF_PLACES.format(range=range_)
+    return prepared(
+        text(f"""
+WITH places AS (
+    SELECT * FROM unnest(CAST(:buildings AS text[]), CAST(:numbers AS text[])) AS places(building, number)
 )
-_UNNUMBERED_OF_PLACES = prepared(
-    _ALL_UNNUMBERED.where(
-        or_(
-            *(
-                tuple_(image["building"].astext, cast(image["floor_number"].astext, Integer)).in_(
-                    select(_PLACES.c.building, _PLACES.c.number)
-                )
-                for image in (_LOG.before, _LOG.after)
-            )
-        )
+SELECT revision, transaction_id, entity, entity_id, logged_at, before, after FROM change_log
+WHERE seq IN ({seqs}) ORDER BY {order} LIMIT CAST(:most AS bigint)
+""")  # noqa: S608  # of the program's own texts
     )
-)
+
+
+_UNNUMBERED_OF_PLACES = _of_places("revision IS NULL", "seq")
+_BETWEEN_OF_PLACE = _of_places("revision > CAST(:after AS bigint) AND revision <= CAST(:last AS bigint)", "revision")
+
+
+def _named(places: Collection[Place], most: int | None = None) -> dict[str, Any]:
+    return {
+        "buildings": [place.building for place in places],
+        "numbers": [str(place.number) for place in places],
+        "most": most,
+    }
 
 
 @cache
@@ -143,21 +149,27 @@ async def progress(reader: Reader) -> Progress:
     return Progress(Head(row["epoch"], row["revision"]), row["below"], row["waiting_seconds"])
 
 
-async def waiting_seconds(reader: Reader) -> float:
-    """How long ago the oldest change was made that has no revision yet; 0 when all have one."""
-    return float(await reader.scalar(_WAITING) or 0)
-
-
 async def kept_from(reader: Reader) -> int:
     """The oldest revision that a cursor may name: what came after it is all still in the log."""
     return int(await reader.scalar(_KEPT_FROM) or 0)
 
 
-async def changes_between(reader: Reader, after: int, last: int, entity: str | None = None) -> list[Change[Any]] | None:
-    """The changes with after < revision <= last, of one entity or of all, in order; None when the log is not kept so
-    long, or cannot be read: then the present is what there is to go by."""
-    statement = _ALL_BETWEEN if entity is None else _between_of(entity)
-    records = await reader.fetch(statement, {"after": after, "last": last})
+async def changes_between(
+    reader: Reader,
+    after: int,
+    last: int,
+    entity: str | None = None,
+    place: Place | None = None,
+    most: int | None = None,
+) -> list[Change[Any]] | None:
+    """The changes with after < revision <= last, in order: of one entity or of all, or the first `most` of the
+    workstations of one floor. None when the log is not kept so long, or cannot be read: then the present is what there
+    is to go by."""
+    ranged = {"after": after, "last": last}
+    if place is not None:
+        records = await reader.fetch(_BETWEEN_OF_PLACE, {**ranged, **_named([place], most)})
+    else:
+        records = await reader.fetch(_ALL_BETWEEN if entity is None else _between_of(entity), ranged)
     try:
         found = decoded(records)
     except Unreadable as error:
@@ -168,13 +180,12 @@ async def changes_between(reader: Reader, after: int, last: int, entity: str | N
 
 
 async def unnumbered(reader: Reader, entity: str, places: Collection[Place] | None = None) -> list[Change[Any]]:
-    """Committed changes of an entity that the feed has not numbered yet, in the order of writing, of some floors or of
-    all. Their revision reads 0.
+    """Committed changes of an entity that the feed has not numbered yet, in the order of writing; of all, or of the
+    workstations of some floors. Their revision reads 0.
     """
     if places is None:
         return decoded(await reader.fetch(_UNNUMBERED, {"entity": entity}))
-    wanted = {"buildings": [place.building for place in places], "numbers": [place.number for place in places]}
-    return decoded(await reader.fetch(_UNNUMBERED_OF_PLACES, {"entity": entity, **wanted}))
+    return decoded(await reader.fetch(_UNNUMBERED_OF_PLACES, _named(places)))
 
 
 _MORE_UNNUMBERED = prepared(

@@ -281,6 +281,26 @@ change_log = Table(
     UniqueConstraint("revision", name="change_log_revision_key"),
     Index("change_log_unnumbered_idx", "seq", postgresql_where=text("revision IS NULL")),
     Index("change_log_notifications_idx", "revision", postgresql_where=text("entity = 'notification'")),
+    Index("change_log_waiting_transactions_idx", "transaction_id", postgresql_where=text("revision IS NULL")),
+    Index("change_log_waiting_entities_idx", "entity", "entity_id", "seq", postgresql_where=text("revision IS NULL")),
+)
+# Where a workstation is by each change (or was, when it was deleted), and where it was before, if that was elsewhere.
+Index(
+    "change_log_place_idx",
+    text("(coalesce(after, before) ->> 'building')"),
+    text("(coalesce(after, before) ->> 'floor_number')"),
+    change_log.c.revision,
+    postgresql_where=text("entity = 'workstation'"),
+)
+Index(
+    "change_log_left_idx",
+    text("(before ->> 'building')"),
+    text("(before ->> 'floor_number')"),
+    change_log.c.revision,
+    postgresql_where=text(
+        "entity = 'workstation' AND (before ->> 'building' IS DISTINCT FROM after ->> 'building'"
+        " OR before ->> 'floor_number' IS DISTINCT FROM after ->> 'floor_number')"
+    ),
 )
 
 audit_log = Table(

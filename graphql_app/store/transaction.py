@@ -5,11 +5,11 @@ from sqlalchemy import select, text
 from graphql_app.domain.access import Viewer
 from graphql_app.domain.arranging import Idempotency
 from graphql_app.domain.errors import Conflict
-from graphql_app.store.authorship import author, told, transaction_id
+from graphql_app.store.authorship import patient_author, told, transaction_id
 from graphql_app.store.session import Session
 from graphql_app.store.statements import prepared
 
-_OPEN = prepared(select(transaction_id).select_from(author).where(author.c.actor.is_not(None)))
+_OPEN = prepared(select(transaction_id).select_from(patient_author).where(patient_author.c.actor.is_not(None)))
 _CLAIM = prepared(
     text("INSERT INTO idempotency_keys (actor, key, request) VALUES (:actor, :key, :request) ON CONFLICT DO NOTHING")
 )
@@ -32,10 +32,13 @@ class Transaction:
             await self.connection.execute(_REMEMBER, {"actor": viewer.subject, "key": self._key.key, "answer": answer})
 
 
-async def opened(connection: Session, viewer: Viewer, key: Idempotency | None) -> Transaction:
+async def opened(
+    connection: Session, viewer: Viewer, key: Idempotency | None, lock_milliseconds: int | None
+) -> Transaction:
     """The transaction that has just begun on the connection, with its author told and its key claimed. Raises
     Conflict."""
-    transaction_id = await connection.scalar(_OPEN, told(viewer))
+    patience = None if lock_milliseconds is None else str(lock_milliseconds)
+    transaction_id = await connection.scalar(_OPEN, {**told(viewer), "patience": patience})
     replayed = await _claim(connection, viewer, key) if key else None
     return Transaction(connection, int(transaction_id), replayed, key)
 

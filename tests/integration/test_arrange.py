@@ -9,10 +9,11 @@ from sqlalchemy import text
 
 from graphql_app.domain.access import Viewer
 from graphql_app.domain.arranging import Idempotency
-from graphql_app.domain.errors import Conflict, InvalidInput, NameTaken, NotFound, ReadOnly, VersionConflict
+from graphql_app.domain.errors import Conflict, Contention, InvalidInput, NameTaken, NotFound, ReadOnly, VersionConflict
 from graphql_app.domain.workstation import MAY_FOLLOW, Status
 from graphql_app.live.freshness import Freshness
 from graphql_app.live.hub import Hub
+from graphql_app.store import again
 from graphql_app.services.arrange import Arrange, Arranged
 from graphql_app.services.cursors import FeedCursors
 from graphql_app.services.receipts import Receipts
@@ -196,3 +197,40 @@ async def test_a_database_that_takes_no_writes_says_so(arrange: Arrange, databas
         await connection.execute(text("SET default_transaction_read_only = on"))
     with pytest.raises(ReadOnly):
         await arrange.set_status(ADMIN, 1, Status.RESERVED)
+
+
+RENAME = "UPDATE workstations SET notes = 'renamed'"
+
+
+async def test_many_who_wait_for_rows_that_a_rename_holds_hold_up_nobody_else_and_are_done_in_the_end(
+    arrange: Arrange, database: Database
+) -> None:
+    """More of them than there are connections."""
+    async with database.snapshot() as holder:
+        await holder.execute(text("SET TRANSACTION READ WRITE"))
+        await holder.execute(text(RENAME))
+        waiting = [asyncio.create_task(arrange.set_status(ADMIN, n, Status.RESERVED)) for n in range(1, 21)]
+        await asyncio.sleep(1)
+        for _ in range(5):
+            async with asyncio.timeout(2):
+                await database.takes_writes()
+        assert not any(one.done() for one in waiting)
+    done = await asyncio.gather(*waiting)
+    assert {(one.workstation.status, one.workstation.notes) for one in done} == {(Status.RESERVED, "renamed")}
+
+
+async def test_who_waits_long_for_a_rename_is_told_when_to_come_back(
+    arrange: Arrange, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(again, "WAIT_SECONDS", 1.0)
+    async with database.snapshot() as holder:
+        await holder.execute(text("SET TRANSACTION READ WRITE"))
+        await holder.execute(text(RENAME))
+        for change in (
+            lambda: arrange.set_status(ADMIN, 1, Status.RESERVED),
+            lambda: arrange.edit(ADMIN, 2, {"building": "A", "floor_number": 2}),
+            lambda: arrange.delete(ADMIN, 3),
+        ):
+            with pytest.raises(Contention, match="try again in") as refused:
+                await change()
+            assert refused.value.data["retryAfter"] > 0

@@ -16,12 +16,13 @@ from graphql import GraphQLError
 from pydantic import SecretStr
 
 from graphql_app.app.running import Parts, running
-from graphql_app.domain import identifiers
+from graphql_app.domain import change, identifiers
 from graphql_app.domain.access import Viewer
 from graphql_app.domain.errors import UnknownCursor
 from graphql_app.embedded import Servers
 from graphql_app.graph.context import Context
 from graphql_app.live.mailbox import PARTS_MOST
+from graphql_app.services import streams
 from graphql_app.store import housekeeping, outbox
 from graphql_app.store.database import Database
 from graphql_app.store.migrations import upgrade
@@ -175,6 +176,28 @@ async def test_a_transaction_of_thousands_of_changes_is_told_exactly(
             await psql.execute("UPDATE workstations SET x_position = x_position + $1", number + 1)
     await histories.told([recorder], database_url)
     check(recorder, await committed(database_url), process.secret, every_version=True)
+
+
+async def test_a_small_change_does_not_wait_until_a_large_transaction_is_told(
+    start: StartProcess, database_url: str, psql: Connection
+) -> None:
+    process = await start()
+    recorder, elsewhere = Recorder(FLOOR), Recorder(Scene("admin"))
+    for one in (recorder, elsewhere):
+        await process.follow(one)
+        await one.until(lambda payload: payload.complete)
+    await psql.execute(
+        "INSERT INTO workstations (name, x_position, y_position, building, floor_number)"
+        " SELECT 'crowd ' || i, i, i, 'Riverside', 1 FROM generate_series(1, 6000) i"
+    )
+    await histories.mark(database_url, "meanwhile")
+    small = await recorder.until_notes("meanwhile")
+    await histories.told([recorder, elsewhere], database_url)
+    truth = await committed(database_url)
+    truth.check()
+    assert histories.revision_of(small, FLOOR, process.secret) < truth.head - 3000
+    for one in (recorder, elsewhere):
+        check(one, truth, process.secret)
 
 
 async def test_more_states_at_once_than_a_mailbox_keeps_apart_are_merged_and_said_to_be(
@@ -334,6 +357,106 @@ async def test_any_cursor_of_the_past_leads_to_exactly_what_came_after_it(
         leave()
         assert len(resumed.payloads) == upto + 2, "all that came after it comes as one"
         check(resumed, truth, processes[0].secret)
+
+
+CAMPUS = """
+INSERT INTO buildings (name) VALUES ('Campus');
+INSERT INTO floors (building, number) SELECT 'Campus', i FROM generate_series(1, 100) i;
+INSERT INTO workstations (name, x_position, y_position, building, floor_number)
+    SELECT 'C' || i, 0, 0, 'Campus', 1 + i % 100 FROM generate_series(1, 200) i;
+"""
+OWN = 3
+
+
+class Work:
+    """What catching up takes: changes that are decoded, and how many of them each catch-up merges."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.decoded = 0
+        self.merged: list[int] = []
+        decode = outbox.decoded
+
+        def decoded(records: Any) -> Any:
+            found = decode(records)
+            self.decoded += len(found)
+            return found
+
+        def merged(changes: Any) -> Any:
+            self.merged.append(len(changes))
+            return change.merge(changes)
+
+        monkeypatch.setattr(outbox, "decoded", decoded)
+        monkeypatch.setattr(streams, "merge", merged)
+
+
+async def missed_by_all(psql: Connection, database_url: str) -> None:
+    """4,000 changes on a hundred floors, and a few on the one that is followed."""
+    for number in range(20):
+        await psql.execute("UPDATE workstations SET x_position = $1 WHERE building = 'Campus'", number + 1)
+    for number in range(OWN):
+        await psql.execute("UPDATE workstations SET notes = $1 WHERE id = 10", f"own {number}")
+    await committed(database_url)
+
+
+async def test_who_comes_back_merges_what_their_floor_missed_and_not_what_everybody_did(
+    start: StartProcess, psql: Connection, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await psql.execute(CAMPUS)
+    process = await start()
+    old = await cursor_now(process)
+    await missed_by_all(psql, database_url)
+    work = Work(monkeypatch)
+    recorder = Recorder(FLOOR)
+    await process.follow(recorder, old)
+
+    assert (await recorder.until_notes(f"own {OWN - 1}")).kind == "CHANGES"
+    assert (work.decoded, work.merged) == (0, [OWN])
+
+
+async def test_beyond_memory_the_log_is_read_of_their_floor_alone_and_is_no_reason_for_a_resync(
+    start: StartProcess, psql: Connection, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await psql.execute(CAMPUS)
+    process = await start(recent_changes=10, catch_up_most=50)
+    old = await cursor_now(process)
+    await psql.execute("UPDATE workstations SET floor_number = 4 WHERE id = 11")
+    await missed_by_all(psql, database_url)
+    work = Work(monkeypatch)
+    recorder = Recorder(FLOOR)
+    await process.follow(recorder, old)
+
+    told = await recorder.until_notes(f"own {OWN - 1}")
+    assert (told.kind, told.removed) == ("CHANGES", [11])
+    assert (work.decoded, work.merged) == (OWN + 1, [OWN + 1])
+
+
+async def test_a_process_that_is_new_decodes_what_was_missed_once_for_all_who_come_to_it(
+    start: StartProcess, psql: Connection, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await psql.execute(CAMPUS)
+    process = await start()
+    recorders = [Recorder(FLOOR), *(Recorder(Scene("admin", "Campus", number)) for number in range(1, 101))]
+    for recorder in recorders:
+        leave = await process.follow(recorder)
+        await recorder.until(lambda payload: payload.complete)
+        leave()
+    await missed_by_all(psql, database_url)
+    known = await psql.fetchval("SELECT count(*) FROM change_log")
+    work = Work(monkeypatch)
+    restarted = await start()
+    for recorder in recorders:
+        await restarted.follow(recorder, recorder.cursor)
+    await histories.mark(database_url, "the end")
+    await recorders[0].until_notes("the end")
+    for recorder in recorders[1:]:
+        await recorder.until(lambda payload: payload.kind != "SNAPSHOT")
+
+    truth = await committed(database_url)
+    assert work.decoded <= known + 2, "each change once, and the mark by both processes"
+    assert sorted(work.merged)[-101:] == [OWN, *[40] * 100]
+    for recorder in recorders:
+        assert {payload.kind for payload in recorder.payloads} == {"SNAPSHOT", "CHANGES"}
+        check(recorder, truth, process.secret)
 
 
 async def test_a_new_filter_for_the_same_person_starts_where_it_should(start: StartProcess, database_url: str) -> None:
@@ -716,10 +839,10 @@ async def test_what_is_pruned_while_it_is_being_read_is_a_resync_and_no_hole(
     await recorder.until(lambda payload: payload.complete)
     read = outbox.changes_between
 
-    async def pruned_meanwhile(connection: Any, after: int, last: int, entity: str | None = None) -> Any:
+    async def pruned_meanwhile(connection: Any, after: int, last: int, *of: Any) -> Any:
         async with database.reading() as other:
             await housekeeping.prune_log(other, 0, 1000)
-        return await read(connection, after, last, entity)
+        return await read(connection, after, last, *of)
 
     monkeypatch.setattr(outbox, "changes_between", pruned_meanwhile)
     await psql.execute("UPDATE workstations SET notes = 'missed' WHERE id = 10")
@@ -739,10 +862,10 @@ async def test_what_is_pruned_while_somebody_resumes_is_a_resync_and_no_hole(
     await committed(database.url)
     read = outbox.changes_between
 
-    async def pruned_meanwhile(connection: Any, after: int, last: int, entity: str | None = None) -> Any:
+    async def pruned_meanwhile(connection: Any, after: int, last: int, *of: Any) -> Any:
         async with database.reading() as other:
             await housekeeping.prune_log(other, 0, 1000)
-        return await read(connection, after, last, entity)
+        return await read(connection, after, last, *of)
 
     monkeypatch.setattr(outbox, "changes_between", pruned_meanwhile)
     await process.follow(recorder, recorder.cursor)
@@ -761,9 +884,9 @@ async def test_a_poll_that_is_overtaken_while_it_catches_up_says_what_it_has_and
     await watching.until_notes("2")
     read = outbox.changes_between
 
-    async def overtaken(connection: Any, after: int, last: int, entity: str | None = None) -> Any:
+    async def overtaken(connection: Any, after: int, last: int, *of: Any) -> Any:
         monkeypatch.undo()
-        found = await read(connection, after, last, entity)
+        found = await read(connection, after, last, *of)
         await psql.execute("DELETE FROM workstations WHERE id = 11")
         await psql.execute("UPDATE workstations SET notes = 'later' WHERE id BETWEEN 12 AND 40")
         await watching.until_notes("later")

@@ -25,7 +25,7 @@ def test_what_follows_on_each_other_goes_together() -> None:
     (message,) = joined([numbered(1, 2), numbered(3, 2, below=9), numbered(3, 5, below=11)])
 
     assert (message.previous, message.head.revision, message.below) == (0, 5, 11)
-    assert [one.revision for one in decoded(encoded(message)).after(0)] == [1, 2, 3, 4, 5]
+    assert [one.revision for part, _ in decoded(encoded(message)).after(0, 100) for one in part] == [1, 2, 3, 4, 5]
 
 
 def test_what_does_not_follow_goes_by_itself() -> None:
@@ -46,4 +46,26 @@ def test_a_process_takes_of_a_message_what_is_new_to_it() -> None:
     for content in (message, encoded(message)):
         here = decoded(content)
         assert (here.previous, here.head, here.below) == (3, Head(EPOCH, 7), 3)
-        assert [one.revision for one in here.after(5)] == [6, 7]
+        assert [[one.revision for one in part] for part, _ in here.after(5, 100)] == [[6, 7]]
+
+
+def test_a_message_is_taken_in_parts_and_each_says_how_far_it_leads() -> None:
+    parts = list(decoded(encoded(numbered(1, 7))).after(2, 2))
+
+    assert [[one.revision for one in changes] for changes, _ in parts] == [[3, 4], [5, 6], [7]]
+    assert [head.revision for _, head in parts] == [4, 6, 7]
+
+
+def test_a_part_ends_between_transactions_unless_one_is_larger() -> None:
+    def of(transaction: int, first: int, last: int) -> list[str]:
+        return [change(n).replace('_id": 7,', f'_id": {transaction},') for n in range(first, last + 1)]
+
+    changes = [*of(101, 1, 2), *of(102, 3, 5), *of(103, 6, 10), *of(104, 11, 11)]
+    message = decoded(Numbered(0, Head(EPOCH, 11), changes, None))
+
+    assert [[one.revision for one in part] for part, _ in message.after(0, 4)] == [
+        [1, 2],
+        [3, 4, 5],
+        [6, 7, 8, 9],
+        [10, 11],
+    ]

@@ -3,7 +3,8 @@
 import pytest
 
 from graphql_app.domain.errors import Contention, Outdated
-from graphql_app.store.again import OUTDATED_MOST, TRIES_MOST, tried_again
+from graphql_app.store import again
+from graphql_app.store.again import OUTDATED_MOST, tried_again
 
 
 class Work:
@@ -20,16 +21,20 @@ class Work:
 
 
 async def test_work_that_got_in_the_way_is_done_again() -> None:
-    work = Work(TRIES_MOST - 1)
+    work = Work(4)
     assert await tried_again(work.__call__)() == "done"
-    assert work.tries == TRIES_MOST
+    assert work.tries == 5
 
 
-async def test_work_that_is_always_in_the_way_is_refused_in_the_end() -> None:
-    work = Work(TRIES_MOST)
-    with pytest.raises(Contention):
+async def test_work_that_is_always_in_the_way_is_refused_in_the_end_and_told_when_to_come_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(again, "WAIT_SECONDS", 0.1)
+    work = Work(1000)
+    with pytest.raises(Contention, match=r"try again in 10 s\.") as refused:
         await tried_again(work.__call__)()
-    assert work.tries == TRIES_MOST
+    assert refused.value.data == {"retryAfter": 10}
+    assert 3 < work.tries < 10, "with pauses that grow"
 
 
 async def test_work_over_columns_that_are_being_changed_is_done_again_on_every_connection() -> None:

@@ -1,0 +1,59 @@
+"""How far ahead of what it tells a process numbers."""
+
+import asyncio
+from contextlib import suppress
+from typing import Any, cast
+
+from graphql_app.domain.change import Head
+from graphql_app.live.feed import AT_ONCE_MOST, Feed
+from graphql_app.store.numbering import Numbered
+from tests.clock import settle
+from tests.unit.live.test_messages import EPOCH
+
+
+class Backlog:
+    """A leader for whom more is waiting than it numbers at once."""
+
+    def __init__(self) -> None:
+        self.revision = 0
+
+    async def number(self, most: int) -> Numbered:
+        return self._given(most)
+
+    async def number_small(self, largest: int) -> Numbered:
+        return self._given(1)
+
+    def _given(self, count: int) -> Numbered:
+        self.revision += count
+        return Numbered(self.revision - count, Head(EPOCH, self.revision), [""] * count, None)
+
+
+class SlowRelay:
+    def __init__(self) -> None:
+        self.sent = 0
+        self.goes_on = asyncio.Event()
+
+    def send(self, numbered: Numbered) -> None:
+        assert numbered.previous == self.sent
+        self.sent = numbered.head.revision
+
+    async def delivered(self, head: Head, seconds: float) -> None:
+        assert head.revision == self.sent
+        await self.goes_on.wait()
+        self.goes_on.clear()
+
+
+async def test_a_large_transaction_is_not_numbered_further_than_it_is_told_and_small_ones_go_in_between() -> None:
+    leader, relay = Backlog(), SlowRelay()
+    feed = Feed(cast(Any, None), cast(Any, relay))
+    leading = asyncio.create_task(feed._lead(cast(Any, leader)))
+    await settle()
+    assert relay.sent == AT_ONCE_MOST
+
+    relay.goes_on.set()
+    await settle()
+    assert relay.sent == AT_ONCE_MOST + 1 + AT_ONCE_MOST
+
+    leading.cancel()
+    with suppress(asyncio.CancelledError):
+        await leading
