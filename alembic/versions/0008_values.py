@@ -34,8 +34,8 @@ BEGIN
     IF length(written) > 20000 THEN
         RETURN 'takes at most 20,000 characters';
     END IF;
-    -- jsonb takes no NUL and no half characters in texts, as everybody else.
-    PERFORM written::jsonb;
+    -- jsonb takes no half characters, as everybody else; but no NUL either, which all others do as an escape.
+    PERFORM replace(written, '\u0000', '\u0001')::jsonb;
     bare := regexp_replace(written, '"(?:[^"\\]|\\.)*"', '', 'g');
     IF length(bare) - length(translate(bare, '[{', '')) > 64 AND (
         SELECT max(open) FROM (

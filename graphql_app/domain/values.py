@@ -25,8 +25,11 @@ def text_problem(value: str, most: int) -> str | None:
 
 
 def characters_problem(value: str) -> str | None:
-    if "\x00" in value:
-        return "holds a NUL character"
+    return "holds a NUL character" if "\x00" in value else half_problem(value)
+
+
+def half_problem(value: str) -> str | None:
+    """All that is wrong with a text in JSON: there a NUL is written as an escape."""
     return "holds half a character (a lone surrogate)" if not value.isascii() and _HALF.search(value) else None
 
 
@@ -75,7 +78,7 @@ def _in(container: Any) -> Iterable[Any]:
 
 def _leaf_problem(value: Any) -> str | None:
     if isinstance(value, str):
-        return characters_problem(value)
+        return half_problem(value)
     if isinstance(value, float):
         return None if math.isfinite(value) else _NUMBER
     return _INTEGER if isinstance(value, int) and abs(value) > INTEGER_MOST else None

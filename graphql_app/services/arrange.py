@@ -57,7 +57,10 @@ class Arrange:
         values = arranging.checked(values)
         async with self._database.writing(viewer, key, lock_milliseconds=LOCK_MILLISECONDS) as transaction:
             if transaction.replayed is not None:
-                return await self._as_before(viewer, transaction)
+                before = await self._as_before(viewer, transaction)
+                if before is None:
+                    raise Conflict("What was created with this idempotency key has been deleted since; make a new key.")
+                return before
             created = await queries.insert_workstation(transaction.connection, values)
             await transaction.remember(viewer, f"{created.id} {transaction.id}")
         return Arranged(redact(viewer.view, created), self._receipts.issue(transaction.id, created.place))
@@ -166,7 +169,10 @@ class Arrange:
         require(viewer, *ARRANGING)
         async with self._database.writing(viewer, key, lock_milliseconds=LOCK_MILLISECONDS) as transaction:
             if transaction.replayed is not None:
-                return await self._as_before(viewer, transaction)
+                answer = await self._as_before(viewer, transaction)
+                if answer is None:
+                    raise NotFound("The workstation of this idempotency key has been deleted since.")
+                return answer
             saved = before = await self._locked(transaction, workstation_id)
             with _showing(viewer, before):
                 arranging.require_version(before, expected)
@@ -182,15 +188,14 @@ class Arrange:
             raise NotFound("There is no such workstation; it may have been deleted.")
         return current
 
-    async def _as_before(self, viewer: Viewer, transaction: Transaction) -> Arranged:
-        """The answer to a repeated request: the workstation that the first one changed, as it is now."""
+    async def _as_before(self, viewer: Viewer, transaction: Transaction) -> Arranged | None:
+        """The answer to a repeated request: the workstation that the first one changed, as it is now; None when it has
+        been deleted since."""
         assert transaction.replayed is not None
         workstation_id, transaction_id = map(int, transaction.replayed.split())
         found = await queries.workstations_by_id(transaction.connection, [workstation_id])
         if workstation_id not in found:
-            raise Conflict(
-                "The workstation of this idempotency key has been deleted since; make a new key for another."
-            )
+            return None
         return Arranged(redact(viewer.view, found[workstation_id]), self._receipts.issue(transaction_id))
 
 

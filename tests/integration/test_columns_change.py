@@ -53,7 +53,7 @@ async def look(office: Office, name: str) -> Any:
 
 
 async def follow(office: Office, name: str) -> Any:
-    query = {"building": HQ, "floor": 1, "wait": 0}
+    query = {"building": HQ, "floor": "1", "wait": "0"}
     return (await office.client.get("/api/changes", params=query, headers=office.headers("admin"))).status_code
 
 

@@ -915,6 +915,13 @@ async def test_a_repeated_request_about_what_is_gone_since_says_so(office: Offic
     assert (await do(office, "updateWorkstation", key="k"))["__typename"] == "NotFound"
 
 
+async def test_a_repeated_creation_of_what_is_gone_since_is_a_conflict(office: Office) -> None:
+    made = await do(office, "createWorkstation", key="k")
+    await do(office, "deleteWorkstation", id=made["workstation"]["id"])
+
+    assert (await do(office, "createWorkstation", key="k"))["__typename"] == "Conflict"
+
+
 @pytest.mark.parametrize("key", ["", "k" * 300])
 async def test_a_key_that_cannot_be_kept_is_refused_and_does_nothing(office: Office, key: str) -> None:
     answer = await office.ask(

@@ -24,6 +24,7 @@ from graphql import (
     is_required_argument,
     is_required_input_field,
 )
+from httpx import Headers
 
 from graphql_app import observe
 from graphql_app.domain.identifiers import global_id
@@ -257,7 +258,6 @@ BODIES = [
     b'{"equipment": [1e400]}',
     b'{"equipment": -Infinity}',
     b'{"equipment": "\\ud800"}',
-    b'{"equipment": {"\\u0000": 1}}',
     b'{"notes": "\\ud800"}',
     b'{"notes": "\\u0000"}',
     b'{"name": "\\ud800"}',
@@ -323,7 +323,8 @@ async def test_no_header_is_an_incident(office: Office, name: str) -> None:
     path = f"/api/workstations/{B_01}"
     async with no_incident():
         for value in (b"", b"\x00", b"\xff", b"x" * 5000, b'W/"', b"*", b'"a", "b', b"\x1b[31m", b"\xed\xa0\x80"):
-            headers = {**{key: one.encode() for key, one in office.headers("admin").items()}, name: value}
+            given = office.headers("admin").items()
+            headers = Headers([*((key.encode(), one.encode()) for key, one in given), (name.encode(), value)])
             for answer in (
                 await office.client.post("/graphql", json=create, headers=headers),
                 await office.client.post("/api/workstations", json={"name": "x"}, headers=headers),

@@ -10,6 +10,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection, text
 
+from graphql_app.domain.values import MOMENT_FIRST, MOMENT_LAST
 from graphql_app.embedded import Servers
 from graphql_app.store import migrations
 from graphql_app.store.database import Database
@@ -76,3 +77,30 @@ async def test_a_database_without_migrations_is_refused_until_it_is_migrated(emp
         await migrations.require_current(empty)
     await migrations.upgrade(empty.engine)
     await migrations.require_current(empty)
+
+
+BEFORE_VALUES = """
+INSERT INTO workstations (name, x_position, y_position, width, created_at, equipment) VALUES
+    ('a', 'NaN', 1, 'NaN', 'infinity', repeat('[', 300) || repeat(']', 300)), ('b', 1, 1, 1, now(), '1');
+INSERT INTO notifications (title, expires_at) VALUES ('x', 'infinity'), ('y', '20000-01-01'), ('z', NULL);
+INSERT INTO accounts (name, password_hash, role, tokens_from) VALUES ('ada', '', 'visitor', '0044-03-15 BC');
+"""
+
+
+async def test_what_was_written_before_values_were_held_is_brought_inside_or_kept(empty: Database) -> None:
+    async with empty.engine.begin() as connection:
+        await connection.run_sync(lambda c: command.upgrade(migrations.config(c), "0007"))
+    async with empty.engine.begin() as connection:
+        for statement in BEFORE_VALUES.strip().split(";\n"):
+            await connection.exec_driver_sql(statement)
+
+    await migrations.upgrade(empty.engine)
+
+    async with empty.engine.connect() as connection:
+        desk = (await connection.execute(text("SELECT * FROM workstations WHERE name = 'a'"))).mappings().one()
+        ends = (await connection.execute(text("SELECT expires_at FROM notifications ORDER BY id"))).scalars().all()
+        account = (await connection.execute(text("SELECT tokens_from FROM accounts"))).scalar_one()
+    assert (desk["x_position"], desk["width"], desk["created_at"]) == (0, 120, MOMENT_LAST)
+    assert desk["equipment"] == "[" * 300 + "]" * 300
+    assert ends == [MOMENT_LAST, MOMENT_LAST, None]
+    assert account == MOMENT_FIRST

@@ -155,7 +155,6 @@ def test_equipment_is_kept_as_it_was_written(cell: str) -> None:
         ('{"a": NaN}', "NaN is no JSON number"),
         ('"' + "x" * 20_000 + '"', "at most 20,000 characters, this has 20,002"),
         ('{"a": "\x00"}', "Invalid control character"),
-        ('{"a": "\\u0000"}', "NUL"),
         ('"\\ud83d"', "half a character"),
         ("9" * 5000, "an integer beyond ±9007199254740991"),
         ('{"a": 1e999}', "too large or too small for a double"),

@@ -125,6 +125,8 @@ def raised_by(use_case: Any) -> set[type[errors.Refusal]]:
     reading.read(use_case, owner)
     if inspect.unwrap(Database.writing) in reading.seen:
         reading.raised |= set(of_the_database(TABLES[owner]))
+    if "values" not in inspect.signature(use_case).parameters:
+        reading.raised.discard(errors.NameTaken)  # who writes no name meets none
     return reading.raised
 
 
