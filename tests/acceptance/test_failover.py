@@ -119,7 +119,6 @@ async def test_a_primary_that_turns_read_only_is_left_for_the_standby_that_is_pr
         for server in servers:
             await until_written(server, WRITES_SECONDS)
         await histories.told(recorders, standby.url, "written on the new one", WRITES_SECONDS)
-        assert time.monotonic() - promoted_at < WRITES_SECONDS
         await asyncio.sleep(2)
         assert attempts.answers() <= {"WorkstationChanged", "READ_ONLY", "ReadOnly", "UNAVAILABLE"}
         assert attempts.back_after(promoted_at) < WRITES_SECONDS
