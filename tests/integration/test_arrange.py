@@ -13,10 +13,10 @@ from graphql_app.domain.errors import Conflict, Contention, InvalidInput, NameTa
 from graphql_app.domain.workstation import MAY_FOLLOW, Status
 from graphql_app.live.freshness import Freshness
 from graphql_app.live.hub import Hub
-from graphql_app.store import again
 from graphql_app.services.arrange import Arrange, Arranged
 from graphql_app.services.cursors import FeedCursors
 from graphql_app.services.receipts import Receipts
+from graphql_app.store import again
 from graphql_app.store.database import Database
 from tests.examples import viewer
 from tests.statements import statements
