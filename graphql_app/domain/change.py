@@ -204,4 +204,4 @@ class Rewinding(Generic[E]):
 
 def rewind(rows: Iterable[E], unnumbered: Iterable[Change[E]]) -> Sequence[E]:
     """All rows as they were before these changes."""
-    return Rewinding(unnumbered).rest(list(rows))
+    return Rewinding(unnumbered).rest(sorted(rows, key=lambda row: row.id))

@@ -22,7 +22,7 @@ from graphql_app.domain.errors import UnknownCursor
 from graphql_app.embedded import Servers
 from graphql_app.graph.context import Context
 from graphql_app.live.mailbox import PARTS_MOST
-from graphql_app.services import streams
+from graphql_app.services import snapshots, streams
 from graphql_app.store import housekeeping, outbox
 from graphql_app.store.database import Database
 from graphql_app.store.migrations import upgrade
@@ -268,6 +268,31 @@ async def test_who_connects_during_a_burst_has_no_hole_after_the_snapshot(
             level = level_at(recorder, truth, process.secret)
             assert sum(payload.kind == "CHANGES" for payload in recorder.payloads[: level + 1]) < 5, "level at once"
             check(recorder, truth, process.secret, every_version=True, level_at=level)
+
+
+async def test_a_snapshot_that_is_read_part_by_part_while_others_write_is_of_one_moment(
+    start: StartProcess, psql: Connection, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(snapshots, "READ_MOST", 7)
+    process = await start(batch_window_ms=0, snapshot_part=5)
+    scenes = (Scene("admin"), Scene("visitor"), Scene("admin"))
+    writing = asyncio.create_task(written(database_url, 4, 2.0))
+    recorders = []
+    with statements() as sent:
+        while not writing.done():
+            recorders.append(Recorder(scenes[len(recorders) % 3]))
+            await process.follow(recorders[-1])
+            await asyncio.sleep(0.05)
+    await writing
+    await histories.told(recorders, database_url)
+    truth = await committed(database_url)
+    for recorder in recorders:
+        level = level_at(recorder, truth, process.secret)
+        check(recorder, truth, process.secret, every_version=True, level_at=level)
+    parts = [payload for payload in recorders[0].payloads if payload.kind == "SNAPSHOT"]
+    assert [part.complete for part in parts] == [False] * (len(parts) - 1) + [True]
+    assert len(parts) > 5
+    assert any("idle_in_transaction" in one for one in sent)
 
 
 async def test_hundreds_who_come_at_once_in_a_burst_are_given_a_few_snapshots_between_them(

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from graphql_app.domain.change import Batch, Change, Kind, Merged, add, joined, merge, rewind, tell
+from graphql_app.domain.change import Batch, Change, Kind, Merged, Rewinding, add, joined, merge, rewind, tell
 from graphql_app.domain.filters import WorkstationFilter
 from graphql_app.domain.topics import Workstations
 from graphql_app.domain.workstation import Status, Workstation
@@ -256,6 +256,19 @@ def test_rewinding_the_unnumbered_changes_gives_the_state_at_the_head(
             at_head[one.key] = one.after
 
     assert rewind(last.values(), changes[numbered:]) == [at_head[id] for id in sorted(at_head)]
+
+
+@given(histories(), st.integers(1, 5))
+def test_rewinding_part_by_part_gives_the_same_as_all_at_once(
+    history: tuple[State, list[Change[Workstation]], State], size: int
+) -> None:
+    first, changes, last = history
+    rows = [last[id] for id in sorted(last)]
+    rewinding = Rewinding(changes)
+
+    parts = [rewinding.part(rows[begin : begin + size]) for begin in range(0, len(rows), size)]
+
+    assert [w for part in [*parts, rewinding.rest([])] for w in part] == [first[id] for id in sorted(first)]
 
 
 @given(histories(), st.sampled_from(["visitor", "employee", "admin"]))
