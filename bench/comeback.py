@@ -239,11 +239,11 @@ async def rename(bench: Bench) -> None:
                     asyncio.create_task(readiness(server, asked)),
                     asyncio.create_task(write.paced(RENAMING_RATE, 600, desks)),
                 ]
-                began = time.monotonic()
+                cpu, began = cpu_seconds(server.pid), time.monotonic()
                 await connection.execute("UPDATE departments SET name = name || '!'")
                 committed = time.monotonic() - began
                 await numbered(connection)
-                told = time.monotonic() - began
+                told, cpu = time.monotonic() - began, cpu_seconds(server.pid) - cpu
                 await gone(others)
                 await bench.all_told(followers)
                 await gone(tasks)
@@ -251,6 +251,7 @@ async def rename(bench: Bench) -> None:
     name = f"a rename that {options.desks:,} workstations show"
     figure(f"{name}: until committed", committed, "s")
     figure(f"{name}: until numbered", told, "s")
+    figure(f"{name}: the server's CPU until then", cpu, "s")
     for percent in (50, 99):
         baseline = ("before", ms(still, percent))
         figure(f"{name}: others' change to payload, p{percent}", ms(crowd.latencies, percent), "ms", baseline, TWICE)

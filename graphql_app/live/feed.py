@@ -11,6 +11,7 @@ from graphql_app.store.numbering import Leader, Numbered, leading
 HEARTBEAT_SECONDS = 0.5  # also the polling beneath NOTIFY; the server ends a session that is silent for 2 s
 RETRY_SECONDS = 0.5
 AT_ONCE_MOST = 200
+OF_A_BACKLOG_MOST = 50  # so long small transactions wait that come while a large one is numbered
 SMALL_MOST = 50  # changes of a transaction that need not wait until a large one is numbered
 
 
@@ -41,13 +42,16 @@ class Feed:
     async def _lead(self, leader: Leader) -> None:
         self.is_leading = True
         note(LeadershipChanged(True, "took the lock"))
+        most = AT_ONCE_MOST
         while True:
-            numbered = await leader.number(AT_ONCE_MOST)
+            numbered = await leader.number(most)
             self._tell(numbered)
             self._failed = None
-            if len(numbered.changes) < AT_ONCE_MOST:
+            if len(numbered.changes) < most:
+                most = AT_ONCE_MOST
                 await leader.wait(HEARTBEAT_SECONDS)
             else:
+                most = OF_A_BACKLOG_MOST
                 # Not further ahead than what is told: small transactions would pass the large one only to queue here.
                 await self._relay.delivered(numbered.head, HEARTBEAT_SECONDS)
                 self._tell(await leader.number_small(SMALL_MOST))

@@ -52,7 +52,7 @@ waiting (transaction_id) AS (
             ORDER BY later.transaction_id LIMIT 1)
     FROM waiting WHERE waiting.transaction_id IS NOT NULL
 ), small AS MATERIALIZED (
-    SELECT transaction_id FROM (SELECT transaction_id FROM waiting LIMIT 500) oldest
+    SELECT transaction_id FROM (SELECT transaction_id FROM waiting LIMIT 200) oldest
     WHERE transaction_id IS NOT NULL AND $1::bigint >= (
         SELECT count(*) FROM (SELECT FROM change_log l WHERE l.revision IS NULL
                               AND l.transaction_id = oldest.transaction_id LIMIT $1::bigint + 1) counted)
@@ -78,6 +78,10 @@ waiting (transaction_id) AS (
     SELECT seq FROM candidates WHERE transaction_id NOT IN (SELECT transaction_id FROM held)
 )"""
 )
+
+# What this session touches it finds by an index, few at a time. Statistics that were taken while most of the log waited
+# have PostgreSQL read all of it instead, each time anew.
+_BY_INDEX = {"enable_seqscan": "off", "enable_hashjoin": "off", "enable_mergejoin": "off"}
 
 _TRY_LOCK = "SELECT pg_try_advisory_lock($1)"
 
@@ -165,6 +169,7 @@ async def leading(database: Database) -> AsyncIterator[Leader]:
         tcp_keepalives_idle="1",
         tcp_keepalives_interval="1",
         tcp_keepalives_count="2",
+        **_BY_INDEX,
     )
     try:
         # Asked again and again rather than waited for: a session that waits is not idle, and would never be ended.

@@ -21,6 +21,7 @@ from graphql_app.domain.access import Viewer
 from graphql_app.domain.errors import UnknownCursor
 from graphql_app.embedded import Servers
 from graphql_app.graph.context import Context
+from graphql_app.live import feed, relay
 from graphql_app.live.mailbox import PARTS_MOST
 from graphql_app.services import snapshots, streams
 from graphql_app.store import housekeeping, outbox
@@ -201,8 +202,10 @@ async def test_a_small_change_does_not_wait_until_a_large_transaction_is_told(
 
 
 async def test_more_states_at_once_than_a_mailbox_keeps_apart_are_merged_and_said_to_be(
-    start: StartProcess, database_url: str, psql: Connection
+    start: StartProcess, database_url: str, psql: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    for module, most in ((feed, "AT_ONCE_MOST"), (relay, "DELIVERED_AT_ONCE")):  # else they come in several turns
+        monkeypatch.setattr(module, most, 2 * PARTS_MOST)
     process = await start()
     recorder = Recorder(FLOOR)
     await process.follow(recorder)

@@ -5,7 +5,7 @@ from contextlib import suppress
 from typing import Any, cast
 
 from graphql_app.domain.change import Head
-from graphql_app.live.feed import AT_ONCE_MOST, Feed
+from graphql_app.live.feed import AT_ONCE_MOST, OF_A_BACKLOG_MOST, Feed
 from graphql_app.store.numbering import Numbered
 from tests.clock import settle
 from tests.unit.live.test_messages import EPOCH
@@ -52,7 +52,7 @@ async def test_a_large_transaction_is_not_numbered_further_than_it_is_told_and_s
 
     relay.goes_on.set()
     await settle()
-    assert relay.sent == AT_ONCE_MOST + 1 + AT_ONCE_MOST
+    assert relay.sent == AT_ONCE_MOST + 1 + OF_A_BACKLOG_MOST
 
     leading.cancel()
     with suppress(asyncio.CancelledError):
