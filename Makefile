@@ -56,4 +56,4 @@ schema: .venv/serve ## write schema.graphql
 	$(BIN)/graphql-app export-schema
 
 clean: ## remove the environment and the embedded servers' data
-	rm -rf .venv .data graphql_app/web/static/bundle frontend/node_modules
+	rm -rf .venv .data graphql_app/pages/static/bundle frontend/node_modules

@@ -7,8 +7,8 @@ from alembic import context
 from sqlalchemy import Connection
 
 from graphql_app.settings import read
-from graphql_app.store.database import Database
-from graphql_app.store.tables import metadata
+from graphql_app.store.postgres.database import Database
+from graphql_app.store.schema.tables import metadata
 
 
 def apply(connection: Connection) -> None:
@@ -43,7 +43,7 @@ def by_hand() -> None:
         asyncio.run(connect(servers.database_url))
 
 
-# The command line of the app hands its connection over (store/migrations.py).
+# The command line of the app hands its connection over (store/postgres/migrations.py).
 handed_over = context.config.attributes.get("connection")
 if handed_over is not None:
     apply(handed_over)

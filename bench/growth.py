@@ -22,7 +22,7 @@ from websockets.asyncio.client import connect
 from graphql_app.domain.filters import WorkstationFilter
 from graphql_app.domain.paging import Order, OrderField
 from graphql_app.services.cursors import PageCursors
-from graphql_app.store.queries import complete
+from graphql_app.store.office import complete
 
 PARTS = ("pages", "walks", "audit", "figures", "searches", "snapshot")
 SCRIPT = Path(__file__).with_name("grown.sql")

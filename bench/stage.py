@@ -17,10 +17,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from graphql_app.domain.access import ROLES
-from graphql_app.services.identify import Identify
-from graphql_app.services.keys import KeyRing
-from graphql_app.store.database import Database
-from graphql_app.store.migrations import upgrade
+from graphql_app.services.identity.identify import Identify
+from graphql_app.services.identity.keys import KeyRing
+from graphql_app.store.postgres.database import Database
+from graphql_app.store.postgres.migrations import upgrade
 
 HERE = Path(__file__).resolve().parent
 PEERS = HERE / "peers"

@@ -1,4 +1,4 @@
-// Bundles the pages into graphql_app/web/static/bundle, with a manifest.json that names each page's files.
+// Bundles the pages into graphql_app/pages/static/bundle, with a manifest.json that names each page's files.
 
 import { mkdir, readFile, readdir, rename, rm, writeFile } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
@@ -8,7 +8,7 @@ import { gzip } from "node:zlib";
 import { build } from "esbuild";
 
 const here = dirname(fileURLToPath(import.meta.url));
-const bundle = join(here, "../graphql_app/web/static/bundle");
+const bundle = join(here, "../graphql_app/pages/static/bundle");
 const staging = join(here, "node_modules/.bundle"); // the old bundle serves until the new one is whole
 
 const COMMON = {

@@ -14,8 +14,8 @@ from typing import Any
 from sqlalchemy import Column, DateTime, Integer, Numeric, Table
 
 from graphql_app.domain.access import GUARDED, Scope
-from graphql_app.store.database import Database
-from graphql_app.store.tables import employees, workstations
+from graphql_app.store.postgres.database import Database
+from graphql_app.store.schema.tables import employees, workstations
 from tests.graphql_client import seed
 
 ROWS = 5  # desks of the seed; of employees there are two

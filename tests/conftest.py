@@ -14,8 +14,8 @@ import redis
 
 from graphql_app import observe
 from graphql_app.embedded import Embedded, Servers, Valkey
-from graphql_app.store.database import Database
-from graphql_app.store.migrations import upgrade
+from graphql_app.store.postgres.database import Database
+from graphql_app.store.postgres.migrations import upgrade
 
 TEMPLATE = "migrated"
 

@@ -21,10 +21,10 @@ from graphql_app.app.application import Application, create
 from graphql_app.app.identity import identify
 from graphql_app.domain.identifiers import global_id
 from graphql_app.embedded import Servers
-from graphql_app.graph.wire import SUBPROTOCOL
+from graphql_app.graph.websocket.wire import SUBPROTOCOL
 from graphql_app.settings import Settings, read
-from graphql_app.store.database import Database
-from graphql_app.store.numbering import LEADER_LOCK
+from graphql_app.store.log.numbering import LEADER_LOCK
+from graphql_app.store.postgres.database import Database
 from tests.conftest import with_database
 from tests.one_piece import OnePiece, listening
 

@@ -23,8 +23,8 @@ from websockets.exceptions import ConnectionClosed
 from graphql_app.domain.access import ROLES, View
 from graphql_app.domain.change import BETWEEN_MOST
 from graphql_app.domain.filters import WorkstationFilter
-from graphql_app.services import cohorts
 from graphql_app.services.cursors import FeedCursors
+from graphql_app.services.following import cohorts
 
 SUBSCRIPTION = """
 subscription Follow($filter: WorkstationFilter, $after: Cursor, $snapshot: Boolean! = true) {
@@ -247,7 +247,7 @@ class Recorder:
         """Waits until a workstation with these notes arrives."""
         return await self.until(lambda p: any(state["notes"] == notes for state in p.workstations.values()), seconds)
 
-    # What services/cohorts asks of a Subscriber, for those that are in the same process.
+    # What services/following/cohorts asks of a Subscriber, for those that are in the same process.
 
     def offer(self, payload: cohorts.Payload) -> bool:
         self.record(payload.body)

@@ -11,9 +11,9 @@ import uvicorn
 from fastapi import FastAPI
 from uvicorn.server import ServerState
 
+from graphql_app.server.connection import HttpConnection
+from graphql_app.server.write_coalescer import Together
 from graphql_app.settings import Settings
-from graphql_app.web.connection import HttpConnection
-from graphql_app.web.together import Together
 
 
 @asynccontextmanager

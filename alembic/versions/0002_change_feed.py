@@ -118,7 +118,7 @@ CREATE TRIGGER workstations_truncated_v1 BEFORE TRUNCATE ON workstations
     FOR EACH STATEMENT EXECUTE FUNCTION workstations_truncated_v1();
 """
 
-# Who did it, put on the transaction by store/database.writing(); in psql it is the database user.
+# Who did it, put on the transaction by store/postgres/database.writing(); in psql it is the database user.
 ACTOR = """
 CREATE FUNCTION change_actor_v1() RETURNS text LANGUAGE sql STABLE AS $$
     SELECT coalesce(nullif(current_setting('graphql_app.actor', true), ''), 'database:' || session_user)
@@ -285,7 +285,7 @@ FUNCTIONS = (
 def upgrade() -> None:
     op.create_table(
         "change_log",
-        # seq is the order of writing, revision the order of publishing: given by the feed after commit (live/feed.py).
+        # seq is the order of writing, revision the order of publishing: given by the feed after commit (live/feed/leader.py).
         sa.Column("seq", sa.BigInteger, sa.Identity(always=True), primary_key=True),
         sa.Column("revision", sa.BigInteger),
         sa.Column(

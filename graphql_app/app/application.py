@@ -17,23 +17,26 @@ from graphql_app.app.running import Parts, running
 from graphql_app.domain.addresses import Proxies
 from graphql_app.domain.admission import Origins
 from graphql_app.domain.errors import Refusal
-from graphql_app.graph.engine import Engine
-from graphql_app.graph.http import HttpDoor
-from graphql_app.graph.socket import PATH, SocketDoor
-from graphql_app.graph.wire import Rules
-from graphql_app.live.gate import Gate
+from graphql_app.graph.engine.engine import Engine
+from graphql_app.graph.http.endpoint import HttpDoor
+from graphql_app.graph.websocket.transports.asgi import PATH, SocketDoor
+from graphql_app.graph.websocket.wire import Rules
+from graphql_app.live.admission.admission import Gate
 from graphql_app.ops.garbage import settle
+from graphql_app.pages import graphiql_page, pages
+from graphql_app.rest import changes as stream
+from graphql_app.rest import health as admin
+from graphql_app.rest import keys
+from graphql_app.rest import workstations as rest
+from graphql_app.rest.openapi import described
+from graphql_app.rest.replies import astray, broken, misshapen, refused
+from graphql_app.server.body_limit import BodyLimit, RefusedBody, RequestLimit, unread
+from graphql_app.server.head import as_get
+from graphql_app.server.methods import closed
+from graphql_app.server.proxies import introduce
+from graphql_app.server.security import SECURE, Guard, secured
+from graphql_app.server.write_coalescer import Together
 from graphql_app.settings import Settings
-from graphql_app.web import admin, keys, rest, stream
-from graphql_app.web.described import described
-from graphql_app.web.guard import SECURE, Guard, secured
-from graphql_app.web.head import as_get
-from graphql_app.web.limits import BodyLimit, RefusedBody, RequestLimit, unread
-from graphql_app.web.methods import closed
-from graphql_app.web.pages import graphiql_page, pages
-from graphql_app.web.proxies import introduce
-from graphql_app.web.replies import astray, broken, misshapen, refused
-from graphql_app.web.together import Together
 
 
 class Application(FastAPI):
@@ -87,7 +90,7 @@ def create(settings: Settings) -> Application:
 
 @asynccontextmanager
 async def lifespan(settings: Settings, app: Application) -> AsyncIterator[dict[str, Any]]:
-    """Opens the doors once all is running. Gives what graph/direct and web/connection need to know of them."""
+    """Opens the doors once all is running. Gives what graph/websocket/transports/uvicorn and server/connection need to know of them."""
     async with running(settings) as parts, asyncio.TaskGroup() as tasks:
         app.graphql = http_door(settings, parts.engine, app)
         app.guarded = in_front(app, parts.engine.gate)

@@ -9,16 +9,16 @@ from graphql_app.app.live import Live
 from graphql_app.app.loops import Loops
 from graphql_app.app.services import services_of
 from graphql_app.app.store import Stores
-from graphql_app.graph.answers import Answers
-from graphql_app.graph.context import Services
-from graphql_app.graph.documents import Documents
-from graphql_app.graph.engine import Engine
-from graphql_app.graph.limits import Limits
-from graphql_app.graph.persisted import BadManifest, Persisted, manifest
-from graphql_app.graph.schema import Execution, build
-from graphql_app.graph.subscribing import Subscribing
-from graphql_app.live.gate import Gate
-from graphql_app.services.cohorts import Cohorts
+from graphql_app.graph.api.context import Services
+from graphql_app.graph.documents.document import Documents
+from graphql_app.graph.documents.limits import Limits
+from graphql_app.graph.documents.persisted import BadManifest, Persisted, manifest
+from graphql_app.graph.engine.engine import Engine
+from graphql_app.graph.engine.execution import Execution, build
+from graphql_app.graph.engine.response_cache import Answers
+from graphql_app.graph.engine.subscriptions import Subscribing
+from graphql_app.live.admission.admission import Gate
+from graphql_app.services.following.cohorts import Cohorts
 from graphql_app.settings import Settings, SettingsError
 
 

@@ -5,15 +5,15 @@ from functools import partial
 
 from graphql_app.domain.access import ROLES, Scope
 from graphql_app.domain.account import DEMO_PASSWORD
-from graphql_app.live.accounts import Accounts
-from graphql_app.services.administer import Administer
-from graphql_app.services.identify import Identify
-from graphql_app.services.issuer import Issuer
-from graphql_app.services.keys import BadKey, KeyRing
-from graphql_app.services.passwords import Passwords
+from graphql_app.live.sessions.accounts import Accounts
+from graphql_app.services.identity.administer import Administer
+from graphql_app.services.identity.identify import Identify
+from graphql_app.services.identity.issuer import Issuer
+from graphql_app.services.identity.keys import BadKey, KeyRing
+from graphql_app.services.identity.passwords import Passwords
 from graphql_app.settings import Settings, SettingsError
-from graphql_app.store.database import Database
 from graphql_app.store.discovery import published_keys
+from graphql_app.store.postgres.database import Database
 
 
 def role_table(settings: Settings) -> Mapping[str, frozenset[Scope]]:

@@ -8,39 +8,40 @@ from functools import partial
 
 from graphql_app.app.loops import Loops
 from graphql_app.app.store import Stores
-from graphql_app.domain.ceilings import Ceiling
-from graphql_app.domain.rates import Rate
+from graphql_app.domain.connection_limits import Ceiling
 from graphql_app.domain.seal import Pseudonyms
+from graphql_app.domain.token_buckets import Rate
 from graphql_app.domain.workstation import Place
-from graphql_app.live.accounts import Accounts
-from graphql_app.live.feed import Feed
-from graphql_app.live.freshness import Freshness
-from graphql_app.live.gate import (
+from graphql_app.live.admission.admission import (
     ADDRESS_CONNECTIONS,
     ADDRESS_REQUESTS,
     LOGINS,
     USER_CONNECTIONS,
     USER_OPERATIONS,
 )
-from graphql_app.live.hub import Hub
-from graphql_app.live.limits import KEPT_SECONDS, Limiter
-from graphql_app.live.places import ExistingPlaces
+from graphql_app.live.admission.limiter import KEPT_SECONDS, Limiter
+from graphql_app.live.feed.hub import Hub
+from graphql_app.live.feed.leader import Feed
+from graphql_app.live.feed.primary import PrimaryWatch
+from graphql_app.live.feed.recall import Recall
+from graphql_app.live.feed.relay import Relay
+from graphql_app.live.feed.staleness import Freshness
+from graphql_app.live.feed.watchdog import Silence
+from graphql_app.live.floors.projection import Replica
+from graphql_app.live.floors.warm_up import Warming
+from graphql_app.live.jobs.scheduler import Duty, Ticker, housekeeping_duties
 from graphql_app.live.presence import Presence, kept_seconds
-from graphql_app.live.primary import PrimaryWatch
-from graphql_app.live.recall import Recall
-from graphql_app.live.relay import Relay
-from graphql_app.live.replica import Replica
-from graphql_app.live.sessions import Sessions
-from graphql_app.live.silence import Silence
-from graphql_app.live.ticker import Duty, Ticker, housekeeping_duties
-from graphql_app.live.warming import Warming
+from graphql_app.live.presence.existing_places import ExistingPlaces
+from graphql_app.live.sessions.accounts import Accounts
+from graphql_app.live.sessions.sessions import Sessions
 from graphql_app.settings import Settings
-from graphql_app.store import floors, queries
-from graphql_app.store.cache import FloorCache
-from graphql_app.store.database import Database
-from graphql_app.store.floors import FloorState
-from graphql_app.store.limits import LimitStore
-from graphql_app.store.presence import PresenceStore
+from graphql_app.store import office as queries
+from graphql_app.store.office import whole_floor as floors
+from graphql_app.store.office.whole_floor import FloorState
+from graphql_app.store.postgres.database import Database
+from graphql_app.store.redis.cache import FloorCache
+from graphql_app.store.redis.limits import LimitStore
+from graphql_app.store.redis.presence import PresenceStore
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from graphql_app.app.graph import engine_of
 from graphql_app.app.live import live_of
 from graphql_app.app.loops import Loops
 from graphql_app.app.store import opened
-from graphql_app.graph.engine import Engine
+from graphql_app.graph.engine.engine import Engine
 from graphql_app.ops import logs, metrics
 from graphql_app.ops.health import Health
 from graphql_app.settings import Settings

@@ -2,30 +2,30 @@
 
 from contextlib import AsyncExitStack
 
+from graphql_app.aio.cooperative import Turns
 from graphql_app.app.identity import identify, openid_issuer, refused_passwords, role_table
 from graphql_app.app.live import Live
 from graphql_app.app.loops import Loops
 from graphql_app.app.store import Stores
-from graphql_app.graph.context import Services
-from graphql_app.live.budgets import Budgets
-from graphql_app.live.gate import Gate
-from graphql_app.live.mailbox import Batching
-from graphql_app.services.arrange import Arrange
+from graphql_app.graph.api.context import Services
+from graphql_app.live.admission.admission import Gate
+from graphql_app.live.admission.budgets import Budgets
+from graphql_app.live.feed.mailbox import Batching
 from graphql_app.services.audit import Audit
-from graphql_app.services.authenticate import Authenticate, Lifetimes
-from graphql_app.services.browse import Browse
-from graphql_app.services.cohorts import Cohorts
 from graphql_app.services.cursors import FeedCursors, PageCursors
-from graphql_app.services.follow import Follow
-from graphql_app.services.history import History
-from graphql_app.services.identify import Identify
-from graphql_app.services.notify import Notify
-from graphql_app.services.passwords import Passwords
+from graphql_app.services.following.cohorts import Cohorts
+from graphql_app.services.following.follow import Follow
+from graphql_app.services.following.history import History
+from graphql_app.services.following.streams import Limits
+from graphql_app.services.identity.authenticate import Authenticate, Lifetimes
+from graphql_app.services.identity.identify import Identify
+from graphql_app.services.identity.passwords import Passwords
+from graphql_app.services.notifications import Notify
+from graphql_app.services.office.arrange import Arrange
+from graphql_app.services.office.browse import Browse
 from graphql_app.services.receipts import Receipts
-from graphql_app.services.streams import Limits
-from graphql_app.services.turns import Turns
 from graphql_app.settings import Settings
-from graphql_app.store.database import Database
+from graphql_app.store.postgres.database import Database
 
 
 def services_of(

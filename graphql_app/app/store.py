@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 from graphql_app.domain.seal import Seal
 from graphql_app.settings import Settings
-from graphql_app.store import broadcast
-from graphql_app.store.broadcast import Channel
-from graphql_app.store.database import Database
-from graphql_app.store.hosts import Hosts
+from graphql_app.store.postgres.database import Database
+from graphql_app.store.postgres.hosts import Hosts
+from graphql_app.store.redis import broadcast
+from graphql_app.store.redis.broadcast import Channel
 
 INNER_POOL = 3
 INNER_SECONDS_MOST = 5.0

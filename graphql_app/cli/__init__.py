@@ -10,9 +10,9 @@ from graphql_app.cli.schema import export_schema
 from graphql_app.cli.server import doctor, migrate, serve
 from graphql_app.cli.session import Stop
 from graphql_app.domain.errors import Refusal
-from graphql_app.services.keys import BadKey
+from graphql_app.services.identity.keys import BadKey
 from graphql_app.settings import SettingsError
-from graphql_app.store.migrations import MigrationError
+from graphql_app.store.postgres.migrations import MigrationError
 
 
 def main() -> None:

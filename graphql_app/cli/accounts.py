@@ -11,11 +11,11 @@ from graphql_app.cli.session import Stop, keyed, run_with_database, settled
 from graphql_app.domain.access import Viewer, by_command
 from graphql_app.domain.names import normal
 from graphql_app.domain.workstation import Employee
-from graphql_app.store.database import Database
-from graphql_app.store.migrations import require_current
+from graphql_app.store.postgres.database import Database
+from graphql_app.store.postgres.migrations import require_current
 
 if TYPE_CHECKING:
-    from graphql_app.services.administer import Administer
+    from graphql_app.services.identity.administer import Administer
 
 T = TypeVar("T")
 ROLE_HELP = "visitor, employee, facilities, hr, operator, admin, or one of your own."
@@ -46,7 +46,7 @@ def token(role: str, number: str | None, seconds: float | None) -> None:
 
 def employee_with(number: str) -> Employee:
     """Raises Stop."""
-    from graphql_app.store import queries
+    from graphql_app.store import office as queries
 
     async def find(database: Database) -> Employee | None:
         return await queries.employee_by_number(database, normal(number))
@@ -73,7 +73,7 @@ def password_given() -> str:
 def administered(work: Callable[["Administer", Viewer], Coroutine[Any, Any, T]]) -> T:
     """Does it, on a database that is at this release's tables."""
     from graphql_app.app.identity import administer
-    from graphql_app.services.passwords import Passwords
+    from graphql_app.services.identity.passwords import Passwords
 
     with settled() as settings, closing(Passwords()) as passwords:
 

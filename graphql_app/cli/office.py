@@ -8,8 +8,8 @@ import click
 
 from graphql_app.cli.session import Stop, run_with_database, settled
 from graphql_app.domain.access import by_command
-from graphql_app.store.database import Database
-from graphql_app.store.migrations import require_current
+from graphql_app.store.postgres.database import Database
+from graphql_app.store.postgres.migrations import require_current
 
 if TYPE_CHECKING:
     from graphql_app.domain.importing import Report
@@ -23,7 +23,7 @@ def seed() -> None:
 
 async def seeded(database: Database) -> str:
     """Seeds the database if it is empty; says what was done."""
-    from graphql_app.services.seeding import seed
+    from graphql_app.services.importing.seeding import seed
 
     await require_current(database)
     report = await seed(database, by_command("seed"))
@@ -50,7 +50,7 @@ def tallied(report: "Report") -> str:
 @click.option("--skip-bad", is_flag=True, help="Import the good rows even if there are bad ones.")
 def import_(file: Path, kind: str | None, dry_run: bool, skip_bad: bool) -> None:
     from graphql_app.domain.importing import Outcome
-    from graphql_app.services.importing import Importing
+    from graphql_app.services.importing.importing import Importing
 
     size = file.stat().st_size
 

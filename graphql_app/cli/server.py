@@ -5,13 +5,13 @@ import asyncio
 import click
 
 from graphql_app.cli.session import Stop, keyed, run_with_database, settled
-from graphql_app.store.migrations import upgrade
+from graphql_app.store.postgres.migrations import upgrade
 
 
 @click.command(help="Serve HTTP and WebSockets. Without DATABASE_URL and REDIS_URL it starts both servers itself.")
 def serve() -> None:
-    from graphql_app.serving import CannotServe, run
-    from graphql_app.workers import WorkersFailed
+    from graphql_app.app.serving import CannotServe, run
+    from graphql_app.app.workers import WorkersFailed
 
     with settled() as settings:
         try:
@@ -31,7 +31,7 @@ def migrate() -> None:
     help="Show every setting and check them. Tells whether they fit together, and whether each server is reachable."
 )
 def doctor() -> None:
-    from graphql_app.diagnosis import report
+    from graphql_app.app.doctor import report
 
     settings = keyed()
     lines, healthy = asyncio.run(report(settings))

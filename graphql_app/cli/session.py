@@ -5,10 +5,10 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any, TypeVar
 
-from graphql_app import development
 from graphql_app import settings as configuration
+from graphql_app.app import development
 from graphql_app.settings import Settings
-from graphql_app.store.database import Database
+from graphql_app.store.postgres.database import Database
 
 T = TypeVar("T")
 

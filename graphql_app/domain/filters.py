@@ -137,7 +137,7 @@ def _contains(text: str | None, part: str) -> bool:
     return text is not None and part.translate(_LOWER) in text.translate(_LOWER)
 
 
-# What is asked for by value, and how it is read off a workstation; live/interests finds followers by these.
+# What is asked for by value, and how it is read off a workstation; live/feed/interests finds followers by these.
 _EQUALITIES: Mapping[str, Attribute] = {
     "ids": lambda w: w.id,
     "building": lambda w: w.building,

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from functools import lru_cache, partial
 from uuid import UUID
 
+from graphql_app.aio.memo import Memo
 from graphql_app.domain.errors import InvalidInput
-from graphql_app.domain.memo import Memo
 
 ROW_MOST = 2**31 - 1  # the keys are of PostgreSQL's integer
 IDS_KEPT = 65_536

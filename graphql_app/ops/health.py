@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 from graphql_app.domain.change import Head
 from graphql_app.domain.errors import Refusal
-from graphql_app.live.freshness import Freshness
-from graphql_app.live.hub import Hub
-from graphql_app.store import outbox
-from graphql_app.store.broadcast import Channel
-from graphql_app.store.database import Database
-from graphql_app.store.migrations import MigrationError, NewerDatabase, require_current
+from graphql_app.live.feed.hub import Hub
+from graphql_app.live.feed.staleness import Freshness
+from graphql_app.store.log import outbox
+from graphql_app.store.postgres.database import Database
+from graphql_app.store.postgres.migrations import MigrationError, NewerDatabase, require_current
+from graphql_app.store.redis.broadcast import Channel
 
 CHECK_SECONDS = 2.0
 UNLED_SECONDS_MOST = 30.0  # nothing is numbered although something waits

@@ -10,8 +10,8 @@ from graphql_app.domain.seal import BrokenSeal, Numbers
 from graphql_app.domain.texts import plain
 from graphql_app.services.cursors import PageCursors
 from graphql_app.services.listing import Listing, Paging
-from graphql_app.store import audit
-from graphql_app.store.database import Database
+from graphql_app.store.log import audit
+from graphql_app.store.postgres.database import Database
 
 
 class Audit:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, NamedTuple, Self, TypeVar
 
-from graphql_app.domain.memo import Memo
+from graphql_app.aio.memo import Memo
 from graphql_app.domain.paging import Window, sized
 from graphql_app.services.cursors import PageCursors
 

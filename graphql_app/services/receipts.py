@@ -5,8 +5,8 @@ from struct import Struct
 from graphql_app.domain.errors import InvalidInput, UnknownCursor
 from graphql_app.domain.seal import BrokenSeal, Seal
 from graphql_app.domain.workstation import Place
-from graphql_app.live.freshness import Freshness
-from graphql_app.live.hub import Hub
+from graphql_app.live.feed.hub import Hub
+from graphql_app.live.feed.staleness import Freshness
 from graphql_app.services.cursors import FeedCursors
 
 _LAYOUT = Struct("!Q")  # transaction id

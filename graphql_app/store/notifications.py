@@ -8,9 +8,9 @@ from sqlalchemy import ColumnElement, func, or_, select
 
 from graphql_app.domain.notification import Audience, Draft, Notification
 from graphql_app.domain.paging import Page, Window
-from graphql_app.store import rows
-from graphql_app.store.session import Reader, Session
-from graphql_app.store.tables import notifications
+from graphql_app.store.postgres.session import Reader, Session
+from graphql_app.store.schema import rows
+from graphql_app.store.schema.tables import notifications
 
 _C = notifications.c
 

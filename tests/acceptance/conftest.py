@@ -21,8 +21,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from graphql_app.domain.access import ROLES
 from graphql_app.embedded import Servers
-from graphql_app.services.identify import Identify
-from graphql_app.services.keys import KeyRing
+from graphql_app.services.identity.identify import Identify
+from graphql_app.services.identity.keys import KeyRing
 from tests import histories
 from tests.conftest import with_database
 

@@ -26,15 +26,16 @@ from websockets.typing import Subprotocol
 
 from graphql_app.domain.identifiers import global_id
 from graphql_app.embedded import Servers
-from graphql_app.graph.wire import SUBPROTOCOL
-from graphql_app.services.issuer import REST_SECONDS
+from graphql_app.graph.websocket.wire import SUBPROTOCOL
+from graphql_app.services.identity.issuer import REST_SECONDS
 from tests.acceptance.conftest import Server, address_of, environment_for, fresh, started
 from tests.acceptance.fixtures import watched
 from tests.integration.test_bad_input import BEYOND, UNREADABLE, UNRUNNABLE, body
 from tests.issuer import AUDIENCE, KEYS, answer, openid_server
-from tests.unit.graph import test_documents, test_limits
-from tests.unit.graph.test_limits import each
-from tests.unit.graph.test_protocol import MISSHAPEN
+from tests.unit.graph.documents import test_document as test_documents
+from tests.unit.graph.documents import test_limits
+from tests.unit.graph.documents.test_limits import each
+from tests.unit.graph.websocket.test_protocol import MISSHAPEN
 
 LONGEST_SECONDS = 0.1  # promised are 0.05, measured on a machine of its own
 MANY_CHANGES_SECONDS = 0.4  # 500 changes are numbered, handed out and rendered for every cohort in one turn: some 0.15

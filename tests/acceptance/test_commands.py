@@ -16,7 +16,7 @@ import httpx
 import psutil
 import pytest
 
-from graphql_app.store.migrations import newest
+from graphql_app.store.postgres.migrations import newest
 from tests.acceptance.conftest import StartServer
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import uvicorn
 
-from graphql_app.web.pages import STATIC
+from graphql_app.pages import STATIC
 from tests.acceptance.fixtures.chromium import Chromium, chromium, hosts_asked
 from tests.acceptance.fixtures.office import BEARER, BUILDING, TOKEN, office
 

@@ -19,13 +19,13 @@ import httpx
 import pytest
 
 from graphql_app.embedded import Servers
-from graphql_app.store.migrations import newest
+from graphql_app.store.postgres.migrations import newest
 from tests.conftest import with_database
 
 pytestmark = [pytest.mark.conformance, pytest.mark.timeout(900)]
 
 ROOT = Path(__file__).parents[2]
-BUNDLE = Path("graphql_app/web/static/bundle")
+BUNDLE = Path("graphql_app/pages/static/bundle")
 
 
 def copied_into_the_builder() -> list[str]:

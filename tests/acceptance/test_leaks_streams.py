@@ -23,8 +23,8 @@ from websockets.asyncio.client import connect
 from graphql_app.domain.access import by_command
 from graphql_app.domain.importing import Outcome
 from graphql_app.embedded import Embedded
-from graphql_app.services.importing import Importing
-from graphql_app.store.database import Database
+from graphql_app.services.importing.importing import Importing
+from graphql_app.store.postgres.database import Database
 from tests.acceptance.conftest import Server, StartServer
 from tests.acceptance.test_fuzzing import asked
 from tests.acceptance.test_leaks import OWN, SCOPES, SUBSCRIPTIONS

@@ -8,8 +8,8 @@ from contextlib import AsyncExitStack
 import asyncpg
 import pytest
 
-from graphql_app.store import housekeeping
-from graphql_app.store.database import Database
+from graphql_app.store.log import retention as housekeeping
+from graphql_app.store.postgres.database import Database
 from tests import histories
 from tests.acceptance.conftest import Server, StartServer
 from tests.acceptance.following import EVERYWHERE, VISITOR, Client, Connection, joined

@@ -12,11 +12,11 @@ from starlette.types import Receive, Scope, Send
 from websockets.http11 import Request
 
 from graphql_app.domain.addresses import Proxies
-from graphql_app.graph.direct import DirectSocket
-from graphql_app.graph.protocol import Connection
-from graphql_app.graph.socket import SocketDoor
-from graphql_app.graph.wire import Rules, Wire
-from graphql_app.live.sessions import Sessions
+from graphql_app.graph.websocket.protocol import Connection
+from graphql_app.graph.websocket.transports.asgi import SocketDoor
+from graphql_app.graph.websocket.transports.uvicorn import DirectSocket
+from graphql_app.graph.websocket.wire import Rules, Wire
+from graphql_app.live.sessions.sessions import Sessions
 from graphql_app.settings import Settings
 
 pytestmark = pytest.mark.conformance

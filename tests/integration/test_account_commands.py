@@ -8,14 +8,15 @@ import asyncpg
 import pytest
 from click.testing import CliRunner, Result
 
-from graphql_app import cli, serving
+from graphql_app import cli
+from graphql_app.app import serving
 from graphql_app.app.identity import administer, refused_passwords
 from graphql_app.domain.access import ROLES, View, Viewer, by_command
 from graphql_app.domain.account import DEMO_PASSWORD
 from graphql_app.domain.errors import Conflict, Forbidden, InvalidInput, NotFound, Refusal
 from graphql_app.embedded import Servers
-from graphql_app.services.passwords import Passwords, verified
-from graphql_app.store.database import Database
+from graphql_app.services.identity.passwords import Passwords, verified
+from graphql_app.store.postgres.database import Database
 from tests.graphql_client import SEED, settings_for
 
 PASSWORD = "correct horse 电池"

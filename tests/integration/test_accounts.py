@@ -12,10 +12,10 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat,
 from graphql_app.domain.account import ADDRESS_PATIENCE, DEMO_PASSWORD, PAIR_PATIENCE, SignIn
 from graphql_app.domain.errors import Unavailable
 from graphql_app.embedded import Servers
-from graphql_app.live.accounts import Accounts
-from graphql_app.services import passwords as passwords_module
-from graphql_app.services.passwords import Passwords
-from graphql_app.store import housekeeping
+from graphql_app.live.sessions.accounts import Accounts
+from graphql_app.services.identity import passwords as passwords_module
+from graphql_app.services.identity.passwords import Passwords
+from graphql_app.store.log import retention as housekeeping
 from tests.accounts import (
     LOGIN,
     LOGOUT,
@@ -360,7 +360,7 @@ async def test_where_the_feed_is_far_behind_who_is_logged_in_goes_on_and_who_is_
     office: Office, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, seconds in (("SILENT_SECONDS_MOST", 1.0), ("AHEAD_SECONDS", 0.3), ("LOOK_SECONDS", 0.1)):
-        monkeypatch.setattr(f"graphql_app.live.accounts.{name}", seconds)
+        monkeypatch.setattr(f"graphql_app.live.sessions.accounts.{name}", seconds)
     ada, wei, gone = [(await login(office, name))["accessToken"] for name in ("ada", "Wei", "Wei")]
     assert (await me(office, gone))["subject"] == "Wei"
 

@@ -14,7 +14,7 @@ from pydantic import SecretStr
 
 from graphql_app.domain.access import ROLES
 from graphql_app.embedded import Servers
-from graphql_app.graph.schema import Execution
+from graphql_app.graph.engine.execution import Execution
 from tests.graphql_client import (
     A_01,
     A_02,

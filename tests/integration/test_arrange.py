@@ -11,13 +11,13 @@ from graphql_app.domain.access import Viewer
 from graphql_app.domain.arranging import Idempotency
 from graphql_app.domain.errors import Conflict, Contention, InvalidInput, NameTaken, NotFound, ReadOnly, VersionConflict
 from graphql_app.domain.workstation import MAY_FOLLOW, Status
-from graphql_app.live.freshness import Freshness
-from graphql_app.live.hub import Hub
-from graphql_app.services.arrange import Arrange, Arranged
+from graphql_app.live.feed.hub import Hub
+from graphql_app.live.feed.staleness import Freshness
 from graphql_app.services.cursors import FeedCursors
+from graphql_app.services.office.arrange import Arrange, Arranged
 from graphql_app.services.receipts import Receipts
-from graphql_app.store import again
-from graphql_app.store.database import Database
+from graphql_app.store.postgres import retry as again
+from graphql_app.store.postgres.database import Database
 from tests.examples import viewer
 from tests.statements import statements
 

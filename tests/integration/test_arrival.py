@@ -11,7 +11,7 @@ from fastapi import FastAPI, Request
 from fastapi.responses import PlainTextResponse, Response
 
 from graphql_app import observe
-from graphql_app.web import arrival, connection
+from graphql_app.server import arrival, connection
 from tests.one_piece import listening
 
 WAIT_SECONDS = 20

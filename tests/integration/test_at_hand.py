@@ -15,9 +15,9 @@ from uvicorn.server import ServerState
 
 from graphql_app.app.application import Application
 from graphql_app.embedded import Servers
-from graphql_app.graph import http
-from graphql_app.graph.http import HttpDoor
-from graphql_app.web.arrival import Arrivals
+from graphql_app.graph.http import endpoint as http
+from graphql_app.graph.http.endpoint import HttpDoor
+from graphql_app.server.arrival import Arrivals
 from tests.graphql_client import (
     A_01,
     A_02,

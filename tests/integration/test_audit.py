@@ -13,9 +13,9 @@ from sqlalchemy import text
 
 from graphql_app.domain.access import Scope, by_command
 from graphql_app.embedded import Servers
-from graphql_app.live.ticker import housekeeping_duties
-from graphql_app.services.importing import Importing
-from graphql_app.store import housekeeping
+from graphql_app.live.jobs.scheduler import housekeeping_duties
+from graphql_app.services.importing.importing import Importing
+from graphql_app.store.log import retention as housekeeping
 from tests.graphql_client import (
     A_01,
     A_02,

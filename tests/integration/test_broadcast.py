@@ -15,7 +15,7 @@ import redis.asyncio as redis
 from graphql_app.domain.seal import Seal
 from graphql_app.embedded import Valkey
 from graphql_app.observe import BroadcastConnected, BroadcastLost, News
-from graphql_app.store.broadcast import MAYBE_MISSED, SILENT_SECONDS, Channel, opened
+from graphql_app.store.redis.broadcast import MAYBE_MISSED, SILENT_SECONDS, Channel, opened
 
 SECRET = "a secret of thirty-two characters"
 NAME = "graphql_app:test"

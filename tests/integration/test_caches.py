@@ -24,15 +24,16 @@ from graphql_app.domain.filters import WorkstationFilter
 from graphql_app.domain.identifiers import global_id
 from graphql_app.domain.workstation import Counts, Place, Status, Workstation
 from graphql_app.embedded import Servers, Valkey
-from graphql_app.live.freshness import CURRENT_SECONDS
-from graphql_app.services.browse import Browse
+from graphql_app.live.feed.staleness import CURRENT_SECONDS
 from graphql_app.services.cursors import FeedCursors
-from graphql_app.services.follow import Follow
+from graphql_app.services.following.follow import Follow
 from graphql_app.services.listing import Paging
-from graphql_app.store import floors, rows
-from graphql_app.store.cache import FloorCache
-from graphql_app.store.database import Database
-from graphql_app.store.numbering import leading
+from graphql_app.services.office.browse import Browse
+from graphql_app.store.log.numbering import leading
+from graphql_app.store.office import whole_floor as floors
+from graphql_app.store.postgres.database import Database
+from graphql_app.store.redis.cache import FloorCache
+from graphql_app.store.schema import rows
 from tests import histories
 from tests.graphql_client import Office, leaderless, new_key, numbered, running_office, settings_for
 from tests.histories import Committed, committed

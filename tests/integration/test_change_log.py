@@ -10,7 +10,7 @@ import asyncpg
 import orjson
 import pytest
 
-from graphql_app.store.numbering import CHANNEL
+from graphql_app.store.log.numbering import CHANNEL
 
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 Connect = Callable[[], Awaitable[Connection]]

@@ -8,9 +8,11 @@ import pytest
 
 from graphql_app.domain.filters import WorkstationFilter
 from graphql_app.domain.workstation import Counts, Status
-from graphql_app.store import counting, housekeeping, queries
-from graphql_app.store.database import Database
-from graphql_app.store.numbering import leading
+from graphql_app.store import office as queries
+from graphql_app.store.log import counting
+from graphql_app.store.log import retention as housekeeping
+from graphql_app.store.log.numbering import leading
+from graphql_app.store.postgres.database import Database
 
 OFFICE = """
 INSERT INTO buildings (name) VALUES ('A'), ('B');

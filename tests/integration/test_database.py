@@ -12,11 +12,11 @@ from sqlalchemy import ARRAY, Integer, String, any_, bindparam, column, func, se
 from graphql_app import observe
 from graphql_app.domain.errors import Conflict, InvalidInput, ReadOnly, Unavailable
 from graphql_app.observe import News, PoolState
-from graphql_app.store.connections import GOODBYE_SECONDS
-from graphql_app.store.database import Database
-from graphql_app.store.driver import KEEP_ALIVE
-from graphql_app.store.failures import is_lost, refusal_for
-from graphql_app.store.statements import prepared
+from graphql_app.store.postgres.connections import GOODBYE_SECONDS
+from graphql_app.store.postgres.database import Database
+from graphql_app.store.postgres.driver import KEEP_ALIVE
+from graphql_app.store.postgres.failures import is_lost, refusal_for
+from graphql_app.store.postgres.statements import prepared
 from tests.examples import viewer
 from tests.proxy import Proxy
 

@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from graphql_app.embedded import Servers
-from graphql_app.graph.negotiation import LEGACY, RESPONSE
-from graphql_app.live.silence import Silence
+from graphql_app.graph.http.negotiation import LEGACY, RESPONSE
+from graphql_app.live.feed.watchdog import Silence
 from tests.graphql_client import A_02, Office, fresh_database, running_office, seed, settings_for
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

@@ -20,14 +20,16 @@ from graphql_app.domain import change, identifiers
 from graphql_app.domain.access import Viewer
 from graphql_app.domain.errors import UnknownCursor
 from graphql_app.embedded import Servers
-from graphql_app.graph.context import Context
-from graphql_app.live import feed, relay
-from graphql_app.live.mailbox import PARTS_MOST
-from graphql_app.services import snapshots, streams
-from graphql_app.store import housekeeping, outbox
-from graphql_app.store.database import Database
-from graphql_app.store.migrations import upgrade
-from graphql_app.web.stream import Polls, followed
+from graphql_app.graph.api.context import Context
+from graphql_app.live.feed import leader as feed
+from graphql_app.live.feed import relay
+from graphql_app.live.feed.mailbox import PARTS_MOST
+from graphql_app.rest.changes import Polls, followed
+from graphql_app.services.following import snapshots, streams
+from graphql_app.store.log import outbox
+from graphql_app.store.log import retention as housekeeping
+from graphql_app.store.postgres.database import Database
+from graphql_app.store.postgres.migrations import upgrade
 from tests import histories
 from tests.conftest import disposable
 from tests.graphql_client import settings_for

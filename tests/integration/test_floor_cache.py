@@ -18,9 +18,9 @@ from graphql_app import observe
 from graphql_app.domain.change import Head
 from graphql_app.domain.workstation import Floor, Place
 from graphql_app.embedded import Valkey
-from graphql_app.store.cache import CALL_SECONDS, FloorCache
-from graphql_app.store.copies import decoded, encoded
-from graphql_app.store.floors import FloorState
+from graphql_app.store.office.whole_floor import FloorState
+from graphql_app.store.redis.cache import CALL_SECONDS, FloorCache
+from graphql_app.store.redis.copies import decoded, encoded
 from tests.examples import occupied, workstation
 
 EPOCH, OTHER = UUID(int=7), UUID(int=8)

@@ -13,8 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
 
-from graphql_app.web.framing import HEAD_BYTES_MOST, TARGET_BYTES_MOST
-from graphql_app.web.whole import Lines, Sent
+from graphql_app.server.buffered_requests import Lines, Sent
+from graphql_app.server.framing import HEAD_BYTES_MOST, TARGET_BYTES_MOST
 from tests.framings import Message, conversations, names, read
 from tests.one_piece import listening
 

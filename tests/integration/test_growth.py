@@ -17,10 +17,12 @@ from graphql_app.domain.filters import WorkstationFilter
 from graphql_app.domain.paging import Order, OrderField, Window
 from graphql_app.domain.workstation import Place, Status, Workstation
 from graphql_app.embedded import Servers
-from graphql_app.store import audit, queries, rows
-from graphql_app.store.database import Database
-from graphql_app.store.queries import searching
-from graphql_app.store.session import Session
+from graphql_app.store import office as queries
+from graphql_app.store.log import audit
+from graphql_app.store.office import searching
+from graphql_app.store.postgres.database import Database
+from graphql_app.store.postgres.session import Session
+from graphql_app.store.schema import rows
 from tests.graphql_client import fresh_database
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

@@ -9,7 +9,7 @@ import pytest_asyncio
 
 from graphql_app.domain.account import ADDRESS_PATIENCE, KNOWN_PATIENCE, NAME_PATIENCE, PAIR_PATIENCE
 from graphql_app.embedded import Servers
-from graphql_app.store import housekeeping
+from graphql_app.store.log import retention as housekeeping
 from tests.accounts import PASSWORD, REVOKE, add_account, ask, login, refreshed, signed_in
 from tests.graphql_client import Office, fresh_database, numbered, running_office, seed, settings_for
 

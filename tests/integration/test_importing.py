@@ -15,9 +15,9 @@ from sqlalchemy import text
 from graphql_app.domain.access import Scope, View, Viewer
 from graphql_app.domain.errors import Forbidden, InvalidInput
 from graphql_app.domain.importing import Kind, Outcome, Report, Tally
-from graphql_app.services import importing
-from graphql_app.services.importing import Importing
-from graphql_app.store.database import Database
+from graphql_app.services.importing import importing
+from graphql_app.services.importing.importing import Importing
+from graphql_app.store.postgres.database import Database
 
 OFFICE: dict[str, list[dict[str, Any]]] = {
     # Out of order on purpose: each kind is needed by those that stand before it.

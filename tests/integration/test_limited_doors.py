@@ -10,8 +10,8 @@ from httpx import Response
 
 from graphql_app.domain.media import EVENTS
 from graphql_app.embedded import Servers
-from graphql_app.graph.negotiation import LEGACY, RESPONSE
-from graphql_app.store.database import Database
+from graphql_app.graph.http.negotiation import LEGACY, RESPONSE
+from graphql_app.store.postgres.database import Database
 from tests.accounts import add_account
 from tests.graphql_client import Office, Socket, running_office, settings_for
 

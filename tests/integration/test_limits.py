@@ -11,13 +11,13 @@ import pytest
 import redis.asyncio as redis
 
 from graphql_app import observe
-from graphql_app.domain.ceilings import Ceiling
+from graphql_app.domain.connection_limits import Ceiling
 from graphql_app.domain.errors import RateLimited, TooManyConnections
-from graphql_app.domain.rates import Rate, Rates
+from graphql_app.domain.token_buckets import Rate, Rates
 from graphql_app.embedded import Valkey
-from graphql_app.live.limits import Limiter
-from graphql_app.live.passes import Pass
-from graphql_app.store.limits import LimitStore
+from graphql_app.live.admission.leases import Pass
+from graphql_app.live.admission.limiter import Limiter
+from graphql_app.store.redis.limits import LimitStore
 
 SECRET = "a secret of thirty-two characters"
 RATE = Rate("operations of one user", 200, 100)

@@ -9,8 +9,8 @@ import pytest_asyncio
 
 from graphql_app.domain.access import by_command
 from graphql_app.domain.importing import Outcome
-from graphql_app.services.importing import Importing
-from graphql_app.services.sources import Source
+from graphql_app.services.importing.files import Source
+from graphql_app.services.importing.importing import Importing
 from tests.accounts import LOGIN, PASSWORD, add_account, ask, login, signed_in
 from tests.graphql_client import Office, numbered, seed
 

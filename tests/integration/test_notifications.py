@@ -10,8 +10,9 @@ from sqlalchemy import text
 
 from graphql_app.domain.identifiers import global_id
 from graphql_app.domain.notification import Audience
-from graphql_app.live.ticker import housekeeping_duties
-from graphql_app.store import housekeeping, notifications
+from graphql_app.live.jobs.scheduler import housekeeping_duties
+from graphql_app.store import notifications
+from graphql_app.store.log import retention as housekeeping
 from tests.graphql_client import (
     A_01,
     ADA_KEY,

@@ -9,10 +9,10 @@ import orjson
 import pytest
 
 from graphql_app.domain.workstation import Place
-from graphql_app.store import outbox
-from graphql_app.store.database import Database
-from graphql_app.store.numbering import Leader, leading
-from graphql_app.store.statements import Prepared
+from graphql_app.store.log import outbox
+from graphql_app.store.log.numbering import Leader, leading
+from graphql_app.store.postgres.database import Database
+from graphql_app.store.postgres.statements import Prepared
 
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 LARGE = 120

@@ -16,10 +16,10 @@ from graphql_app import observe
 from graphql_app.domain.access import ROLES, Scope
 from graphql_app.domain.errors import Unauthenticated
 from graphql_app.embedded import Servers
-from graphql_app.services import issuer as issuer_module
-from graphql_app.services.identify import Identify
-from graphql_app.services.issuer import Issuer
-from graphql_app.services.keys import KeyRing
+from graphql_app.services.identity import issuer as issuer_module
+from graphql_app.services.identity.identify import Identify
+from graphql_app.services.identity.issuer import Issuer
+from graphql_app.services.identity.keys import KeyRing
 from graphql_app.store import discovery
 from graphql_app.store.discovery import DOCUMENT_BYTES_MOST, IssuerAway, published_keys
 from tests.graphql_client import Socket, new_key, running_office, seed, settings_for

@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from graphql_app.web.pages import FOREVER, POLICY, STATIC, graphiql_page, pages
+from graphql_app.pages import FOREVER, POLICY, STATIC, graphiql_page, pages
 
 PAGES = ("/graphql", "/api/docs")
 ELSEWHERE = re.compile(r"""(?:src|href|url\()\s*=?\s*["']?(?:https?:)?//""")

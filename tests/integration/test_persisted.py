@@ -12,7 +12,7 @@ from httpx import Response
 
 from graphql_app.domain.media import EVENTS
 from graphql_app.embedded import Servers
-from graphql_app.graph.negotiation import LEGACY, RESPONSE
+from graphql_app.graph.http.negotiation import LEGACY, RESPONSE
 from tests.graphql_client import Office, running_office, seed, settings_for
 
 ME = "query Me { me { subject } }"

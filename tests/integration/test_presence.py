@@ -19,12 +19,12 @@ from graphql_app.domain.presence import Places, Present
 from graphql_app.domain.seal import Pseudonyms, Seal
 from graphql_app.domain.workstation import Floor, Place
 from graphql_app.embedded import Valkey
-from graphql_app.live.places import ExistingPlaces
 from graphql_app.live.presence import Presence, kept_seconds, people
-from graphql_app.services.history import Start
-from graphql_app.services.presences import Presences
-from graphql_app.store import broadcast
-from graphql_app.store.presence import PresenceStore
+from graphql_app.live.presence.existing_places import ExistingPlaces
+from graphql_app.services.following.history import Start
+from graphql_app.services.following.presences import Presences
+from graphql_app.store.redis import broadcast
+from graphql_app.store.redis.presence import PresenceStore
 
 HERE, THERE, ELSEWHERE = Place("总部A座", 3), Place("总部A座", 4), Place("Riverside", 1)
 SECRET = "a secret of thirty-two characters"

@@ -18,17 +18,18 @@ from graphql_app.domain.filters import WorkstationFilter
 from graphql_app.domain.paging import Order, OrderField
 from graphql_app.domain.workstation import Employee, Place, Status, Workstation
 from graphql_app.embedded import Servers
-from graphql_app.graph.context import Context, Services
-from graphql_app.graph.documents import Documents
-from graphql_app.graph.limits import Limits
-from graphql_app.graph.schema import Execution, build
-from graphql_app.services.arrange import Arrange
-from graphql_app.services.browse import Browse
+from graphql_app.graph.api.context import Context, Services
+from graphql_app.graph.documents.document import Documents
+from graphql_app.graph.documents.limits import Limits
+from graphql_app.graph.engine.execution import Execution, build
 from graphql_app.services.cursors import PageCursors
 from graphql_app.services.listing import Paging
-from graphql_app.services.table import Table
-from graphql_app.store import queries, rows
-from graphql_app.store.database import Database
+from graphql_app.services.office.arrange import Arrange
+from graphql_app.services.office.browse import Browse
+from graphql_app.services.office.table import Table
+from graphql_app.store import office as queries
+from graphql_app.store.postgres.database import Database
+from graphql_app.store.schema import rows
 from tests.examples import view, viewer
 from tests.graphql_client import fresh_database
 from tests.statements import statements

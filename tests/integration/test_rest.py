@@ -12,11 +12,11 @@ import pytest
 from pydantic import SecretStr
 
 from graphql_app.app.application import create
-from graphql_app.development import with_keys
+from graphql_app.app.development import with_keys
 from graphql_app.domain.access import ROLES
 from graphql_app.embedded import Servers
-from graphql_app.services.identify import Identify
-from graphql_app.services.keys import KeyRing
+from graphql_app.services.identity.identify import Identify
+from graphql_app.services.identity.keys import KeyRing
 from graphql_app.settings import read
 from tests.acceptance.conftest import OFFICE
 

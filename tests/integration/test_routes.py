@@ -10,7 +10,7 @@ from httpx import Response
 from starlette.routing import Route
 
 from graphql_app.embedded import Servers
-from graphql_app.web.methods import OtherMethods
+from graphql_app.server.methods import OtherMethods
 from tests.graphql_client import A_02, Office, fresh_database, running_office, seed, settings_for
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

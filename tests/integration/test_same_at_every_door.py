@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from graphql_app.domain.importing import Kind
 from graphql_app.domain.values import DEPTH_MOST, INTEGER_MOST, MOMENT_FIRST, MOMENT_LAST
 from graphql_app.embedded import Servers
-from graphql_app.services.importing import Importing
-from graphql_app.services.sources import Source
+from graphql_app.services.importing.files import Source
+from graphql_app.services.importing.importing import Importing
 from tests.examples import viewer
 from tests.graphql_client import A_02, HQ, Office, Socket, fresh_database, running_office, seed, settings_for
 

@@ -8,8 +8,8 @@ from sqlalchemy import text
 from graphql_app.domain.access import Scope, View, Viewer
 from graphql_app.domain.errors import Forbidden
 from graphql_app.domain.importing import Kind, Outcome
-from graphql_app.services.seeding import demo_office, seed
-from graphql_app.store.database import Database
+from graphql_app.services.importing.seeding import demo_office, seed
+from graphql_app.store.postgres.database import Database
 
 ADMINISTRATOR = Viewer("seeder", (), View(frozenset({Scope.ADMIN})), None, None, 0.0)
 

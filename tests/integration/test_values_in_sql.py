@@ -20,7 +20,7 @@ from graphql_app.domain.values import (
 )
 from graphql_app.domain.workstation import equipment_value
 from graphql_app.embedded import Servers
-from graphql_app.store.database import Database
+from graphql_app.store.postgres.database import Database
 from tests.graphql_client import fresh_database, seed
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from graphql_app import observe
 from graphql_app.embedded import Servers
-from graphql_app.services.browse import Browse
-from graphql_app.web.guard import SECURE
+from graphql_app.server.security import SECURE
+from graphql_app.services.office.browse import Browse
 from tests.graphql_client import Office, Socket, fresh_database, running_office, seed, settings_for
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

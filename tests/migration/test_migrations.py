@@ -1,4 +1,4 @@
-"""The migrations go up, down and up again, and make exactly the tables that store/tables.py describes."""
+"""The migrations go up, down and up again, and make exactly the tables that store/schema/tables.py describes."""
 
 import uuid
 from collections.abc import AsyncIterator
@@ -12,9 +12,9 @@ from sqlalchemy import Connection, text
 
 from graphql_app.domain.values import MOMENT_FIRST, MOMENT_LAST
 from graphql_app.embedded import Servers
-from graphql_app.store import migrations
-from graphql_app.store.database import Database
-from graphql_app.store.tables import metadata
+from graphql_app.store.postgres import migrations
+from graphql_app.store.postgres.database import Database
+from graphql_app.store.schema.tables import metadata
 from tests.conftest import with_database
 
 

@@ -9,8 +9,8 @@ from alembic import command
 from sqlalchemy import text
 
 from graphql_app.domain.names import UNSEEN
-from graphql_app.store import migrations
-from graphql_app.store.database import Database
+from graphql_app.store.postgres import migrations
+from graphql_app.store.postgres.database import Database
 from tests.migration.test_migrations import empty
 
 __all__ = ["empty"]  # a fixture

@@ -20,10 +20,10 @@ from graphql import (
 )
 
 from graphql_app.domain.access import Viewer
-from graphql_app.graph.schema import build, printed
-from graphql_app.services.arrange import Arrange
-from graphql_app.services.browse import Browse
-from graphql_app.services.follow import Follow
+from graphql_app.graph.engine.execution import build, printed
+from graphql_app.services.following.follow import Follow
+from graphql_app.services.office.arrange import Arrange
+from graphql_app.services.office.browse import Browse
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "graphql_app"
@@ -86,7 +86,7 @@ def test_the_doors_take_nothing_from_the_history_that_is_not_redacted() -> None:
         for module, tree in modules()
         if module.startswith(("graph/", "web/"))
         for node in ast.walk(tree)
-        if isinstance(node, ast.ImportFrom) and node.module == "graphql_app.services.history"
+        if isinstance(node, ast.ImportFrom) and node.module == "graphql_app.services.following.history"
         for alias in node.names
     }
 
@@ -94,7 +94,7 @@ def test_the_doors_take_nothing_from_the_history_that_is_not_redacted() -> None:
 
 
 def test_only_the_store_commits() -> None:
-    assert where("commit") <= {"store/database.py", "store/migrations.py"}
+    assert where("commit") <= {"store/postgres/database.py", "store/postgres/migrations.py"}
 
 
 def test_only_the_settings_read_the_environment() -> None:
@@ -136,9 +136,7 @@ def test_the_schema_on_disk_is_the_schema_of_the_code() -> None:
 
 
 def test_the_schema_is_the_same_in_whatever_order_its_modules_are_imported() -> None:
-    program = (
-        "import graphql_app.graph.{first}\nfrom graphql_app.graph.schema import build, printed\nprint(printed(build()))"
-    )
+    program = "import graphql_app.graph.{first}\nfrom graphql_app.graph.engine.execution import build, printed\nprint(printed(build()))"
     texts = {
         subprocess.run(
             [sys.executable, "-c", program.format(first=first)], cwd=ROOT, capture_output=True, text=True, check=True

@@ -15,10 +15,10 @@ from prometheus_client import Counter
 from prometheus_client.metrics import MetricWrapperBase
 
 from graphql_app.app.identity import identify
+from graphql_app.app.serving import GRACE_SECONDS, KEEP_ALIVE_SECONDS
 from graphql_app.ops import metrics
-from graphql_app.serving import GRACE_SECONDS, KEEP_ALIVE_SECONDS
+from graphql_app.rest.changes import WAIT_MOST
 from graphql_app.settings import Settings, read
-from graphql_app.web.stream import WAIT_MOST
 
 ROOT = Path(__file__).parents[2]
 DOCKER = ROOT / "docker"
@@ -98,7 +98,9 @@ def test_what_is_copied_exists_and_is_all_that_is_let_in() -> None:
                 assert (ROOT / source).exists(), source
                 needed.add(source.split("/")[0])
     assert let_in == needed
-    assert any(fnmatch.fnmatch("graphql_app/web/static/bundle", rule) for rule in rules[1:])  # the image builds its own
+    assert any(
+        fnmatch.fnmatch("graphql_app/pages/static/bundle", rule) for rule in rules[1:]
+    )  # the image builds its own
 
 
 # --- compose.yaml ----------------------------------------------------------------------------------------------------

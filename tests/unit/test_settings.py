@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from pydantic import SecretStr, ValidationError
 
+from graphql_app.app.development import with_keys
+from graphql_app.app.doctor import shown
 from graphql_app.app.identity import openid_issuer, role_table
-from graphql_app.development import with_keys
-from graphql_app.diagnosis import shown
 from graphql_app.domain.access import ROLES, Scope
 from graphql_app.settings import Settings, SettingsError, read, unknown
 

@@ -4,7 +4,7 @@ import signal
 
 import pytest
 
-from graphql_app.workers import (
+from graphql_app.app.workers import (
     LOOK_SECONDS,
     READY_SECONDS,
     RESTART_SECONDS,

@@ -16,8 +16,8 @@ from graphql_app.domain.workstation import Place
 from graphql_app.live.presence.exchange import Exchange
 from graphql_app.live.presence.people import Others, Own
 from graphql_app.live.presence.watches import Watch, Watches
-from graphql_app.store.broadcast import Channel
-from graphql_app.store.presence import PresenceStore
+from graphql_app.store.redis.broadcast import Channel
+from graphql_app.store.redis.presence import PresenceStore
 
 
 def kept_seconds(ghost_seconds: float) -> float:

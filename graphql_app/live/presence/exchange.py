@@ -15,8 +15,8 @@ from graphql_app.domain.workstation import Place
 from graphql_app.live.presence.people import Others, Own, surplus
 from graphql_app.live.presence.watches import Watches
 from graphql_app.observe import IsolatedFailure, PresenceLost, PresenceWhole, note
-from graphql_app.store.broadcast import MAYBE_MISSED, Channel
-from graphql_app.store.presence import Away, PresenceStore
+from graphql_app.store.redis.broadcast import MAYBE_MISSED, Channel
+from graphql_app.store.redis.presence import Away, PresenceStore
 
 RETURN_SECONDS = 1.5  # after Redis was away the others say anew who is there: only then is it asked
 GATHER_SECONDS = 0.1  # what changes meanwhile is said, and asked, together

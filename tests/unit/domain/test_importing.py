@@ -32,7 +32,7 @@ from graphql_app.domain.importing import (
     window,
     worded,
 )
-from graphql_app.store.tables import metadata
+from graphql_app.store.schema.tables import metadata
 
 PAGE = Path(__file__).parents[3] / "docs" / "import.md"
 

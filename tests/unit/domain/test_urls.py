@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from graphql_app.diagnosis import database_problem, redis_problem, report, shown
+from graphql_app.app.doctor import database_problem, redis_problem, report, shown
 from graphql_app.domain.urls import ADVICE, advice, secrets_of, without_password, without_secrets
 from graphql_app.settings import SettingsError, read
-from graphql_app.store import broadcast
+from graphql_app.store.redis import broadcast
 
 CANARY = "geheim"
 # Whatever stands around it: each piece may end a host, a port, a user, a query or a value.

@@ -19,10 +19,10 @@ from hypothesis.stateful import (
 )
 
 from graphql_app.domain.errors import Unavailable
-from graphql_app.graph.wire import REASON_BYTES_MOST
-from graphql_app.services.cohorts import Payload
+from graphql_app.graph.websocket.wire import REASON_BYTES_MOST
+from graphql_app.services.following.cohorts import Payload
 from tests.clock import Clock, settle
-from tests.unit.graph.test_protocol import FEED, MISSHAPEN, SLOW, TOKEN, Joined, Talk, strangers
+from tests.unit.graph.websocket.test_protocol import FEED, MISSHAPEN, SLOW, TOKEN, Joined, Talk, strangers
 
 OPERATIONS_MOST = 2
 ME = "{ me { subject } }"
@@ -259,7 +259,7 @@ class Conversation(RuleBasedStateMachine):
     @rule()
     def the_token_expires(self) -> None:
         with pytest.MonkeyPatch.context() as patches:
-            patches.setattr("graphql_app.graph.protocol.time", SimpleNamespace(time=lambda: 1e12))
+            patches.setattr("graphql_app.graph.websocket.protocol.time", SimpleNamespace(time=lambda: 1e12))
             self.talk.connection.look()
         self.closes(4401)
 

@@ -25,21 +25,21 @@ from graphql.execution import execute_root_selection_set, execute_subscription_e
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from graphql_app.aio import cooperative as turns
+from graphql_app.aio.cooperative import Turns
+from graphql_app.aio.deferred import Soon
 from graphql_app.domain.access import GUARDED, ROLES, Scope, View, may_see, redact
 from graphql_app.domain.change import Batch, Kind, Notice
 from graphql_app.domain.errors import Conflict, InvalidInput, NotFound
 from graphql_app.domain.workstation import Counts, Department, Employee, Floor, Place, Status, WholeFloor, Workstation
-from graphql_app.graph.context import Context
-from graphql_app.graph.documents import Operation
-from graphql_app.graph.executor import PlannedExecutor, Plans
-from graphql_app.graph.feeds import FloorStatus, WorkstationFeed
-from graphql_app.graph.schema import BadVariables, Execution, build, shared_viewer
-from graphql_app.services import turns
+from graphql_app.graph.api.context import Context
+from graphql_app.graph.api.feeds import FloorStatus, WorkstationFeed
+from graphql_app.graph.compile.executor import PlannedExecutor, Plans
+from graphql_app.graph.documents.document import Operation
+from graphql_app.graph.engine.execution import BadVariables, Execution, build, shared_viewer
 from graphql_app.services.listing import Listing
-from graphql_app.services.soon import Soon
-from graphql_app.services.table import Table
-from graphql_app.services.turns import Turns
-from graphql_app.store.rows import BEHIND, SELECTED
+from graphql_app.services.office.table import Table
+from graphql_app.store.schema.rows import BEHIND, SELECTED
 from tests.examples import ADA, RESEARCH, THEN, WEI, view, workstation
 from tests.generated import ODDITIES, VARIABLES, Data, documents, twisted
 

@@ -5,10 +5,10 @@ from contextlib import suppress
 from typing import Any, cast
 
 from graphql_app.domain.change import Head
-from graphql_app.live.feed import AT_ONCE_MOST, OF_A_BACKLOG_MOST, Feed
-from graphql_app.store.numbering import Numbered
+from graphql_app.live.feed.leader import AT_ONCE_MOST, OF_A_BACKLOG_MOST, Feed
+from graphql_app.store.log.numbering import Numbered
 from tests.clock import settle
-from tests.unit.live.test_messages import EPOCH
+from tests.unit.live.feed.test_messages import EPOCH
 
 
 class Backlog:

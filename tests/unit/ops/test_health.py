@@ -6,7 +6,7 @@ import pytest
 
 from graphql_app.domain.change import Head
 from graphql_app.ops.health import LAG_MOST, feed_finding
-from graphql_app.store.outbox import Progress
+from graphql_app.store.log.outbox import Progress
 
 EPOCH, OTHER = UUID(int=1), UUID(int=2)
 

@@ -4,7 +4,7 @@ import pytest
 from prometheus_client import Counter
 from prometheus_client.metrics import MetricWrapperBase
 
-from graphql_app.graph import wire
+from graphql_app.graph.websocket import wire
 from graphql_app.ops import metrics
 
 

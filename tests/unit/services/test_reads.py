@@ -8,8 +8,8 @@ import pytest
 
 from graphql_app.domain.filters import WorkstationFilter
 from graphql_app.domain.workstation import Place
-from graphql_app.services.browse import Browse
-from graphql_app.services.follow import Follow
+from graphql_app.services.following.follow import Follow
+from graphql_app.services.office.browse import Browse
 from graphql_app.services.reads import hearing, reads, reads_floors, reads_ids, reads_workstations
 
 

@@ -8,8 +8,8 @@ from graphql_app.domain.change import Head
 from graphql_app.domain.errors import InvalidInput
 from graphql_app.domain.filters import WorkstationFilter
 from graphql_app.domain.workstation import Place
-from graphql_app.live.freshness import Freshness
-from graphql_app.live.hub import Hub
+from graphql_app.live.feed.hub import Hub
+from graphql_app.live.feed.staleness import Freshness
 from graphql_app.services.cursors import FeedCursors, PageCursors
 from graphql_app.services.receipts import Receipts
 from tests.examples import view

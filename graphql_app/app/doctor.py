@@ -1,0 +1,89 @@
+"""`graphql-app doctor`: every setting with its source, whether they fit together, and whether the servers answer."""
+
+from collections.abc import Iterator
+
+from pydantic import SecretStr
+
+from graphql_app.app.checks import check
+from graphql_app.domain.urls import without_password
+from graphql_app.services.identity.keys import key_of_jwk
+from graphql_app.settings import Settings, SettingsError, unknown
+from graphql_app.store.discovery import IssuerAway, published_keys
+from graphql_app.store.postgres.database import Database
+from graphql_app.store.postgres.migrations import MigrationError, require_current
+from graphql_app.store.redis import broadcast
+
+FITTING = "fit together"
+REACHABLE = "reachable"
+URLS = frozenset({"database_url", "redis_url", "oidc_issuer"})
+EMBEDDED = "embedded: started by `serve` under GRAPHQL_APP_DATA, as no URL is set"
+
+
+async def report(settings: Settings) -> tuple[list[str], bool]:
+    """The lines to print, and whether everything is well."""
+    findings = {
+        "Settings": settings_problem(settings) or FITTING,
+        "PostgreSQL": await database_problem(settings) or REACHABLE,
+        "Redis": await redis_problem(settings) or REACHABLE,
+    }
+    if settings.oidc_issuer is not None:
+        findings["OpenID"] = await issuer_problem(settings.oidc_issuer) or REACHABLE
+    checks = [f"  {name:<12} {finding}" for name, finding in findings.items()]
+    is_well = all(finding in (FITTING, REACHABLE, EMBEDDED) for finding in findings.values())
+    return ["Settings:", *listed(settings), *(f"  {line}" for line in unknown()), "", "Checks:", *checks], is_well
+
+
+def listed(settings: Settings) -> Iterator[str]:
+    """A line for each setting: its variable, value, source and meaning."""
+    variables = {name: Settings.variable(name) for name in Settings.model_fields}
+    width = max(map(len, variables.values()))
+    for name, field in Settings.model_fields.items():
+        value, source = shown(getattr(settings, name), is_url=name in URLS), settings.source(name)
+        yield f"  {variables[name]:<{width}}  {value:<26}  {source:<11}  {field.description}"
+
+
+def settings_problem(settings: Settings) -> str | None:
+    try:
+        check(settings)
+    except SettingsError as error:
+        return str(error)
+    return None
+
+
+async def database_problem(settings: Settings) -> str | None:
+    if settings.database_url is None:
+        return EMBEDDED
+    database = Database(settings.database_url, pool=1, timeout_seconds=settings.database_timeout_seconds)
+    try:
+        problem = await database.problem()
+        if problem is None:
+            await require_current(database)
+        return problem
+    except MigrationError as error:
+        return str(error)
+    finally:
+        await database.close()
+
+
+async def redis_problem(settings: Settings) -> str | None:
+    return EMBEDDED if settings.redis_url is None else await broadcast.problem(settings.redis_url)
+
+
+async def issuer_problem(issuer: str) -> str | None:
+    try:
+        keys = await published_keys(issuer)
+    except IssuerAway as away:
+        return str(away)
+    return None if any(map(key_of_jwk, keys)) else "none of its keys can be used here"
+
+
+def shown(value: object, *, is_url: bool = False) -> str:
+    """A setting without what is secret in it: keys, and the passwords in URLs. `is_url`: it is meant to be one,
+    whatever it looks like."""
+    if value is None:
+        return "-"
+    if isinstance(value, SecretStr) or (isinstance(value, str) and value.lstrip().startswith("-----BEGIN")):
+        return "(set)"  # a public key is no secret, but fills a page
+    if isinstance(value, str) and (is_url or "://" in value):
+        return without_password(value)
+    return str(value)

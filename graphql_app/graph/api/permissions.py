@@ -1,0 +1,59 @@
+"""The table of guarded fields as Strawberry permissions, and as a directive in the printed schema."""
+
+from typing import Any
+
+import strawberry
+from strawberry.permission import BasePermission, PermissionExtension
+from strawberry.schema_directive import Location
+from strawberry.types import Info
+from strawberry.types.field import StrawberryField
+
+from graphql_app.domain.access import Scope, View, guarding_scope
+from graphql_app.graph.api.context import Context
+
+
+@strawberry.schema_directive(
+    locations=[Location.FIELD_DEFINITION],
+    name="guarded",
+    description="The field is null unless the token has the scope; its path is then listed in `extensions.masked`.",
+)
+class Guarded:
+    scope: str = strawberry.directive_field(name="scope")
+
+
+class HasScope(BasePermission):
+    """May the view see this field? services/ has redacted the value already: a second lock on the same door."""
+
+    def __init__(self, scope: Scope) -> None:
+        super().__init__()
+        self.scope = scope
+
+    def has_permission(self, source: Any, info: Info[Context, Any], **_: Any) -> bool:
+        return self.permits(info.context.viewer.view)
+
+    def permits(self, view: View) -> bool:
+        return view.has(self.scope)
+
+
+class NullUnlessPermitted(PermissionExtension):
+    """Strawberry shows an empty list in place of one that is hidden, as if there were nothing; here it is null."""
+
+    def apply(self, field: StrawberryField) -> None:
+        super().apply(field)
+        self.return_empty_list = False
+
+
+def guarded(type_name: str, field: str, description: str, **options: Any) -> Any:
+    """A field of the schema that GUARDED names; `options` are strawberry.field's.
+
+    Raises KeyError at import for one that it does not name.
+    """
+    scope = guarding_scope(type_name, field)
+    if scope is None:
+        raise KeyError(f"{type_name}.{field} is not in domain/access.GUARDED")
+    return strawberry.field(
+        description=f"{description} Null without the scope `{scope}`.",
+        directives=[Guarded(scope=str(scope))],
+        extensions=[NullUnlessPermitted([HasScope(scope)], fail_silently=True, use_directives=False)],
+        **options,
+    )

@@ -1,0 +1,216 @@
+"""The schema, assembled; its operations, executed; its errors, made fit to leave the house."""
+
+import uuid
+from collections.abc import AsyncIterable, Mapping
+from typing import Any
+
+import orjson
+import strawberry
+from graphql import ExecutionResult, GraphQLError, GraphQLSchema, create_source_event_stream
+from graphql.execution import execute_root_selection_set, execute_subscription_event
+from strawberry.schema.config import StrawberryConfig
+
+from graphql_app.aio.cooperative import Turns
+from graphql_app.aio.deadlines import Deadline, Deadlines
+from graphql_app.aio.deferred import Soon
+from graphql_app.domain.access import Scope, View, Viewer, require
+from graphql_app.domain.errors import Refusal, Unavailable
+from graphql_app.graph.api.accounts import AccountMutations
+from graphql_app.graph.api.audit import AuditEntry, AuditQueries
+from graphql_app.graph.api.context import Context
+from graphql_app.graph.api.mutations import Mutation
+from graphql_app.graph.api.notifications import (
+    Notification,
+    NotificationMutations,
+    NotificationQueries,
+    NotificationSubscriptions,
+)
+from graphql_app.graph.api.presence import PresenceSubscriptions
+from graphql_app.graph.api.queries import Query
+from graphql_app.graph.api.refusals import Refusal as RefusalType
+from graphql_app.graph.api.subscriptions import Subscription
+from graphql_app.graph.api.types import CURSOR, Cursor, Department, Employee, Floor, Workstation
+from graphql_app.graph.compile.executor import PlannedExecutor
+from graphql_app.graph.compile.shortcut import Outcome
+from graphql_app.graph.documents.document import Mistakes, Operation
+from graphql_app.observe import Unexpected, note
+
+INTROSPECTION = frozenset({"__schema", "__type"})  # the fields of Query that show the schema
+
+
+@strawberry.type(name="Query", description="What can be asked.")
+class Queries(Query, NotificationQueries, AuditQueries):
+    """All queries, each subject's from its own file."""
+
+
+@strawberry.type(
+    name="Mutation",
+    description="What can be changed. Each field is done whole or not at all. With the header Idempotency-Key a"
+    " repeated request does nothing twice.",
+)
+class Mutations(Mutation, NotificationMutations, AccountMutations):
+    """All mutations."""
+
+
+@strawberry.type(name="Subscription", description="What can be followed.")
+class Subscriptions(Subscription, NotificationSubscriptions, PresenceSubscriptions):
+    """All subscriptions."""
+
+
+def build() -> strawberry.Schema:
+    return strawberry.Schema(
+        query=Queries,
+        mutation=Mutations,
+        subscription=Subscriptions,
+        types=[AuditEntry, Department, Employee, Floor, Notification, Workstation, RefusalType],
+        config=StrawberryConfig(scalar_map={Cursor: CURSOR}),
+    )
+
+
+def printed(schema: strawberry.Schema) -> str:
+    """The schema in its own language, sorted, so that a difference is a change of the API."""
+    return schema.as_str() + "\n"
+
+
+class Execution:
+    """Runs operations of the schema. Unless it is explorable, only who has the scope may ask for the schema itself."""
+
+    def __init__(self, schema: strawberry.Schema, *, seconds: float, is_explorable: bool = True) -> None:
+        # graphql-core's own schema: parsing, validating and executing go past Strawberry's per-request layers.
+        self.schema: GraphQLSchema = schema._schema
+        self.deadlines = Deadlines(seconds)
+        self._is_explorable = is_explorable
+        self.turns = Turns()
+
+    async def run(
+        self, operation: Operation, variables: Mapping[str, Any], context: Context, outcome: Outcome | None = None
+    ) -> dict[str, Any]:
+        """The answer to a query or mutation, ready to be serialised. `outcome`: what soonest() came to.
+
+        Raises BadVariables and Forbidden.
+        """
+        try:
+            with Deadline(self.deadlines):
+                result = await self.result(operation, variables, context, outcome)
+        except TimeoutError:
+            return self.overdue
+        return answer(result, operation.masked(context.viewer.view))
+
+    async def result(
+        self, operation: Operation, variables: Mapping[str, Any], context: Context, outcome: Outcome | None = None
+    ) -> ExecutionResult:
+        """By its shortcut, if it has one by now, as far as that leads. Raises BadVariables and Forbidden."""
+        shortcut = operation.plans.shortcuts.get(context.viewer.view)
+        if outcome is None and shortcut is not None:
+            outcome = await shortcut.outcome(variables, context)
+        if outcome is not None and outcome.data is not None:
+            return ExecutionResult(outcome.data, None)
+        result = execute_root_selection_set(self.executor(operation, variables, context, outcome))
+        return result if isinstance(result, ExecutionResult) else await result
+
+    def soonest(
+        self, operation: Operation, variables: Mapping[str, Any], context: Context
+    ) -> Outcome | Soon[Outcome] | None:
+        """What its shortcut comes to without a coroutine; None when only run() can tell."""
+        shortcut = operation.plans.shortcuts.get(context.viewer.view)
+        return shortcut.soonest(variables, context) if shortcut is not None else None
+
+    @property
+    def overdue(self) -> dict[str, Any]:
+        """The answer to what took too long."""
+        slow = Unavailable(f"The operation took longer than {self.deadlines.seconds:g} s and was ended; ask for less.")
+        return {"data": None, "errors": [formatted(slow)]}
+
+    def executor(
+        self, operation: Operation, variables: Mapping[str, Any], context: Context, outcome: Outcome | None = None
+    ) -> PlannedExecutor:
+        """What executes the operation. Raises BadVariables, and Forbidden for introspection that is off."""
+        if not self._is_explorable and not INTROSPECTION.isdisjoint(operation.roots):
+            require(context.viewer, Scope.SCHEMA)
+        built = PlannedExecutor.build(
+            self.schema,
+            operation.document,
+            context_value=context,
+            raw_variable_values=dict(variables),
+            operation_name=operation.name,
+            plans=operation.plans,
+            turns=self.turns,
+            outcome=outcome,
+            hide_suggestions=not self._is_explorable,
+        )
+        if isinstance(built, list):
+            raise BadVariables(built)
+        assert isinstance(built, PlannedExecutor)
+        return built
+
+    async def source(self, executor: PlannedExecutor) -> AsyncIterable[Any]:
+        """What the subscription's resolver returned. Raises GraphQLError."""
+        source = create_source_event_stream(executor)
+        if not isinstance(source, (ExecutionResult, AsyncIterable)):
+            source = await source
+        if isinstance(source, ExecutionResult):
+            assert source.errors
+            raise source.errors[0]
+        return source
+
+    async def event(self, executor: PlannedExecutor, event: object, context: Context, masked: list[str]) -> bytes:
+        """The payload for one event of a subscription, serialised."""
+        return orjson.dumps(answer(await self.shown(executor, event, context), masked))
+
+    async def shown(self, executor: PlannedExecutor, event: object, context: Context) -> ExecutionResult:
+        """What is shown of one event: by its shortcut, if it has one by now."""
+        shortcut = executor.plans.events.get(context.viewer.view)
+        data = shortcut.data(event) if shortcut is not None else None
+        if data is not None:
+            return ExecutionResult(data, None)
+        of_event = executor.build_per_event_executor(event)
+        of_event.context_value = context
+        result = execute_subscription_event(of_event)
+        return result if isinstance(result, ExecutionResult) else await result
+
+
+class BadVariables(Mistakes):
+    """The variables do not fit their types."""
+
+
+def shared_viewer(view: View) -> Viewer:
+    """Nobody in particular: what a cohort's execution is given, so that it cannot tell anybody's own."""
+    return Viewer("", (), view, None, None, 0)
+
+
+def answer(result: ExecutionResult, masked: list[str]) -> dict[str, Any]:
+    if not result.errors:
+        return regular(result.data, masked)
+    body: dict[str, Any] = {"data": result.data, "errors": [formatted(error) for error in result.errors]}
+    if masked:
+        body["extensions"] = {"masked": masked}
+    return body
+
+
+def regular(data: dict[str, Any] | None, masked: list[str]) -> dict[str, Any]:
+    """The answer in which nothing is wrong."""
+    return {"data": data, "extensions": {"masked": masked}} if masked else {"data": data}
+
+
+def errors_of(error: Exception) -> list[dict[str, Any]]:
+    """What the client is told of it: of several mistakes each."""
+    return [formatted(one) for one in (error.errors if isinstance(error, Mistakes) else (error,))]
+
+
+def formatted(error: Exception) -> dict[str, Any]:
+    """An error as the client may see it: a refusal with its code, the client's own mistake as it is, else masked."""
+    original = error.original_error if isinstance(error, GraphQLError) else error
+    while isinstance(original, GraphQLError):
+        original = original.original_error
+    shown: dict[str, Any] = dict(error.formatted) if isinstance(error, GraphQLError) else {}
+    if isinstance(original, Refusal):
+        shown["message"] = original.message
+        shown["extensions"] = {"code": original.code, **original.data}
+    elif original is None:
+        shown["extensions"] = {"code": "BAD_REQUEST", **(shown.get("extensions") or {})}
+    else:
+        incident = uuid.uuid4().hex[:12]
+        note(Unexpected(incident, ".".join(map(str, shown.get("path") or ())), original))
+        shown["message"] = f"Something went wrong on our side; tell the operators the id {incident}."
+        shown["extensions"] = {"code": "INTERNAL", "id": incident}
+    return shown

@@ -1,0 +1,262 @@
+"""Finished answers, serialised, kept for all who ask the same with the same view, until a change makes one untrue.
+
+Only of operations that ask for nothing personal (`can_be_shared`): these are executed for a view and
+for nobody in particular, so that there is nothing of anybody's own in them.
+"""
+
+import asyncio
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property, partial
+from hashlib import blake2b
+from typing import Any, NamedTuple
+
+import orjson
+
+from graphql_app.aio.single_flight import Flights
+from graphql_app.domain.access import View
+from graphql_app.domain.change import Change, Head, can_be_noticed
+from graphql_app.domain.interest import Interest
+from graphql_app.domain.workstation import Place
+from graphql_app.graph.api.context import Context, Services
+from graphql_app.graph.documents.document import Operation
+from graphql_app.graph.engine.execution import Execution, shared_viewer
+from graphql_app.graph.http.requests import Asked
+from graphql_app.live.feed.hub import Hub
+from graphql_app.live.feed.interests import Interests
+from graphql_app.live.feed.staleness import Freshness
+from graphql_app.observe import AnswersCounted, note
+from graphql_app.services.reads import Read, hearing
+
+# Fields of Query that show nothing of the person who asks, and whose resolvers, with those of all that can be asked for
+# below them, read through services that say what they read. `node` is none: it may be a notification for somebody.
+SHAREABLE = frozenset(
+    {
+        "__schema",
+        "__type",
+        "__typename",
+        "departments",
+        "employees",
+        "floor",
+        "floors",
+        "workstation",
+        "workstationStats",
+        "workstations",
+    }
+)
+# One of them is in memory already, or fetched with all that others ask for at the moment: to keep its answer, and to
+# find it when it is no longer true, would cost more than to make it.
+NOT_KEPT = frozenset({"workstation", "__typename"})
+COUNT_SECONDS = 1.0
+OVERHEAD_BYTES = 2000  # of an entry: its key, its interests, its places in the tables
+LARGEST_SHARE = 16  # no single answer takes more than this part of all the room
+
+
+class Key(NamedTuple):
+    asked: tuple[str, str | None, bytes]
+    view: View
+
+
+class Answer:
+    """Bytes that are ready to be sent."""
+
+    def __init__(self, body: bytes, *, has_errors: bool) -> None:
+        self.body = body
+        self.has_errors = has_errors
+
+    @cached_property
+    def tag(self) -> bytes:
+        """An ETag of what this view is shown, so that it tells nothing of what is hidden. Weak: the same answer may be
+        called by either media type."""
+        return b'W/"' + blake2b(self.body, digest_size=12).hexdigest().encode() + b'"'
+
+
+@dataclass(slots=True, eq=False)
+class Kept:
+    """An answer that is true for as long as it is kept. A change finds it by its followers, one for each interest."""
+
+    key: Key
+    answer: Answer
+    places: frozenset[Place] | None  # where its workstations are; None when they may be anywhere
+    made_at: float
+    followers: list["Follower"] = field(default_factory=list)
+
+    @property
+    def size(self) -> int:
+        query, _, variables = self.key.asked
+        return len(self.answer.body) + len(query) + len(variables) + OVERHEAD_BYTES
+
+
+@dataclass(slots=True, eq=False)
+class Follower:
+    kept: Kept
+
+
+@dataclass(slots=True)
+class Counted:
+    """Since it was noted last."""
+
+    hits: int = 0
+    misses: int = 0
+    dropped: int = 0
+    evicted: int = 0
+
+
+class Answers:
+    """Bounded by size and by age; what was used least recently goes first. When the feed is not heard, nothing is
+    given out and nothing is kept."""
+
+    def __init__(
+        self,
+        execution: Execution,
+        services: Services,
+        hub: Hub,
+        freshness: Freshness,
+        *,
+        bytes_most: int,
+        seconds_most: float,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._execution = execution
+        self._services = services
+        self._hub = hub
+        self._freshness = freshness
+        self._bytes_most = bytes_most
+        self._seconds_most = seconds_most
+        self._clock = clock
+        self._kept: OrderedDict[Key, Kept] = OrderedDict()  # the one used last is last
+        self._bytes = 0
+        self._interests: Interests[Follower] = Interests()
+        self._making: Flights[tuple[Key, Head], Answer] = Flights()
+        self._counted = Counted()
+
+    async def run(self) -> None:
+        """Forgets what is old, and counts. Never returns; end it by cancelling."""
+        try:
+            while True:
+                await asyncio.sleep(COUNT_SECONDS)
+                self.tidy()
+        finally:
+            await self._making.close()
+
+    def known(self, key: Key) -> Answer | None:
+        """The answer, if it is at hand and holds all that this process knows of."""
+        kept = self._kept.get(key)
+        if kept is None or not self._freshness.is_current or self._freshness.awaits_any(kept.places):
+            return None
+        self._kept.move_to_end(key)
+        self._counted.hits += 1
+        return kept.answer
+
+    async def make(self, key: Key, operation: Operation, asked: Asked) -> Answer:
+        """The answer of a shareable operation, executed once for all who ask at the same time. Raises BadVariables."""
+        self._counted.misses += 1
+        head = self._hub.head
+        work = partial(self._make, key, operation, asked, head)
+        # Who wrote a moment ago must not be given what others began to read before that.
+        if head is None or not self._freshness.is_current or self._freshness.awaits_any(None):
+            return await work()
+        return await self._making.join((key, head), work)
+
+    async def _make(self, key: Key, operation: Operation, asked: Asked, head: Head | None) -> Answer:
+        with hearing() as heard:
+            context = Context(shared_viewer(key.view), self._services)
+            body = await self._execution.run(operation, asked.variables, context)
+        answer = Answer(orjson.dumps(body), has_errors="errors" in body)
+        if not answer.has_errors and self._is_true_since(head, heard, key.view):
+            self._keep(Kept(key, answer, _places(heard), self._clock()), heard)
+        return answer
+
+    def _is_true_since(self, head: Head | None, heard: Sequence[Read], view: View) -> bool:
+        """Whether no change that this process heard of meanwhile matters to what was read, as the view sees it."""
+        here = self._hub.head
+        if head is None or here is None or not self._freshness.is_current or not self._hub.remembers(head):
+            return False
+        for read in heard if here != head else ():
+            changes = self._hub.since(head.revision, here.revision, read.interest.entity, read.place)
+            if changes is None or any(
+                _matters(change, read.interest) and can_be_noticed(view, change) for change in changes
+            ):
+                return False
+        return True
+
+    # --- told by the feed --------------------------------------------------------------------------------------------
+
+    def delivered(self, changes: Sequence[Change[Any]], head: Head) -> None:
+        for change in changes:
+            noticing: dict[View, bool] = {}  # asked once for all answers of a view
+            for follower in self._interests.of(change):
+                view = follower.kept.key.view
+                if view not in noticing:
+                    noticing[view] = can_be_noticed(view, change)
+                # What is hidden drops nothing: made anew, the answer would have other cursors, and so tell of it.
+                if noticing[view]:
+                    self._counted.dropped += self._drop(follower.kept)
+
+    def restarted(self, head: Head) -> None:
+        for kept in list(self._kept.values()):
+            self._counted.dropped += self._drop(kept)
+
+    # --- keeping and forgetting --------------------------------------------------------------------------------------
+
+    def _keep(self, kept: Kept, heard: Sequence[Read]) -> None:
+        if kept.size > self._bytes_most / LARGEST_SHARE:
+            return
+        if kept.key in self._kept:  # as it is kept, it is true
+            return
+        self._kept[kept.key] = kept
+        self._bytes += kept.size
+        for read in heard:
+            follower = Follower(kept)
+            kept.followers.append(follower)
+            self._interests.add(follower, read.interest)
+        while self._bytes > self._bytes_most:
+            self._counted.evicted += self._drop(next(iter(self._kept.values())))
+
+    def _drop(self, kept: Kept) -> bool:
+        """Whether it was still kept: a change may find it by several of its interests."""
+        if self._kept.get(kept.key) is not kept:
+            return False
+        del self._kept[kept.key]
+        self._bytes -= kept.size
+        for follower in kept.followers:
+            self._interests.remove(follower)
+        return True
+
+    def tidy(self) -> None:
+        """Forgets what is old, and tells what happened since the last time."""
+        long_ago = self._clock() - self._seconds_most
+        for kept in [kept for kept in self._kept.values() if kept.made_at < long_ago]:
+            self._counted.evicted += self._drop(kept)
+        counted, self._counted = self._counted, Counted()
+        note(
+            AnswersCounted(
+                hits=counted.hits,
+                misses=counted.misses,
+                dropped=counted.dropped,
+                evicted=counted.evicted,
+                kept=len(self._kept),
+                bytes=self._bytes,
+            )
+        )
+
+
+def can_be_shared(operation: Operation) -> bool:
+    """Whether its answer depends on nothing but the view, and on what the feed tells of."""
+    return operation.kind == "query" and operation.roots <= SHAREABLE
+
+
+def is_kept(operation: Operation) -> bool:
+    """Whether an answer that can be shared is worth a place."""
+    return not operation.roots <= NOT_KEPT
+
+
+def _places(heard: Sequence[Read]) -> frozenset[Place] | None:
+    places = [read.place for read in heard if read.interest.entity == "workstation"]
+    return None if None in places else frozenset(place for place in places if place is not None)
+
+
+def _matters(change: Change[Any], interest: Interest) -> bool:
+    return any(interest.matches(state) for state in (change.before, change.after) if state is not None)

@@ -1,0 +1,205 @@
+"""What an HTTP request asks for: its header fields, its address, its body. Whatever is wrong is a 4xx of its own."""
+
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, NamedTuple
+from urllib.parse import parse_qsl
+
+import orjson
+from starlette.types import Receive
+
+from graphql_app.domain import media
+from graphql_app.domain.errors import InvalidInput, TooMany, UnsupportedMedia, body_too_large
+from graphql_app.graph.documents.persisted import hash_given
+from graphql_app.graph.documents.variables import require_few
+from graphql_app.graph.http.negotiation import Accepted
+
+REMEMBERED = 1000
+REMEMBERED_BYTES = 4096  # longer ones are read anew
+FIELDS_MOST = 100  # in a query string, of which four mean anything
+
+Fields = dict[bytes, bytes]
+Headers = list[tuple[bytes, bytes]]
+
+
+class Request(NamedTuple):
+    """A request with what was read off its header fields."""
+
+    method: str
+    query_string: bytes
+    fields: Fields
+    accept: Accepted
+    id: bytes
+    address: str | None
+
+
+class Unanswerable(Exception):
+    """Not a GraphQL request: answered with an HTTP status of its own."""
+
+    def __init__(
+        self,
+        status: int,
+        message: str,
+        headers: Mapping[str, str] | None = None,
+        extensions: Mapping[str, Any] = MappingProxyType({"code": "BAD_REQUEST"}),
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.headers = headers or {}
+        self.extensions = extensions
+
+    @classmethod
+    def beyond(cls, status: int, refusal: TooMany) -> "Unanswerable":
+        """It says which limit, and what was asked."""
+        return cls(status, refusal.message, None, {"code": refusal.code, **refusal.data})
+
+
+class Gone(Exception):
+    """The client went away before it had sent its request."""
+
+
+@dataclass(slots=True)
+class Asked:
+    query: str
+    operation_name: str | None
+    variables: Mapping[str, Any]
+    digest: str | None = None  # names the document, besides its text
+    _key: "tuple[str, str | None, bytes] | None" = None
+
+    @property
+    def key(self) -> tuple[str, str | None, bytes]:
+        """Equal for those who ask the same, however they wrote it."""
+        if self._key is None:
+            variables = orjson.dumps(self.variables, option=orjson.OPT_SORT_KEYS) if self.variables else b""
+            self._key = self.query, self.operation_name, variables
+        return self._key
+
+
+class AskedByHash(NamedTuple):
+    """As Asked, by one who has not sent the document itself."""
+
+    digest: str
+    operation_name: str | None
+    variables: Mapping[str, Any]
+
+    def with_text(self, query: str) -> Asked:
+        return Asked(query, self.operation_name, self.variables)
+
+
+class Remembered:
+    """What requests with a kept answer ask for, for all who send the very same bytes; bounded. No other is kept:
+    there may be a password in it."""
+
+    def __init__(self, read: Callable[[bytes], Asked | AskedByHash]) -> None:
+        self.read = read
+        self._known: OrderedDict[bytes, Asked] = OrderedDict()  # what was sent last is last
+
+    def get(self, sent: bytes) -> Asked | None:
+        return self._known.get(sent)
+
+    def keep(self, sent: bytes, asked: Asked) -> None:
+        if len(sent) > REMEMBERED_BYTES:
+            return
+        self._known[sent] = asked
+        self._known.move_to_end(sent)
+        if len(self._known) > REMEMBERED:
+            self._known.popitem(last=False)
+
+
+def text(fields: Fields, name: bytes) -> str | None:
+    value = fields.get(name)
+    return None if value is None else value.decode("latin-1")
+
+
+def require_json(fields: Mapping[bytes, bytes]) -> None:
+    """Raises Unanswerable unless the body is said to be JSON, in UTF-8, and not compressed."""
+    said = (fields.get(name, b"").decode("latin-1") for name in (b"content-type", b"content-encoding"))
+    try:
+        media.require_json(*said)
+    except UnsupportedMedia as refusal:
+        raise Unanswerable(415, refusal.message, dict([refusal.hint])) from refusal
+
+
+async def body_of(fields: Mapping[bytes, bytes], receive: Receive, most: int) -> bytes:
+    """The whole body. Raises Unanswerable for a longer one, before it is read whole, and Gone."""
+    declared = fields.get(b"content-length", b"0")
+    if len(declared) > len(str(most)) or int(declared) > most:
+        raise _too_large(most, int(declared[:18]))
+    message = await receive()
+    body: bytes = message.get("body", b"")
+    while message.get("more_body") or message["type"] == "http.disconnect":
+        if message["type"] == "http.disconnect":
+            raise Gone
+        if len(body) > most:
+            raise _too_large(most, len(body))
+        message = await receive()
+        body += message.get("body", b"")
+    if len(body) > most:
+        raise _too_large(most, len(body))
+    return body
+
+
+def _too_large(most: int, size: int) -> Unanswerable:
+    return Unanswerable.beyond(413, body_too_large(most, size))
+
+
+def from_body(body: bytes) -> Asked | AskedByHash:
+    """What a body asks for. Raises Unanswerable."""
+    try:
+        given = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise Unanswerable(400, f"The body is not JSON: {error}") from error
+    return _asked(given)
+
+
+def from_query(query_string: bytes) -> Asked | AskedByHash:
+    """What an address asks for. Raises Unanswerable."""
+    try:
+        given: dict[str, Any] = dict(
+            parse_qsl(query_string.decode(), keep_blank_values=True, errors="strict", max_num_fields=FIELDS_MOST)
+        )
+    except ValueError as error:
+        problem = f"The query string is not percent-encoded UTF-8, or has more than {FIELDS_MOST} fields."
+        raise Unanswerable(400, problem) from error
+    for name in ("variables", "extensions"):
+        if name in given:
+            try:
+                given[name] = orjson.loads(given[name])
+            except orjson.JSONDecodeError as error:
+                raise Unanswerable(400, f"`{name}` is not JSON: {error}") from error
+    return _asked(given)
+
+
+def _asked(given: Any) -> Asked | AskedByHash:
+    if isinstance(given, list) and len(given) > 1:
+        batch = TooMany("Send one operation a request.", measure="operations of one request", limit=1, asked=len(given))
+        raise Unanswerable.beyond(400, batch)
+    if not isinstance(given, dict):
+        raise Unanswerable(400, "The body must be one JSON object; send one operation a request.")
+    query, name, variables = given.get("query"), given.get("operationName"), given.get("variables")
+    if not isinstance(name, (str, type(None))):
+        raise Unanswerable(400, "`operationName` must be a text.")
+    for part in ("variables", "extensions"):
+        if not isinstance(given.get(part), (dict, type(None))):
+            raise Unanswerable(400, f"`{part}` must be an object.")
+    digest = _digest(given) if "extensions" in given or "documentId" in given else None
+    if not isinstance(query, str) and (query is not None or digest is None):
+        raise Unanswerable(400, "`query` is missing, or not a text.")
+    if variables:
+        try:
+            require_few(variables)
+        except TooMany as refusal:
+            raise Unanswerable.beyond(400, refusal) from refusal
+    if not query and digest is not None:
+        return AskedByHash(digest, name, variables or {})
+    assert query is not None
+    return Asked(query, name, variables or {}, digest)
+
+
+def _digest(given: Mapping[str, Any]) -> str | None:
+    try:
+        return hash_given(given)
+    except InvalidInput as refusal:
+        raise Unanswerable(400, refusal.message) from refusal

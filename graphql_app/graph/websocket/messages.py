@@ -1,0 +1,76 @@
+"""The shape of what clients say in graphql-transport-ws."""
+
+from collections.abc import Mapping
+from types import NoneType
+from typing import Any, NamedTuple
+
+import orjson
+
+from graphql_app.domain.errors import InvalidInput
+from graphql_app.graph.documents.persisted import hash_given
+
+NO_QUERY = "`subscribe` needs a `payload` with a `query`"
+
+Message = Mapping[str, Any]
+
+
+class Misshapen(Exception):
+    """Whoever says such a thing is closed; the text is the reason that they are told."""
+
+
+class Wanted(NamedTuple):
+    """An operation that a client wants to be told of, under an id of its own."""
+
+    id: str
+    query: str | None
+    digest: str | None  # names the document, besides its text
+    operation_name: str | None
+    variables: Mapping[str, Any]
+
+
+def message_in(text: str | bytes) -> Message:
+    """A message, with its type. Raises Misshapen."""
+    if isinstance(text, bytes):
+        raise Misshapen("Messages must be text, not binary")
+    try:
+        content = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        content = None
+    if not isinstance(content, dict) or not isinstance(content.get("type"), str):
+        raise Misshapen("A message must be a JSON object with a `type`")
+    return content
+
+
+def payload_in(message: Message) -> Mapping[str, Any] | None:
+    """Of connection_init, ping and pong. Raises Misshapen."""
+    payload: Mapping[str, Any] | None = message.get("payload")
+    if not isinstance(payload, (dict, NoneType)):
+        raise Misshapen(f"The payload of `{message['type']}` must be an object")
+    return payload
+
+
+def id_in(message: Message) -> str:
+    """Of subscribe and complete. Raises Misshapen."""
+    operation_id = message.get("id")
+    if not isinstance(operation_id, str) or not operation_id:
+        raise Misshapen(f"`{message['type']}` needs an `id`, a text that is not empty")
+    return operation_id
+
+
+def wanted_in(message: Message) -> Wanted:
+    """Of subscribe. Raises Misshapen."""
+    operation_id, payload = id_in(message), message.get("payload")
+    if not isinstance(payload, dict) or not isinstance(query := payload.get("query"), (str, NoneType)):
+        raise Misshapen(NO_QUERY)
+    if not isinstance(name := payload.get("operationName"), (str, NoneType)):
+        raise Misshapen("`operationName` must be a text")
+    for part in ("variables", "extensions"):
+        if not isinstance(payload.get(part), (dict, NoneType)):
+            raise Misshapen(f"`{part}` must be an object")
+    try:
+        digest = hash_given(payload)
+    except InvalidInput as problem:
+        raise Misshapen(problem.message) from problem
+    if query is None and digest is None:
+        raise Misshapen(NO_QUERY)
+    return Wanted(operation_id, query, digest, name, payload.get("variables") or {})

@@ -1,0 +1,88 @@
+"""What time brings about: duties that the leading process carries out, each at its own pace."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+
+from graphql_app.live.feed.leader import Feed
+from graphql_app.observe import DutyFailed, RowsPruned, note
+from graphql_app.store.log import counting
+from graphql_app.store.log import retention as housekeeping
+from graphql_app.store.postgres.database import Database
+from graphql_app.store.postgres.session import Session
+
+AT_ONCE_MOST = 1000
+
+# Forgets what is older than the age (in the function's own unit), so many rows at most. Returns how many.
+Prune = Callable[[Session, float, int], Awaitable[int]]
+
+
+@dataclass(frozen=True, slots=True)
+class Duty:
+    """`carry_out` does a small part of the work and returns whether there is more of it."""
+
+    name: str
+    every_seconds: float
+    carry_out: Callable[[], Awaitable[bool]]
+
+
+class Ticker:
+    """Runs in every process and acts in the one that leads; what it changes goes through the database."""
+
+    def __init__(self, feed: Feed, duties: Sequence[Duty]) -> None:
+        self._feed = feed
+        self._duties = duties
+
+    async def run(self) -> None:
+        """Never returns; end it by cancelling."""
+        async with asyncio.TaskGroup() as tasks:
+            for duty in self._duties:
+                tasks.create_task(self._repeat(duty), name=duty.name)
+
+    async def _repeat(self, duty: Duty) -> None:
+        while True:
+            has_more = False
+            if self._feed.is_leading:
+                try:
+                    has_more = await duty.carry_out()
+                except Exception as error:  # noqa: BLE001  # the supervisor of a duty: noted, and tried again
+                    note(DutyFailed(duty.name, error))
+            await asyncio.sleep(0.05 if has_more else duty.every_seconds)
+
+
+def housekeeping_duties(
+    database: Database,
+    *,
+    log_hours: float,
+    idempotency_hours: float,
+    notification_hours: float,
+    audit_days: float,
+    refresh_seconds: float,
+) -> list[Duty]:
+    def pruning(name: str, every_seconds: float, table: str, prune: Prune, age: float) -> Duty:
+        async def carry_out() -> bool:
+            async with database.reading() as connection:
+                count = await prune(connection, age, AT_ONCE_MOST)
+            note(RowsPruned(table, count))
+            return count == AT_ONCE_MOST
+
+        return Duty(name, every_seconds, carry_out)
+
+    async def count() -> bool:
+        return await counting.count(database)
+
+    async def forget_empty() -> bool:
+        await counting.forget_empty(database)
+        return False
+
+    return [
+        Duty("count the workstations", 1.0, count),
+        Duty("forget empty counts", 600.0, forget_empty),
+        pruning("prune the change log", 5.0, "change_log", housekeeping.prune_log, log_hours),
+        pruning("forget idempotency keys", 60.0, "idempotency_keys", housekeeping.forget_keys, idempotency_hours),
+        pruning(
+            "forget old notifications", 60.0, "notifications", housekeeping.prune_notifications, notification_hours
+        ),
+        pruning("prune the audit log", 60.0, "audit_log", housekeeping.prune_audit, audit_days),
+        pruning("forget old logins", 60.0, "login_sessions", housekeeping.forget_logins, refresh_seconds),
+    ]

@@ -1,0 +1,96 @@
+"""The open connections of this process: looked after once a second, and ended in good order when it is to stop."""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Protocol
+
+from graphql_app.live.feed.isolation import isolated
+
+LOOK_SECONDS = 1.0
+SLICES = 20  # a few at a time, so that no look-round is felt by those who wait for news
+
+
+class Session(Protocol):
+    """One connection, of whatever transport."""
+
+    def look(self) -> None:
+        """Called about once a second: ends what has had its time."""
+
+    def drain(self) -> None:
+        """The process is to stop: says so to the client, which comes back elsewhere with its cursor."""
+
+
+class Waiting:
+    """A request that waits for news."""
+
+    def __init__(self, deadline: asyncio.Timeout) -> None:
+        self._deadline = deadline
+
+    def look(self) -> None:
+        pass
+
+    def drain(self) -> None:
+        if not self._deadline.expired():
+            self._deadline.reschedule(asyncio.get_running_loop().time())
+
+
+class Sessions:
+    """Costs an idle connection no task and no timer of its own."""
+
+    def __init__(self, drain_seconds: float) -> None:
+        self._drain_seconds = drain_seconds
+        self._draining: asyncio.Task[None] | None = None
+        self._slices: list[set[Session]] = [set() for _ in range(SLICES)]
+
+    @property
+    def is_draining(self) -> bool:
+        return self._draining is not None
+
+    def __len__(self) -> int:
+        return sum(map(len, self._slices))
+
+    def open(self, session: Session) -> None:
+        self._slices[hash(session) % SLICES].add(session)
+        if self.is_draining:
+            session.drain()
+
+    def close(self, session: Session) -> None:
+        self._slices[hash(session) % SLICES].discard(session)
+
+    async def run(self) -> None:
+        """Never returns; end it by cancelling."""
+        while True:
+            for sessions in self._slices:
+                await asyncio.sleep(LOOK_SECONDS / SLICES)
+                for session in list(sessions):
+                    isolated("sessions", session.look)
+
+    @asynccontextmanager
+    async def timeout(self, seconds: float) -> AsyncIterator[None]:
+        """As asyncio.timeout, and over at once when the process is to stop. Raises TimeoutError."""
+        async with asyncio.timeout(seconds) as deadline:
+            waiting = Waiting(deadline)
+            self.open(waiting)
+            try:
+                yield
+            finally:
+                self.close(waiting)
+
+    def drain(self) -> None:
+        """Ends every session, each at a moment of its own within the time: they do not all come back at once."""
+        if self._draining is None:
+            self._draining = asyncio.create_task(self._drain(), name="draining")
+
+    async def _drain(self) -> None:
+        sessions = [session for part in self._slices for session in part]
+        random.shuffle(sessions)
+        ends_at = asyncio.get_running_loop().time() + self._drain_seconds
+        for left in range(len(sessions), 0, -1):
+            pause = (ends_at - asyncio.get_running_loop().time()) / left * random.uniform(0, 2)  # noqa: S311  # jitter
+            if pause > 0:
+                await asyncio.sleep(pause)
+            session = sessions[left - 1]
+            if session in self._slices[hash(session) % SLICES]:  # it may have ended by itself meanwhile
+                isolated("sessions", session.drain)

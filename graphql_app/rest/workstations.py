@@ -1,0 +1,217 @@
+"""/api/workstations: the same use cases as GraphQL, for those who speak REST."""
+
+from dataclasses import replace
+from hashlib import blake2b
+from typing import Annotated, Any, NamedTuple
+
+import orjson
+from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
+
+from graphql_app.domain import identifiers
+from graphql_app.domain.access import Scope, Viewer, require
+from graphql_app.domain.arranging import Idempotency
+from graphql_app.domain.errors import NotFound, PreconditionFailed, VersionConflict
+from graphql_app.domain.etags import permits
+from graphql_app.domain.filters import WorkstationFilter
+from graphql_app.domain.workstation import Status, Workstation
+from graphql_app.live.admission.admission import Gate
+from graphql_app.rest import shapes
+from graphql_app.rest.models import (
+    Counted,
+    Integer,
+    Listed,
+    NewWorkstation,
+    Shown,
+    StatusName,
+    WorkstationChanges,
+    values_of,
+)
+from graphql_app.rest.openapi import problems
+from graphql_app.rest.replies import json_reply, reader
+from graphql_app.rest.resource import Resource
+from graphql_app.services.identity.identify import Identify
+from graphql_app.services.listing import Paging
+from graphql_app.services.office.arrange import Arrange, Arranged
+from graphql_app.services.office.browse import Browse
+from graphql_app.services.receipts import Receipts
+
+PATH = "/api/workstations"
+Id = Annotated[str, Path(description="The global id.")]
+IfMatch = Annotated[
+    str | None, Header(description="The ETag that you saw; when it is another by now, nothing is done (412).")
+]
+IfNoneMatch = Annotated[str | None, Header(description="ETags that you saw; while it is one of them, nothing is done.")]
+
+
+class Conditions(NamedTuple):
+    """What has to hold for a request to be carried out."""
+
+    if_match: str | None = None
+    if_none_match: str | None = None
+
+    @property
+    def are_none(self) -> bool:
+        """Whether they ask for no more than that there is one."""
+        return self.if_none_match is None and (self.if_match is None or self.if_match.strip() == "*")
+
+    def require(self, tag: str | None) -> None:
+        """Raises PreconditionFailed when they do not hold for what has this tag, or none."""
+        if not permits(self.if_match, self.if_none_match, tag):
+            raise PreconditionFailed("What is there is not what the conditions ask for; read it again and decide anew.")
+
+
+def conditions(if_match: IfMatch = None, if_none_match: IfNoneMatch = None) -> Conditions:
+    return Conditions(if_match, if_none_match)
+
+
+Conditional = Annotated[Conditions, Depends(conditions)]
+
+
+def matching(
+    building: Annotated[str | None, Query(description="In this building.")] = None,
+    floor: Annotated[Integer | None, Query(description="On floors of this number.")] = None,
+    department: Annotated[list[str] | None, Query(description="Of one of these departments (ids).")] = None,
+    status: Annotated[list[StatusName] | None, Query(description="In one of these statuses.")] = None,
+    name: Annotated[str | None, Query(description="Part of the name.")] = None,
+) -> WorkstationFilter:
+    """The filter in a query string. Raises InvalidInput."""
+    return WorkstationFilter(
+        building=building,
+        floor_number=floor,
+        department_ids=frozenset(identifiers.row(i, "Department", "department") for i in department)
+        if department
+        else None,
+        statuses=frozenset(Status[one] for one in status) if status else None,
+        name_contains=name,
+    )
+
+
+Matching = Annotated[WorkstationFilter, Depends(matching)]
+
+
+def etag(shown: Workstation) -> str:
+    """Of what this viewer is shown, so that it tells nothing of what is hidden."""
+    return f'"{blake2b(orjson.dumps(shapes.workstation(shown)), digest_size=12).hexdigest()}"'
+
+
+def routes(browse: Browse, arrange: Arrange, identify: Identify, gate: Gate, receipts: Receipts) -> APIRouter:
+    router = APIRouter(prefix=PATH, tags=["workstations"], route_class=Resource)
+    Viewing = Annotated[Viewer, Depends(reader(identify, gate, receipts))]  # noqa: N806  # a type, as its name says
+
+    async def one(viewer: Viewer, identifier: str) -> Workstation:
+        row = identifiers.row(identifier, "Workstation")
+        found = await browse.workstation(viewer, row)
+        if found is None:
+            raise NotFound("There is no such workstation; it may have been deleted.")
+        return found
+
+    async def seen_version(viewer: Viewer, identifier: str, given: Conditions) -> int | None:
+        """The version for which the conditions hold; None where any does. Raises PreconditionFailed."""
+        require(viewer, Scope.WRITE)  # conditions are looked at when all else would let the request through (13.2.1)
+        if given.are_none:
+            return None
+        # The client may have seen a newer one than this process keeps.
+        current = await one(replace(viewer, reads_primary=True), identifier)
+        given.require(etag(current))
+        return current.version
+
+    @router.get("", summary="A page of workstations", response_model=Listed)
+    async def list_workstations(
+        request: Request,
+        viewer: Viewing,
+        matching: Matching,
+        first: Annotated[int | None, Query(description="How many; 50 unless told, at most 500.")] = None,
+        after: Annotated[str | None, Query(description="A cursor; `next` and `Link` carry it.")] = None,
+    ) -> Response:
+        listing = await browse.workstations(viewer, matching, [], Paging(first=first, after=after))
+        following = None
+        if listing.has_next_page and listing.end_cursor is not None:
+            url = request.url.include_query_params(after=listing.end_cursor)
+            following = f"{url.path}?{url.query}"
+        body = {"items": [shapes.workstation(row) for row in listing.nodes], "next": following}
+        return json_reply(body, headers={"Link": f'<{following}>; rel="next"'} if following else {})
+
+    @router.get("/stats", summary="How many workstations are in each status", response_model=list[Counted])
+    async def count_workstations(
+        viewer: Viewing,
+        matching: Matching,
+        group: Annotated[
+            str | None, Query(pattern="^(building|floor|department)$", description="Count by this.")
+        ] = None,
+    ) -> Response:
+        found = await browse.workstation_counts(viewer, matching, group)
+        return json_reply([shapes.counts(counts) for counts in found])
+
+    @router.get(
+        "/{id}",
+        summary="One workstation",
+        response_model=Shown,
+        responses={304: {"description": "It is one of `If-None-Match` still."}, **problems(404, 412)},
+    )
+    async def get_workstation(id: Id, viewer: Viewing, given: Conditional) -> Response:
+        found = await one(viewer, id)
+        tag = etag(found)
+        Conditions(given.if_match).require(tag)
+        headers = {"ETag": tag, "Cache-Control": "private, no-cache", "Vary": "Authorization"}
+        if not permits(None, given.if_none_match, tag):
+            return Response(status_code=304, headers=headers)
+        return json_reply(shapes.workstation(found), headers=headers)
+
+    @router.post(
+        "", status_code=201, summary="Put up a workstation", response_model=Shown, responses=problems(409, 412)
+    )
+    async def create_workstation(
+        given: NewWorkstation,
+        viewer: Viewing,
+        conditional: Conditional,
+        idempotency_key: Annotated[str | None, Header(description="A repeated request does nothing twice.")] = None,
+    ) -> Response:
+        require(viewer, Scope.WRITE)
+        conditional.require(None)  # the list has no tag
+        values = values_of(given)
+        done = await arrange.create(viewer, values, _key(idempotency_key, "POST", values))
+        headers = {"Location": f"{PATH}/{identifiers.global_id('Workstation', done.workstation.id)}"}
+        return changed(viewer, done, 201, headers)
+
+    @router.put(
+        "/{id}",
+        summary="Change a workstation: what is left out stays",
+        response_model=Shown,
+        responses=problems(404, 409, 412),
+    )
+    async def update_workstation(
+        id: Id, given: WorkstationChanges, viewer: Viewing, conditional: Conditional
+    ) -> Response:
+        expected = await seen_version(viewer, id, conditional)
+        try:
+            done = await arrange.edit(viewer, identifiers.row(id, "Workstation"), values_of(given), expected)
+        except VersionConflict as conflict:
+            raise PreconditionFailed("Somebody else changed it at the same moment; read it again.") from conflict
+        return changed(viewer, done, 200, {})
+
+    @router.delete("/{id}", status_code=204, summary="Take a workstation away", responses=problems(404, 409, 412))
+    async def delete_workstation(id: Id, viewer: Viewing, conditional: Conditional) -> Response:
+        expected = await seen_version(viewer, id, conditional)
+        try:
+            done = await arrange.delete(viewer, identifiers.row(id, "Workstation"), expected)
+        except VersionConflict as conflict:
+            raise PreconditionFailed("Somebody else changed it at the same moment; read it again.") from conflict
+        return Response(status_code=204, headers=_named(viewer, done.receipt))
+
+    return router
+
+
+def changed(viewer: Viewer, done: Arranged, status: int, headers: dict[str, str]) -> Response:
+    own = {"ETag": etag(done.workstation), **_named(viewer, done.receipt)}
+    return json_reply(shapes.workstation(done.workstation), status, {**own, **headers})
+
+
+def _named(viewer: Viewer, receipt: str) -> dict[str, str]:
+    """The write, for who is to see it, and the request, as the audit log has it."""
+    return {"X-Receipt": receipt, "X-Request-ID": viewer.request_id or ""}
+
+
+def _key(given: str | None, method: str, asked: dict[str, Any]) -> Idempotency | None:
+    if given is None:
+        return None
+    return Idempotency(f"{given}:{method}", blake2b(orjson.dumps([method, asked]), digest_size=32).hexdigest())

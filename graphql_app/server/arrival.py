@@ -1,0 +1,203 @@
+"""Requests as they arrive on one HTTP connection under uvicorn: nobody is told of one before it is here whole, and what
+has no certain end is refused.
+
+uvicorn hands a request on by its head. What comes of the rest would then be known too late: an application that needs
+no body has acted by the time that the body turns out to be none.
+"""
+
+from typing import Any
+
+import httptools
+from uvicorn._types import ASGI3Application
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+
+from graphql_app.server.framing import MALFORMED, Fault, answer, is_handshake, require_certain, written
+from graphql_app.server.write_coalescer import HeldBack
+
+PIPELINED_MOST = 100  # requests sent ahead of their answers
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+
+class LastWords:
+    """Waits its turn among the requests that were sent ahead, and is the last answer."""
+
+    __slots__ = ("sent",)
+
+    def __init__(self, sent: bytes) -> None:
+        self.sent = sent
+
+
+class Arrivals(HttpToolsProtocol):
+    """One that is larger than any door takes is handed on at once, to be refused: it is not kept."""
+
+    transport: HeldBack  # type: ignore[assignment]  # of which more is asked than of a transport
+    _held: list[bytes] | None = None  # the body so far of a request that nobody was told of yet
+    _held_bytes = 0
+    _is_arriving = False
+    _is_in_head = False
+    _is_in_parts = False
+    _is_handed_on = False
+    _is_over = False  # all that comes is thrown away
+
+    def data_received(self, data: bytes) -> None:
+        if self._is_over:
+            return
+        rest: bytes | memoryview | None = data
+        try:
+            while rest:
+                rest = self._parse(rest)
+        except httptools.HttpParserError as error:
+            self._refuse(_fault(error))
+        self._is_in_parts = self._is_arriving
+
+    def _parse(self, data: bytes | memoryview) -> memoryview | None:
+        """Returns what is behind a request that wants an upgrade and gets none: the parser does not read its body, so
+        that it is given the head again without that wish (RFC 9110, 7.8)."""
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            rest = memoryview(data)[upgrade.args[0] :]
+            method, version = self.parser.get_method(), self.parser.get_http_version()
+            if self.ws_protocol_class is not None and is_handshake(method, version, self.headers):
+                self._open_socket(written(method, self.url, version, self.headers) + rest)
+                return None
+            lines = [line for line in self.headers if line[0] != b"upgrade"]
+            self.parser = _parser(self)  # the one that was told to upgrade may be at the end of its connection
+            self.parser.feed_data(written(method, self.url, version, lines))
+            return rest
+        return None
+
+    def _open_socket(self, sent: bytes) -> None:
+        """Leaves the connection to the door of WebSockets, with what its peer sent."""
+        assert self.ws_protocol_class is not None
+        self._is_arriving = False
+        if not self._is_free():
+            self._refuse(Fault(400, "Open a WebSocket on a connection where nothing waits for its answer."))
+            return
+        self._is_over = True
+        self.connections.discard(self)
+        socket = self.ws_protocol_class(  # type: ignore[call-arg]  # as uvicorn makes it
+            config=self.config, server_state=self.server_state, app_state=self.app_state
+        )
+        transport = self.transport.released()
+        transport.set_protocol(socket)
+        socket.connection_made(transport)
+        socket.data_received(sent)
+
+    # --- what the parser tells -----------------------------------------------------------------------------------
+
+    def on_message_begin(self) -> None:
+        if len(self.pipeline) >= PIPELINED_MOST - 1:  # besides the one that is answered now
+            raise Fault(400, f"Send no more than {PIPELINED_MOST} requests ahead of their answers.")
+        super().on_message_begin()
+        self._unset_keepalive_if_required()  # not before: empty lines are no reason to stay
+        self._is_arriving = self._is_in_head = True
+        self._is_in_parts = self._is_handed_on = False
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Fields behind the body are nobody's: they come after all that they could be asked for."""
+        if self._is_in_head:
+            self.headers.append((name.lower(), value))
+
+    def on_headers_complete(self) -> None:
+        method, version = self.parser.get_method(), self.parser.get_http_version()
+        require_certain(method, self.url, version, self.headers)
+        self._is_in_head = False
+        if self.parser.should_upgrade():
+            return  # see _parse
+        self._held, self._held_bytes = [], 0
+        fields = dict(self.headers)
+        if int(fields.get(b"content-length", 0)) > self._body_most:
+            self._hand_on()
+        elif fields.get(b"expect", b"").lower() == b"100-continue" and version == "1.1":
+            self._go_ahead()
+
+    def on_body(self, body: bytes) -> None:
+        if self._held is None:
+            super().on_body(body)
+            return
+        self._held.append(body)
+        self._held_bytes += len(body)
+        if self._held_bytes > self._body_most:
+            self._hand_on()
+
+    def on_message_complete(self) -> None:
+        if self.parser.should_upgrade():
+            return
+        self._is_arriving = False
+        if self._held is not None:
+            if self._is_taken(b"".join(self._held)):
+                self._held = None
+                return
+            self._hand_on()
+        self.transport.lingers = False
+        super().on_message_complete()
+
+    # --- and what comes of it --------------------------------------------------------------------------------------
+
+    @property
+    def _body_most(self) -> int:
+        most: int = self.app_state["body_most"]
+        return most
+
+    def _is_free(self) -> bool:
+        """Whether all that came before is answered, and the peer reads."""
+        return (
+            not self.flow.write_paused
+            and (self.cycle is None or self.cycle.response_complete)
+            and not self.transport.is_closing()
+        )
+
+    def _is_taken(self, body: bytes) -> bool:
+        """Whether somebody answers the request that is here whole, without ASGI."""
+        return False
+
+    def _go_ahead(self) -> None:
+        """Tells a client to send the body that it asks leave for."""
+        if not self._is_free():
+            raise Fault(417, "Ask leave to send a body when nothing waits for its answer.")
+        self.transport.write(CONTINUE)
+        self._is_in_parts = True
+
+    def _hand_on(self) -> None:
+        """To ASGI, as uvicorn would have."""
+        parts, self._held = self._held, None
+        self.transport.lingers = self._is_arriving
+        super().on_headers_complete()
+        self._is_handed_on = True
+        if parts:
+            super().on_body(b"".join(parts))
+
+    def _refuse(self, fault: Fault) -> None:
+        """Says why, after the answers to what came before; and reads no more."""
+        is_handed_on = self._is_arriving and self._is_handed_on
+        self._is_over, self._is_arriving, self._held = True, False, None
+        self.transport.lingers = True
+        if is_handed_on:  # too large: it was or will be told so
+            self.transport.close()
+            return
+        words: Any = LastWords(answer(fault, self.server_state.default_headers))
+        if self.cycle is None or self.cycle.response_complete:
+            self._start_asgi_task(words, self.app)
+        else:
+            self.pipeline.appendleft((words, self.app))
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        if isinstance(cycle, LastWords):
+            self.transport.write(cycle.sent)
+            self.transport.close()
+        else:
+            super()._start_asgi_task(cycle, app)
+
+
+def _parser(protocol: Arrivals) -> httptools.HttpRequestParser:
+    """As uvicorn has it: it drops what comes after the last request of a connection."""
+    parser = httptools.HttpRequestParser(protocol)
+    parser.set_dangerous_leniencies(lenient_data_after_close=True)
+    return parser
+
+
+def _fault(error: httptools.HttpParserError) -> Fault:
+    """What the parser was told by whom it asked, or what it says itself."""
+    told = error.__context__
+    return told if isinstance(told, Fault) else Fault(400, f"{MALFORMED}: {error}.")

@@ -1,0 +1,120 @@
+"""Following the office: a snapshot, then every later change, from any cursor."""
+
+from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from graphql_app.domain.access import Scope, Viewer, require, require_fields
+from graphql_app.domain.change import Batch
+from graphql_app.domain.filters import WorkstationFilter, checked
+from graphql_app.domain.presence import Places
+from graphql_app.domain.topics import Workstations
+from graphql_app.domain.workstation import Place, Workstation
+from graphql_app.live.admission.budgets import Budgets
+from graphql_app.live.presence import Presence
+from graphql_app.services.cursors import FeedCursors
+from graphql_app.services.following.cohorts import Cohorts, Payload, Subscriber
+from graphql_app.services.following.history import History, Start
+from graphql_app.services.following.presences import Existing, Presences
+from graphql_app.services.following.streams import Changes, FloorStatuses, Limits, Stream
+from graphql_app.services.reads import reads_floors
+
+RenderChanges = Callable[[Changes[Workstation], Batch[Workstation]], Coroutine[Any, Any, Payload]]
+
+
+@dataclass(frozen=True, slots=True)
+class FloorSnapshot:
+    """The workstations of a floor as of `cursor`, redacted."""
+
+    cursor: str
+    workstations: Sequence[Workstation]
+
+
+class Follow:
+    """Opens streams for viewers. What a stream shows depends on its filter and view alone, so it can be shared."""
+
+    def __init__(
+        self,
+        history: History,
+        cursors: FeedCursors,
+        presence: Presence,
+        existing: Existing,
+        limits: Limits,
+        cohorts: Cohorts,
+        budgets: Budgets,
+    ) -> None:
+        self._history = history
+        self._cursors = cursors
+        self._presence = presence
+        self._existing = existing
+        self._budgets = budgets
+        self._limits = limits
+        self._cohorts = cohorts
+
+    def changes(self, viewer: Viewer, matching: WorkstationFilter) -> Changes[Workstation]:
+        """A stream of the workstations that match. Raises Forbidden, InvalidInput."""
+        require(viewer, Scope.READ)
+        require_fields(viewer.view, "Workstation", checked(matching).guarded_fields())
+        return Changes(self._history, self._cursors, Workstations(matching, viewer.view), self._limits)
+
+    def floor_status(self, viewer: Viewer, place: Place) -> FloorStatuses:
+        """A stream of the counts of one floor. Raises Forbidden."""
+        require(viewer, Scope.READ)
+        return FloorStatuses(self._history, self._cursors, place, viewer.view, self._limits)
+
+    def presence(self, viewer: Viewer, places: Places) -> Presences:
+        """A stream of who is connected on some floors. Raises Forbidden."""
+        require(viewer, Scope.READ)
+        return Presences(self._presence, self._existing, places, viewer.view)
+
+    def enter(self, viewer: Viewer, stream: Stream) -> Callable[[], None]:
+        """The viewer follows the stream, and so is present on its floor, if it stays on one. Returns what says that
+        they follow it no more. Raises TooMany for one who follows too much."""
+        give_back = self._budgets.take(viewer.subject, stream.values)
+        leave = self._presence.enter(viewer, stream.place) if stream.place is not None else None
+
+        def end() -> None:
+            give_back()
+            if leave is not None:
+                leave()
+
+        return end
+
+    async def floors(self, viewer: Viewer, places: Collection[Place]) -> Mapping[Place, FloorSnapshot]:
+        """The workstations of each floor and the cursor to go on from, all as of one moment."""
+        require(viewer, Scope.READ)
+        reads_floors(*places)
+        head, found = await self._history.floors(places, viewer.view, settled=viewer.reads_primary)
+        snapshots = {}
+        for place, workstations in found.items():
+            matching = WorkstationFilter(building=place.building, floor_number=place.number)
+            snapshots[place] = FloorSnapshot(self._cursors.encode(head, matching, viewer.view), workstations)
+        return snapshots
+
+    async def join(
+        self,
+        viewer: Viewer,
+        matching: WorkstationFilter,
+        after: str | None,
+        render: RenderChanges,
+        joining: Subscriber,
+        resync: str | None = None,
+    ) -> Callable[[], None]:
+        """Every batch from the cursor on, or all anew if there is a reason to; rendered once for all who follow the
+        same. Returns what ends it.
+
+        Raises Forbidden, InvalidInput, UnknownCursor.
+        """
+        changes = self.changes(viewer, matching)
+        start = Start(resync=resync) if resync else await changes.start(after, snapshot=True)
+        leave_floor = self.enter(viewer, changes)
+        leave = self._cohorts.join(
+            (render, changes.key), changes, lambda: partial(render, changes), joining, start, lingers=True
+        )
+
+        def end() -> None:
+            leave()
+            leave_floor()
+
+        return end

@@ -1,0 +1,133 @@
+"""Telling people: publishing a notification, and reading those that are for oneself."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+from graphql_app.domain.access import Scope, Viewer, require
+from graphql_app.domain.arranging import Idempotency
+from graphql_app.domain.errors import Conflict, InvalidInput
+from graphql_app.domain.notification import Audience, Draft, Notification, checked
+from graphql_app.domain.topics import Notifications
+from graphql_app.services.cursors import FeedCursors, PageCursors
+from graphql_app.services.following.history import History, Start
+from graphql_app.services.following.membership_guard import Standing
+from graphql_app.services.following.streams import Changes, Limits
+from graphql_app.services.listing import Listing, Paging
+from graphql_app.services.receipts import Receipts
+from graphql_app.store import notifications
+from graphql_app.store import office as queries
+from graphql_app.store.postgres.database import Database
+from graphql_app.store.postgres.retry import tried_again
+from graphql_app.store.postgres.transaction import Transaction
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """What was published, and the receipt of the transaction that wrote it."""
+
+    notification: Notification
+    receipt: str
+
+
+@dataclass(frozen=True, slots=True)
+class Followed:
+    """`standing` is what the audience rests upon, if it can change while somebody follows."""
+
+    stream: Changes[Notification]
+    start: Start
+    standing: Standing | None
+
+
+class Notify:
+    """Use cases around notifications. Whom one is for, `domain/notification.Audience` decides."""
+
+    def __init__(
+        self,
+        database: Database,
+        receipts: Receipts,
+        history: History,
+        cursors: PageCursors,
+        feed_cursors: FeedCursors,
+        limits: Limits,
+        *,
+        page_most: int,
+        roles: Collection[str],
+    ) -> None:
+        self._database = database
+        self._receipts = receipts
+        self._history = history
+        self._cursors = cursors
+        self._feed_cursors = feed_cursors
+        self._limits = limits
+        self._page_most = page_most
+        self._roles = frozenset(roles)
+
+    @tried_again
+    async def publish(self, viewer: Viewer, draft: Draft, key: Idempotency | None = None) -> Published:
+        """Raises Forbidden, InvalidInput, Conflict (of idempotency keys), ReadOnly."""
+        require(viewer, Scope.NOTIFY, Scope.READ)
+        if checked(draft, datetime.now(UTC)).role not in {None, *self._roles}:
+            raise InvalidInput(f"There is no such role; there are {', '.join(sorted(self._roles))}.", field="role")
+        async with self._database.writing(viewer, key) as transaction:
+            if transaction.replayed is not None:
+                return await self._as_before(transaction)
+            made = await notifications.insert(transaction.connection, draft)
+            await transaction.remember(viewer, f"{made.id} {transaction.id}")
+        return Published(made, self._receipts.issue(transaction.id))
+
+    async def audience(self, viewer: Viewer, building: str | None = None, floor_number: int | None = None) -> Audience:
+        """What the viewer is told of, in the place that they name. The department is the present one of the employee
+        whom the token names. Raises Forbidden, Unavailable."""
+        require(viewer, Scope.READ)
+        anywhere = Audience(frozenset(viewer.roles), await self._department(viewer))
+        return replace(anywhere, building=building, floor_number=floor_number)
+
+    async def mine(
+        self, viewer: Viewer, paging: Paging, building: str | None = None, floor_number: int | None = None
+    ) -> Listing[Notification]:
+        """A page of those that are for the viewer, the newest first."""
+        audience = await self.audience(viewer, building, floor_number)
+        listing = ["notifications", audience.normalised()]
+        window = paging.window(self._cursors, listing, most=self._page_most)
+        page = await notifications.page(self._database, audience, window)
+
+        def seal(notification: Notification) -> str:
+            return self._cursors.encode([notification.id], listing)
+
+        return Listing(page.rows, seal, has_next=page.has_next, has_previous=page.has_previous)
+
+    async def by_id(self, viewer: Viewer, ids: Collection[int]) -> Mapping[int, Notification]:
+        """Those of them that are for the viewer."""
+        audience = await self.audience(viewer)
+        return await notifications.by_id(self._database, audience, ids)
+
+    async def follow(
+        self, viewer: Viewer, after: str | None, *, snapshot: bool, building: str | None, floor_number: int | None
+    ) -> Followed:
+        """A stream of those that are for the viewer, shared by all whom the same are for, and where to start in it.
+
+        Raises Forbidden, UnknownCursor, Unavailable.
+        """
+        head = await self._history.reached(0)
+        topic = Notifications(await self.audience(viewer, building, floor_number), viewer.view)
+        stream = Changes(self._history, self._feed_cursors, topic, self._limits)
+        employee = viewer.employee_key
+        standing = None if employee is None else Standing(self._history.hub, employee, head.revision)
+        return Followed(stream, await stream.start(after, snapshot=snapshot), standing)
+
+    async def _department(self, viewer: Viewer) -> int | None:
+        if viewer.employee_key is None:
+            return None
+        found = await queries.employees_by_key(self._database, [viewer.employee_key])
+        own = found.get(viewer.employee_key)
+        return own.department.id if own is not None and own.department is not None else None
+
+    async def _as_before(self, transaction: Transaction) -> Published:
+        """The answer to a repeated request: the notification that the first one published, as it is now."""
+        assert transaction.replayed is not None
+        notification_id, transaction_id = map(int, transaction.replayed.split())
+        found = await notifications.published(transaction.connection, notification_id)
+        if found is None:
+            raise Conflict("The notification of this idempotency key is no longer kept; make a new key for another.")
+        return Published(found, self._receipts.issue(transaction_id))

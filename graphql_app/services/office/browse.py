@@ -1,0 +1,228 @@
+"""Reading the office: lists, single things, figures. All of it leaves redacted for the view that asked."""
+
+import asyncio
+from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
+from typing import Any, TypeVar
+from uuid import UUID
+
+from graphql_app.aio.batch_loader import Gathered
+from graphql_app.aio.deferred import Soon
+from graphql_app.domain.access import Scope, Viewer, redact, redact_employee, redactor, require, require_fields, seen
+from graphql_app.domain.filters import WorkstationFilter, checked
+from graphql_app.domain.names import normal
+from graphql_app.domain.paging import Order, Page
+from graphql_app.domain.workstation import Counts, Department, Employee, Floor, Place, WholeFloor, Workstation
+from graphql_app.live.floors.cached_floor import HeldFloor
+from graphql_app.live.floors.projection import Replica
+from graphql_app.services.cursors import PageCursors
+from graphql_app.services.listing import Listing, Paging
+from graphql_app.services.office.table import Table
+from graphql_app.services.reads import reads, reads_floors, reads_ids, reads_workstations
+from graphql_app.store import office as queries
+from graphql_app.store.postgres.database import Database
+
+T = TypeVar("T")
+
+
+class Browse:
+    """Use cases of readers. `fields` says which fields of Workstation will be looked at; the rest is not fetched."""
+
+    def __init__(
+        self, database: Database, cursors: PageCursors, *, page_most: int, replica: Replica | None = None
+    ) -> None:
+        self._database = database
+        self._replica = replica
+        self._cursors = cursors
+        self._page_most = page_most
+        self._by_id: Gathered[Workstation] = Gathered(partial(queries.workstations_by_id, database))
+
+    async def workstations(
+        self,
+        viewer: Viewer,
+        matching: WorkstationFilter,
+        orders: Sequence[Order],
+        paging: Paging,
+        fields: Collection[str] = queries.FIELDS,
+        *,
+        is_counted: bool = False,
+    ) -> Listing[Workstation]:
+        """A page of workstations, and how many there are on all pages, if that is to be counted.
+
+        Raises Forbidden for a filter or an order that would tell of a hidden field.
+        """
+        self._require_readable(viewer, matching)
+        require_fields(viewer.view, "Workstation", [order.field.value for order in orders])
+        orders = queries.complete(orders)
+        listing = ["workstations", matching.normalised(), [(o.field.value, o.descending) for o in orders]]
+        window = paging.window(self._cursors, listing, most=self._page_most)
+        fields = seen(viewer.view, fields)
+        reads_workstations(matching)
+        page = await queries.page_of_workstations(
+            self._database, matching, orders, window, fields, is_counted=is_counted
+        )
+
+        def seal(workstation: Workstation) -> str:
+            return self._cursors.encode(queries.key_of(workstation, orders), listing)
+
+        return _listing(page, Table(page.rows, viewer.view), seal)
+
+    async def workstation_counts(
+        self, viewer: Viewer, matching: WorkstationFilter, group: str | None = None
+    ) -> list[Counts]:
+        """How many are in each status, in all or for each building, floor or department."""
+        self._require_readable(viewer, matching)
+        reads_workstations(matching)
+        held = None if group else await self._held_by(viewer, matching)
+        if held is not None:
+            return [held.counts_matching(matching)]
+        return await queries.workstation_counts(self._database, matching, group)
+
+    async def workstation(
+        self, viewer: Viewer, key: int, fields: Collection[str] = queries.FIELDS
+    ) -> Workstation | None:
+        """The workstation; None when there is none."""
+        require(viewer, Scope.READ)
+        reads_ids([key])
+        found = self._workstation(viewer, key, fields)
+        return await found.value() if isinstance(found, Soon) else found
+
+    def workstation_soon(
+        self, viewer: Viewer, key: int, fields: Collection[str]
+    ) -> Workstation | Soon[Workstation | None]:
+        """The same: at once, if this process has it in memory and knows that it is the present one; else by one
+        statement for all who ask at that moment."""
+        require(viewer, Scope.READ)
+        reads_ids([key])
+        return self._workstation(viewer, key, fields)
+
+    def _workstation(self, viewer: Viewer, key: int, fields: Collection[str]) -> Workstation | Soon[Workstation | None]:
+        replica = None if viewer.reads_primary else self._replica
+        if replica is not None and (known := replica.workstation(key, viewer.view)) is not None:
+            return known
+        fields = seen(viewer.view, fields)
+
+        def made(fetched: asyncio.Future[Mapping[int, Workstation]]) -> Workstation | None:
+            found = fetched.result().get(key)
+            if found is None:
+                return None
+            if replica is not None and found.place is not None:
+                replica.want((found.place,))
+            return redact(viewer.view, found)
+
+        return Soon(lambda: self._by_id.ask((key,), fields), made)
+
+    async def workstations_by_place(
+        self, viewer: Viewer, places: Collection[Place], fields: Collection[str] = queries.FIELDS
+    ) -> Mapping[Place, Sequence[Workstation]]:
+        require(viewer, Scope.READ)
+        reads_floors(*places)
+        held = await self._held(viewer, places)
+        if held is not None:
+            return {place: floor.workstations(viewer.view) for place, floor in held.items()}
+        found = await queries.workstations_by_place(self._database, places, seen(viewer.view, fields))
+        return {place: list(map(redactor(viewer.view), group)) for place, group in found.items()}
+
+    async def whole_floors(
+        self, viewer: Viewer, places: Collection[Place], fields: Collection[str] = queries.FIELDS
+    ) -> Mapping[Place, WholeFloor]:
+        """Floors with their workstations, in one statement. Those that there are."""
+        require(viewer, Scope.READ)
+        reads("floor")
+        reads_floors(*places)
+        held = await self._held(viewer, places)
+        if held is not None:
+            return {place: _whole(floor.floor, floor.workstations(viewer.view)) for place, floor in held.items()}
+        found = await queries.whole_floors(self._database, places, seen(viewer.view, fields))
+        return {place: _whole(floor, Table(group, viewer.view, place)) for place, (floor, group) in found.items()}
+
+    async def counts_by_place(self, viewer: Viewer, places: Collection[Place]) -> Mapping[Place, Counts]:
+        require(viewer, Scope.READ)
+        reads_floors(*places)
+        held = await self._held(viewer, places)
+        if held is not None:
+            return {place: floor.counts() for place, floor in held.items()}
+        return await queries.counts_by_place(self._database, places)
+
+    async def floors(self, viewer: Viewer, building: str | None = None) -> list[Floor]:
+        require(viewer, Scope.READ)
+        reads("floor")
+        return await queries.all_floors(self._database, building and normal(building))
+
+    async def floors_by_place(self, viewer: Viewer, places: Collection[Place]) -> Mapping[Place, Floor]:
+        require(viewer, Scope.READ)
+        reads("floor")
+        held = await self._held(viewer, places)
+        if held is not None:
+            return {place: floor.floor for place, floor in held.items()}
+        return await queries.floors_by_place(self._database, places)
+
+    async def floors_by_id(self, viewer: Viewer, ids: Collection[int]) -> Mapping[int, Floor]:
+        require(viewer, Scope.READ)
+        reads("floor")
+        known = self._replica.floors_by_id(ids) if self._replica is not None and not viewer.reads_primary else {}
+        missing = [key for key in ids if key not in known]
+        if not missing:
+            return known
+        return {**known, **await queries.floors_by_id(self._database, missing)}
+
+    async def departments(self, viewer: Viewer) -> list[Department]:
+        require(viewer, Scope.READ)
+        reads("department")
+        return await queries.all_departments(self._database)
+
+    async def departments_by_id(self, viewer: Viewer, ids: Collection[int]) -> Mapping[int, Department]:
+        require(viewer, Scope.READ)
+        reads("department")
+        return await queries.departments_by_id(self._database, ids)
+
+    async def employees(
+        self, viewer: Viewer, paging: Paging, department_id: int | None = None, name_contains: str | None = None
+    ) -> Listing[Employee]:
+        """A page of employees, by name."""
+        require(viewer, Scope.READ)
+        reads("employee", "department")
+        name_contains = checked(WorkstationFilter(name_contains=name_contains)).name_contains
+        listing = ["employees", department_id, name_contains]
+        window = paging.window(self._cursors, listing, most=self._page_most)
+        page = await queries.page_of_employees(self._database, window, department_id, name_contains)
+        shown = [redact_employee(viewer.view, employee) for employee in page.rows]
+        return _listing(page, shown, lambda one: self._cursors.encode([one.name, str(one.key)], listing))
+
+    async def employees_by_key(self, viewer: Viewer, keys: Collection[UUID]) -> Mapping[UUID, Employee]:
+        require(viewer, Scope.READ)
+        reads("employee", "department")
+        found = await queries.employees_by_key(self._database, keys)
+        return {key: redact_employee(viewer.view, employee) for key, employee in found.items()}
+
+    async def own_employee(self, viewer: Viewer) -> Employee | None:
+        """The viewer's own record; the own number is in the viewer itself, whatever the scopes."""
+        if viewer.employee_key is None:
+            return None
+        reads("employee", "department")
+        found = await queries.employees_by_key(self._database, [viewer.employee_key])
+        own = found.get(viewer.employee_key)
+        return redact_employee(viewer.view, own) if own is not None else None
+
+    async def _held(self, viewer: Viewer, places: Collection[Place]) -> Mapping[Place, HeldFloor] | None:
+        """The floors from memory; None when the viewer, or the state of things, demands the database."""
+        if self._replica is None or viewer.reads_primary:
+            return None
+        return await self._replica.floors(places)
+
+    async def _held_by(self, viewer: Viewer, matching: WorkstationFilter) -> HeldFloor | None:
+        """The one floor that the filter stays on, likewise."""
+        held = await self._held(viewer, [matching.place]) if matching.place is not None else None
+        return next(iter(held.values())) if held else None
+
+    def _require_readable(self, viewer: Viewer, matching: WorkstationFilter) -> None:
+        require(viewer, Scope.READ)
+        require_fields(viewer.view, "Workstation", checked(matching).guarded_fields())
+
+
+def _listing(page: Page[Any], shown: Sequence[T], seal: Callable[[T], str]) -> Listing[T]:
+    return Listing(shown, seal, has_next=page.has_next, has_previous=page.has_previous, total_count=page.total)
+
+
+def _whole(floor: Floor, workstations: Sequence[Workstation]) -> WholeFloor:
+    return WholeFloor(floor.id, floor.building, floor.number, floor.name, workstations)

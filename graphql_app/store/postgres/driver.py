@@ -1,0 +1,84 @@
+"""A connection of asyncpg, set up as everything here expects it."""
+
+import asyncio
+import socket
+from typing import Any, TypeAlias
+
+import asyncpg
+import orjson
+
+from graphql_app.store.postgres import timestamps as moments
+
+KEEP_ALIVE = {"idle": 15, "interval": 5, "count": 3}  # seconds, seconds, probes; on both ends
+
+Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
+
+
+async def connected(
+    url: str,
+    timeout_seconds: float,
+    silent_seconds: float | None,
+    connect_seconds: float | None = None,
+    **settings: str,
+) -> Connection:
+    """asyncpg reads the URL as libpq does, sslmode included. `settings` are the server's, for this session. Unless told
+    otherwise, to connect may take as long as a statement may."""
+    milliseconds = str(int(timeout_seconds * 1000))
+    connection = await asyncpg.connect(
+        url,
+        timeout=connect_seconds or timeout_seconds,
+        command_timeout=silent_seconds,
+        server_settings={
+            "application_name": "graphql_app",
+            "statement_timeout": milliseconds,
+            "idle_in_transaction_session_timeout": milliseconds,
+            # What PostgreSQL keeps for a process that vanished: two hours and more if left alone.
+            **{f"tcp_keepalives_{name}": str(value) for name, value in KEEP_ALIVE.items()},
+            "timezone": "UTC",
+            # Compiling a short query costs more than running it.
+            "jit": "off",
+            **settings,
+        },
+    )
+    _keep_alive(connection)
+    return connection
+
+
+async def read_values(connection: Connection) -> None:
+    """From now on a JSON column is its value, and a moment is one that Python can hold."""
+    try:
+        await connection.set_type_codec("jsonb", schema="pg_catalog", format="text", encoder=_json, decoder=_value)
+        await connection.set_type_codec(
+            "timestamptz",
+            schema="pg_catalog",
+            format="tuple",
+            encoder=lambda moment: (moments.count(moment),),
+            decoder=lambda sent: moments.of_count(sent[0]),
+        )
+    except BaseException:  # who asked may have given up: nobody else knows of it
+        connection.terminate()
+        raise
+
+
+def _keep_alive(connection: Connection) -> None:
+    """A connection that lies idle and whose peer is gone ends by itself, before anybody waits for it."""
+    transport: asyncio.Transport = connection._transport  # type: ignore[attr-defined]  # asyncpg has no other way
+    own = transport.get_extra_info("socket")
+    if own.family == socket.AF_UNIX:
+        return
+    own.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, option in (("idle", "TCP_KEEPIDLE"), ("interval", "TCP_KEEPINTVL"), ("count", "TCP_KEEPCNT")):
+        if hasattr(socket, option):  # not everywhere
+            own.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), KEEP_ALIVE[name])
+
+
+def _json(value: Any) -> str:
+    return orjson.dumps(value).decode()
+
+
+def _value(sent: str) -> Any:
+    """Of JSON that PostgreSQL took and no program reads (a thousand levels deep) its text."""
+    try:
+        return orjson.loads(sent)
+    except orjson.JSONDecodeError:
+        return sent

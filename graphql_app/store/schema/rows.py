@@ -1,0 +1,221 @@
+"""Rows and images of the database, as domain objects."""
+
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
+from functools import partial
+from typing import Any
+from uuid import UUID
+
+import orjson
+from asyncpg import Record
+
+from graphql_app.aio.memo import Memo
+from graphql_app.domain.account import Account, LoginSession
+from graphql_app.domain.frozen import maker
+from graphql_app.domain.notification import Level, Notification
+from graphql_app.domain.workstation import STATUSES, Department, Employee, Floor, Place, Workstation
+from graphql_app.store.postgres import timestamps as moments
+
+_workstation = maker(Workstation)
+_employee = maker(Employee)
+_department = maker(Department)
+# floor name, department, employee, employee number
+Labels = tuple[str | None, Department | None, Employee | None, str | None]
+_LEVELS: Mapping[str, Level] = {level.value: level for level in Level}
+_UNLABELLED: Labels = (None, None, None, None)
+LABELS_KEPT = 20_000  # of about 1 KB
+MOMENTS_KEPT = 100_000  # of about 200 bytes
+
+
+def department(label: Mapping[str, Any] | None) -> Department | None:
+    return _department(label["id"], label["name"]) if label else None
+
+
+def occupant(label: Mapping[str, Any] | None) -> Employee | None:
+    if not label:
+        return None
+    return _employee(UUID(label["key"]), label["name"], department(label["department"]), label["number"])
+
+
+def labels(image: Any) -> Labels:
+    """Of what is not as triggers make it (they can be switched off) none."""
+    try:
+        employee = image.get("employee")
+        number = employee["number"] if employee else None
+        return image.get("floor"), department(image.get("department")), occupant(employee), number
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return _UNLABELLED
+
+
+def _labels_of(sent: bytes | None) -> Labels:
+    return labels(orjson.loads(sent[1:])) if sent is not None else _UNLABELLED
+
+
+# Of a row these seldom change, and to make their objects takes longer than all the rest of it.
+LABELS = Memo(_labels_of, LABELS_KEPT)
+MOMENTS = Memo(moments.of_bytes, MOMENTS_KEPT)
+ONCE_KEPT = 1000  # of each, where rows go by that are not read again
+
+# The columns of selected(), in its order: moments and labels as PostgreSQL sends them (JSON behind the number of its
+# format: bytes to look up need not be made to a text), numbers as the domain holds them.
+SELECTED = (
+    "id",
+    "name",
+    "status",
+    "building",
+    "floor_number",
+    "labels",
+    "x_position",
+    "y_position",
+    "width",
+    "height",
+    "equipment",
+    "notes",
+    "created_at",
+    "updated_at",
+    "version",
+)
+
+# A row that tells of the whole as well (which floor it is, or how many rows there are) has so many columns more, at its
+# end.
+BEHIND = 1
+PLACES: Mapping[str, int] = {name: place for place, name in enumerate(SELECTED)}
+# The fields that the column `labels` holds, in the order of Labels.
+LABELLED: Mapping[str, int] = {"floor_name": 0, "department": 1, "employee": 2, "employee_id": 3}
+
+
+def selected(
+    row: Iterable[Any],
+    place: Place | None = None,
+    labels: Memo[bytes | None, Labels] = LABELS,
+    times: Memo[bytes, datetime] = MOMENTS,
+) -> Workstation:
+    """From a row of SELECTED; what was not asked for is null in it. `place`: where it stands, if not the row tells."""
+    key, name, status, building, floor, label, x, y, width, height, equipment, notes, created, updated, version = row
+    if place is not None:
+        building, floor = place
+    floor_name, its_department, employee, number = labels[label]
+    return _workstation(
+        key,
+        name,
+        STATUSES[status],
+        building,
+        floor,
+        floor_name,
+        its_department,
+        employee,
+        x,
+        y,
+        width,
+        height,
+        number,
+        equipment,
+        notes,
+        times[created] if created is not None else None,
+        times[updated] if updated is not None else None,
+        version,
+    )
+
+
+def selected_once() -> Callable[[Iterable[Any]], Workstation]:
+    """The same for many rows that are not read again soon: what others remember is left as it is."""
+    return partial(selected, labels=Memo(_labels_of, ONCE_KEPT), times=Memo(moments.of_bytes, ONCE_KEPT))
+
+
+def workstation(image: Mapping[str, Any]) -> Workstation:
+    """From an image in change_log: all of its columns."""
+    floor_name, its_department, employee, number = labels(image["labels"])
+    return _workstation(
+        image["id"],
+        image["name"],
+        STATUSES[image["status"]],
+        image["building"],
+        image["floor_number"],
+        floor_name,
+        its_department,
+        employee,
+        _number(image["x_position"]),
+        _number(image["y_position"]),
+        _number(image["width"]),
+        _number(image["height"]),
+        number,
+        image["equipment"],
+        image["notes"],
+        moment(image["created_at"]),
+        moment(image["updated_at"]),
+        image["version"],
+    )
+
+
+def notification(row: Mapping[str, Any] | Record) -> Notification:
+    """From a row of `notifications`, or from an image of one in change_log."""
+    return Notification(
+        id=row["id"],
+        level=_LEVELS.get(row["level"], Level.INFO),
+        title=row["title"],
+        body=row["body"],
+        building=row["building"],
+        floor_number=row["floor_number"],
+        department_id=row["department_id"],
+        role=row["role"],
+        created_at=moment(row["created_at"]),
+        expires_at=moment(row["expires_at"]),
+    )
+
+
+def account(row: Mapping[str, Any] | Record) -> Account:
+    """From a row of `accounts` with the employee's number, or from an image of one in change_log."""
+    return Account(
+        id=row["id"],
+        name=row["name"],
+        role=row["role"],
+        is_disabled=row["disabled"],
+        tokens_from=moment(row["tokens_from"]),
+        employee_key=_uuid(row["employee_key"]),
+        employee_number=row["employee_number"],
+        version=row["version"],
+    )
+
+
+def login_session(row: Mapping[str, Any] | Record) -> LoginSession:
+    """From a row of `login_sessions`, or from an image of one in change_log."""
+    return LoginSession(
+        row["id"], _uuid(row["key"]), row["account_id"], moment(row["created_at"]), moment(row["revoked_at"])
+    )
+
+
+def _uuid(value: Any) -> Any:
+    """A UUID, from a column or from JSON; None stays None."""
+    return UUID(value) if isinstance(value, str) else value
+
+
+def _number(value: Any) -> float | None:
+    """Numeric columns take NaN, which no answer can show."""
+    number = None if value is None else float(value)
+    return None if number != number else number  # noqa: PLR0124  # so is NaN told
+
+
+def moment(value: Any) -> Any:
+    """A datetime, from a column or from JSON; None stays None."""
+    return moments.of_text(value) if isinstance(value, str) else value
+
+
+def floor(row: Mapping[str, Any]) -> Floor:
+    return Floor(row["id"], row["building"], row["number"], row["name"])
+
+
+def _as_it_is(image: Mapping[str, Any]) -> Mapping[str, Any]:
+    return image
+
+
+# How the images of each entity in change_log are read. Those of people and buildings only say that something changed.
+IMAGES: Mapping[str, Callable[[Mapping[str, Any]], Any]] = {
+    "workstation": workstation,
+    "notification": notification,
+    "floor": floor,
+    "department": department,
+    "employee": _as_it_is,
+    "account": account,
+    "login_session": login_session,
+    "building": _as_it_is,
+}

@@ -1,0 +1,88 @@
+"""How a process follows what the one that leads has numbered."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, cast
+
+import pytest
+
+from graphql_app.domain.change import Head
+from graphql_app.live.feed.hub import Hub
+from graphql_app.live.feed.relay import Relay
+from graphql_app.live.feed.staleness import Freshness
+from graphql_app.store.log import outbox
+from tests.clock import settle
+from tests.unit.live.feed.test_messages import EPOCH, OTHER, numbered
+
+
+class Nobody:
+    """A channel on which nothing is heard."""
+
+    is_connected = True
+
+    async def publish(self, _: bytes) -> None:
+        pass
+
+    async def messages(self) -> AsyncIterator[bytes]:
+        await asyncio.Event().wait()
+        yield b""
+
+
+async def test_an_echo_says_nothing_of_a_transaction_that_is_only_half_delivered_since() -> None:
+    hub, freshness = Hub(10), Freshness()
+    hub.listen(freshness)
+    hub.restart(Head(EPOCH, 0))
+    relay = Relay(cast(Any, None), cast(Any, Nobody()), hub, freshness)
+    running = asyncio.create_task(relay.run())
+    first, half, rest = numbered(1, 0, below=3), numbered(1, 1), numbered(2, 2, below=9)
+    relay.send(first)
+    relay.send(half)  # of transaction 7; more of it is still to be numbered
+    relay.send(first)
+    await settle()
+    assert hub.head == Head(EPOCH, 1)
+    assert not freshness.has_passed(7)
+    relay.send(rest)
+    await settle()
+    assert freshness.has_passed(7)
+    running.cancel()
+
+
+class Old:
+    """A database that is read from a primary which has been replaced, until connections are made anew."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.epoch, self.left = OTHER, 0
+        self.hosts = self
+        monkeypatch.setattr(outbox, "progress", self._progress)
+
+    async def _progress(self, _: Any) -> outbox.Progress:
+        return outbox.Progress(Head(self.epoch, 5), below=3, waiting_seconds=None)
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[None]:
+        yield None
+
+    def leave(self) -> None:
+        self.left += 1
+
+
+async def test_who_reads_another_history_than_the_leader_numbers_has_not_heard_it_and_connects_anew(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("graphql_app.live.feed.relay.RETRY_SECONDS", 0)
+    database, hub, freshness = Old(monkeypatch), Hub(10), Freshness()
+    hub.listen(freshness)
+    hub.restart(Head(OTHER, 5))
+    relay = Relay(cast(Any, database), cast(Any, Nobody()), hub, freshness)
+    running = asyncio.create_task(relay.run())
+    relay.send(numbered(1, 1))
+    await settle()
+    assert database.left
+    assert hub.head == Head(OTHER, 5)
+    assert freshness.unheard_seconds is None
+    database.epoch = EPOCH  # what is connected anew finds the new primary
+    await settle()
+    assert hub.head == Head(EPOCH, 5)
+    assert freshness.is_current
+    running.cancel()
