@@ -27,7 +27,7 @@ from subscribers import subscribed
 
 from graphql_app.domain.identifiers import global_id
 from graphql_app.graph.documents.document import Documents
-from graphql_app.graph.documents.limits import Limits
+from graphql_app.graph.documents.limits import DocumentLimits
 from graphql_app.graph.engine.execution import Execution, build
 from graphql_app.settings import Settings
 
@@ -233,7 +233,7 @@ def prepared(texts: Sequence[str]) -> tuple[float, float]:
     """Milliseconds of this process for each text: of graphql-core alone, and of ours, which also measures it and keeps
     what it learnt. The best of many short rounds, in turn: this core has other work to do."""
     schema = Execution(build(), seconds=1).schema
-    own = Documents(schema, Limits(), kept=Settings.model_fields["documents_kept"].default)
+    own = Documents(schema, DocumentLimits(), kept=Settings.model_fields["documents_kept"].default)
     ways: tuple[Callable[[str], object], ...] = (lambda text: validate(schema, parse(text)), own.get)
     spent: tuple[list[float], ...] = ([], [])
     for first in range(0, len(texts), ROUND):

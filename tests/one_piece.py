@@ -12,7 +12,7 @@ from fastapi import FastAPI
 from uvicorn.server import ServerState
 
 from graphql_app.server.connection import HttpConnection
-from graphql_app.server.write_coalescer import Together
+from graphql_app.server.write_coalescer import WriteCoalescer
 from graphql_app.settings import Settings
 
 
@@ -26,7 +26,7 @@ async def listening(
     config.load()
     server_state = server_state or ServerState()
     loop = asyncio.get_running_loop()
-    state = {"body_most": Settings.model_fields["request_bytes"].default, "together": Together()} | state
+    state = {"body_most": Settings.model_fields["request_bytes"].default, "write_coalescer": WriteCoalescer()} | state
     server = await loop.create_server(lambda: HttpConnection(config, server_state, state), "127.0.0.1", 0)
     try:
         yield server.sockets[0].getsockname()[1]

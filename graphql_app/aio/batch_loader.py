@@ -19,7 +19,7 @@ class Moment(Generic[T]):
         self.waiting: list[asyncio.Future[Mapping[int, T]]] = []
 
 
-class Gathered(Generic[T]):
+class BatchLoader(Generic[T]):
     """`fetch` is given all ids that were asked for and all fields that any of those who asked will look at."""
 
     def __init__(self, fetch: Fetch[T]) -> None:

@@ -12,7 +12,7 @@ T = TypeVar("T")
 TURN_SECONDS = 0.005
 
 
-class Turns:
+class CooperativeScheduler:
     """One for all that a process makes. Whoever has more to make than fits goes on behind all others that wait."""
 
     __slots__ = ("_ends", "_is_next_due", "_waiting")

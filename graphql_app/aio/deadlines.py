@@ -82,7 +82,7 @@ class Deadline:
         self._task.cancel()
 
 
-class Waiting:
+class DeadlineWait:
     """The same for a future, without a task: `done` is called with it; or, when it takes too long, `overdue`."""
 
     __slots__ = ("_deadlines", "_done", "_future", "_overdue", "at")

@@ -7,7 +7,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 T = TypeVar("T")
 
 
-class Soon(NamedTuple, Generic[T]):
+class Deferred(NamedTuple, Generic[T]):
     """Nothing is begun before `start`. `make` makes the value of the same future once it is done; raises what came."""
 
     start: Callable[[], asyncio.Future[Any]]

@@ -8,7 +8,7 @@ K = TypeVar("K", bound=Hashable)
 T = TypeVar("T")
 
 
-class Rounds(Generic[K, T]):
+class NextRound(Generic[K, T]):
     """Of each key one is under way at a time; those who ask meanwhile share the next. Each is a task of its own:
     whoever asked may go away, and the others are still answered."""
 

@@ -10,7 +10,7 @@ K = TypeVar("K", bound=Hashable)
 T = TypeVar("T")
 
 
-class Flights(Generic[K, T]):
+class SingleFlight(Generic[K, T]):
     """Each work is a task of its own: whoever asked first may go away, and the others are still answered.
 
     `kept_seconds`: so long a result still serves those who come later, as after a restart, when all come at once; of

@@ -18,10 +18,10 @@ from graphql_app.domain.addresses import Proxies
 from graphql_app.domain.admission import Origins
 from graphql_app.domain.errors import Refusal
 from graphql_app.graph.engine.engine import Engine
-from graphql_app.graph.http.endpoint import HttpDoor
-from graphql_app.graph.websocket.transports.asgi import PATH, SocketDoor
+from graphql_app.graph.http.endpoint import HttpEndpoint
+from graphql_app.graph.websocket.transports.asgi import PATH, WebSocketEndpoint
 from graphql_app.graph.websocket.wire import Rules
-from graphql_app.live.admission.admission import Gate
+from graphql_app.live.admission.admission import Admission
 from graphql_app.ops.garbage import settle
 from graphql_app.pages import graphiql_page, pages
 from graphql_app.rest import changes as stream
@@ -29,20 +29,20 @@ from graphql_app.rest import health as admin
 from graphql_app.rest import keys
 from graphql_app.rest import workstations as rest
 from graphql_app.rest.openapi import described
-from graphql_app.rest.replies import astray, broken, misshapen, refused
+from graphql_app.rest.replies import http_error, refusal_error, unexpected_error, validation_error
 from graphql_app.server.body_limit import BodyLimit, RefusedBody, RequestLimit, unread
 from graphql_app.server.head import as_get
 from graphql_app.server.methods import closed
 from graphql_app.server.proxies import introduce
-from graphql_app.server.security import SECURE, Guard, secured
-from graphql_app.server.write_coalescer import Together
+from graphql_app.server.security import SECURE, SecurityMiddleware, secured
+from graphql_app.server.write_coalescer import WriteCoalescer
 from graphql_app.settings import Settings
 
 
 class Application(FastAPI):
     """FastAPI behind the guard; but requests on /graphql go to their door past its middleware and its routing."""
 
-    graphql: HttpDoor
+    graphql: HttpEndpoint
     guarded: ASGIApp
     origins: Origins
     proxies: Proxies
@@ -78,11 +78,11 @@ def create(settings: Settings) -> Application:
         openapi_url="/api/openapi.json" if settings.is_explorable else None,
     )
     app.origins, app.proxies = Origins(settings.origins), Proxies(settings.trusted_proxies)
-    app.add_exception_handler(Refusal, refused)
-    app.add_exception_handler(RequestValidationError, misshapen)
-    app.add_exception_handler(HTTPException, astray(is_explorable=settings.is_explorable))
+    app.add_exception_handler(Refusal, refusal_error)
+    app.add_exception_handler(RequestValidationError, validation_error)
+    app.add_exception_handler(HTTPException, http_error(is_explorable=settings.is_explorable))
     app.add_exception_handler(RefusedBody, unread)
-    app.add_exception_handler(Exception, broken)
+    app.add_exception_handler(Exception, unexpected_error)
     app.add_middleware(BodyLimit, most=settings.request_bytes)
     app.router.routes.extend(pages(is_explorable=settings.is_explorable))
     return app
@@ -93,9 +93,9 @@ async def lifespan(settings: Settings, app: Application) -> AsyncIterator[dict[s
     """Opens the doors once all is running. Gives what graph/websocket/transports/uvicorn and server/connection need to know of them."""
     async with running(settings) as parts, asyncio.TaskGroup() as tasks:
         app.graphql = http_door(settings, parts.engine, app)
-        app.guarded = in_front(app, parts.engine.gate)
+        app.guarded = in_front(app, parts.engine.admission)
         rules = socket_rules(settings)
-        sockets = SocketDoor(parts.engine, rules, tasks, origins=app.origins, proxies=app.proxies)
+        sockets = WebSocketEndpoint(parts.engine, rules, tasks, origins=app.origins, proxies=app.proxies)
         app.router.routes.append(WebSocketRoute(PATH, sockets.handle))
         for router in routers(settings, parts):
             app.router.routes.extend(router.routes)
@@ -106,22 +106,24 @@ async def lifespan(settings: Settings, app: Application) -> AsyncIterator[dict[s
             "sockets": sockets,
             "sessions": parts.engine.sessions,
             "stall_seconds": settings.socket_stall_seconds,
-            "together": Together(),
+            "write_coalescer": WriteCoalescer(),
             "body_most": settings.request_bytes,
         }
 
 
-def in_front(app: Application, gate: Gate) -> ASGIApp:
+def in_front(app: Application, admission: Admission) -> ASGIApp:
     """The app, guarded and counted; outside of its own middleware, as an answer to an unexpected error is one too."""
-    return Guard(RequestLimit(partial(FastAPI.__call__, app), gate, app.proxies), app.origins, gate)
+    return SecurityMiddleware(
+        RequestLimit(partial(FastAPI.__call__, app), admission, app.proxies), app.origins, admission
+    )
 
 
-def http_door(settings: Settings, engine: Engine, app: Application) -> HttpDoor:
-    return HttpDoor(
+def http_door(settings: Settings, engine: Engine, app: Application) -> HttpEndpoint:
+    return HttpEndpoint(
         engine,
         body_most=settings.request_bytes,
-        page=RequestLimit(graphiql, engine.gate, app.proxies) if settings.is_explorable else None,
-        guard=partial(Guard, origins=app.origins, gate=engine.gate),
+        page=RequestLimit(graphiql, engine.admission, app.proxies) if settings.is_explorable else None,
+        guard=partial(SecurityMiddleware, origins=app.origins, admission=engine.admission),
         secure=SECURE,
         proxies=app.proxies,
     )
@@ -147,11 +149,11 @@ def socket_rules(settings: Settings) -> Rules:
 
 def routers(settings: Settings, parts: Parts) -> list[APIRouter]:
     """The doors beside GraphQL."""
-    services, gate, sessions = parts.engine.services, parts.engine.gate, parts.engine.sessions
+    services, admission, sessions = parts.engine.services, parts.engine.admission, parts.engine.sessions
     identify = services.identify
     return [
-        rest.routes(services.browse, services.arrange, identify, gate, services.receipts),
-        stream.routes(services.follow, identify, gate, sessions),
+        rest.routes(services.browse, services.arrange, identify, admission, services.receipts),
+        stream.routes(services.follow, identify, admission, sessions),
         keys.routes(identify),
-        admin.routes(parts.health, identify, gate, settings.metrics_directory),
+        admin.routes(parts.health, identify, admission, settings.metrics_directory),
     ]

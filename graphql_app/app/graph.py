@@ -11,32 +11,32 @@ from graphql_app.app.services import services_of
 from graphql_app.app.store import Stores
 from graphql_app.graph.api.context import Services
 from graphql_app.graph.documents.document import Documents
-from graphql_app.graph.documents.limits import Limits
+from graphql_app.graph.documents.limits import DocumentLimits
 from graphql_app.graph.documents.persisted import BadManifest, Persisted, manifest
 from graphql_app.graph.engine.engine import Engine
 from graphql_app.graph.engine.execution import Execution, build
-from graphql_app.graph.engine.response_cache import Answers
-from graphql_app.graph.engine.subscriptions import Subscribing
-from graphql_app.live.admission.admission import Gate
+from graphql_app.graph.engine.response_cache import ResponseCache
+from graphql_app.graph.engine.subscriptions import SubscriptionExecution
+from graphql_app.live.admission.admission import Admission
 from graphql_app.services.following.cohorts import Cohorts
 from graphql_app.settings import Settings, SettingsError
 
 
 def engine_of(settings: Settings, stores: Stores, live: Live, loops: Loops, stack: AsyncExitStack) -> Engine:
-    gate = Gate(live.limiter)
+    admission = Admission(live.limiter)
     cohorts = stack.enter_context(closing(Cohorts()))
     execution = Execution(build(), seconds=settings.operation_seconds, is_explorable=settings.is_explorable)
-    services = services_of(settings, stores, live, gate, cohorts, execution.turns, loops, stack)
+    services = services_of(settings, stores, live, admission, cohorts, execution.turns, loops, stack)
     documents = documents_of(settings, execution.schema)
     persisted = persisted_of(settings, documents)
     answers = answers_of(settings, execution, services, live, loops)
-    subscribing = Subscribing(execution, cohorts)
-    return Engine(services, documents, persisted, execution, subscribing, live.sessions, gate, answers)
+    subscribing = SubscriptionExecution(execution, cohorts)
+    return Engine(services, documents, persisted, execution, subscribing, live.sessions, admission, answers)
 
 
 def documents_of(settings: Settings, schema: GraphQLSchema) -> Documents:
     """Kept parsed, once they were measured."""
-    limits = Limits(
+    limits = DocumentLimits(
         bytes=settings.document_bytes,
         tokens=settings.document_tokens,
         depth=settings.document_depth,
@@ -72,15 +72,15 @@ def trusted_documents(settings: Settings) -> Mapping[str, str]:
 
 def answers_of(
     settings: Settings, execution: Execution, services: Services, live: Live, loops: Loops
-) -> Answers | None:
+) -> ResponseCache | None:
     """Finished answers, kept until a change makes them untrue; None where they are turned off."""
     if not settings.answers_bytes:
         return None
-    answers = Answers(
+    answers = ResponseCache(
         execution,
         services,
         live.hub,
-        live.freshness,
+        live.staleness,
         bytes_most=settings.answers_bytes,
         seconds_most=settings.answers_seconds,
     )

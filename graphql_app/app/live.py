@@ -8,9 +8,9 @@ from functools import partial
 
 from graphql_app.app.loops import Loops
 from graphql_app.app.store import Stores
-from graphql_app.domain.connection_limits import Ceiling
+from graphql_app.domain.connection_limits import ConnectionLimit
 from graphql_app.domain.seal import Pseudonyms
-from graphql_app.domain.token_buckets import Rate
+from graphql_app.domain.token_buckets import TokenRate
 from graphql_app.domain.workstation import Place
 from graphql_app.live.admission.admission import (
     ADDRESS_CONNECTIONS,
@@ -21,15 +21,15 @@ from graphql_app.live.admission.admission import (
 )
 from graphql_app.live.admission.limiter import KEPT_SECONDS, Limiter
 from graphql_app.live.feed.hub import Hub
-from graphql_app.live.feed.leader import Feed
+from graphql_app.live.feed.leader import Leadership
 from graphql_app.live.feed.primary import PrimaryWatch
 from graphql_app.live.feed.recall import Recall
 from graphql_app.live.feed.relay import Relay
-from graphql_app.live.feed.staleness import Freshness
-from graphql_app.live.feed.watchdog import Silence
-from graphql_app.live.floors.projection import Replica
-from graphql_app.live.floors.warm_up import Warming
-from graphql_app.live.jobs.scheduler import Duty, Ticker, housekeeping_duties
+from graphql_app.live.feed.staleness import Staleness
+from graphql_app.live.feed.watchdog import FeedWatchdog
+from graphql_app.live.floors.projection import FloorProjection
+from graphql_app.live.floors.warm_up import WarmUp
+from graphql_app.live.jobs.scheduler import Job, Scheduler, housekeeping_duties
 from graphql_app.live.presence import Presence, kept_seconds
 from graphql_app.live.presence.existing_places import ExistingPlaces
 from graphql_app.live.sessions.accounts import Accounts
@@ -39,7 +39,7 @@ from graphql_app.store import office as queries
 from graphql_app.store.office import whole_floor as floors
 from graphql_app.store.office.whole_floor import FloorState
 from graphql_app.store.postgres.database import Database
-from graphql_app.store.redis.cache import FloorCache
+from graphql_app.store.redis.cache import SharedFloorCache
 from graphql_app.store.redis.limits import LimitStore
 from graphql_app.store.redis.presence import PresenceStore
 
@@ -50,32 +50,32 @@ class Live:
 
     hub: Hub
     recall: Recall
-    freshness: Freshness
+    staleness: Staleness
     accounts: Accounts
-    silence: Silence
+    watchdog: FeedWatchdog
     primary: PrimaryWatch
     relay: Relay
-    feed: Feed
-    ticker: Ticker
+    feed: Leadership
+    scheduler: Scheduler
     sessions: Sessions
     presence: Presence
     places: ExistingPlaces
-    replica: Replica | None
-    warming: Warming | None
+    floor_projection: FloorProjection | None
+    warming: WarmUp | None
     limiter: Limiter
 
     def begin(self, loops: Loops) -> None:
         parts = {
-            "replica": self.replica,
+            "replica": self.floor_projection,
             "warming": self.warming,
             "limits": self.limiter,
             "relay": self.relay,
             "recall": self.recall,
             "feed": self.feed,
             "accounts": self.accounts,
-            "silence": self.silence,
+            "silence": self.watchdog,
             "primary": self.primary,
-            "ticker": self.ticker,
+            "ticker": self.scheduler,
             "sessions": self.sessions,
             "presence": self.presence,
         }
@@ -87,33 +87,33 @@ class Live:
 def live_of(settings: Settings, stores: Stores, stack: AsyncExitStack) -> Live:
     """Nothing moves yet. The hub tells its listeners in the order in which they are built here."""
     hub = Hub(settings.recent_changes, timedelta(hours=settings.log_hours))
-    freshness = Freshness()
-    hub.listen(freshness)
-    accounts = Accounts(stores.inner, hub, freshness, access_seconds=settings.access_seconds)
-    relay = Relay(stores.inner, stores.channel, hub, freshness)
-    feed = Feed(stores.inner, relay)
+    staleness = Staleness()
+    hub.listen(staleness)
+    accounts = Accounts(stores.inner, hub, staleness, access_seconds=settings.access_seconds)
+    relay = Relay(stores.inner, stores.channel, hub, staleness)
+    feed = Leadership(stores.inner, relay)
     presence = presence_of(settings, stores, stack)
-    replica, warming = floors_in_memory(settings, stores, hub, freshness, stack)
+    floor_projection, warming = floors_in_memory(settings, stores, hub, staleness, stack)
     return Live(
         hub,
         Recall(stores.inner, hub),
-        freshness,
+        staleness,
         accounts,
-        Silence(freshness),
+        FeedWatchdog(staleness),
         PrimaryWatch(stores.inner),
         relay,
         feed,
-        Ticker(feed, duties(settings, stores.inner)),
+        Scheduler(feed, jobs(settings, stores.inner)),
         Sessions(settings.drain_seconds),
         presence,
         existing_places(stores, hub, presence, stack),
-        replica,
+        floor_projection,
         warming,
         limiter_of(settings, stores, stack),
     )
 
 
-def duties(settings: Settings, database: Database) -> list[Duty]:
+def jobs(settings: Settings, database: Database) -> list[Job]:
     return housekeeping_duties(
         database,
         log_hours=settings.log_hours,
@@ -148,21 +148,23 @@ def existing_places(stores: Stores, hub: Hub, presence: Presence, stack: AsyncEx
 
 
 def floors_in_memory(
-    settings: Settings, stores: Stores, hub: Hub, freshness: Freshness, stack: AsyncExitStack
-) -> tuple[Replica | None, Warming | None]:
+    settings: Settings, stores: Stores, hub: Hub, staleness: Staleness, stack: AsyncExitStack
+) -> tuple[FloorProjection | None, WarmUp | None]:
     if not settings.cache_rows:
         return None, None
     read: Callable[[Place], Awaitable[FloorState | None]] = partial(floors.read, stores.database)
     shared = None
     if settings.cache_shared_seconds:
-        shared = FloorCache(
+        shared = SharedFloorCache(
             stores.redis_url, stores.secret, read, lambda: hub.oldest, kept_seconds=settings.cache_shared_seconds
         )
         stack.push_async_callback(shared.close)
         read = shared.read
-    replica = Replica(read, hub, freshness, rows_most=settings.cache_rows, unused_seconds=settings.cache_unused_seconds)
-    hub.listen(replica)
-    return replica, Warming(replica, shared) if shared is not None else None
+    floor_projection = FloorProjection(
+        read, hub, staleness, rows_most=settings.cache_rows, unused_seconds=settings.cache_unused_seconds
+    )
+    hub.listen(floor_projection)
+    return floor_projection, WarmUp(floor_projection, shared) if shared is not None else None
 
 
 def limiter_of(settings: Settings, stores: Stores, stack: AsyncExitStack) -> Limiter:
@@ -170,13 +172,13 @@ def limiter_of(settings: Settings, stores: Stores, stack: AsyncExitStack) -> Lim
     store = LimitStore(stores.redis_url, stores.secret, kept_seconds=KEPT_SECONDS)
     stack.push_async_callback(store.close)
     rates = [
-        Rate(USER_OPERATIONS, settings.user_operations_per_second, settings.user_operations_burst),
-        Rate(ADDRESS_REQUESTS, settings.address_requests_per_second, settings.address_requests_burst),
-        Rate(LOGINS, settings.logins_per_second, settings.logins_burst),
+        TokenRate(USER_OPERATIONS, settings.user_operations_per_second, settings.user_operations_burst),
+        TokenRate(ADDRESS_REQUESTS, settings.address_requests_per_second, settings.address_requests_burst),
+        TokenRate(LOGINS, settings.logins_per_second, settings.logins_burst),
     ]
     ceilings = [
-        Ceiling(USER_CONNECTIONS, settings.user_connections),
-        Ceiling(ADDRESS_CONNECTIONS, settings.address_connections),
+        ConnectionLimit(USER_CONNECTIONS, settings.user_connections),
+        ConnectionLimit(ADDRESS_CONNECTIONS, settings.address_connections),
     ]
     return Limiter(
         store,

@@ -35,4 +35,4 @@ async def running(settings: Settings) -> AsyncIterator[Parts]:
         live.begin(loops)
         loops.begin("metrics", metrics.run())
         engine = engine_of(settings, stores, live, loops, stack)
-        yield Parts(engine, Health(stores.inner, stores.channel, live.hub, live.freshness, loops.tasks))
+        yield Parts(engine, Health(stores.inner, stores.channel, live.hub, live.staleness, loops.tasks))

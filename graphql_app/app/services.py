@@ -2,13 +2,13 @@
 
 from contextlib import AsyncExitStack
 
-from graphql_app.aio.cooperative import Turns
+from graphql_app.aio.cooperative import CooperativeScheduler
 from graphql_app.app.identity import identify, openid_issuer, refused_passwords, role_table
 from graphql_app.app.live import Live
 from graphql_app.app.loops import Loops
 from graphql_app.app.store import Stores
 from graphql_app.graph.api.context import Services
-from graphql_app.live.admission.admission import Gate
+from graphql_app.live.admission.admission import Admission
 from graphql_app.live.admission.budgets import Budgets
 from graphql_app.live.feed.mailbox import Batching
 from graphql_app.services.audit import Audit
@@ -16,14 +16,14 @@ from graphql_app.services.cursors import FeedCursors, PageCursors
 from graphql_app.services.following.cohorts import Cohorts
 from graphql_app.services.following.follow import Follow
 from graphql_app.services.following.history import History
-from graphql_app.services.following.streams import Limits
+from graphql_app.services.following.streams import StreamLimits
 from graphql_app.services.identity.authenticate import Authenticate, Lifetimes
 from graphql_app.services.identity.identify import Identify
 from graphql_app.services.identity.passwords import Passwords
 from graphql_app.services.notifications import Notify
 from graphql_app.services.office.arrange import Arrange
 from graphql_app.services.office.browse import Browse
-from graphql_app.services.receipts import Receipts
+from graphql_app.services.receipts import ConsistencyTokens
 from graphql_app.settings import Settings
 from graphql_app.store.postgres.database import Database
 
@@ -32,30 +32,30 @@ def services_of(
     settings: Settings,
     stores: Stores,
     live: Live,
-    gate: Gate,
+    admission: Admission,
     cohorts: Cohorts,
-    turns: Turns,
+    turns: CooperativeScheduler,
     loops: Loops,
     stack: AsyncExitStack,
 ) -> Services:
-    database, replica, page_most = stores.database, live.replica, settings.page_most
+    database, floor_projection, page_most = stores.database, live.floor_projection, settings.page_most
     history = History(
         database,
         live.hub,
         live.recall,
-        live.silence,
+        live.watchdog,
         turns,
         catch_up_most=settings.catch_up_most,
-        replica=replica,
+        floor_projection=floor_projection,
     )
     limits = stream_limits(settings)
     cursors, page_cursors = FeedCursors(stores.secret), PageCursors(stores.secret)
-    receipts = Receipts(stores.secret, cursors, live.hub, live.freshness)
+    receipts = ConsistencyTokens(stores.secret, cursors, live.hub, live.staleness)
     identifying = identifying_with(settings, live, loops)
     return Services(
         identify=identifying,
-        authenticate=authenticate(settings, database, identifying, gate, stack),
-        browse=Browse(database, page_cursors, page_most=page_most, replica=replica),
+        authenticate=authenticate(settings, database, identifying, admission, stack),
+        browse=Browse(database, page_cursors, page_most=page_most, floor_projection=floor_projection),
         arrange=Arrange(database, receipts),
         follow=Follow(
             history, cursors, live.presence, live.places, limits, cohorts, Budgets(settings.user_followed_values)
@@ -83,17 +83,17 @@ def identifying_with(settings: Settings, live: Live, loops: Loops) -> Identify:
 
 
 def authenticate(
-    settings: Settings, database: Database, identifying: Identify, gate: Gate, stack: AsyncExitStack
+    settings: Settings, database: Database, identifying: Identify, admission: Admission, stack: AsyncExitStack
 ) -> Authenticate:
     passwords = Passwords()
     stack.callback(passwords.close)
     lifetimes = Lifetimes(settings.access_seconds, settings.refresh_seconds, settings.session_seconds)
     refused = refused_passwords(settings)
-    return Authenticate(database, identifying, passwords, lifetimes, gate, refused_passwords=refused)
+    return Authenticate(database, identifying, passwords, lifetimes, admission, refused_passwords=refused)
 
 
-def stream_limits(settings: Settings) -> Limits:
-    return Limits(
+def stream_limits(settings: Settings) -> StreamLimits:
+    return StreamLimits(
         Batching(settings.batch_window_ms / 1000, settings.batch_changes, settings.batch_eager),
         progress_seconds=settings.progress_seconds,
         snapshot_part=settings.snapshot_part,

@@ -49,7 +49,7 @@ def tallied(report: "Report") -> str:
 @click.option("--dry-run", is_flag=True, help="Check everything, change nothing.")
 @click.option("--skip-bad", is_flag=True, help="Import the good rows even if there are bad ones.")
 def import_(file: Path, kind: str | None, dry_run: bool, skip_bad: bool) -> None:
-    from graphql_app.domain.importing import Outcome
+    from graphql_app.domain.importing import ImportOutcome
     from graphql_app.services.importing.importing import Importing
 
     size = file.stat().st_size
@@ -73,8 +73,8 @@ def import_(file: Path, kind: str | None, dry_run: bool, skip_bad: bool) -> None
     if (unsaid := report.problem_count - len(report.problems)) > 0:
         click.echo(f"… and {unsaid:,} more", err=True)
     click.echo(tallied(report))
-    if report.outcome is Outcome.REFUSED:
+    if report.outcome is ImportOutcome.REFUSED:
         way_out = "" if report.unreadable else ", or give --skip-bad to leave them out"
         raise Stop(f"nothing was imported: correct what is said above{way_out}")
-    if report.outcome is Outcome.DRY_RUN:
+    if report.outcome is ImportOutcome.DRY_RUN:
         click.echo("Nothing was written: this was a dry run.")

@@ -10,25 +10,25 @@ from typing import Protocol
 
 
 @dataclass(frozen=True, slots=True)
-class Ceiling:
+class ConnectionLimit:
     name: str  # as a refusal says it: "connections of one user"
     most: int
 
 
-class Connection(Protocol):
+class CountedConnection(Protocol):
     """One that was let in."""
 
-    def revoke(self, ceiling: Ceiling) -> None:
+    def revoke(self, ceiling: ConnectionLimit) -> None:
         """It is one too many, and ends."""
 
 
 @dataclass(slots=True)
-class Places:
+class ConnectionCounts:
     """What this process has of one key."""
 
     room: int  # how many may be open here, by what was heard last
     open: int = 0
-    on_credit: dict[Connection, None] = field(default_factory=dict)  # not confirmed yet; the newest last
+    on_credit: dict[CountedConnection, None] = field(default_factory=dict)  # not confirmed yet; the newest last
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,22 +36,22 @@ class Told:
     """What Redis is told of a key: what is open, and how much of that it confirmed before."""
 
     key: str
-    places: Places
+    places: ConnectionCounts
     open: int
-    on_credit: Collection[Connection]
+    on_credit: Collection[CountedConnection]
 
     @property
     def confirmed(self) -> int:
         return max(0, self.open - len(self.on_credit))
 
 
-class Ceilings:
+class ConnectionLimits:
     """One ceiling, for all its keys. What it holds is bounded by what is open."""
 
-    def __init__(self, ceiling: Ceiling, *, processes: int = 1) -> None:
+    def __init__(self, ceiling: ConnectionLimit, *, processes: int = 1) -> None:
         self.ceiling = ceiling
-        self._places: dict[str, Places] = {}
-        self._due: dict[str, Places] = {}
+        self._places: dict[str, ConnectionCounts] = {}
+        self._due: dict[str, ConnectionCounts] = {}
         self._is_alone = False
         self.share_among(processes)
 
@@ -67,11 +67,11 @@ class Ceilings:
         """So many processes open connections."""
         self._share = max(1, self.ceiling.most // processes)
 
-    def enter(self, key: str, connection: Connection) -> bool:
+    def enter(self, key: str, connection: CountedConnection) -> bool:
         """Whether one more may be open here now; whoever entered leaves."""
         places = self._places.get(key)
         if places is None:
-            places = self._places[key] = Places(self.ceiling.most)
+            places = self._places[key] = ConnectionCounts(self.ceiling.most)
         if self._is_alone:
             if places.open >= self._share:
                 return False
@@ -83,7 +83,7 @@ class Ceilings:
         places.open += 1
         return True
 
-    def leave(self, key: str, connection: Connection) -> None:
+    def leave(self, key: str, connection: CountedConnection) -> None:
         places = self._places[key]
         places.open -= 1
         places.on_credit.pop(connection, None)

@@ -15,7 +15,7 @@ WAIT_LEAST = 0.1  # seconds; what others leave is known by then
 
 
 @dataclass(frozen=True, slots=True)
-class Rate:
+class TokenRate:
     """So many a second in the long run, and after a rest so many at once."""
 
     name: str  # as a refusal says it: "operations of one user"
@@ -40,7 +40,7 @@ class Tokens:
 
 
 @dataclass(frozen=True, slots=True)
-class Claim:
+class TokenClaim:
     """What Redis is told of a key, and asked for."""
 
     key: str
@@ -49,10 +49,10 @@ class Claim:
     wanted: int
 
 
-class Rates:
+class TokenBuckets:
     """One rate, for all its keys."""
 
-    def __init__(self, rate: Rate, *, processes: int = 1, keys_most: int = KEYS_MOST) -> None:
+    def __init__(self, rate: TokenRate, *, processes: int = 1, keys_most: int = KEYS_MOST) -> None:
         self.rate = rate
         self._keys_most = keys_most
         self._held: OrderedDict[str, Tokens] = OrderedDict()
@@ -97,17 +97,17 @@ class Rates:
 
     # --- with Redis, in the background -------------------------------------------------------------------------------
 
-    def due(self, most: int) -> list[Claim]:
+    def due(self, most: int) -> list[TokenClaim]:
         """What is to be told and asked, those that wait longest first."""
-        claims: list[Claim] = []
+        claims: list[TokenClaim] = []
         while self._due and len(claims) < most:
             key, tokens = self._due.popitem(last=False)
             wanted = max(self._share, 2 * tokens.asked) - tokens.held
-            claims.append(Claim(key, tokens, tokens.owed, max(0, int(wanted))))
+            claims.append(TokenClaim(key, tokens, tokens.owed, max(0, int(wanted))))
             tokens.asked = 0.0
         return claims
 
-    def settle(self, claims: Iterable[Claim], granted: Iterable[int]) -> None:
+    def settle(self, claims: Iterable[TokenClaim], granted: Iterable[int]) -> None:
         """Redis was told, and gave these."""
         for claim, tokens in zip(claims, granted, strict=True):
             claim.tokens.owed -= claim.owed

@@ -67,7 +67,7 @@ class Embedded:
         self.data = data.expanduser().resolve()
         self._durable = durable
         self._programs = wheels.find()
-        self._claim = ownership.Claim(self.data / "lock")
+        self._claim = ownership.OwnershipClaim(self.data / "lock")
         self._started = ExitStack()
 
     @property

@@ -16,7 +16,7 @@ ENTER, READ_AND_ENTER = 0o001, 0o005
 
 
 @dataclass(frozen=True, slots=True)
-class Account:
+class SystemAccount:
     """The user and group of the servers; None for both where they are ours."""
 
     uid: int | None = None
@@ -27,31 +27,31 @@ class Account:
             shutil.chown(path, self.uid, self.gid)
 
 
-def account_for(cluster: Path) -> Account:
+def account_for(cluster: Path) -> SystemAccount:
     """Raises EmbeddedError if the cluster there belongs to somebody whom we cannot become."""
     owner = cluster.stat().st_uid if cluster.exists() else None
     if os.geteuid() == 0:
         return _unprivileged(owner)
     if owner not in (None, os.geteuid()):
         raise EmbeddedError(f"{cluster} belongs to {_name(owner)}: run as that user or as root")
-    return Account()
+    return SystemAccount()
 
 
-def _unprivileged(owner: int | None) -> Account:
+def _unprivileged(owner: int | None) -> SystemAccount:
     """Who made the cluster before keeps it. Else nobody: the wheel adds a user to the system for this, which outlives
     it and fails where /etc is read-only or useradd is not there; a bare number without a name is refused by initdb."""
     try:
         user = pwd.getpwuid(owner) if owner else pwd.getpwnam("nobody")
     except KeyError:
         raise EmbeddedError(f"PostgreSQL refuses root, and there is no user {owner or 'nobody'}: add it") from None
-    return Account(user.pw_uid, user.pw_gid)
+    return SystemAccount(user.pw_uid, user.pw_gid)
 
 
 def _name(uid: int | None) -> str:
     return next((user.pw_name for user in pwd.getpwall() if user.pw_uid == uid), f"user {uid}")
 
 
-def admit(account: Account, installed: Iterable[Path], data: Path) -> None:
+def admit(account: SystemAccount, installed: Iterable[Path], data: Path) -> None:
     """Lets the account reach programs and data where root keeps them closed, as /root (0700) is.
 
     Every closed directory above is opened for entering (o+x), and for nothing more: its files cannot be listed, and

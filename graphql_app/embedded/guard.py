@@ -16,7 +16,7 @@ kill -s KILL -- "-$1"
 """
 
 
-class Guard:
+class OwnerWatch:
     """Not prctl(PR_SET_PDEATHSIG): that fires when the thread that started the server ends, which for a test that
     restarts Valkey in `asyncio.to_thread` is long before the process; it needs a preexec_fn, unsafe beside threads;
     and macOS has none. A shell costs 1 MB and no waiting."""

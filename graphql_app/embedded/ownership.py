@@ -64,7 +64,7 @@ def _is_free(port: int) -> bool:
         return True
 
 
-class Claim:
+class OwnershipClaim:
     """The lock of a data directory. flock, because the kernel gives it back however its holder ends, and because,
     other than lockf, it also keeps apart two owners inside one process."""
 

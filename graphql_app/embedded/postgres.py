@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from graphql_app.embedded.account import Account
+from graphql_app.embedded.account import SystemAccount
 from graphql_app.embedded.errors import EmbeddedError
 from graphql_app.embedded.server import Server, hand, private, run_as
 from graphql_app.embedded.wheels import Programs
@@ -53,7 +53,7 @@ class Postgres(Server):
     passing_faults = ("pre-existing shared memory block",)
 
     def __init__(
-        self, programs: Programs, directory: Path, port: int, password: str, account: Account, *, durable: bool
+        self, programs: Programs, directory: Path, port: int, password: str, account: SystemAccount, *, durable: bool
     ) -> None:
         super().__init__(directory, port, password, account)
         self._programs = programs

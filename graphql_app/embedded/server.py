@@ -9,9 +9,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import ClassVar
 
-from graphql_app.embedded.account import Account
+from graphql_app.embedded.account import SystemAccount
 from graphql_app.embedded.errors import EmbeddedError
-from graphql_app.embedded.guard import Guard
+from graphql_app.embedded.guard import OwnerWatch
 
 POLL_SECONDS = 0.01
 
@@ -28,14 +28,14 @@ class Server(ABC):
     # Words in the log of a failed start that a second start may not meet.
     passing_faults: ClassVar[tuple[str, ...]] = ()
 
-    def __init__(self, directory: Path, port: int, password: str, account: Account) -> None:
+    def __init__(self, directory: Path, port: int, password: str, account: SystemAccount) -> None:
         self.directory = directory
         self.port = port
         self.password = password
         self.account = account
         self.log = directory.with_suffix(".log")
         self._process: subprocess.Popen[bytes] | None = None
-        self._guard: Guard | None = None
+        self._guard: OwnerWatch | None = None
 
     @property
     @abstractmethod
@@ -82,7 +82,7 @@ class Server(ABC):
         # whose life would keep PostgreSQL from starting.
         self.pid_file.unlink(missing_ok=True)
         self._process = self._spawn()
-        self._guard = Guard(self._process.pid, self.last_signal)
+        self._guard = OwnerWatch(self._process.pid, self.last_signal)
 
     def wait(self) -> None:
         deadline = time.monotonic() + self.patience_seconds
@@ -140,7 +140,7 @@ class Server(ABC):
         self._process = self._guard = None
 
 
-def run_as(account: Account, command: list[str], output: int, directory: Path) -> subprocess.Popen[bytes]:
+def run_as(account: SystemAccount, command: list[str], output: int, directory: Path) -> subprocess.Popen[bytes]:
     return subprocess.Popen(  # noqa: S603 - the programs are those of the wheels, the arguments ours
         command,
         stdin=subprocess.PIPE,

@@ -4,7 +4,7 @@ import signal
 import socket
 from pathlib import Path
 
-from graphql_app.embedded.account import Account
+from graphql_app.embedded.account import SystemAccount
 from graphql_app.embedded.server import Server
 from graphql_app.embedded.wheels import Programs
 
@@ -25,7 +25,7 @@ class Valkey(Server):
     last_signal = signal.SIGKILL  # nothing is kept, so nothing is lost
     patience_seconds = 15
 
-    def __init__(self, programs: Programs, directory: Path, port: int, password: str, account: Account) -> None:
+    def __init__(self, programs: Programs, directory: Path, port: int, password: str, account: SystemAccount) -> None:
         super().__init__(directory, port, password, account)
         self._programs = programs
 

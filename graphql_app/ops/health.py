@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from graphql_app.domain.change import Head
 from graphql_app.domain.errors import Refusal
 from graphql_app.live.feed.hub import Hub
-from graphql_app.live.feed.staleness import Freshness
+from graphql_app.live.feed.staleness import Staleness
 from graphql_app.store.log import outbox
 from graphql_app.store.postgres.database import Database
 from graphql_app.store.postgres.migrations import MigrationError, NewerDatabase, require_current
@@ -36,14 +36,14 @@ class Health:
         database: Database,
         channel: Channel,
         hub: Hub,
-        freshness: Freshness,
+        staleness: Staleness,
         loops: "Mapping[str, asyncio.Task[None]]",
     ) -> None:
         self._loops = loops
         self._database = database
         self._channel = channel
         self._hub = hub
-        self._freshness = freshness
+        self._staleness = staleness
 
     async def findings(self) -> dict[str, Finding]:
         """Every part, asked at the same time, each within its time."""
@@ -86,11 +86,11 @@ class Health:
             return Finding(False, "not started")
         async with self._database.reading() as connection:
             progress = await outbox.progress(connection)
-        return feed_finding(here, progress, self._freshness.unheard_seconds)
+        return feed_finding(here, progress, self._staleness.unheard_seconds)
 
     async def _caches_are_true(self) -> Finding:
-        silent = self._freshness.silent_seconds
-        if self._freshness.is_current:
+        silent = self._staleness.silent_seconds
+        if self._staleness.is_current:
             return Finding(True, f"kept true by the feed, heard {silent:.1f} s ago")
         heard = "not heard yet" if silent is None else f"not heard for {silent:.1f} s"
         return Finding(True, f"off, every read asks the database: the feed was {heard}", degraded=True)

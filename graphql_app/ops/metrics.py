@@ -92,7 +92,7 @@ REFUSES_WRITES = Gauge(
 MOVES = Counter("graphql_app_database_moves_total", "Times that another host of the database became the primary")
 
 
-class Tally:
+class MetricTally:
     """Operations of one kind and result that were not handed over yet. A counter takes its lock, and a histogram looks
     through its buckets, each time: that would cost as much as a kept answer does."""
 
@@ -113,13 +113,13 @@ class Tally:
         self._in_buckets, self._sum = [0] * len(self._in_buckets), 0.0
 
 
-_tallies: dict[tuple[str, bool], Tally] = {}
+_tallies: dict[tuple[str, bool], MetricTally] = {}
 
 
-def _tally(kind: str, failed: bool) -> Tally:
+def _tally(kind: str, failed: bool) -> MetricTally:
     tally = _tallies.get((kind, failed))
     if tally is None:
-        tally = _tallies[kind, failed] = Tally(kind, failed)
+        tally = _tallies[kind, failed] = MetricTally(kind, failed)
     return tally
 
 

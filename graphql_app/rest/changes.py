@@ -12,14 +12,14 @@ import orjson
 from fastapi import APIRouter, Depends, Header, Query, Request, Response
 from starlette.responses import StreamingResponse
 
-from graphql_app.aio.single_flight import Flights
+from graphql_app.aio.single_flight import SingleFlight
 from graphql_app.domain.access import Viewer
 from graphql_app.domain.change import Batch, Kind, joined
 from graphql_app.domain.errors import NotAcceptable, Refusal
 from graphql_app.domain.filters import WorkstationFilter
 from graphql_app.domain.media import EVENTS, JSON, named, quality, ranges
 from graphql_app.domain.workstation import Workstation
-from graphql_app.live.admission.admission import Gate
+from graphql_app.live.admission.admission import Admission
 from graphql_app.live.sessions.sessions import Sessions
 from graphql_app.rest import shapes
 from graphql_app.rest.models import Integer
@@ -39,9 +39,9 @@ VARYING: Final = {"Vary": "Accept, Authorization"}
 KEEP_ALIVE_SECONDS = 12.0
 
 
-def routes(follow: Follow, identify: Identify, gate: Gate, sessions: Sessions) -> APIRouter:
+def routes(follow: Follow, identify: Identify, admission: Admission, sessions: Sessions) -> APIRouter:
     router = APIRouter(tags=["changes"], route_class=Resource)
-    viewing = Annotated[Viewer, Depends(signed_in(identify, gate))]
+    viewing = Annotated[Viewer, Depends(signed_in(identify, admission))]
     polls = Polls(sessions)
 
     @router.get(
@@ -67,7 +67,7 @@ def routes(follow: Follow, identify: Identify, gate: Gate, sessions: Sessions) -
     ) -> Response:
         taken = framing(request.headers.get("accept", ""))
         matching = WorkstationFilter(building=building, floor_number=floor)
-        following = partial(followed, follow, identify, gate, viewer, matching, last_event_id or after)
+        following = partial(followed, follow, identify, admission, viewer, matching, last_event_id or after)
         if taken == JSON:
             seconds = 0 if is_bodiless(request.scope) else min(wait, viewer.expires_at - time.time())
             async with following() as inbox:
@@ -95,7 +95,12 @@ def framing(accept: str) -> str:
 
 @asynccontextmanager
 async def followed(
-    follow: Follow, identify: Identify, gate: Gate, viewer: Viewer, matching: WorkstationFilter, after: str | None
+    follow: Follow,
+    identify: Identify,
+    admission: Admission,
+    viewer: Viewer,
+    matching: WorkstationFilter,
+    after: str | None,
 ) -> AsyncIterator[Inbox]:
     """Raises what join() raises, and TooManyConnections; the inbox fails with that where it is known only later."""
     inbox = Inbox()
@@ -104,7 +109,7 @@ async def followed(
         return await follow.join(viewer, matching, after, rendered, inbox, resync)
 
     with ExitStack() as ending:
-        admitted = gate.stream(viewer)
+        admitted = admission.stream(viewer)
         ending.callback(admitted.leave)
         admitted.when_revoked(inbox.failed)
         ending.callback(await staying(identify, viewer, join, inbox))
@@ -161,7 +166,7 @@ class Polls:
 
     def __init__(self, sessions: Sessions) -> None:
         self._sessions = sessions
-        self._joined: Flights[tuple[Same, ...], bytes] = Flights(SHARED_SECONDS)
+        self._joined: SingleFlight[tuple[Same, ...], bytes] = SingleFlight(SHARED_SECONDS)
 
     async def answer(self, inbox: Inbox, wait_seconds: float) -> bytes:
         """At once when there is something, else the first that comes; empty with an advanced cursor when nothing came

@@ -6,10 +6,10 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import JSONResponse, PlainTextResponse
 
-from graphql_app.aio.single_flight import Flights
+from graphql_app.aio.single_flight import SingleFlight
 from graphql_app.domain.access import Scope, Viewer, require
 from graphql_app.domain.errors import Unauthenticated
-from graphql_app.live.admission.admission import Gate
+from graphql_app.live.admission.admission import Admission
 from graphql_app.ops.health import Finding, Health
 from graphql_app.ops.metrics import exposition
 from graphql_app.rest.replies import signed_in
@@ -17,10 +17,12 @@ from graphql_app.server.body_limit import ALIVE, READY
 from graphql_app.services.identity.identify import Identify
 
 
-def routes(health: Health, identify: Identify, gate: Gate, metrics_directory: Path | None) -> APIRouter:
+def routes(health: Health, identify: Identify, admission: Admission, metrics_directory: Path | None) -> APIRouter:
     router = APIRouter(tags=["operations"])
 
-    found: Flights[str, dict[str, Finding]] = Flights()  # however many ask, the parts are looked at once at a time
+    found: SingleFlight[str, dict[str, Finding]] = (
+        SingleFlight()
+    )  # however many ask, the parts are looked at once at a time
 
     async def is_operator(authorization: str | None) -> bool:
         try:
@@ -54,7 +56,7 @@ def routes(health: Health, identify: Identify, gate: Gate, metrics_directory: Pa
         summary="Prometheus metrics, summed over all workers; needs the scope server:read.",
         response_class=PlainTextResponse,
     )
-    async def metrics(viewer: Annotated[Viewer, Depends(signed_in(identify, gate))]) -> Response:
+    async def metrics(viewer: Annotated[Viewer, Depends(signed_in(identify, admission))]) -> Response:
         require(viewer, Scope.SERVER)
         text, media_type = exposition(metrics_directory)
         return Response(text, media_type=media_type)

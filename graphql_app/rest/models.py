@@ -61,7 +61,7 @@ class Listed(Model):
     next: str | None
 
 
-class Counted(Model):
+class StatusCounts(Model):
     key: str | None
     total: int
     available: int

@@ -19,10 +19,10 @@ from graphql_app.domain.access import Viewer
 from graphql_app.domain.audit import Transport
 from graphql_app.domain.challenge import challenge
 from graphql_app.domain.texts import is_request_id
-from graphql_app.live.admission.admission import Gate
+from graphql_app.live.admission.admission import Admission
 from graphql_app.observe import Unexpected, note
 from graphql_app.services.identity.identify import Identify
-from graphql_app.services.receipts import Receipts
+from graphql_app.services.receipts import ConsistencyTokens
 
 STATUS: Mapping[type[errors.Refusal], int] = {
     errors.InvalidInput: 400,
@@ -79,13 +79,13 @@ def _problem(
     return JSONResponse({**said, **data}, status, headers, media_type=PROBLEM)
 
 
-async def refused(_: Request, error: Exception) -> Response:
+async def refusal_error(_: Request, error: Exception) -> Response:
     """What FastAPI calls when a door raises a Refusal."""
     assert isinstance(error, errors.Refusal)
     return problem(error)
 
 
-async def broken(_: Request, error: Exception) -> Response:
+async def unexpected_error(_: Request, error: Exception) -> Response:
     """What FastAPI calls for an error that nobody planned for: masked, with an id that the log has too."""
     incident = uuid.uuid4().hex[:12]
     note(Unexpected(incident, "http", error))
@@ -93,7 +93,7 @@ async def broken(_: Request, error: Exception) -> Response:
     return _problem(500, "INTERNAL", detail, id=incident)
 
 
-def astray(*, is_explorable: bool) -> Callable[[Request, Exception], Awaitable[Response]]:
+def http_error(*, is_explorable: bool) -> Callable[[Request, Exception], Awaitable[Response]]:
     """What FastAPI calls for an address that is none, or that does not take the method."""
     hint = "There is GraphQL on /graphql, and REST on /api/workstations and /api/changes"
     hint += ", described on /api/docs." if is_explorable else "."
@@ -107,7 +107,7 @@ def astray(*, is_explorable: bool) -> Callable[[Request, Exception], Awaitable[R
     return answered
 
 
-async def misshapen(_: Request, error: Exception) -> Response:
+async def validation_error(_: Request, error: Exception) -> Response:
     """What FastAPI calls for a body or a parameter of the wrong shape; its first fault is the one that is named."""
     assert isinstance(error, RequestValidationError)
     fault = error.errors()[0]
@@ -136,7 +136,7 @@ class Bearer(SecurityBase):
         return request.headers.get("authorization")
 
 
-def signed_in(identify: Identify, gate: Gate) -> Callable[..., Awaitable[Viewer]]:
+def signed_in(identify: Identify, admission: Admission) -> Callable[..., Awaitable[Viewer]]:
     """A dependency that gives the viewer. Raises Unauthenticated where there is none, and RateLimited."""
 
     async def viewer(
@@ -148,7 +148,7 @@ def signed_in(identify: Identify, gate: Gate) -> Callable[..., Awaitable[Viewer]
     ) -> Viewer:
         address = request.client.host if request.client else None
         viewer = await identify.arriving(authorization)
-        gate.operation(viewer)
+        admission.operation(viewer)
         is_fit = x_request_id is not None and is_request_id(x_request_id.encode("latin-1"))
         request_id = x_request_id if is_fit else uuid.uuid4().hex
         return replace(viewer, request_id=request_id, transport=Transport.REST, address=address)
@@ -156,11 +156,11 @@ def signed_in(identify: Identify, gate: Gate) -> Callable[..., Awaitable[Viewer]
     return viewer
 
 
-def reader(identify: Identify, gate: Gate, receipts: Receipts) -> Callable[..., Viewer]:
+def reader(identify: Identify, admission: Admission, receipts: ConsistencyTokens) -> Callable[..., Viewer]:
     """As signed_in, for those who read: they may ask to be shown a write. Raises InvalidInput too."""
 
     def viewer(
-        viewer: Annotated[Viewer, Depends(signed_in(identify, gate))],
+        viewer: Annotated[Viewer, Depends(signed_in(identify, admission))],
         x_min_cursor: Annotated[
             str | None, Header(description="An `X-Receipt` or a cursor: the answer is no older than that.")
         ] = None,

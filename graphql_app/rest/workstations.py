@@ -14,14 +14,14 @@ from graphql_app.domain.errors import NotFound, PreconditionFailed, VersionConfl
 from graphql_app.domain.etags import permits
 from graphql_app.domain.filters import WorkstationFilter
 from graphql_app.domain.workstation import Status, Workstation
-from graphql_app.live.admission.admission import Gate
+from graphql_app.live.admission.admission import Admission
 from graphql_app.rest import shapes
 from graphql_app.rest.models import (
-    Counted,
     Integer,
     Listed,
     NewWorkstation,
     Shown,
+    StatusCounts,
     StatusName,
     WorkstationChanges,
     values_of,
@@ -33,7 +33,7 @@ from graphql_app.services.identity.identify import Identify
 from graphql_app.services.listing import Paging
 from graphql_app.services.office.arrange import Arrange, Arranged
 from graphql_app.services.office.browse import Browse
-from graphql_app.services.receipts import Receipts
+from graphql_app.services.receipts import ConsistencyTokens
 
 PATH = "/api/workstations"
 Id = Annotated[str, Path(description="The global id.")]
@@ -94,9 +94,11 @@ def etag(shown: Workstation) -> str:
     return f'"{blake2b(orjson.dumps(shapes.workstation(shown)), digest_size=12).hexdigest()}"'
 
 
-def routes(browse: Browse, arrange: Arrange, identify: Identify, gate: Gate, receipts: Receipts) -> APIRouter:
+def routes(
+    browse: Browse, arrange: Arrange, identify: Identify, admission: Admission, receipts: ConsistencyTokens
+) -> APIRouter:
     router = APIRouter(prefix=PATH, tags=["workstations"], route_class=Resource)
-    Viewing = Annotated[Viewer, Depends(reader(identify, gate, receipts))]  # noqa: N806  # a type, as its name says
+    Viewing = Annotated[Viewer, Depends(reader(identify, admission, receipts))]  # noqa: N806  # a type, as its name says
 
     async def one(viewer: Viewer, identifier: str) -> Workstation:
         row = identifiers.row(identifier, "Workstation")
@@ -131,7 +133,7 @@ def routes(browse: Browse, arrange: Arrange, identify: Identify, gate: Gate, rec
         body = {"items": [shapes.workstation(row) for row in listing.nodes], "next": following}
         return json_reply(body, headers={"Link": f'<{following}>; rel="next"'} if following else {})
 
-    @router.get("/stats", summary="How many workstations are in each status", response_model=list[Counted])
+    @router.get("/stats", summary="How many workstations are in each status", response_model=list[StatusCounts])
     async def count_workstations(
         viewer: Viewing,
         matching: Matching,

@@ -12,7 +12,7 @@ from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from graphql_app.server.framing import MALFORMED, Fault, answer, is_handshake, require_certain, written
-from graphql_app.server.write_coalescer import HeldBack
+from graphql_app.server.write_coalescer import CoalescedTransport
 
 PIPELINED_MOST = 100  # requests sent ahead of their answers
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -30,7 +30,7 @@ class LastWords:
 class Arrivals(HttpToolsProtocol):
     """One that is larger than any door takes is handed on at once, to be refused: it is not kept."""
 
-    transport: HeldBack  # type: ignore[assignment]  # of which more is asked than of a transport
+    transport: CoalescedTransport  # type: ignore[assignment]  # of which more is asked than of a transport
     _held: list[bytes] | None = None  # the body so far of a request that nobody was told of yet
     _held_bytes = 0
     _is_arriving = False

@@ -7,7 +7,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from graphql_app.domain.addresses import Proxies, is_loopback
 from graphql_app.domain.errors import RateLimited, Refusal, body_too_large
-from graphql_app.live.admission.admission import Gate
+from graphql_app.live.admission.admission import Admission
 from graphql_app.rest.replies import problem
 from graphql_app.server.security import secured
 
@@ -18,9 +18,9 @@ READY = "/readyz"  # nor is this machine, or a proxy that asks for itself: they 
 class RequestLimit:
     """Counts every request against its address before anything is done for it, whatever it is for."""
 
-    def __init__(self, app: ASGIApp, gate: Gate, proxies: Proxies) -> None:
+    def __init__(self, app: ASGIApp, admission: Admission, proxies: Proxies) -> None:
         self._app = app
-        self._gate = gate
+        self._admission = admission
         self._proxies = proxies
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -28,7 +28,7 @@ class RequestLimit:
             address = client[0] if (client := scope.get("client")) else None
             try:
                 if not self._is_spared(scope["path"], address):
-                    self._gate.request(address)
+                    self._admission.request(address)
             except RateLimited as refusal:
                 await problem(refusal)(scope, receive, secured(send))
                 return

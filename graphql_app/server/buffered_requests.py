@@ -30,7 +30,7 @@ class Head(Protocol):
 H = TypeVar("H", bound=Head)
 
 
-class Door(Protocol[H]):
+class RequestHandler(Protocol[H]):
     """Of graph/http/endpoint, what is asked of it here. None is for what is left to ASGI."""
 
     def known(self, peer: str | None, sent: bytes) -> H | None: ...
@@ -38,33 +38,33 @@ class Door(Protocol[H]):
     def answer(self, head: H, body: bytes) -> Answer | None: ...
 
 
-class Gone:
+class NeverDisconnected:
     """Whoever waits for the peer to be gone; here nobody does."""
 
     def set(self) -> None: ...
 
 
-class Awaited:
+class PendingCycle:
     """A request that its door is at work on, as uvicorn sees it: one of its own cycles, of which it asks no more."""
 
     __slots__ = ("disconnected", "keep_alive", "response_complete")
 
-    message_event: ClassVar = Gone()
+    message_event: ClassVar = NeverDisconnected()
 
     def __init__(self) -> None:
         self.disconnected = self.response_complete = False
         self.keep_alive = True
 
 
-class WholeRequests(Arrivals, Generic[H]):
+class BufferedRequests(Arrivals, Generic[H]):
     _sent_head: bytes | None = None  # of the request that is being read, if it may be all that has come
     _idle_since = 0.0
     _written: ClassVar[tuple[list[tuple[bytes, bytes]], bytes]] = [], b""
     _behind = 0  # how many bytes have come behind it
 
     @property
-    def _door(self) -> Door[H]:
-        door: Door[H] = self.app_state["graphql"]
+    def _door(self) -> RequestHandler[H]:
+        door: RequestHandler[H] = self.app_state["graphql"]
         return door
 
     @property
@@ -124,14 +124,14 @@ class WholeRequests(Arrivals, Generic[H]):
 
     def _await(self, answer: asyncio.Future[Sent] | Coroutine[Any, Any, Sent]) -> None:
         """Meanwhile uvicorn queues what the peer sends ahead, and waits for the answer when it is to stop."""
-        self.cycle = awaited = Awaited()  # type: ignore[assignment]  # all of a cycle that is looked at
+        self.cycle = awaited = PendingCycle()  # type: ignore[assignment]  # all of a cycle that is looked at
         if not isinstance(answer, asyncio.Future):
             answer = task = self.loop.create_task(answer)
             self.tasks.add(task)  # type: ignore[arg-type]  # waited for, whatever it results in
             task.add_done_callback(self.tasks.discard)
         answer.add_done_callback(partial(self._answered, awaited))
 
-    def _answered(self, awaited: Awaited, answer: asyncio.Future[Sent]) -> None:
+    def _answered(self, awaited: PendingCycle, answer: asyncio.Future[Sent]) -> None:
         awaited.response_complete = True
         if answer.cancelled():  # the process ends, and waits no longer
             self.transport.close()
@@ -160,7 +160,7 @@ class WholeRequests(Arrivals, Generic[H]):
         """When it is, and what the operator has uvicorn say. uvicorn makes another list of it each second."""
         headers = self.server_state.default_headers
         if self._written[0] is not headers:
-            WholeRequests._written = headers, b"".join([b"%b: %b\r\n" % line for line in headers])
+            BufferedRequests._written = headers, b"".join([b"%b: %b\r\n" % line for line in headers])
         return self._written[1]
 
     # --- and afterwards ----------------------------------------------------------------------------------------------

@@ -6,9 +6,9 @@ import asyncio
 from typing import Any, cast
 
 from graphql_app.observe import AnswerUnread, RequestUnfinished, note
-from graphql_app.server.buffered_requests import WholeRequests
+from graphql_app.server.buffered_requests import BufferedRequests
 from graphql_app.server.framing import HEAD_BYTES_MOST, TARGET_BYTES_MOST, TOO_LONG, Fault
-from graphql_app.server.write_coalescer import HeldBack
+from graphql_app.server.write_coalescer import CoalescedTransport
 
 GOODBYE_SECONDS = 3.0  # while the process ends, for a peer to go on reading
 ARRIVAL_SECONDS = 30.0  # for a request to arrive whole
@@ -16,7 +16,7 @@ ARRIVAL_SECONDS = 30.0  # for a request to arrive whole
 REQUEST_BYTES_MOST = 16 * 1024 * 1024
 
 
-class HttpConnection(WholeRequests[Any]):
+class HttpConnection(BufferedRequests[Any]):
     """uvicorn's own waits for ever for a peer that stops reading, with a full buffer, and on SIGTERM too; and for one
     that stops in the middle of a request, or never comes to its end. An ASGI application cannot help that, as it has no
     hold of the connection."""
@@ -37,7 +37,9 @@ class HttpConnection(WholeRequests[Any]):
     # --- who does not send -------------------------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's own has it
-        super().connection_made(cast(asyncio.Transport, HeldBack(transport, self.app_state["together"])))
+        super().connection_made(
+            cast(asyncio.Transport, CoalescedTransport(transport, self.app_state["write_coalescer"]))
+        )
         self._arrival = self.loop.call_later(ARRIVAL_SECONDS, self._overdue)
 
     def on_message_begin(self) -> None:

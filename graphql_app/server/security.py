@@ -8,7 +8,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from graphql_app.domain.admission import NO_FOREIGN_PAGES, NO_TOKENS_IN_ADDRESSES, Origins, fields_of, names_a_token
 from graphql_app.domain.errors import Forbidden, InvalidInput, RateLimited, Refusal
-from graphql_app.live.admission.admission import Gate
+from graphql_app.live.admission.admission import Admission
 from graphql_app.rest.replies import problem
 
 # For answers that are data. Pages say more of themselves: pages.
@@ -39,13 +39,13 @@ MAY_SEND: Final = [
 MAY_READ: Final = ["ETag", "Link", "Location", "Retry-After", "X-Receipt", "X-Request-ID"]
 
 
-class Guard:
+class SecurityMiddleware:
     """Nothing is done for a page of a foreign origin, nor for an address with a token in it; and nobody behind this has
     to choose between two lines of one header field."""
 
-    def __init__(self, app: ASGIApp, origins: Origins, gate: Gate) -> None:
+    def __init__(self, app: ASGIApp, origins: Origins, admission: Admission) -> None:
         self._origins = origins
-        self._gate = gate
+        self._admission = admission
         self._app = app
         self._for_pages = CORSMiddleware(app, **_cors(origins)) if origins.listed else app
 
@@ -71,7 +71,7 @@ class Guard:
 
     def _counted(self, scope: Scope) -> Refusal | None:
         try:
-            self._gate.request(client[0] if (client := scope.get("client")) else None)
+            self._admission.request(client[0] if (client := scope.get("client")) else None)
         except RateLimited as refusal:
             return refusal
         return None

@@ -13,16 +13,16 @@ HELD_BYTES_MOST = 64 * 1024  # of one connection: only what was handed on can ma
 LINGER_SECONDS = 3.0  # for a peer that still sends to read why nobody listens any more
 
 
-class Together:
+class WriteCoalescer:
     """The connections of one event loop that wrote something since it last looked who sent something."""
 
     def __init__(self) -> None:
-        self._soon: Callable[[Callable[[], None]], object] = asyncio.get_running_loop().call_soon
-        self._written: list[HeldBack] = []
+        self._deferred: Callable[[Callable[[], None]], object] = asyncio.get_running_loop().call_soon
+        self._written: list[CoalescedTransport] = []
 
-    def add(self, transport: "HeldBack") -> None:
+    def add(self, transport: "CoalescedTransport") -> None:
         if not self._written:
-            self._soon(self._flush)
+            self._deferred(self._flush)
         self._written.append(transport)
         if len(self._written) == TOGETHER_MOST:
             self._flush()
@@ -33,7 +33,7 @@ class Together:
             transport.flush()
 
 
-class HeldBack:
+class CoalescedTransport:
     """A transport whose writes wait for those of others, until the loop has gone round once. It closes after them;
     all else is the transport's own.
 
@@ -41,11 +41,11 @@ class HeldBack:
     written last is lost with it.
     """
 
-    __slots__ = ("_held", "_held_bytes", "_is_closing", "_together", "_transport", "lingers")
+    __slots__ = ("_held", "_held_bytes", "_is_closing", "_write_coalescer", "_transport", "lingers")
 
-    def __init__(self, transport: asyncio.Transport, together: Together) -> None:
+    def __init__(self, transport: asyncio.Transport, write_coalescer: WriteCoalescer) -> None:
         self._transport = transport
-        self._together = together
+        self._write_coalescer = write_coalescer
         self._held: list[bytes] = []
         self._held_bytes = 0
         self._is_closing = False
@@ -55,7 +55,7 @@ class HeldBack:
         self._held.append(data)
         self._held_bytes += len(data)
         if len(self._held) == 1:
-            self._together.add(self)
+            self._write_coalescer.add(self)
         elif self._held_bytes > HELD_BYTES_MOST:
             self.flush()
 

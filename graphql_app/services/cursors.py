@@ -34,14 +34,14 @@ class Position:
     is_for_this: bool
 
 
-class Followed(Hashable, Protocol):
+class FollowedTopic(Hashable, Protocol):
     """What a cursor is good for: a topic, or its filter."""
 
     def normalised(self) -> Any: ...
 
 
 @lru_cache(DIGESTS_KEPT)
-def _digest_of(followed: Followed, view: View) -> bytes:
+def _digest_of(followed: FollowedTopic, view: View) -> bytes:
     """Every event of a stream has a cursor, and all of them this digest."""
     return _digest(followed.normalised(), sorted(view.scopes))
 
@@ -53,12 +53,12 @@ class FeedCursors:
     def __init__(self, secret: str) -> None:
         self._seal = Seal(secret, "feed cursor")
 
-    def encode(self, head: Head, matching: Followed, view: View, *, complete: bool = True) -> str:
+    def encode(self, head: Head, matching: FollowedTopic, view: View, *, complete: bool = True) -> str:
         """`complete=False`: in the middle of a snapshot, where nobody can go on: coming back means starting anew."""
         digest = _digest_of(matching, view) if complete else _NOTHING
         return self._seal.close_text(_LAYOUT.pack(head.epoch.bytes, head.revision, digest))
 
-    def decode(self, cursor: str, matching: Followed, view: View) -> Position:
+    def decode(self, cursor: str, matching: FollowedTopic, view: View) -> Position:
         """Raises UnknownCursor for what was not made here."""
         head, digest = self._opened(cursor)
         return Position(head, digest == _digest_of(matching, view))

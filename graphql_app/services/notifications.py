@@ -11,10 +11,10 @@ from graphql_app.domain.notification import Audience, Draft, Notification, check
 from graphql_app.domain.topics import Notifications
 from graphql_app.services.cursors import FeedCursors, PageCursors
 from graphql_app.services.following.history import History, Start
-from graphql_app.services.following.membership_guard import Standing
-from graphql_app.services.following.streams import Changes, Limits
+from graphql_app.services.following.membership_guard import MembershipGuard
+from graphql_app.services.following.streams import Changes, StreamLimits
 from graphql_app.services.listing import Listing, Paging
-from graphql_app.services.receipts import Receipts
+from graphql_app.services.receipts import ConsistencyTokens
 from graphql_app.store import notifications
 from graphql_app.store import office as queries
 from graphql_app.store.postgres.database import Database
@@ -31,12 +31,12 @@ class Published:
 
 
 @dataclass(frozen=True, slots=True)
-class Followed:
+class FollowedAudience:
     """`standing` is what the audience rests upon, if it can change while somebody follows."""
 
     stream: Changes[Notification]
     start: Start
-    standing: Standing | None
+    standing: MembershipGuard | None
 
 
 class Notify:
@@ -45,11 +45,11 @@ class Notify:
     def __init__(
         self,
         database: Database,
-        receipts: Receipts,
+        receipts: ConsistencyTokens,
         history: History,
         cursors: PageCursors,
         feed_cursors: FeedCursors,
-        limits: Limits,
+        limits: StreamLimits,
         *,
         page_most: int,
         roles: Collection[str],
@@ -104,7 +104,7 @@ class Notify:
 
     async def follow(
         self, viewer: Viewer, after: str | None, *, snapshot: bool, building: str | None, floor_number: int | None
-    ) -> Followed:
+    ) -> FollowedAudience:
         """A stream of those that are for the viewer, shared by all whom the same are for, and where to start in it.
 
         Raises Forbidden, UnknownCursor, Unavailable.
@@ -113,8 +113,8 @@ class Notify:
         topic = Notifications(await self.audience(viewer, building, floor_number), viewer.view)
         stream = Changes(self._history, self._feed_cursors, topic, self._limits)
         employee = viewer.employee_key
-        standing = None if employee is None else Standing(self._history.hub, employee, head.revision)
-        return Followed(stream, await stream.start(after, snapshot=snapshot), standing)
+        standing = None if employee is None else MembershipGuard(self._history.hub, employee, head.revision)
+        return FollowedAudience(stream, await stream.start(after, snapshot=snapshot), standing)
 
     async def _department(self, viewer: Viewer) -> int | None:
         if viewer.employee_key is None:

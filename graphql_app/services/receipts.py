@@ -6,24 +6,24 @@ from graphql_app.domain.errors import InvalidInput, UnknownCursor
 from graphql_app.domain.seal import BrokenSeal, Seal
 from graphql_app.domain.workstation import Place
 from graphql_app.live.feed.hub import Hub
-from graphql_app.live.feed.staleness import Freshness
+from graphql_app.live.feed.staleness import Staleness
 from graphql_app.services.cursors import FeedCursors
 
 _LAYOUT = Struct("!Q")  # transaction id
 
 
-class Receipts:
+class ConsistencyTokens:
     """Opaque: a reader of transaction ids would learn how many others there were in between."""
 
-    def __init__(self, secret: str, cursors: FeedCursors, hub: Hub, freshness: Freshness) -> None:
+    def __init__(self, secret: str, cursors: FeedCursors, hub: Hub, staleness: Staleness) -> None:
         self._seal = Seal(secret, "receipt")
         self._cursors = cursors
         self.hub = hub
-        self._freshness = freshness
+        self._staleness = staleness
 
     def issue(self, transaction_id: int, *places: Place | None) -> str:
         """The receipt of a transaction that this process committed, and that changed what is at these places."""
-        self._freshness.wrote(transaction_id, places)
+        self._staleness.wrote(transaction_id, places)
         return self._seal.close_text(_LAYOUT.pack(transaction_id))
 
     def needs_primary(self, given: str | None) -> bool:
@@ -34,7 +34,7 @@ class Receipts:
             (transaction_id,) = _LAYOUT.unpack(self._seal.open_text(given))
         except BrokenSeal:
             return not self._has_reached(given)
-        return not self._freshness.has_passed(transaction_id)
+        return not self._staleness.has_passed(transaction_id)
 
     def _has_reached(self, cursor: str) -> bool:
         try:

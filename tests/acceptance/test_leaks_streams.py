@@ -21,7 +21,7 @@ from sqlalchemy import TextClause, text
 from websockets.asyncio.client import connect
 
 from graphql_app.domain.access import by_command
-from graphql_app.domain.importing import Outcome
+from graphql_app.domain.importing import ImportOutcome
 from graphql_app.embedded import Embedded
 from graphql_app.services.importing.importing import Importing
 from graphql_app.store.postgres.database import Database
@@ -328,7 +328,7 @@ async def test_a_report_of_an_import_repeats_nothing_of_what_is_there(planted: D
         by_command("import"), file, kind=None, dry_run=False, skip_bad=False, progress=lambda *_: None
     )
 
-    assert (report.outcome, len(report.problems) >= 4) == (Outcome.REFUSED, True)
+    assert (report.outcome, len(report.problems) >= 4) == (ImportOutcome.REFUSED, True)
     assert heard("\n".join(map(str, report.problems)).encode()) == set()
 
 

@@ -13,7 +13,7 @@ from websockets.http11 import Request
 
 from graphql_app.domain.addresses import Proxies
 from graphql_app.graph.websocket.protocol import Connection
-from graphql_app.graph.websocket.transports.asgi import SocketDoor
+from graphql_app.graph.websocket.transports.asgi import WebSocketEndpoint
 from graphql_app.graph.websocket.transports.uvicorn import DirectSocket
 from graphql_app.graph.websocket.wire import Rules, Wire
 from graphql_app.live.sessions.sessions import Sessions
@@ -48,7 +48,7 @@ class Echo(Connection):
         pass
 
 
-class EchoDoor(SocketDoor):
+class EchoDoor(WebSocketEndpoint):
     def __init__(self, sessions: Sessions) -> None:
         self.sessions = sessions
         self.proxies = Proxies([])

@@ -12,10 +12,10 @@ from graphql_app.domain.arranging import Idempotency
 from graphql_app.domain.errors import Conflict, Contention, InvalidInput, NameTaken, NotFound, ReadOnly, VersionConflict
 from graphql_app.domain.workstation import MAY_FOLLOW, Status
 from graphql_app.live.feed.hub import Hub
-from graphql_app.live.feed.staleness import Freshness
+from graphql_app.live.feed.staleness import Staleness
 from graphql_app.services.cursors import FeedCursors
 from graphql_app.services.office.arrange import Arrange, Arranged
-from graphql_app.services.receipts import Receipts
+from graphql_app.services.receipts import ConsistencyTokens
 from graphql_app.store.postgres import retry as again
 from graphql_app.store.postgres.database import Database
 from tests.examples import viewer
@@ -38,7 +38,7 @@ async def arrange(database: Database) -> Arrange:
     async with database.reading() as connection:
         for statement in OFFICE:
             await connection.execute(text(statement))
-    return Arrange(database, Receipts(SECRET, FeedCursors(SECRET), Hub(10), Freshness()))
+    return Arrange(database, ConsistencyTokens(SECRET, FeedCursors(SECRET), Hub(10), Staleness()))
 
 
 async def stand(database: Database, status: Status) -> None:

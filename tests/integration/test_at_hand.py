@@ -16,7 +16,7 @@ from uvicorn.server import ServerState
 from graphql_app.app.application import Application
 from graphql_app.embedded import Servers
 from graphql_app.graph.http import endpoint as http
-from graphql_app.graph.http.endpoint import HttpDoor
+from graphql_app.graph.http.endpoint import HttpEndpoint
 from graphql_app.server.arrival import Arrivals
 from tests.graphql_client import (
     A_01,
@@ -84,14 +84,14 @@ def by_asgi(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def at_hand(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
     """Of each request that came past ASGI, from now on: whether its answer was at hand."""
     answered: list[bool] = []
-    answer = HttpDoor.answer
+    answer = HttpEndpoint.answer
 
-    def noted(self: HttpDoor, *request: Any) -> Any:
+    def noted(self: HttpEndpoint, *request: Any) -> Any:
         given = answer(self, *request)
         answered.append(isinstance(given, tuple))
         return given
 
-    monkeypatch.setattr(HttpDoor, "answer", noted)
+    monkeypatch.setattr(HttpEndpoint, "answer", noted)
     return answered
 
 

@@ -331,14 +331,14 @@ async def test_it_is_kept_for_as_long_as_the_setting_says(office: Office) -> Non
     await archived(office)
     await office.sql("UPDATE audit_log SET logged_at = now() - interval '366 days' WHERE after->>'notes' = '0'")
     await office.sql("UPDATE audit_log SET logged_at = now() - interval '364 days' WHERE after->>'notes' = '1'")
-    duties = {
-        duty.name: duty
-        for duty in housekeeping_duties(
+    jobs = {
+        job.name: job
+        for job in housekeeping_duties(
             office.database, log_hours=24, idempotency_hours=24, notification_hours=1, audit_days=365, refresh_seconds=1
         )
     }
 
-    assert not await duties["prune the audit log"].carry_out()
+    assert not await jobs["prune the audit log"].carry_out()
 
     assert len(await logged(office)) == 2
     async with office.database.reading() as connection:

@@ -14,7 +14,7 @@ import pytest_asyncio
 from graphql_app import observe
 from graphql_app.embedded import Servers
 from graphql_app.graph.http.negotiation import LEGACY, RESPONSE
-from graphql_app.graph.http.requests import Asked, from_query
+from graphql_app.graph.http.requests import OperationRequest, from_query
 from tests.graphql_client import Office, fresh_database, running_office, seed, settings_for
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -260,7 +260,7 @@ async def test_a_query_string_that_says_nothing_is_a_400(office: Office, what: s
 async def test_a_query_string_may_be_written_in_utf_8_as_it_is(office: Office) -> None:
     # As curl sends what it is given.
     asked = from_query('query={floor(building:"总部大楼",number:1){number}}'.encode())
-    assert isinstance(asked, Asked)
+    assert isinstance(asked, OperationRequest)
 
     assert await office.data("visitor", asked.query) == {"floor": {"number": 1}}
 

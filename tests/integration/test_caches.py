@@ -32,7 +32,7 @@ from graphql_app.services.office.browse import Browse
 from graphql_app.store.log.numbering import leading
 from graphql_app.store.office import whole_floor as floors
 from graphql_app.store.postgres.database import Database
-from graphql_app.store.redis.cache import FloorCache
+from graphql_app.store.redis.cache import SharedFloorCache
 from graphql_app.store.schema import rows
 from tests import histories
 from tests.graphql_client import Office, leaderless, new_key, numbered, running_office, settings_for
@@ -422,7 +422,7 @@ async def test_who_writes_reads_the_write_on_the_same_process_without_a_word(
 
 async def test_a_process_that_starts_holds_at_once_what_others_read_most(start: StartProcess, servers: Servers) -> None:
     secret = secrets.token_urlsafe(32)
-    other = FloorCache(servers.redis_url, secret, _nothing, lambda: None, kept_seconds=60)
+    other = SharedFloorCache(servers.redis_url, secret, _nothing, lambda: None, kept_seconds=60)
     async with asyncio.timeout(5):
         while other.is_away:  # noqa: ASYNC110  # it connects in its own time
             await asyncio.sleep(0.01)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from graphql_app.embedded import Servers
 from graphql_app.graph.http.negotiation import LEGACY, RESPONSE
-from graphql_app.live.feed.watchdog import Silence
+from graphql_app.live.feed.watchdog import FeedWatchdog
 from tests.graphql_client import A_02, Office, fresh_database, running_office, seed, settings_for
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -361,12 +361,12 @@ async def test_what_nobody_planned_for_is_told_of_the_part_that_has_it(servers: 
 async def test_a_part_that_has_ended_for_good_is_a_503_and_in_the_log(
     servers: Servers, template: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def fails(_: Silence) -> None:
+    def fails(_: FeedWatchdog) -> None:
         raise ValueError("of all things")
 
     async with fresh_database(servers, template) as url, running_office(settings_for(url, servers)) as office:
         await ready(office)
-        monkeypatch.setattr(Silence, "look", fails)
+        monkeypatch.setattr(FeedWatchdog, "look", fails)
         async with asyncio.timeout(10):
             while (answer := await office.client.get("/readyz")).status_code == 200:  # noqa: ASYNC110  # asked over HTTP
                 await asyncio.sleep(0.05)

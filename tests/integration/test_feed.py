@@ -928,7 +928,7 @@ async def test_a_poll_that_is_overtaken_while_it_catches_up_says_what_it_has_and
     services = process.engine.services
     for _ in range(2):
         async with followed(
-            services.follow, services.identify, process.engine.gate, viewer, FLOOR.matching, cursor
+            services.follow, services.identify, process.engine.admission, viewer, FLOOR.matching, cursor
         ) as inbox:
             answers.append(orjson.loads(await polls.answer(inbox, 5)))
         cursor = answers[-1]["cursor"]
@@ -948,11 +948,15 @@ async def test_who_follows_the_same_by_rest_is_given_the_very_same_bytes(
 ) -> None:
     process = await start()
     viewer = Viewer("test", ("admin",), FLOOR.view, None, None, time.time() + 600)
-    follow, identify, gate = process.engine.services.follow, process.engine.services.identify, process.engine.gate
+    follow, identify, admission = (
+        process.engine.services.follow,
+        process.engine.services.identify,
+        process.engine.admission,
+    )
     async with AsyncExitStack() as stack:
         inboxes = [
             await stack.enter_async_context(
-                followed(follow, identify, gate, replace(viewer, subject=name), FLOOR.matching, None)
+                followed(follow, identify, admission, replace(viewer, subject=name), FLOOR.matching, None)
             )
             for name in ("ada", "bob")
         ]

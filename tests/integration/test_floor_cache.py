@@ -19,7 +19,7 @@ from graphql_app.domain.change import Head
 from graphql_app.domain.workstation import Floor, Place
 from graphql_app.embedded import Valkey
 from graphql_app.store.office.whole_floor import FloorState
-from graphql_app.store.redis.cache import CALL_SECONDS, FloorCache
+from graphql_app.store.redis.cache import CALL_SECONDS, SharedFloorCache
 from graphql_app.store.redis.copies import decoded, encoded
 from tests.examples import occupied, workstation
 
@@ -42,15 +42,15 @@ class Process:
         self.oldest: Head | None = Head(EPOCH, 0)
         self.state: Callable[[Place], FloorState | None] = lambda place: on(place, 5)
         self.reads = 0
-        self.gate: asyncio.Event | None = None
-        self.cache = FloorCache(
+        self.admission: asyncio.Event | None = None
+        self.cache = SharedFloorCache(
             url, secret, self._read, lambda: self.oldest, kept_seconds=60, call_seconds=call_seconds
         )
 
     async def _read(self, place: Place) -> FloorState | None:
         self.reads += 1
-        if self.gate is not None:
-            await self.gate.wait()
+        if self.admission is not None:
+            await self.admission.wait()
         return self.state(place)
 
 
@@ -136,14 +136,14 @@ async def test_a_copy_older_than_what_a_process_remembers_is_read_anew_and_repla
 
 async def test_a_newer_copy_is_never_replaced_by_an_older_one(join: Join, admin: Any) -> None:
     slow, fast = await join(), await join()
-    slow.gate = asyncio.Event()
+    slow.admission = asyncio.Event()
     reading = asyncio.create_task(slow.cache.read(HERE))
     await asyncio.sleep(0.05)
     fast.oldest, fast.state = Head(EPOCH, 8), lambda place: on(place, 9)
     await admin.delete(*[key for key in await admin.keys() if key.endswith(b":claim")])
     await fast.cache.read(HERE)
     (name,) = await left(admin)
-    slow.gate.set()
+    slow.admission.set()
     assert await reading == on(HERE, 5)
     await asyncio.sleep(0.1)
     assert await admin.hget(name, "revision") == b"9"
@@ -161,8 +161,8 @@ async def test_another_history_has_copies_of_its_own(join: Join, admin: Any) -> 
 async def test_many_who_start_at_once_read_once(join: Join, admin: Any) -> None:
     processes = [await join() for _ in range(6)]
     for process in processes:
-        process.gate = asyncio.Event()
-        asyncio.get_running_loop().call_later(0.05, process.gate.set)
+        process.admission = asyncio.Event()
+        asyncio.get_running_loop().call_later(0.05, process.admission.set)
     states = await asyncio.gather(*(process.cache.read(HERE) for process in processes))
     assert states == [on(HERE, 5)] * 6
     assert sum(process.reads for process in processes) == 1
@@ -170,7 +170,7 @@ async def test_many_who_start_at_once_read_once(join: Join, admin: Any) -> None:
 
 async def test_whoever_waits_for_one_that_died_reads_itself(join: Join, admin: Any) -> None:
     dead, waiting = await join(), await join()
-    dead.gate = asyncio.Event()
+    dead.admission = asyncio.Event()
     reading = asyncio.create_task(dead.cache.read(HERE))
     await asyncio.sleep(0.05)
     began = time.monotonic()

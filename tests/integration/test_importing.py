@@ -14,7 +14,7 @@ from sqlalchemy import text
 
 from graphql_app.domain.access import Scope, View, Viewer
 from graphql_app.domain.errors import Forbidden, InvalidInput
-from graphql_app.domain.importing import Kind, Outcome, Report, Tally
+from graphql_app.domain.importing import ImportKind, ImportOutcome, ImportTally, Report
 from graphql_app.services.importing import importing
 from graphql_app.services.importing.importing import Importing
 from graphql_app.store.postgres.database import Database
@@ -59,7 +59,7 @@ def bring(database: Database, tmp_path: Path) -> Import:
 
 @pytest.fixture
 async def office(bring: Import) -> None:
-    assert (await bring(OFFICE)).outcome is Outcome.WRITTEN
+    assert (await bring(OFFICE)).outcome is ImportOutcome.WRITTEN
 
 
 async def rows(database: Database, statement: str) -> list[Any]:
@@ -85,13 +85,13 @@ async def desk(database: Database, name: str) -> dict[str, Any]:
 async def test_a_whole_office_comes_in_whatever_the_order_of_its_lists(database: Database, bring: Import) -> None:
     report = await bring(OFFICE)
     assert report == Report(
-        Outcome.WRITTEN,
+        ImportOutcome.WRITTEN,
         {
-            Kind.BUILDINGS: Tally(added=1),
-            Kind.FLOORS: Tally(added=1),
-            Kind.DEPARTMENTS: Tally(added=2),
-            Kind.EMPLOYEES: Tally(added=2),
-            Kind.WORKSTATIONS: Tally(added=2),
+            ImportKind.BUILDINGS: ImportTally(added=1),
+            ImportKind.FLOORS: ImportTally(added=1),
+            ImportKind.DEPARTMENTS: ImportTally(added=2),
+            ImportKind.EMPLOYEES: ImportTally(added=2),
+            ImportKind.WORKSTATIONS: ImportTally(added=2),
         },
         [],
         0,
@@ -122,7 +122,7 @@ async def test_running_it_twice_touches_nothing(database: Database, bring: Impor
     report = await bring(OFFICE)
     assert await state(database) == before
     assert {kind: tally.unchanged for kind, tally in report.kinds.items()} == {
-        Kind.BUILDINGS: 1, Kind.FLOORS: 1, Kind.DEPARTMENTS: 2, Kind.EMPLOYEES: 2, Kind.WORKSTATIONS: 2,
+        ImportKind.BUILDINGS: 1, ImportKind.FLOORS: 1, ImportKind.DEPARTMENTS: 2, ImportKind.EMPLOYEES: 2, ImportKind.WORKSTATIONS: 2,
     }  # fmt: skip
     assert all(tally.added == tally.changed == 0 for tally in report.kinds.values())
 
@@ -130,14 +130,14 @@ async def test_running_it_twice_touches_nothing(database: Database, bring: Impor
 @pytest.mark.usefixtures("office")
 async def test_only_what_differs_is_changed(database: Database, bring: Import) -> None:
     report = await bring(f"{HEADER}\n总部A座,3,A-01,11,20\n总部A座,3,A-02,130,20.00\n")
-    assert report.kinds == {Kind.WORKSTATIONS: Tally(changed=1, unchanged=1)}
+    assert report.kinds == {ImportKind.WORKSTATIONS: ImportTally(changed=1, unchanged=1)}
     assert [(await desk(database, name))["version"] for name in ("A-01", "A-02")] == [2, 1]
 
 
 @pytest.mark.usefixtures("office")
 async def test_a_missing_column_stays_and_an_empty_cell_clears(database: Database, bring: Import) -> None:
     report = await bring("building,floor_number,name,notes,width\n总部A座,3,A-01,,\n总部A座,3,A-02,门边,99.5\n")
-    assert report.kinds == {Kind.WORKSTATIONS: Tally(changed=2)}
+    assert report.kinds == {ImportKind.WORKSTATIONS: ImportTally(changed=2)}
     first, second = await desk(database, "A-01"), await desk(database, "A-02")
     assert (first["notes"], first["width"]) == (None, Decimal(120))
     assert (first["equipment"], first["status"], first["employee_id"]) == ('{"monitors": 2}', "occupied", 1)
@@ -174,7 +174,10 @@ async def test_a_changed_name_reaches_the_desks_that_show_it(database: Database,
         {"employees": [{"employee_number": "E1", "name": "王大伟", "department": "Sales"}],
          "floors": [{"building": "总部A座", "number": 3, "name": "三层 研发"}]}
     )  # fmt: skip
-    assert (report.kinds[Kind.FLOORS], report.kinds[Kind.EMPLOYEES]) == (Tally(changed=1), Tally(changed=1))
+    assert (report.kinds[ImportKind.FLOORS], report.kinds[ImportKind.EMPLOYEES]) == (
+        ImportTally(changed=1),
+        ImportTally(changed=1),
+    )
     labels = (await desk(database, "A-01"))["labels"]
     assert (labels["employee"]["name"], labels["employee"]["department"]["name"]) == ("王大伟", "Sales")
     assert labels["floor"] == "三层 研发"
@@ -187,9 +190,11 @@ async def test_more_rows_than_a_batch_and_a_slice(
     monkeypatch.setattr(importing, "SLICE_ROWS", 10)
     many = [{**OFFICE["workstations"][1], "name": f"B-{n:02}"} for n in range(53)]
     report = await bring({**OFFICE, "workstations": many})
-    assert report.kinds[Kind.WORKSTATIONS] == Tally(added=53)
+    assert report.kinds[ImportKind.WORKSTATIONS] == ImportTally(added=53)
     changed = [{**row, "notes": "x"} if n % 2 else row for n, row in enumerate(many)]
-    assert (await bring({"workstations": changed})).kinds[Kind.WORKSTATIONS] == Tally(changed=26, unchanged=27)
+    assert (await bring({"workstations": changed})).kinds[ImportKind.WORKSTATIONS] == ImportTally(
+        changed=26, unchanged=27
+    )
     names = [row[0] for row in await rows(database, "SELECT name FROM workstations ORDER BY id")]
     assert names == [row["name"] for row in many]
 
@@ -230,8 +235,8 @@ async def test_one_bad_row_refuses_the_file_and_all_bad_rows_are_told(database: 
     before = await state(database)
     report = await bring(BAD)
     assert await state(database) == before
-    assert report.outcome is Outcome.REFUSED
-    assert report.kinds[Kind.WORKSTATIONS].bad == 4
+    assert report.outcome is ImportOutcome.REFUSED
+    assert report.kinds[ImportKind.WORKSTATIONS].bad == 4
     assert [(p.file, p.line, p.column) for p in report.problems] == [
         ("desks.csv", 3, "x_position"),
         ("desks.csv", 5, "floor_number"),
@@ -251,8 +256,8 @@ async def test_one_bad_row_refuses_the_file_and_all_bad_rows_are_told(database: 
 @pytest.mark.usefixtures("office")
 async def test_skip_bad_writes_the_good_rows(database: Database, bring: Import) -> None:
     report = await bring(BAD, skip_bad=True)
-    assert report.outcome is Outcome.WRITTEN
-    assert report.kinds[Kind.WORKSTATIONS] == Tally(added=2, bad=4)
+    assert report.outcome is ImportOutcome.WRITTEN
+    assert report.kinds[ImportKind.WORKSTATIONS] == ImportTally(added=2, bad=4)
     assert report.problem_count == 5
     assert (await desk(database, "B-01"))["x_position"] == 1
     assert (await desk(database, "B-05"))["labels"]["employee"]["number"] == "E2"
@@ -265,7 +270,7 @@ async def test_a_dry_run_tells_the_same_and_writes_nothing(database: Database, b
     tried = await bring(BAD, dry_run=True, skip_bad=skip_bad)
     assert await state(database) == before
     done = await bring(BAD, skip_bad=skip_bad)
-    assert tried.outcome is (Outcome.DRY_RUN if skip_bad else Outcome.REFUSED)
+    assert tried.outcome is (ImportOutcome.DRY_RUN if skip_bad else ImportOutcome.REFUSED)
     assert (tried.kinds, tried.problems) == (done.kinds, done.problems)
 
 
@@ -282,7 +287,7 @@ async def test_problems_of_json_name_line_and_place(bring: Import) -> None:
 async def test_a_new_row_needs_what_has_no_default(bring: Import) -> None:
     report = await bring("building,floor_number,name,status\n总部A座,3,A-01,维护中\n总部A座,3,new,维护中\n")
     assert [(p.line, p.column) for p in report.problems] == [(3, "x_position"), (3, "y_position")]
-    assert report.kinds[Kind.WORKSTATIONS].bad == 1
+    assert report.kinds[ImportKind.WORKSTATIONS].bad == 1
 
 
 @pytest.mark.usefixtures("office")
@@ -293,7 +298,7 @@ async def test_an_unreadable_file_writes_nothing_even_with_skip_bad(
     before = await state(database)
     report = await bring(content, skip_bad=True)
     assert await state(database) == before
-    assert (report.outcome, report.unreadable, report.problem_count) == (Outcome.REFUSED, True, 1)
+    assert (report.outcome, report.unreadable, report.problem_count) == (ImportOutcome.REFUSED, True, 1)
 
 
 async def test_a_file_in_gbk_is_refused_with_what_to_do(database: Database, tmp_path: Path) -> None:
@@ -312,13 +317,13 @@ async def test_problems_are_bounded_and_counted(bring: Import, monkeypatch: pyte
     report = await bring("\n".join([HEADER, *lines]))
     assert report.problem_count == 40
     assert [problem.line for problem in report.problems] == [2, 3, 4, 5, 6]
-    assert report.kinds[Kind.WORKSTATIONS].bad == 40
+    assert report.kinds[ImportKind.WORKSTATIONS].bad == 40
 
 
 async def test_a_bad_row_is_no_row_that_others_may_refer_to(bring: Import) -> None:
     content = {"buildings": [{"name": "A", "time_zone": "Mars"}], "floors": [{"building": "A", "number": 1}]}
     report = await bring(content, skip_bad=True)
-    assert report.kinds == {Kind.BUILDINGS: Tally(bad=1), Kind.FLOORS: Tally(bad=1)}
+    assert report.kinds == {ImportKind.BUILDINGS: ImportTally(bad=1), ImportKind.FLOORS: ImportTally(bad=1)}
 
 
 async def test_importing_is_for_administrators(database: Database, tmp_path: Path) -> None:
@@ -362,7 +367,7 @@ async def test_a_connection_is_as_before_after_an_import(database_url: str, tmp_
 
 async def test_two_imports_at_once_come_in_one_after_the_other(bring: Import) -> None:
     reports = await asyncio.gather(bring(OFFICE), bring(OFFICE), bring(OFFICE))
-    assert sorted(report.kinds[Kind.WORKSTATIONS].added for report in reports) == [0, 0, 2]
+    assert sorted(report.kinds[ImportKind.WORKSTATIONS].added for report in reports) == [0, 0, 2]
 
 
 async def until_somebody_waits(database: Database) -> None:
@@ -385,7 +390,7 @@ async def test_a_desk_that_somebody_adds_meanwhile_is_changed_instead(
             task = group.create_task(bring(f"{HEADER}\n总部A座,3,B-01,1,1\n"))
             await until_somebody_waits(database)
         await rival.close()
-    assert task.result().kinds[Kind.WORKSTATIONS] == Tally(changed=1)
+    assert task.result().kinds[ImportKind.WORKSTATIONS] == ImportTally(changed=1)
     found = await desk(database, "B-01")
     assert (found["x_position"], found["notes"], found["version"]) == (1, "theirs", 2)
 
@@ -405,7 +410,7 @@ async def test_a_session_that_changed_one_desk_changes_thousands_as_fast(databas
     await bring("first", 5000)
     await bring("one", 1)
     async with asyncio.timeout(6):
-        assert (await bring("all", 5000)).kinds[Kind.WORKSTATIONS] == Tally(changed=5000)
+        assert (await bring("all", 5000)).kinds[ImportKind.WORKSTATIONS] == ImportTally(changed=5000)
     await database.close()
 
 
@@ -419,12 +424,12 @@ async def test_many_workstations_come_in_within_a_minute_and_twice_change_nothin
         writer = csv.writer(file)
         writer.writerow([*HEADER.split(","), "equipment"])
         writer.writerows(["总部A座", 3, f"D-{n}", n, n / 4, '{"显示器": 2}'] for n in range(count))
-    for expected in (Tally(added=count), Tally(unchanged=count)):
+    for expected in (ImportTally(added=count), ImportTally(unchanged=count)):
         async with asyncio.timeout(60):
             report = await Importing(database).run(
                 viewer(Scope.ADMIN), path, kind=None, dry_run=False, skip_bad=False, progress=lambda done, total: None
             )
-        assert report.kinds == {Kind.WORKSTATIONS: expected}
+        assert report.kinds == {ImportKind.WORKSTATIONS: expected}
     assert await rows(database, "SELECT count(*), max(version) FROM change_log WHERE entity = 'workstation'") == [
         (count, 1)
     ]

@@ -11,17 +11,17 @@ import pytest
 import redis.asyncio as redis
 
 from graphql_app import observe
-from graphql_app.domain.connection_limits import Ceiling
+from graphql_app.domain.connection_limits import ConnectionLimit
 from graphql_app.domain.errors import RateLimited, TooManyConnections
-from graphql_app.domain.token_buckets import Rate, Rates
+from graphql_app.domain.token_buckets import TokenBuckets, TokenRate
 from graphql_app.embedded import Valkey
-from graphql_app.live.admission.leases import Pass
+from graphql_app.live.admission.leases import ConnectionLease
 from graphql_app.live.admission.limiter import Limiter
 from graphql_app.store.redis.limits import LimitStore
 
 SECRET = "a secret of thirty-two characters"
-RATE = Rate("operations of one user", 200, 100)
-CEILING = Ceiling("connections of one user", 10)
+RATE = TokenRate("operations of one user", 200, 100)
+CEILING = ConnectionLimit("connections of one user", 10)
 
 
 class Process:
@@ -30,7 +30,7 @@ class Process:
     def __init__(self, limiter: Limiter, task: "asyncio.Task[None]") -> None:
         self.limiter = limiter
         self.task = task
-        self.open: set[Pass] = set()
+        self.open: set[ConnectionLease] = set()
 
     def admitted(self, asked: int, user: str = "ada") -> int:
         """How many of so many operations were let in."""
@@ -52,7 +52,7 @@ class Process:
         admitted.when_revoked(lambda _: self.hang_up(admitted))
         return True
 
-    def hang_up(self, admitted: Pass) -> None:
+    def hang_up(self, admitted: ConnectionLease) -> None:
         admitted.leave()
         self.open.discard(admitted)
 
@@ -94,7 +94,7 @@ def allowed(seconds: float) -> float:
     return RATE.burst + RATE.per_second * seconds
 
 
-async def quiet(rates: Rates) -> None:
+async def quiet(rates: TokenBuckets) -> None:
     while rates.unsettled:  # noqa: ASYNC110  # there is nothing else to wait for
         await asyncio.sleep(0.05)
 

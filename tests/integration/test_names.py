@@ -8,8 +8,8 @@ import pytest
 import pytest_asyncio
 
 from graphql_app.domain.access import by_command
-from graphql_app.domain.importing import Outcome
-from graphql_app.services.importing.files import Source
+from graphql_app.domain.importing import ImportOutcome
+from graphql_app.services.importing.files import ImportFile
 from graphql_app.services.importing.importing import Importing
 from tests.accounts import LOGIN, PASSWORD, add_account, ask, login, signed_in
 from tests.graphql_client import Office, numbered, seed
@@ -76,7 +76,7 @@ async def test_rest_takes_none_either(office: Office) -> None:
 
 async def imported(office: Office, content: dict[str, Any]) -> Any:
     document = orjson.dumps(content)
-    source = Source("office.json", "json", BytesIO(document), len(document))
+    source = ImportFile("office.json", "json", BytesIO(document), len(document))
     return await Importing(office.database).take(by_command("test"), source)
 
 
@@ -92,12 +92,12 @@ async def test_an_import_finds_what_its_names_mean(office: Office) -> None:
         },
     )
 
-    assert report.outcome is Outcome.WRITTEN
+    assert report.outcome is ImportOutcome.WRITTEN
     assert await names(office) == [NFC]
     assert await office.sql("SELECT count(*) FROM buildings WHERE name LIKE 'Caf%'") == 1
     twice = await imported(office, {"workstations": [{**row, "name": NFC}, {**row, "name": NFD}]})
     hidden = await imported(office, {"workstations": [{**row, "name": HIDDEN}]})
-    assert [twice.outcome, hidden.outcome] == [Outcome.REFUSED, Outcome.REFUSED]
+    assert [twice.outcome, hidden.outcome] == [ImportOutcome.REFUSED, ImportOutcome.REFUSED]
     assert "in the file already" in twice.problems[0].reason
     assert "U+200B" in hidden.problems[0].reason
 

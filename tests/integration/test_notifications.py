@@ -308,9 +308,9 @@ async def test_the_leading_process_forgets_old_notifications_by_the_clock(office
     await publish(office, "old")
     await publish(office, "new")
     await office.sql("UPDATE notifications SET created_at = now() - interval '721 hours' WHERE title = 'old'")
-    duties = {
-        duty.name: duty
-        for duty in housekeeping_duties(
+    jobs = {
+        job.name: job
+        for job in housekeeping_duties(
             office.database,
             log_hours=24,
             idempotency_hours=24,
@@ -320,5 +320,5 @@ async def test_the_leading_process_forgets_old_notifications_by_the_clock(office
         )
     }
 
-    assert not await duties["forget old notifications"].carry_out()
+    assert not await jobs["forget old notifications"].carry_out()
     assert await titles(office, "visitor") == ["new"]

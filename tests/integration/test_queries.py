@@ -20,7 +20,7 @@ from graphql_app.domain.workstation import Employee, Place, Status, Workstation
 from graphql_app.embedded import Servers
 from graphql_app.graph.api.context import Context, Services
 from graphql_app.graph.documents.document import Documents
-from graphql_app.graph.documents.limits import Limits
+from graphql_app.graph.documents.limits import DocumentLimits
 from graphql_app.graph.engine.execution import Execution, build
 from graphql_app.services.cursors import PageCursors
 from graphql_app.services.listing import Paging
@@ -420,7 +420,7 @@ async def test_employees_are_found_by_department_and_part_of_the_name(
 
 
 EXECUTION = Execution(build(), seconds=10)
-DOCUMENTS = Documents(EXECUTION.schema, Limits(), kept=100)
+DOCUMENTS = Documents(EXECUTION.schema, DocumentLimits(), kept=100)
 
 
 async def asked(database: Database, query: str, **variables: Any) -> Any:

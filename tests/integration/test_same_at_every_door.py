@@ -13,10 +13,10 @@ import pytest_asyncio
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from graphql_app.domain.importing import Kind
+from graphql_app.domain.importing import ImportKind
 from graphql_app.domain.values import DEPTH_MOST, INTEGER_MOST, MOMENT_FIRST, MOMENT_LAST
 from graphql_app.embedded import Servers
-from graphql_app.services.importing.files import Source
+from graphql_app.services.importing.files import ImportFile
 from graphql_app.services.importing.importing import Importing
 from tests.examples import viewer
 from tests.graphql_client import A_02, HQ, Office, Socket, fresh_database, running_office, seed, settings_for
@@ -90,8 +90,8 @@ PLACE = {"building": HQ, "floor_number": "1", "name": "A-02"}
 
 async def imported(office: Office, form: Literal["csv", "json"], content: str) -> None:
     file = content.encode()
-    source = Source(f"desks.{form}", form, io.BytesIO(file), len(file))
-    report = await Importing(office.database).take(viewer("admin"), source, kind=Kind.WORKSTATIONS)
+    source = ImportFile(f"desks.{form}", form, io.BytesIO(file), len(file))
+    report = await Importing(office.database).take(viewer("admin"), source, kind=ImportKind.WORKSTATIONS)
     assert report.problem_count == 0, report
 
 

@@ -7,7 +7,7 @@ from sqlalchemy import text
 
 from graphql_app.domain.access import Scope, View, Viewer
 from graphql_app.domain.errors import Forbidden
-from graphql_app.domain.importing import Kind, Outcome
+from graphql_app.domain.importing import ImportKind, ImportOutcome
 from graphql_app.services.importing.seeding import demo_office, seed
 from graphql_app.store.postgres.database import Database
 
@@ -17,16 +17,16 @@ ADMINISTRATOR = Viewer("seeder", (), View(frozenset({Scope.ADMIN})), None, None,
 async def test_an_empty_database_gets_the_demo_office(database: Database) -> None:
     report = await seed(database, ADMINISTRATOR)
     assert report is not None
-    assert (report.outcome, report.problem_count) == (Outcome.WRITTEN, 0)
+    assert (report.outcome, report.problem_count) == (ImportOutcome.WRITTEN, 0)
     added = {kind: tally.added for kind, tally in report.kinds.items()}
-    assert (added[Kind.BUILDINGS], added[Kind.DEPARTMENTS], added[Kind.WORKSTATIONS]) == (2, 8, 300)
+    assert (added[ImportKind.BUILDINGS], added[ImportKind.DEPARTMENTS], added[ImportKind.WORKSTATIONS]) == (2, 8, 300)
     async with database.reading() as connection:
         third = text("SELECT count(*) FROM workstations WHERE building = '总部A座' AND floor_number = 3")
         assert await connection.scalar(third) == 48
         logged = text("SELECT entity, count(*) FROM change_log WHERE actor = 'seeder' GROUP BY entity")
         counts = {row["entity"]: row["count"] for row in await connection.fetch(logged)}
         assert (counts["building"], counts["department"], counts["workstation"]) == (2, 8, 300)
-        assert (counts["floor"], counts["employee"]) == (added[Kind.FLOORS], added[Kind.EMPLOYEES])
+        assert (counts["floor"], counts["employee"]) == (added[ImportKind.FLOORS], added[ImportKind.EMPLOYEES])
 
 
 async def test_a_database_with_workstations_is_left_alone(database: Database) -> None:

@@ -1,8 +1,8 @@
 """Importing the office, without the file and the database: what may stand in a file, and what is wrong with it."""
 
-from graphql_app.domain.importing.checks import Check, Finding, worded
-from graphql_app.domain.importing.columns import COLUMNS, KEYS, REFERENCES, SINGULAR, Column, Kind, Reference
-from graphql_app.domain.importing.report import Fault, Outcome, Problem, Report, Tally, Unreadable
+from graphql_app.domain.importing.checks import Check, ImportFinding, worded
+from graphql_app.domain.importing.columns import COLUMNS, KEYS, REFERENCES, SINGULAR, Column, ImportKind, Reference
+from graphql_app.domain.importing.report import Fault, ImportOutcome, ImportTally, Problem, Report, Unreadable
 from graphql_app.domain.importing.rows import BadRow, Row
 
 __all__ = [
@@ -14,14 +14,14 @@ __all__ = [
     "Check",
     "Column",
     "Fault",
-    "Finding",
-    "Kind",
-    "Outcome",
+    "ImportFinding",
+    "ImportKind",
+    "ImportOutcome",
+    "ImportTally",
     "Problem",
     "Reference",
     "Report",
     "Row",
-    "Tally",
     "Unreadable",
     "worded",
 ]

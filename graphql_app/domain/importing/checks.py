@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from graphql_app.domain.importing.columns import SINGULAR, Kind
+from graphql_app.domain.importing.columns import SINGULAR, ImportKind
 from graphql_app.domain.importing.report import Fault
 from graphql_app.domain.importing.values import shown
 
@@ -16,7 +16,7 @@ class Check(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class ImportFinding:
     """What a check found in one row."""
 
     index: int
@@ -26,22 +26,24 @@ class Finding:
     detail: Sequence[str]
 
 
-def worded(kind: Kind, finding: Finding) -> Fault:
+def worded(kind: ImportKind, finding: ImportFinding) -> Fault:
     return Fault(finding.column, _REASONS[finding.check](kind, finding.detail))
 
 
-def _repeated(kind: Kind, detail: Sequence[str]) -> str:
+def _repeated(kind: ImportKind, detail: Sequence[str]) -> str:
     line, index = detail
     return f"this {SINGULAR[kind]} is in the file already: line {line}, row {int(index) + 1} of {kind}"
 
 
-def _unknown(_: Kind, detail: Sequence[str]) -> str:
+def _unknown(_: ImportKind, detail: Sequence[str]) -> str:
     kind, *key = detail
     named = ", ".join(map(shown, key))
-    return f"there is no {SINGULAR[Kind(kind)]} {named}, neither in the office nor among the good rows of this file"
+    return (
+        f"there is no {SINGULAR[ImportKind(kind)]} {named}, neither in the office nor among the good rows of this file"
+    )
 
 
-def _needed(kind: Kind, _: Sequence[str]) -> str:
+def _needed(kind: ImportKind, _: Sequence[str]) -> str:
     return f"is missing, and there is no such {SINGULAR[kind]} yet: a new one needs it"
 
 

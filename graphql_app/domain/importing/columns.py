@@ -9,7 +9,7 @@ from graphql_app.domain.arranging import NAME_MOST
 from graphql_app.domain.importing import values
 
 
-class Kind(StrEnum):
+class ImportKind(StrEnum):
     """In the order of writing: each refers only to those before it."""
 
     BUILDINGS = "buildings"
@@ -19,7 +19,7 @@ class Kind(StrEnum):
     WORKSTATIONS = "workstations"
 
 
-SINGULAR = {kind: kind.value.removesuffix("s") for kind in Kind}
+SINGULAR = {kind: kind.value.removesuffix("s") for kind in ImportKind}
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,30 +40,30 @@ class Reference:
     """These columns name one that must exist: by its key, in the key's order."""
 
     columns: tuple[str, ...]
-    to: Kind
+    to: ImportKind
 
 
 _building = values.name(50)
 _name = values.name(NAME_MOST)
 _number = values.name(32)
 
-COLUMNS: Mapping[Kind, tuple[Column, ...]] = {
-    Kind.BUILDINGS: (
+COLUMNS: Mapping[ImportKind, tuple[Column, ...]] = {
+    ImportKind.BUILDINGS: (
         Column("name", _building, ("楼栋", "楼栋名称", "名称"), key=True),
         Column("time_zone", values.time_zone, ("时区",), default="UTC"),
     ),
-    Kind.FLOORS: (
+    ImportKind.FLOORS: (
         Column("building", _building, ("楼栋",), key=True),
         Column("number", values.whole, ("楼层", "floor"), key=True),
         Column("name", _name, ("楼层名称", "名称"), default=""),
     ),
-    Kind.DEPARTMENTS: (Column("name", _name, ("部门", "部门名称", "名称"), key=True),),
-    Kind.EMPLOYEES: (
+    ImportKind.DEPARTMENTS: (Column("name", _name, ("部门", "部门名称", "名称"), key=True),),
+    ImportKind.EMPLOYEES: (
         Column("employee_number", _number, ("工号",), key=True),
         Column("name", _name, ("姓名",), needed=True),
         Column("department", _name, ("部门",)),
     ),
-    Kind.WORKSTATIONS: (
+    ImportKind.WORKSTATIONS: (
         Column("building", _building, ("楼栋",), key=True),
         Column("floor_number", values.whole, ("楼层", "floor"), key=True),
         Column("name", _name, ("工位", "工位名称", "工位号"), key=True),
@@ -79,18 +79,18 @@ COLUMNS: Mapping[Kind, tuple[Column, ...]] = {
     ),
 }
 
-KEYS: Mapping[Kind, tuple[str, ...]] = {
+KEYS: Mapping[ImportKind, tuple[str, ...]] = {
     kind: tuple(column.name for column in columns if column.key) for kind, columns in COLUMNS.items()
 }
 
-REFERENCES: Mapping[Kind, tuple[Reference, ...]] = {
-    Kind.BUILDINGS: (),
-    Kind.FLOORS: (Reference(("building",), Kind.BUILDINGS),),
-    Kind.DEPARTMENTS: (),
-    Kind.EMPLOYEES: (Reference(("department",), Kind.DEPARTMENTS),),
-    Kind.WORKSTATIONS: (
-        Reference(("building", "floor_number"), Kind.FLOORS),
-        Reference(("department",), Kind.DEPARTMENTS),
-        Reference(("employee_number",), Kind.EMPLOYEES),
+REFERENCES: Mapping[ImportKind, tuple[Reference, ...]] = {
+    ImportKind.BUILDINGS: (),
+    ImportKind.FLOORS: (Reference(("building",), ImportKind.BUILDINGS),),
+    ImportKind.DEPARTMENTS: (),
+    ImportKind.EMPLOYEES: (Reference(("department",), ImportKind.DEPARTMENTS),),
+    ImportKind.WORKSTATIONS: (
+        Reference(("building", "floor_number"), ImportKind.FLOORS),
+        Reference(("department",), ImportKind.DEPARTMENTS),
+        Reference(("employee_number",), ImportKind.EMPLOYEES),
     ),
 }

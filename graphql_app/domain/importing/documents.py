@@ -5,20 +5,20 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from graphql_app.domain.importing import rows
-from graphql_app.domain.importing.columns import Column, Kind
+from graphql_app.domain.importing.columns import Column, ImportKind
 from graphql_app.domain.importing.report import Fault
 from graphql_app.domain.importing.rows import BadRow, Plan, Row
 from graphql_app.domain.importing.values import Bad, shown
-from graphql_app.domain.importing.window import Constant, Repeated, Window, written
+from graphql_app.domain.importing.window import Constant, JsonWindow, Repeated, written
 
 PLANS_KEPT = 1000
 NAMES_KEPT = 5000  # characters of the names of one
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
-def read(blocks: Iterable[str], kind: Kind | None) -> Iterator[Row | BadRow]:
+def read(blocks: Iterable[str], kind: ImportKind | None) -> Iterator[Row | BadRow]:
     """The rows in the order of the file. `kind` is that of a bare list. Raises Unreadable."""
-    text = Window(blocks)
+    text = JsonWindow(blocks)
     start = text.peek()
     if start == "[":
         yield from _list(text, kind or _nameless(text))
@@ -30,13 +30,13 @@ def read(blocks: Iterable[str], kind: Kind | None) -> Iterator[Row | BadRow]:
         raise text.unreadable("something follows after the end of the JSON")
 
 
-def _nameless(text: Window) -> Kind:
+def _nameless(text: JsonWindow) -> ImportKind:
     raise text.unreadable('a list does not tell which kind it is: say so with --kind, or write {"workstations": [...]}')
 
 
-def _lists(text: Window, only: Kind | None) -> Iterator[Row | BadRow]:
+def _lists(text: JsonWindow, only: ImportKind | None) -> Iterator[Row | BadRow]:
     """Each kind's list, in whatever order they stand."""
-    seen: set[Kind] = set()
+    seen: set[ImportKind] = set()
     text.take("{")
     while text.peek() != "}":
         kind = _named(text, only)
@@ -50,18 +50,18 @@ def _lists(text: Window, only: Kind | None) -> Iterator[Row | BadRow]:
     text.take("}")
 
 
-def _named(text: Window, only: Kind | None) -> Kind:
+def _named(text: JsonWindow, only: ImportKind | None) -> ImportKind:
     if text.peek() != '"':
         raise text.unreadable('here must be the name of a list, as "workstations"')
     name = text.value()
-    if name not in (kind.value for kind in Kind):
-        raise text.unreadable(f"{shown(name)} is none of {', '.join(Kind)}")
+    if name not in (kind.value for kind in ImportKind):
+        raise text.unreadable(f"{shown(name)} is none of {', '.join(ImportKind)}")
     if only not in (None, name):
         raise text.unreadable(f"the file holds {name}, but --kind says {only}")
-    return Kind(name)
+    return ImportKind(name)
 
 
-def _list(text: Window, kind: Kind) -> Iterator[Row | BadRow]:
+def _list(text: JsonWindow, kind: ImportKind) -> Iterator[Row | BadRow]:
     plans = _Plans(kind)
     index = 0
     text.take("[")
@@ -80,7 +80,7 @@ def _list(text: Window, kind: Kind) -> Iterator[Row | BadRow]:
 class _Plans:
     """Rows may differ in what they give; those with the same names share a plan."""
 
-    def __init__(self, kind: Kind) -> None:
+    def __init__(self, kind: ImportKind) -> None:
         self._kind = kind
         self._plans: dict[tuple[str, ...], Plan | tuple[Fault, ...]] = {}
 

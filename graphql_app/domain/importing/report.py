@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
 
-from graphql_app.domain.importing.columns import Kind
+from graphql_app.domain.importing.columns import ImportKind
 
 ROW_MOST = 1024 * 1024  # characters; also bounds what is read in search of the end of a broken one
 
@@ -34,7 +34,7 @@ class Problem:
     line: int
     column: str | None
     reason: str
-    kind: Kind | None = None
+    kind: ImportKind | None = None
     index: int | None = None
 
     def __str__(self) -> str:
@@ -44,7 +44,7 @@ class Problem:
 
 
 @dataclass(frozen=True, slots=True)
-class Tally:
+class ImportTally:
     """How many rows of one kind. `bad` rows were left out."""
 
     added: int = 0
@@ -53,7 +53,7 @@ class Tally:
     bad: int = 0
 
 
-class Outcome(StrEnum):
+class ImportOutcome(StrEnum):
     WRITTEN = "written"
     DRY_RUN = "dry_run"  # it would have been written
     REFUSED = "refused"  # there are problems, so nothing was written
@@ -64,8 +64,8 @@ class Report:
     """`kinds` holds the kinds that the file has. When it was refused, `added` and `changed` are those found so far.
     `problems` is bounded, `problem_count` is not. `unreadable`: the file must be mended, --skip-bad would not help."""
 
-    outcome: Outcome
-    kinds: Mapping[Kind, Tally]
+    outcome: ImportOutcome
+    kinds: Mapping[ImportKind, ImportTally]
     problems: Sequence[Problem]
     problem_count: int
     unreadable: bool = False

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from graphql_app.domain.importing import values
-from graphql_app.domain.importing.columns import COLUMNS, Column, Kind
+from graphql_app.domain.importing.columns import COLUMNS, Column, ImportKind
 from graphql_app.domain.importing.report import Fault
 from graphql_app.domain.workstation import Status
 
@@ -19,7 +19,7 @@ NAME_SHOWN = 100  # characters of a column's name in a problem
 class Row:
     """What the file gives of one row; a column that it does not give is absent. `index` counts the rows of the kind."""
 
-    kind: Kind
+    kind: ImportKind
     index: int
     line: int
     values: Mapping[str, Any]
@@ -27,7 +27,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class BadRow:
-    kind: Kind
+    kind: ImportKind
     index: int
     line: int
     faults: tuple[Fault, ...]
@@ -37,7 +37,7 @@ class BadRow:
 class Plan:
     """Which cell is which column, in the order of the file."""
 
-    kind: Kind
+    kind: ImportKind
     columns: tuple[Column, ...]
     defaults: tuple[tuple[str, Any], ...]
 
@@ -49,7 +49,7 @@ class Plan:
                 given[column.name] = _value(column, cell)
             except values.Bad as bad:
                 faults.append(Fault(column.name, str(bad)))
-        if not faults and self.kind is Kind.WORKSTATIONS:
+        if not faults and self.kind is ImportKind.WORKSTATIONS:
             faults += _seat(given)
         if faults:
             return BadRow(self.kind, index, line, tuple(faults))
@@ -88,13 +88,13 @@ def folded(name: str) -> str:
     return re.sub(r"[\s_-]", "", unicodedata.normalize("NFKC", name)).casefold()
 
 
-_BY_NAME: Mapping[Kind, Mapping[str, Column]] = {
+_BY_NAME: Mapping[ImportKind, Mapping[str, Column]] = {
     kind: {folded(name): column for column in columns for name in (column.name, *column.aliases)}
     for kind, columns in COLUMNS.items()
 }
 
 
-def plan(kind: Kind, names: Sequence[str]) -> Plan | tuple[Fault, ...]:
+def plan(kind: ImportKind, names: Sequence[str]) -> Plan | tuple[Fault, ...]:
     """How to read rows with these columns, or what is wrong with the columns."""
     if (many := too_many(names)) is not None:
         return (many,)
@@ -115,7 +115,7 @@ def too_many(names: Sequence[str]) -> Fault | None:
     )
 
 
-def _unknown(kind: Kind, names: Sequence[str], found: Sequence[Column | None]) -> list[Fault]:
+def _unknown(kind: ImportKind, names: Sequence[str], found: Sequence[Column | None]) -> list[Fault]:
     known = ", ".join(column.name for column in COLUMNS[kind])
     return [
         Fault(
@@ -144,7 +144,7 @@ def _twice(names: Sequence[str], found: Sequence[Column | None]) -> list[Fault]:
     return faults
 
 
-def _missing(kind: Kind, found: Sequence[Column | None]) -> list[Fault]:
+def _missing(kind: ImportKind, found: Sequence[Column | None]) -> list[Fault]:
     return [
         Fault(column.name, f"is missing: {kind} are told apart by it")
         for column in COLUMNS[kind]
@@ -152,11 +152,11 @@ def _missing(kind: Kind, found: Sequence[Column | None]) -> list[Fault]:
     ]
 
 
-def recognised(names: Sequence[str]) -> Kind | None:
+def recognised(names: Sequence[str]) -> ImportKind | None:
     """The one kind that these columns fit best: all that tells its rows apart is there, and the fewest are unknown.
     None when no kind or several fit."""
-    unknown: dict[Kind, int] = {}
-    for kind in Kind:
+    unknown: dict[ImportKind, int] = {}
+    for kind in ImportKind:
         found = [_BY_NAME[kind].get(folded(name)) for name in names]
         if not _missing(kind, found):
             unknown[kind] = found.count(None)

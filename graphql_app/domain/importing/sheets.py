@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from graphql_app.domain.importing import rows
-from graphql_app.domain.importing.columns import KEYS, Kind
+from graphql_app.domain.importing.columns import KEYS, ImportKind
 from graphql_app.domain.importing.report import ROW_MOST, Fault, Unreadable
 from graphql_app.domain.importing.rows import BadRow, Plan, Row
 from graphql_app.domain.importing.values import is_blank, shown
@@ -19,7 +19,7 @@ _LATE = re.compile(r'(?:^|,)\s+"')
 _SEPARATOR = re.compile(r"sep=(.)\s*", re.IGNORECASE)
 
 
-def read(lines: Iterable[str], kind: Kind | None) -> Iterator[Row | BadRow]:
+def read(lines: Iterable[str], kind: ImportKind | None) -> Iterator[Row | BadRow]:
     """The rows in order. `kind` None is recognised from the header. Raises Unreadable."""
     records = _records(lines)
     plan = _plan(records, kind)
@@ -124,7 +124,7 @@ def _miscounted(count: int, expected: int) -> Fault:
     return Fault(None, f"has {count} cells where the header has {expected}{hint}")
 
 
-def _plan(records: Iterator[Record], kind: Kind | None) -> Plan:
+def _plan(records: Iterator[Record], kind: ImportKind | None) -> Plan:
     line, names = next(records, (1, Fault(None, "the file is empty")))
     if isinstance(names, Fault):
         raise Unreadable(line, names)

@@ -37,7 +37,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 DECODER = json.JSONDecoder(parse_int=Number, parse_float=Number, parse_constant=Constant, object_pairs_hook=_object)
 
 
-class Window:
+class JsonWindow:
     """A window over the text that moves on value by value, and knows in which line it is."""
 
     def __init__(self, blocks: Iterable[str]) -> None:

@@ -16,7 +16,7 @@ from graphql_app.services.identity.identify import Identify
 from graphql_app.services.notifications import Notify
 from graphql_app.services.office.arrange import Arrange
 from graphql_app.services.office.browse import Browse
-from graphql_app.services.receipts import Receipts
+from graphql_app.services.receipts import ConsistencyTokens
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class Services:
     arrange: Arrange
     follow: Follow
     notify: Notify
-    receipts: Receipts
+    receipts: ConsistencyTokens
     audit: Audit
     authenticate: Authenticate
 

@@ -18,7 +18,7 @@ from graphql_app.graph.api.feeds import Feed
 from graphql_app.graph.api.mutations import answered, idempotency
 from graphql_app.graph.api.queries import After, Before, First, Last
 from graphql_app.graph.api.refusals import Conflict, Forbidden, InvalidInput, ReadOnly, union
-from graphql_app.graph.api.sources import Source
+from graphql_app.graph.api.sources import SubscriptionSource
 from graphql_app.graph.api.types import Cursor, Department, Node, PageInfo
 from graphql_app.services.following.streams import Changes
 from graphql_app.services.listing import Listing, Paging
@@ -152,7 +152,7 @@ class NotificationSubscriptions:
             building=building,
             floor_number=floor,
         )
-        return Source(followed.stream, followed.start, _feed_of, followed.standing)  # type: ignore[return-value]  # an async iterable is all it takes
+        return SubscriptionSource(followed.stream, followed.start, _feed_of, followed.standing)  # type: ignore[return-value]  # an async iterable is all it takes
 
 
 @strawberry.input(description="A new notification. Without a target it is for everybody.")

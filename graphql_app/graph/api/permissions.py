@@ -17,7 +17,7 @@ from graphql_app.graph.api.context import Context
     name="guarded",
     description="The field is null unless the token has the scope; its path is then listed in `extensions.masked`.",
 )
-class Guarded:
+class GuardedDirective:
     scope: str = strawberry.directive_field(name="scope")
 
 
@@ -53,7 +53,7 @@ def guarded(type_name: str, field: str, description: str, **options: Any) -> Any
         raise KeyError(f"{type_name}.{field} is not in domain/access.GUARDED")
     return strawberry.field(
         description=f"{description} Null without the scope `{scope}`.",
-        directives=[Guarded(scope=str(scope))],
+        directives=[GuardedDirective(scope=str(scope))],
         extensions=[NullUnlessPermitted([HasScope(scope)], fail_silently=True, use_directives=False)],
         **options,
     )

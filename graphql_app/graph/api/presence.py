@@ -10,7 +10,7 @@ from graphql_app.domain import workstation as office
 from graphql_app.domain.presence import Places, Present
 from graphql_app.graph.api.context import AppInfo
 from graphql_app.graph.api.permissions import guarded
-from graphql_app.graph.api.sources import Source
+from graphql_app.graph.api.sources import SubscriptionSource
 from graphql_app.graph.api.types import Employee
 from graphql_app.services.following.history import Start
 
@@ -74,4 +74,4 @@ class PresenceSubscriptions:
         floor: Annotated[int | None, argument(description="On floors of this number only.")] = None,
     ) -> AsyncGenerator[Present, None]:
         stream = info.context.services.follow.presence(info.context.viewer, Places(building, floor))
-        return Source(stream, Start(), _as_it_is)  # type: ignore[return-value]  # an async iterable is all it takes
+        return SubscriptionSource(stream, Start(), _as_it_is)  # type: ignore[return-value]  # an async iterable is all it takes

@@ -8,7 +8,7 @@ from uuid import UUID
 import strawberry
 from strawberry import argument
 
-from graphql_app.aio.deferred import Soon
+from graphql_app.aio.deferred import Deferred
 from graphql_app.domain import identifiers
 from graphql_app.domain import workstation as domain
 from graphql_app.domain.access import Viewer
@@ -43,7 +43,7 @@ BuildingName = Annotated[str, argument(description="Name of the building.")]
 
 def _workstation_soon(
     context: Context, fields: frozenset[str], id: str
-) -> domain.Workstation | Soon[domain.Workstation | None]:
+) -> domain.Workstation | Deferred[domain.Workstation | None]:
     return context.services.browse.workstation_soon(context.viewer, identifiers.row(id, "Workstation"), fields)
 
 

@@ -11,7 +11,7 @@ from graphql_app.domain.workstation import Counts, Workstation, named_place
 from graphql_app.graph.api.context import AppInfo
 from graphql_app.graph.api.feeds import FloorStatus, WorkstationFeed
 from graphql_app.graph.api.inputs import FilterInput, filter_of
-from graphql_app.graph.api.sources import Source
+from graphql_app.graph.api.sources import SubscriptionSource
 from graphql_app.graph.api.types import Cursor
 from graphql_app.services.following.history import Start
 from graphql_app.services.following.streams import Changes, FloorStatuses
@@ -34,7 +34,7 @@ class Subscription:
         matching = filter_of(filter)
         stream = follow.changes(viewer, matching)
         start = await stream.start(info.context.last_event_id or after, snapshot=snapshot)
-        return Source(stream, start, feed_of)  # type: ignore[return-value]  # an async iterable is all it takes
+        return SubscriptionSource(stream, start, feed_of)  # type: ignore[return-value]  # an async iterable is all it takes
 
     @strawberry.subscription(
         description="How many workstations of a floor are in each status, now and on every change."
@@ -46,7 +46,7 @@ class Subscription:
         number: Annotated[int, argument(description="Number of the floor.")],
     ) -> AsyncGenerator[FloorStatus, None]:
         stream = info.context.services.follow.floor_status(info.context.viewer, named_place(building, number))
-        return Source(stream, Start(), status_of)  # type: ignore[return-value]  # an async iterable is all it takes
+        return SubscriptionSource(stream, Start(), status_of)  # type: ignore[return-value]  # an async iterable is all it takes
 
 
 def feed_of(stream: Changes[Workstation], batch: Batch[Workstation]) -> WorkstationFeed:

@@ -22,7 +22,7 @@ from graphql.execution.collect_fields import FieldDetailsList, GroupedFieldSet
 from graphql.execution.executor import to_nodes
 from graphql.pyutils import AwaitableOrValue, Path, UndefinedType, gather_with_cancel
 
-from graphql_app.aio.cooperative import Turns
+from graphql_app.aio.cooperative import CooperativeScheduler
 from graphql_app.domain.access import View
 from graphql_app.domain.workstation import WholeFloor
 from graphql_app.graph.compile.counting import NOTHING, Count, Counting
@@ -32,7 +32,7 @@ from graphql_app.graph.compile.shortcut import EventShortcut, Outcome, Shortcut,
 PLANS_MOST = 16  # of one operation: one a view and combination of what its @skip and @include are given
 
 
-class Place:
+class PlanPosition:
     """A selection set of an operation on one type: its fields, collected once."""
 
     __slots__ = ("fields", "grouped")
@@ -49,7 +49,7 @@ class Field:
 
     def __init__(self, details: FieldDetailsList) -> None:
         self.details = details
-        self.places: dict[str, Place] = {}
+        self.places: dict[str, PlanPosition] = {}
         self._projections: dict[GraphQLOutputType, Projection] | None = None
 
     def projections(self, of: GraphQLOutputType, executor: "PlannedExecutor") -> dict[GraphQLOutputType, Projection]:
@@ -78,12 +78,12 @@ class Plans:
         self.is_large = is_large
         self._is_known = is_large
         self._conditions: tuple[str, ...] = ()
-        self._roots: dict[Hashable, Place] = {}
+        self._roots: dict[Hashable, PlanPosition] = {}
         # Where nothing but the view decides what is selected.
         self.shortcuts: dict[View, Shortcut] = {}
         self.events: dict[View, EventShortcut] = {}
 
-    def root(self, executor: "PlannedExecutor", grouped: GroupedFieldSet) -> Place | None:
+    def root(self, executor: "PlannedExecutor", grouped: GroupedFieldSet) -> PlanPosition | None:
         """The plan for this execution. None the first time: most of what is asked only once is never planned."""
         if not self._is_known:
             self._is_known = True
@@ -94,12 +94,12 @@ class Plans:
         key = (executor.view, *(given.get(name) for name in self._conditions))
         root = self._roots.get(key)
         if root is None and len(self._roots) < PLANS_MOST:
-            root = self._roots[key] = Place(grouped)
+            root = self._roots[key] = PlanPosition(grouped)
             if not self._conditions:
                 self._shorten(executor, root)
         return root
 
-    def _shorten(self, executor: "PlannedExecutor", root: Place) -> None:
+    def _shorten(self, executor: "PlannedExecutor", root: PlanPosition) -> None:
         made = executor.shortcut(root)
         if isinstance(made, EventShortcut):
             self.events[executor.view] = made
@@ -115,7 +115,7 @@ class PlannedExecutor(Executor[Any]):
     """
 
     def __init__(
-        self, *arguments: Any, plans: Plans, turns: Turns, outcome: Outcome | None = None, **named: Any
+        self, *arguments: Any, plans: Plans, turns: CooperativeScheduler, outcome: Outcome | None = None, **named: Any
     ) -> None:
         """`outcome`: what the resolver of the one root field did; it is not called again."""
         super().__init__(*arguments, **named)
@@ -129,7 +129,7 @@ class PlannedExecutor(Executor[Any]):
         view: View = self.context_value.viewer.view
         return view
 
-    def shortcut(self, root: Place) -> Shortcut | EventShortcut | None:
+    def shortcut(self, root: PlanPosition) -> Shortcut | EventShortcut | None:
         """To the one root field, if all that is selected of it is plain."""
         kind = self.schema.get_root_type(self.operation.operation)
         if kind is None or len(root.fields) != 1 or self.plans.counting.is_of_several:
@@ -164,7 +164,7 @@ class PlannedExecutor(Executor[Any]):
         source: Any,
         field_details_list: FieldDetailsList,
         path: Path,
-        position_context: Place | None,
+        position_context: PlanPosition | None,
     ) -> AwaitableOrValue[Any] | UndefinedType:
         field = position_context and position_context.fields[path.key]  # type: ignore[index]  # a field's key is a name
         if self._outcome is not None and path.prev is None:
@@ -279,7 +279,7 @@ class PlannedExecutor(Executor[Any]):
             return super().collect_and_execute_subfields(return_type, field_details_list, path, result, None)
         place = position_context.places.get(return_type.name)
         if place is None:
-            place = Place(self.subfields(return_type, field_details_list))
+            place = PlanPosition(self.subfields(return_type, field_details_list))
             position_context.places[return_type.name] = place
         return self.execute_fields(return_type, result, path, place.grouped, place)
 

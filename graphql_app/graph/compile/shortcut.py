@@ -21,7 +21,7 @@ from graphql.execution.values import VariableValues
 from strawberry.types import Info
 from strawberry.types.field import StrawberryField
 
-from graphql_app.aio.deferred import Soon
+from graphql_app.aio.deferred import Deferred
 from graphql_app.graph.api.context import Context
 from graphql_app.graph.api.markers import Soonest
 from graphql_app.graph.api.selection import Nodes, selected
@@ -69,7 +69,7 @@ class Shortcut:
     key: str
     _project: Projection
     _resolve: Callable[..., Awaitable[Any]]
-    _soonest: Callable[..., Any] | None
+    _deferred_outcome: Callable[..., Any] | None
     _selected: frozenset[str]
     _field: StrawberryField
     _info: GraphQLResolveInfo[Any]
@@ -90,16 +90,16 @@ class Shortcut:
             context.is_alone = False
         return self._of(value)
 
-    def soonest(self, variables: Variables, context: Context) -> Outcome | Soon[Outcome] | None:
+    def deferred_outcome(self, variables: Variables, context: Context) -> Outcome | Deferred[Outcome] | None:
         """The same without a coroutine; None, and nothing is done, where that cannot be, or is not regular."""
-        if self._soonest is None:
+        if self._deferred_outcome is None:
             return None
         try:
-            value = self._soonest(context, self._selected, **self._arguments(variables).arguments)
+            value = self._deferred_outcome(context, self._selected, **self._arguments(variables).arguments)
         except Exception:  # noqa: BLE001  # whoever is asked next says what it is
             return None
-        if value.__class__ is Soon:
-            return Soon(value.start, partial(self._come, value.make))
+        if value.__class__ is Deferred:
+            return Deferred(value.start, partial(self._come, value.make))
         return self._of(value)
 
     def _come(self, make: Callable[[Any], Any], came: asyncio.Future[Any]) -> Outcome:
@@ -143,7 +143,7 @@ def _shortcut(
     its_arguments = arguments(of, operation, info)
     if its_arguments is None:
         raise _NotShort
-    soonest: Soonest | None = definition.metadata.get(Soonest)
+    deferred_outcome: Soonest | None = definition.metadata.get(Soonest)
     # Nothing of the execution that it was made in: it had a person, and what they gave.
     lasting = info._replace(
         field_nodes=Nodes(info.field_nodes),
@@ -155,7 +155,7 @@ def _shortcut(
         key=str(info.path.key),
         _project=project,
         _resolve=resolver,
-        _soonest=soonest.resolve if soonest is not None else None,
+        _deferred_outcome=deferred_outcome.resolve if deferred_outcome is not None else None,
         _selected=selected(Info(_raw_info=lasting, _field=definition)),
         _field=definition,
         _info=lasting,

@@ -28,7 +28,7 @@ from graphql_app.domain.errors import InvalidInput, Refusal, TooMany
 from graphql_app.graph.api.selection import Guarded, guarded_paths, root_fields
 from graphql_app.graph.compile.counting import Counting
 from graphql_app.graph.compile.executor import Plans
-from graphql_app.graph.documents.limits import Limits, Measure, Measured
+from graphql_app.graph.documents.limits import DocumentLimits, Measure, Measured
 from graphql_app.graph.documents.validation import SpecifiedRules
 
 BYTES_KEPT = 64 * 1024 * 1024
@@ -108,7 +108,7 @@ class Documents:
     `suggests`: says which names of the schema a wrong one comes close to.
     """
 
-    def __init__(self, schema: GraphQLSchema, limits: Limits, *, kept: int, suggests: bool = True) -> None:
+    def __init__(self, schema: GraphQLSchema, limits: DocumentLimits, *, kept: int, suggests: bool = True) -> None:
         self._schema = schema
         self._limits = limits
         self._measure = Measure(schema, limits)

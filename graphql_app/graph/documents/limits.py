@@ -16,7 +16,7 @@ from graphql_app.graph.documents.sizes import Fragments, Size, Walk, count, page
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class DocumentLimits:
     """The most of everything. The defaults are several times what the documents of real clients take."""
 
     bytes: int = 64 * 1024
@@ -55,7 +55,7 @@ class Measured(NamedTuple):
 class Measure:
     """Measures documents of one schema."""
 
-    def __init__(self, schema: GraphQLSchema, limits: Limits) -> None:
+    def __init__(self, schema: GraphQLSchema, limits: DocumentLimits) -> None:
         self._schema = schema
         self._limits = limits
         self._paged = frozenset(paged_types(schema))

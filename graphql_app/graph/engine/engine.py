@@ -9,10 +9,10 @@ from graphql_app.graph.compile.shortcut import Outcome
 from graphql_app.graph.documents.document import Documents, Operation
 from graphql_app.graph.documents.persisted import Persisted
 from graphql_app.graph.engine.execution import Execution
-from graphql_app.graph.engine.response_cache import Answer, Answers, Key, can_be_shared, is_kept
-from graphql_app.graph.engine.subscriptions import Subscribing
-from graphql_app.graph.http.requests import Asked
-from graphql_app.live.admission.admission import Gate
+from graphql_app.graph.engine.response_cache import Answer, ResponseCache, ResponseKey, can_be_shared, is_kept
+from graphql_app.graph.engine.subscriptions import SubscriptionExecution
+from graphql_app.graph.http.requests import OperationRequest
+from graphql_app.live.admission.admission import Admission
 from graphql_app.live.sessions.sessions import Sessions
 
 
@@ -24,13 +24,13 @@ class Engine:
     documents: Documents
     persisted: Persisted
     execution: Execution
-    subscribing: Subscribing
+    subscribing: SubscriptionExecution
     sessions: Sessions
-    gate: Gate
-    answers: Answers | None = None
+    admission: Admission
+    answers: ResponseCache | None = None
 
     async def answer(
-        self, asked: Asked, operation: Operation, context: Context, outcome: Outcome | None = None
+        self, asked: OperationRequest, operation: Operation, context: Context, outcome: Outcome | None = None
     ) -> Answer:
         """Of a query or mutation; the kept one, where all who see the same are answered alike. `outcome`: as of
         Execution.run. Raises BadVariables."""
@@ -38,5 +38,5 @@ class Engine:
         if answers is None or viewer.reads_primary or not (can_be_shared(operation) and is_kept(operation)):
             body = await self.execution.run(operation, asked.variables, context, outcome)
             return Answer(orjson.dumps(body), has_errors="errors" in body)
-        key = Key(asked.key, viewer.view)
+        key = ResponseKey(asked.key, viewer.view)
         return answers.known(key) or await answers.make(key, operation, asked)

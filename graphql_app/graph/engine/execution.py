@@ -10,9 +10,9 @@ from graphql import ExecutionResult, GraphQLError, GraphQLSchema, create_source_
 from graphql.execution import execute_root_selection_set, execute_subscription_event
 from strawberry.schema.config import StrawberryConfig
 
-from graphql_app.aio.cooperative import Turns
+from graphql_app.aio.cooperative import CooperativeScheduler
 from graphql_app.aio.deadlines import Deadline, Deadlines
-from graphql_app.aio.deferred import Soon
+from graphql_app.aio.deferred import Deferred
 from graphql_app.domain.access import Scope, View, Viewer, require
 from graphql_app.domain.errors import Refusal, Unavailable
 from graphql_app.graph.api.accounts import AccountMutations
@@ -80,7 +80,7 @@ class Execution:
         self.schema: GraphQLSchema = schema._schema
         self.deadlines = Deadlines(seconds)
         self._is_explorable = is_explorable
-        self.turns = Turns()
+        self.turns = CooperativeScheduler()
 
     async def run(
         self, operation: Operation, variables: Mapping[str, Any], context: Context, outcome: Outcome | None = None
@@ -108,12 +108,12 @@ class Execution:
         result = execute_root_selection_set(self.executor(operation, variables, context, outcome))
         return result if isinstance(result, ExecutionResult) else await result
 
-    def soonest(
+    def deferred_outcome(
         self, operation: Operation, variables: Mapping[str, Any], context: Context
-    ) -> Outcome | Soon[Outcome] | None:
+    ) -> Outcome | Deferred[Outcome] | None:
         """What its shortcut comes to without a coroutine; None when only run() can tell."""
         shortcut = operation.plans.shortcuts.get(context.viewer.view)
-        return shortcut.soonest(variables, context) if shortcut is not None else None
+        return shortcut.deferred_outcome(variables, context) if shortcut is not None else None
 
     @property
     def overdue(self) -> dict[str, Any]:

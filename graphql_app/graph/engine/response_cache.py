@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from graphql_app.aio.single_flight import Flights
+from graphql_app.aio.single_flight import SingleFlight
 from graphql_app.domain.access import View
 from graphql_app.domain.change import Change, Head, can_be_noticed
 from graphql_app.domain.interest import Interest
@@ -23,10 +23,10 @@ from graphql_app.domain.workstation import Place
 from graphql_app.graph.api.context import Context, Services
 from graphql_app.graph.documents.document import Operation
 from graphql_app.graph.engine.execution import Execution, shared_viewer
-from graphql_app.graph.http.requests import Asked
+from graphql_app.graph.http.requests import OperationRequest
 from graphql_app.live.feed.hub import Hub
 from graphql_app.live.feed.interests import Interests
-from graphql_app.live.feed.staleness import Freshness
+from graphql_app.live.feed.staleness import Staleness
 from graphql_app.observe import AnswersCounted, note
 from graphql_app.services.reads import Read, hearing
 
@@ -54,7 +54,7 @@ OVERHEAD_BYTES = 2000  # of an entry: its key, its interests, its places in the 
 LARGEST_SHARE = 16  # no single answer takes more than this part of all the room
 
 
-class Key(NamedTuple):
+class ResponseKey(NamedTuple):
     asked: tuple[str, str | None, bytes]
     view: View
 
@@ -77,7 +77,7 @@ class Answer:
 class Kept:
     """An answer that is true for as long as it is kept. A change finds it by its followers, one for each interest."""
 
-    key: Key
+    key: ResponseKey
     answer: Answer
     places: frozenset[Place] | None  # where its workstations are; None when they may be anywhere
     made_at: float
@@ -95,7 +95,7 @@ class Follower:
 
 
 @dataclass(slots=True)
-class Counted:
+class CacheCount:
     """Since it was noted last."""
 
     hits: int = 0
@@ -104,7 +104,7 @@ class Counted:
     evicted: int = 0
 
 
-class Answers:
+class ResponseCache:
     """Bounded by size and by age; what was used least recently goes first. When the feed is not heard, nothing is
     given out and nothing is kept."""
 
@@ -113,7 +113,7 @@ class Answers:
         execution: Execution,
         services: Services,
         hub: Hub,
-        freshness: Freshness,
+        staleness: Staleness,
         *,
         bytes_most: int,
         seconds_most: float,
@@ -122,15 +122,15 @@ class Answers:
         self._execution = execution
         self._services = services
         self._hub = hub
-        self._freshness = freshness
+        self._staleness = staleness
         self._bytes_most = bytes_most
         self._seconds_most = seconds_most
         self._clock = clock
-        self._kept: OrderedDict[Key, Kept] = OrderedDict()  # the one used last is last
+        self._kept: OrderedDict[ResponseKey, Kept] = OrderedDict()  # the one used last is last
         self._bytes = 0
         self._interests: Interests[Follower] = Interests()
-        self._making: Flights[tuple[Key, Head], Answer] = Flights()
-        self._counted = Counted()
+        self._making: SingleFlight[tuple[ResponseKey, Head], Answer] = SingleFlight()
+        self._counted = CacheCount()
 
     async def run(self) -> None:
         """Forgets what is old, and counts. Never returns; end it by cancelling."""
@@ -141,26 +141,26 @@ class Answers:
         finally:
             await self._making.close()
 
-    def known(self, key: Key) -> Answer | None:
+    def known(self, key: ResponseKey) -> Answer | None:
         """The answer, if it is at hand and holds all that this process knows of."""
         kept = self._kept.get(key)
-        if kept is None or not self._freshness.is_current or self._freshness.awaits_any(kept.places):
+        if kept is None or not self._staleness.is_current or self._staleness.awaits_any(kept.places):
             return None
         self._kept.move_to_end(key)
         self._counted.hits += 1
         return kept.answer
 
-    async def make(self, key: Key, operation: Operation, asked: Asked) -> Answer:
+    async def make(self, key: ResponseKey, operation: Operation, asked: OperationRequest) -> Answer:
         """The answer of a shareable operation, executed once for all who ask at the same time. Raises BadVariables."""
         self._counted.misses += 1
         head = self._hub.head
         work = partial(self._make, key, operation, asked, head)
         # Who wrote a moment ago must not be given what others began to read before that.
-        if head is None or not self._freshness.is_current or self._freshness.awaits_any(None):
+        if head is None or not self._staleness.is_current or self._staleness.awaits_any(None):
             return await work()
         return await self._making.join((key, head), work)
 
-    async def _make(self, key: Key, operation: Operation, asked: Asked, head: Head | None) -> Answer:
+    async def _make(self, key: ResponseKey, operation: Operation, asked: OperationRequest, head: Head | None) -> Answer:
         with hearing() as heard:
             context = Context(shared_viewer(key.view), self._services)
             body = await self._execution.run(operation, asked.variables, context)
@@ -172,7 +172,7 @@ class Answers:
     def _is_true_since(self, head: Head | None, heard: Sequence[Read], view: View) -> bool:
         """Whether no change that this process heard of meanwhile matters to what was read, as the view sees it."""
         here = self._hub.head
-        if head is None or here is None or not self._freshness.is_current or not self._hub.remembers(head):
+        if head is None or here is None or not self._staleness.is_current or not self._hub.remembers(head):
             return False
         for read in heard if here != head else ():
             changes = self._hub.since(head.revision, here.revision, read.interest.entity, read.place)
@@ -230,7 +230,7 @@ class Answers:
         long_ago = self._clock() - self._seconds_most
         for kept in [kept for kept in self._kept.values() if kept.made_at < long_ago]:
             self._counted.evicted += self._drop(kept)
-        counted, self._counted = self._counted, Counted()
+        counted, self._counted = self._counted, CacheCount()
         note(
             AnswersCounted(
                 hits=counted.hits,

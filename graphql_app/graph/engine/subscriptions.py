@@ -7,7 +7,7 @@ from typing import Any
 from graphql_app.domain.access import Viewer
 from graphql_app.domain.errors import Refusal
 from graphql_app.graph.api.context import Context
-from graphql_app.graph.api.sources import Source
+from graphql_app.graph.api.sources import SubscriptionSource
 from graphql_app.graph.documents.document import Operation
 from graphql_app.graph.engine.execution import Execution, shared_viewer
 from graphql_app.services.following.cohorts import Cohorts, Payload, Render, Subscriber
@@ -16,7 +16,7 @@ from graphql_app.services.following.reauthorisation import staying
 from graphql_app.services.following.streams import Stream
 
 
-class Subscribing:
+class SubscriptionExecution:
     """Executes subscriptions, one for each cohort."""
 
     def __init__(self, execution: Execution, cohorts: Cohorts) -> None:
@@ -47,7 +47,7 @@ class Subscribing:
     ) -> Callable[[], None]:
         executor = self._execution.executor(operation, variables, context)
         source = await self._execution.source(executor)
-        assert isinstance(source, Source), "every subscription of the schema returns one"
+        assert isinstance(source, SubscriptionSource), "every subscription of the schema returns one"
         if source.standing is not None:
             source.standing.check()
         stream: Stream = source.stream

@@ -20,20 +20,20 @@ from graphql_app.domain.errors import TooMany
 from graphql_app.domain.media import EVENTS
 from graphql_app.domain.texts import is_request_id
 from graphql_app.graph.engine.engine import Engine
-from graphql_app.graph.http.fast_path import Prompt
+from graphql_app.graph.http.fast_path import FastPath
 from graphql_app.graph.http.negotiation import LEGACY, RESPONSE, Accepted, negotiated
 from graphql_app.graph.http.replies import Reply
 from graphql_app.graph.http.requests import (
+    ClientDisconnected,
     Fields,
-    Gone,
     Headers,
+    HttpRequestError,
     Request,
-    Unanswerable,
     body_of,
     require_json,
     text,
 )
-from graphql_app.graph.http.responding import Answering, Question
+from graphql_app.graph.http.responding import Question, Responding
 
 METHODS = "GET, HEAD, OPTIONS, POST"  # a HEAD comes as the GET that it is
 QUERIES = (b"query", b"documentId", b"extensions")  # by what an address asks, rather than for the page
@@ -45,7 +45,7 @@ HEAD_BYTES_MOST = 4096
 Sent = tuple[int, bytes, bytes]
 
 
-class Head(NamedTuple):
+class RequestHead(NamedTuple):
     """What the header fields of a POST come to; the body that they announce has so many bytes."""
 
     fields: Fields
@@ -54,7 +54,7 @@ class Head(NamedTuple):
     length: int | None
 
 
-class HttpDoor:
+class HttpEndpoint:
     """Answers every request on /graphql.
 
     `page` is for people's browsers, if there is one; `guard` looks at what comes from a page, or with a query in its
@@ -71,9 +71,9 @@ class HttpDoor:
         secure: Headers,
         proxies: Proxies,
     ) -> None:
-        self._answering = Answering(engine)
-        self._prompt = Prompt(engine, self._answering)
-        self._heads: dict[tuple[str | None, bytes], Head] = {}
+        self._answering = Responding(engine)
+        self._prompt = FastPath(engine, self._answering)
+        self._heads: dict[tuple[str | None, bytes], RequestHead] = {}
         self._body_most = body_most
         self._page = page
         self._guarded = guard(self._in_guard)
@@ -85,11 +85,11 @@ class HttpDoor:
 
     # --- a POST that is here whole -----------------------------------------------------------------------------------
 
-    def known(self, peer: str | None, sent: bytes) -> Head | None:
+    def known(self, peer: str | None, sent: bytes) -> RequestHead | None:
         """What head() made of the same before."""
         return self._heads.get((peer, sent))
 
-    def head(self, peer: str | None, lines: Headers, sent: bytes | None) -> Head | None:
+    def head(self, peer: str | None, lines: Headers, sent: bytes | None) -> RequestHead | None:
         """What the header fields of a POST come to. None when they are not plain: ASGI serves it, and finds what is the
         matter. `sent`: the bytes that said so, if these alone did."""
         fields = fields_of(lines)
@@ -98,24 +98,24 @@ class HttpDoor:
             return None
         try:
             require_json(fields)
-        except Unanswerable:
+        except HttpRequestError:
             return None
         address = self._proxies.client(peer, text(fields, b"x-forwarded-for") or "")
         length = fields.get(b"content-length")
-        head = Head(fields, accept, address, None if length is None else int(length))
+        head = RequestHead(fields, accept, address, None if length is None else int(length))
         if sent is not None and len(sent) <= HEAD_BYTES_MOST:
             if len(self._heads) == HEADS_KEPT:
                 self._heads.clear()
             self._heads[peer, sent] = head
         return head
 
-    def answer(self, head: Head, body: bytes) -> Sent | asyncio.Future[Sent] | Coroutine[Any, Any, Sent] | None:
+    def answer(self, head: RequestHead, body: bytes) -> Sent | asyncio.Future[Sent] | Coroutine[Any, Any, Sent] | None:
         """What to send to a POST; or, where that takes waiting, what comes to it. None is as for head()."""
         if len(body) > self._body_most:
             return None
         try:
             question = self._answering.question("POST", body)
-        except Unanswerable:
+        except HttpRequestError:
             return None
         fields = head.fields
         request = Request("POST", b"", fields, head.accept, self._id_of(fields), head.address)
@@ -160,7 +160,7 @@ class HttpDoor:
         request = Request(scope["method"], scope["query_string"], fields, accept, self._id_of(fields), address)
         try:
             reply = await self._reply(request, receive)
-        except Gone:
+        except ClientDisconnected:
             return
         if isinstance(reply, Response):
             reply.raw_headers.extend(self._own(request.id))
@@ -179,7 +179,7 @@ class HttpDoor:
     async def _asked(self, receive: Receive, request: Request) -> Question:
         """What is asked. Raises Unanswerable when that is nothing, and Gone."""
         if request.accept.media is None and not request.accept.events:
-            raise Unanswerable(406, f"This answers {RESPONSE}, {LEGACY} or {EVENTS}; name one in `Accept`.")
+            raise HttpRequestError(406, f"This answers {RESPONSE}, {LEGACY} or {EVENTS}; name one in `Accept`.")
         if request.method == "POST":
             require_json(request.fields)
             return self._answering.question("POST", await body_of(request.fields, receive, self._body_most))
@@ -187,9 +187,9 @@ class HttpDoor:
             query = request.query_string
             if len(query) > (most := self._body_most):
                 message, measure = f"The query string is longer than {most} bytes.", "bytes of the query string"
-                raise Unanswerable.beyond(414, TooMany(message, measure=measure, limit=most, asked=len(query)))
+                raise HttpRequestError.beyond(414, TooMany(message, measure=measure, limit=most, asked=len(query)))
             return self._answering.question("GET", query)
-        raise Unanswerable(405, "Ask by GET or POST.", {"Allow": METHODS})
+        raise HttpRequestError(405, "Ask by GET or POST.", {"Allow": METHODS})
 
     # --- every answer ------------------------------------------------------------------------------------------------
 

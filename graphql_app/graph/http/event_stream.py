@@ -60,7 +60,7 @@ async def subscribed(
 ) -> EventStream:
     """The response that carries a subscription. Raises BadVariables, GraphQLError, TooManyConnections."""
     inbox = Inbox()
-    admitted = engine.gate.stream(context.viewer)
+    admitted = engine.admission.stream(context.viewer)
     admitted.when_revoked(inbox.failed)
     try:
         leave = await engine.subscribing.join(operation, variables, context, inbox)

@@ -10,8 +10,8 @@ from typing import Generic, NamedTuple, TypeVar
 
 import orjson
 
-from graphql_app.aio.deadlines import Waiting
-from graphql_app.aio.deferred import Soon
+from graphql_app.aio.deadlines import DeadlineWait
+from graphql_app.aio.deferred import Deferred
 from graphql_app.domain.access import Viewer
 from graphql_app.domain.errors import RateLimited
 from graphql_app.graph.api.context import Context
@@ -20,25 +20,25 @@ from graphql_app.graph.documents.document import Operation
 from graphql_app.graph.engine.engine import Engine
 from graphql_app.graph.engine.execution import regular
 from graphql_app.graph.http.replies import Reply, data, failure
-from graphql_app.graph.http.requests import REMEMBERED_BYTES, Asked, Request
-from graphql_app.graph.http.responding import Answering, Question, authorization
+from graphql_app.graph.http.requests import REMEMBERED_BYTES, OperationRequest, Request
+from graphql_app.graph.http.responding import Question, Responding, authorization
 from graphql_app.observe import OperationEnded, note
 
 Sent = TypeVar("Sent")
 Written = Callable[[Request, Reply], Sent]
 
 
-class Begun(NamedTuple):
+class StartedQuery(NamedTuple):
     """A query that waits for one thing."""
 
-    asked: Asked
+    asked: OperationRequest
     operation: Operation
     viewer: Viewer
-    soon: Soon[Outcome]
+    deferred: Deferred[Outcome]
 
 
-class Prompt:
-    def __init__(self, engine: Engine, answering: Answering) -> None:
+class FastPath:
+    def __init__(self, engine: Engine, answering: Responding) -> None:
         self._engine = engine
         self._answering = answering
 
@@ -53,61 +53,61 @@ class Prompt:
         if found is None:
             return None
         try:
-            engine.gate.request(request.address)
-            engine.gate.operation(viewer)
+            engine.admission.request(request.address)
+            engine.admission.operation(viewer)
         except RateLimited as refusal:
             note(OperationEnded("invalid", time.perf_counter() - began, failed=True))
             return written(request, failure(refusal, request.accept.media))
-        if isinstance(found, Begun):
-            return Promise(self._engine, self._answering, request, found, began, written).sent
+        if isinstance(found, StartedQuery):
+            return PendingReply(self._engine, self._answering, request, found, began, written).sent
         note(OperationEnded("query", time.perf_counter() - began, failed=False))
         return written(request, data(found, request.accept.media))
 
-    def _found(self, question: Question, viewer: Viewer) -> bytes | Begun | None:
+    def _found(self, question: Question, viewer: Viewer) -> bytes | StartedQuery | None:
         """The answer that is kept for those who sent the same before; or what becomes of a document that was asked
         before. Raises Refusal."""
         engine, (sent, named, is_remembered) = self._engine, question
         if is_remembered:
-            assert isinstance(named, Asked)
+            assert isinstance(named, OperationRequest)
             known = self._answering.known(named, viewer)
             return None if known is None else known.body
-        document = engine.documents.known(named.query) if isinstance(named, Asked) else None
+        document = engine.documents.known(named.query) if isinstance(named, OperationRequest) else None
         if document is None or len(sent) > REMEMBERED_BYTES:
             return None
         asked = self._answering.meant(named)
         operation = document.operation(asked.operation_name)
-        outcome = engine.execution.soonest(operation, asked.variables, Context(viewer, engine.services))
-        if isinstance(outcome, Soon):
-            return Begun(asked, operation, viewer, outcome)
+        outcome = engine.execution.deferred_outcome(operation, asked.variables, Context(viewer, engine.services))
+        if isinstance(outcome, Deferred):
+            return StartedQuery(asked, operation, viewer, outcome)
         if outcome is None or outcome.data is None:
             return None
         return _body(outcome.data, operation, viewer)
 
 
-class Promise(Generic[Sent]):
+class PendingReply(Generic[Sent]):
     """A reply that is sent when what it waits for has come, or its time is over."""
 
     def __init__(
         self,
         engine: Engine,
-        answering: Answering,
+        answering: Responding,
         request: Request,
-        begun: Begun,
+        begun: StartedQuery,
         began: float,
         written: Written[Sent],
     ) -> None:
         self._engine, self._answering, self._written = engine, answering, written
         self._request, self._begun, self._began = request, begun, began
         self._task: asyncio.Task[None] | None = None
-        started = begun.soon.start()
+        started = begun.deferred.start()
         self.sent: asyncio.Future[Sent] = started.get_loop().create_future()
-        Waiting(engine.execution.deadlines, started, self._came, self._overdue)
+        DeadlineWait(engine.execution.deadlines, started, self._came, self._overdue)
 
     def _came(self, future: asyncio.Future[object]) -> None:
         """What only graphql-core can tell, or was asked by one who may see something else by now, is left to a task."""
-        _, operation, viewer, soon = self._begun
+        _, operation, viewer, deferred = self._begun
         try:
-            outcome = soon.make(future)
+            outcome = deferred.make(future)
             present = self._engine.services.identify.present(viewer)
             same = present.view == viewer.view
             body = _body(outcome.data, operation, viewer) if same and outcome.data is not None else None

@@ -15,7 +15,7 @@ from graphql_app.graph.engine.execution import BadVariables, formatted
 from graphql_app.graph.engine.response_cache import Answer
 from graphql_app.graph.http.event_stream import answered
 from graphql_app.graph.http.negotiation import LEGACY, RESPONSE
-from graphql_app.graph.http.requests import Headers, Request, Unanswerable
+from graphql_app.graph.http.requests import Headers, HttpRequestError, Request
 
 REVALIDATED = b"private, no-cache"
 
@@ -55,7 +55,7 @@ def whole(answer: Answer, request: Request, *, is_shareable: bool) -> Reply | Re
 def failure(error: Exception, media: str | None) -> Reply:
     """Why there is no answer. What nobody foresaw is noted, and masked to the client."""
     match error:
-        case Unanswerable():
+        case HttpRequestError():
             return _unanswerable(error, media)
         case Unauthenticated():
             return _errors([error], 401, media, [(b"www-authenticate", (challenge(error) or "").encode())])
@@ -69,7 +69,7 @@ def failure(error: Exception, media: str | None) -> Reply:
             return _errors([error], 500, media)
 
 
-def _unanswerable(problem: Unanswerable, media: str | None) -> Reply:
+def _unanswerable(problem: HttpRequestError, media: str | None) -> Reply:
     body = {"errors": [{"message": str(problem), "extensions": {**problem.extensions}}]}
     headers = [(name.lower().encode(), value.encode()) for name, value in problem.headers.items()]
     return _json(orjson.dumps(body), problem.status, media, headers)

@@ -35,7 +35,7 @@ class Request(NamedTuple):
     address: str | None
 
 
-class Unanswerable(Exception):
+class HttpRequestError(Exception):
     """Not a GraphQL request: answered with an HTTP status of its own."""
 
     def __init__(
@@ -51,17 +51,17 @@ class Unanswerable(Exception):
         self.extensions = extensions
 
     @classmethod
-    def beyond(cls, status: int, refusal: TooMany) -> "Unanswerable":
+    def beyond(cls, status: int, refusal: TooMany) -> "HttpRequestError":
         """It says which limit, and what was asked."""
         return cls(status, refusal.message, None, {"code": refusal.code, **refusal.data})
 
 
-class Gone(Exception):
+class ClientDisconnected(Exception):
     """The client went away before it had sent its request."""
 
 
 @dataclass(slots=True)
-class Asked:
+class OperationRequest:
     query: str
     operation_name: str | None
     variables: Mapping[str, Any]
@@ -77,29 +77,29 @@ class Asked:
         return self._key
 
 
-class AskedByHash(NamedTuple):
+class PersistedRequest(NamedTuple):
     """As Asked, by one who has not sent the document itself."""
 
     digest: str
     operation_name: str | None
     variables: Mapping[str, Any]
 
-    def with_text(self, query: str) -> Asked:
-        return Asked(query, self.operation_name, self.variables)
+    def with_text(self, query: str) -> OperationRequest:
+        return OperationRequest(query, self.operation_name, self.variables)
 
 
-class Remembered:
+class RequestCache:
     """What requests with a kept answer ask for, for all who send the very same bytes; bounded. No other is kept:
     there may be a password in it."""
 
-    def __init__(self, read: Callable[[bytes], Asked | AskedByHash]) -> None:
+    def __init__(self, read: Callable[[bytes], OperationRequest | PersistedRequest]) -> None:
         self.read = read
-        self._known: OrderedDict[bytes, Asked] = OrderedDict()  # what was sent last is last
+        self._known: OrderedDict[bytes, OperationRequest] = OrderedDict()  # what was sent last is last
 
-    def get(self, sent: bytes) -> Asked | None:
+    def get(self, sent: bytes) -> OperationRequest | None:
         return self._known.get(sent)
 
-    def keep(self, sent: bytes, asked: Asked) -> None:
+    def keep(self, sent: bytes, asked: OperationRequest) -> None:
         if len(sent) > REMEMBERED_BYTES:
             return
         self._known[sent] = asked
@@ -119,7 +119,7 @@ def require_json(fields: Mapping[bytes, bytes]) -> None:
     try:
         media.require_json(*said)
     except UnsupportedMedia as refusal:
-        raise Unanswerable(415, refusal.message, dict([refusal.hint])) from refusal
+        raise HttpRequestError(415, refusal.message, dict([refusal.hint])) from refusal
 
 
 async def body_of(fields: Mapping[bytes, bytes], receive: Receive, most: int) -> bytes:
@@ -131,7 +131,7 @@ async def body_of(fields: Mapping[bytes, bytes], receive: Receive, most: int) ->
     body: bytes = message.get("body", b"")
     while message.get("more_body") or message["type"] == "http.disconnect":
         if message["type"] == "http.disconnect":
-            raise Gone
+            raise ClientDisconnected
         if len(body) > most:
             raise _too_large(most, len(body))
         message = await receive()
@@ -141,20 +141,20 @@ async def body_of(fields: Mapping[bytes, bytes], receive: Receive, most: int) ->
     return body
 
 
-def _too_large(most: int, size: int) -> Unanswerable:
-    return Unanswerable.beyond(413, body_too_large(most, size))
+def _too_large(most: int, size: int) -> HttpRequestError:
+    return HttpRequestError.beyond(413, body_too_large(most, size))
 
 
-def from_body(body: bytes) -> Asked | AskedByHash:
+def from_body(body: bytes) -> OperationRequest | PersistedRequest:
     """What a body asks for. Raises Unanswerable."""
     try:
         given = orjson.loads(body)
     except orjson.JSONDecodeError as error:
-        raise Unanswerable(400, f"The body is not JSON: {error}") from error
+        raise HttpRequestError(400, f"The body is not JSON: {error}") from error
     return _asked(given)
 
 
-def from_query(query_string: bytes) -> Asked | AskedByHash:
+def from_query(query_string: bytes) -> OperationRequest | PersistedRequest:
     """What an address asks for. Raises Unanswerable."""
     try:
         given: dict[str, Any] = dict(
@@ -162,44 +162,44 @@ def from_query(query_string: bytes) -> Asked | AskedByHash:
         )
     except ValueError as error:
         problem = f"The query string is not percent-encoded UTF-8, or has more than {FIELDS_MOST} fields."
-        raise Unanswerable(400, problem) from error
+        raise HttpRequestError(400, problem) from error
     for name in ("variables", "extensions"):
         if name in given:
             try:
                 given[name] = orjson.loads(given[name])
             except orjson.JSONDecodeError as error:
-                raise Unanswerable(400, f"`{name}` is not JSON: {error}") from error
+                raise HttpRequestError(400, f"`{name}` is not JSON: {error}") from error
     return _asked(given)
 
 
-def _asked(given: Any) -> Asked | AskedByHash:
+def _asked(given: Any) -> OperationRequest | PersistedRequest:
     if isinstance(given, list) and len(given) > 1:
         batch = TooMany("Send one operation a request.", measure="operations of one request", limit=1, asked=len(given))
-        raise Unanswerable.beyond(400, batch)
+        raise HttpRequestError.beyond(400, batch)
     if not isinstance(given, dict):
-        raise Unanswerable(400, "The body must be one JSON object; send one operation a request.")
+        raise HttpRequestError(400, "The body must be one JSON object; send one operation a request.")
     query, name, variables = given.get("query"), given.get("operationName"), given.get("variables")
     if not isinstance(name, (str, type(None))):
-        raise Unanswerable(400, "`operationName` must be a text.")
+        raise HttpRequestError(400, "`operationName` must be a text.")
     for part in ("variables", "extensions"):
         if not isinstance(given.get(part), (dict, type(None))):
-            raise Unanswerable(400, f"`{part}` must be an object.")
+            raise HttpRequestError(400, f"`{part}` must be an object.")
     digest = _digest(given) if "extensions" in given or "documentId" in given else None
     if not isinstance(query, str) and (query is not None or digest is None):
-        raise Unanswerable(400, "`query` is missing, or not a text.")
+        raise HttpRequestError(400, "`query` is missing, or not a text.")
     if variables:
         try:
             require_few(variables)
         except TooMany as refusal:
-            raise Unanswerable.beyond(400, refusal) from refusal
+            raise HttpRequestError.beyond(400, refusal) from refusal
     if not query and digest is not None:
-        return AskedByHash(digest, name, variables or {})
+        return PersistedRequest(digest, name, variables or {})
     assert query is not None
-    return Asked(query, name, variables or {}, digest)
+    return OperationRequest(query, name, variables or {}, digest)
 
 
 def _digest(given: Mapping[str, Any]) -> str | None:
     try:
         return hash_given(given)
     except InvalidInput as refusal:
-        raise Unanswerable(400, refusal.message) from refusal
+        raise HttpRequestError(400, refusal.message) from refusal

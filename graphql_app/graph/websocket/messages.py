@@ -14,11 +14,11 @@ NO_QUERY = "`subscribe` needs a `payload` with a `query`"
 Message = Mapping[str, Any]
 
 
-class Misshapen(Exception):
+class MalformedMessage(Exception):
     """Whoever says such a thing is closed; the text is the reason that they are told."""
 
 
-class Wanted(NamedTuple):
+class SubscribeMessage(NamedTuple):
     """An operation that a client wants to be told of, under an id of its own."""
 
     id: str
@@ -31,13 +31,13 @@ class Wanted(NamedTuple):
 def message_in(text: str | bytes) -> Message:
     """A message, with its type. Raises Misshapen."""
     if isinstance(text, bytes):
-        raise Misshapen("Messages must be text, not binary")
+        raise MalformedMessage("Messages must be text, not binary")
     try:
         content = orjson.loads(text)
     except orjson.JSONDecodeError:
         content = None
     if not isinstance(content, dict) or not isinstance(content.get("type"), str):
-        raise Misshapen("A message must be a JSON object with a `type`")
+        raise MalformedMessage("A message must be a JSON object with a `type`")
     return content
 
 
@@ -45,7 +45,7 @@ def payload_in(message: Message) -> Mapping[str, Any] | None:
     """Of connection_init, ping and pong. Raises Misshapen."""
     payload: Mapping[str, Any] | None = message.get("payload")
     if not isinstance(payload, (dict, NoneType)):
-        raise Misshapen(f"The payload of `{message['type']}` must be an object")
+        raise MalformedMessage(f"The payload of `{message['type']}` must be an object")
     return payload
 
 
@@ -53,24 +53,24 @@ def id_in(message: Message) -> str:
     """Of subscribe and complete. Raises Misshapen."""
     operation_id = message.get("id")
     if not isinstance(operation_id, str) or not operation_id:
-        raise Misshapen(f"`{message['type']}` needs an `id`, a text that is not empty")
+        raise MalformedMessage(f"`{message['type']}` needs an `id`, a text that is not empty")
     return operation_id
 
 
-def wanted_in(message: Message) -> Wanted:
+def wanted_in(message: Message) -> SubscribeMessage:
     """Of subscribe. Raises Misshapen."""
     operation_id, payload = id_in(message), message.get("payload")
     if not isinstance(payload, dict) or not isinstance(query := payload.get("query"), (str, NoneType)):
-        raise Misshapen(NO_QUERY)
+        raise MalformedMessage(NO_QUERY)
     if not isinstance(name := payload.get("operationName"), (str, NoneType)):
-        raise Misshapen("`operationName` must be a text")
+        raise MalformedMessage("`operationName` must be a text")
     for part in ("variables", "extensions"):
         if not isinstance(payload.get(part), (dict, NoneType)):
-            raise Misshapen(f"`{part}` must be an object")
+            raise MalformedMessage(f"`{part}` must be an object")
     try:
         digest = hash_given(payload)
     except InvalidInput as problem:
-        raise Misshapen(problem.message) from problem
+        raise MalformedMessage(problem.message) from problem
     if query is None and digest is None:
-        raise Misshapen(NO_QUERY)
-    return Wanted(operation_id, query, digest, name, payload.get("variables") or {})
+        raise MalformedMessage(NO_QUERY)
+    return SubscribeMessage(operation_id, query, digest, name, payload.get("variables") or {})

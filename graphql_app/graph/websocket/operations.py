@@ -18,14 +18,14 @@ from graphql_app.graph.documents.variables import require_few
 from graphql_app.graph.engine.engine import Engine
 from graphql_app.graph.engine.execution import errors_of
 from graphql_app.graph.engine.response_cache import Answer
-from graphql_app.graph.http.requests import Asked
-from graphql_app.graph.websocket.messages import Wanted
+from graphql_app.graph.http.requests import OperationRequest
+from graphql_app.graph.websocket.messages import SubscribeMessage
 from graphql_app.graph.websocket.wire import Wire
 from graphql_app.observe import OperationEnded, Subscribed, Unsubscribed, note
 from graphql_app.services.following.cohorts import Payload
 
 
-class Active:
+class ActiveOperation:
     """One operation whose end is not told yet. Of a subscription, it is what the cohort sees of it."""
 
     __slots__ = ("_operations", "id", "leave", "prefix", "task")
@@ -73,14 +73,14 @@ class Operations:
         self._most = most
         self._tasks = tasks
         self._address = address
-        self._active: dict[str, Active] = {}
+        self._active: dict[str, ActiveOperation] = {}
 
     def __contains__(self, operation_id: object) -> bool:
         return operation_id in self._active
 
-    def begin(self, wanted: Wanted) -> None:
+    def begin(self, wanted: SubscribeMessage) -> None:
         """Under an id that is not in use."""
-        active = self._active[wanted.id] = Active(self, wanted.id)
+        active = self._active[wanted.id] = ActiveOperation(self, wanted.id)
         try:
             self._admit()
         except TooMany as refusal:
@@ -94,7 +94,7 @@ class Operations:
         if active is not None:
             active.stop()
 
-    def fail(self, active: Active, error: Exception) -> None:
+    def fail(self, active: ActiveOperation, error: Exception) -> None:
         """Ends it with an error, unless it is over; the others go on."""
         if self._forget(active):
             active.stop()
@@ -114,10 +114,10 @@ class Operations:
                 limit=self._most,
                 asked=len(self._active),
             )
-        self._engine.gate.request(self._address)
-        self._engine.gate.operation(self.viewer)
+        self._engine.admission.request(self._address)
+        self._engine.admission.operation(self.viewer)
 
-    async def _run(self, active: Active, wanted: Wanted) -> None:
+    async def _run(self, active: ActiveOperation, wanted: SubscribeMessage) -> None:
         """One operation, until it is answered or has joined its cohort. Its failure is its own."""
         began = time.perf_counter()
         kind, failed = "invalid", True
@@ -130,25 +130,27 @@ class Operations:
                 await self._join(active, operation, wanted.variables)
                 failed = False
             else:
-                failed = await self._answer(active, operation, Asked(query, operation.name, wanted.variables))
+                failed = await self._answer(
+                    active, operation, OperationRequest(query, operation.name, wanted.variables)
+                )
         except Exception as error:  # noqa: BLE001  # the supervisor of one operation: masked, noted, told to the client
             active.task = None  # it ends by itself
             self.fail(active, error)
         finally:
             note(OperationEnded(kind, time.perf_counter() - began, failed))
 
-    def _meant(self, wanted: Wanted) -> tuple[str, Operation]:
+    def _meant(self, wanted: SubscribeMessage) -> tuple[str, Operation]:
         """Raises InvalidDocument, and a Refusal."""
         query = self._engine.persisted.text(wanted.query, wanted.digest)
         return query, self._engine.documents.get(query).operation(wanted.operation_name)
 
-    async def _join(self, active: Active, operation: Operation, variables: Mapping[str, Any]) -> None:
+    async def _join(self, active: ActiveOperation, operation: Operation, variables: Mapping[str, Any]) -> None:
         context = Context(self._engine.services.identify.present(self.viewer), self._engine.services)
         active.leave = await self._engine.subscribing.join(operation, variables, context, active)
         active.task = None
         note(Subscribed())
 
-    async def _answer(self, active: Active, operation: Operation, asked: Asked) -> bool:
+    async def _answer(self, active: ActiveOperation, operation: Operation, asked: OperationRequest) -> bool:
         """Returns whether the answer has errors."""
         answer = await self._made(active, operation, asked)
         if self._forget(active):
@@ -156,7 +158,7 @@ class Operations:
             self.wire.write(orjson.dumps({"id": active.id, "type": "complete"}))
         return answer.has_errors
 
-    async def _made(self, active: Active, operation: Operation, asked: Asked) -> Answer:
+    async def _made(self, active: ActiveOperation, operation: Operation, asked: OperationRequest) -> Answer:
         """A query is asked anew when its viewer has come to see other things meanwhile."""
         viewer = self._engine.services.identify.present(self.viewer)
         if operation.kind == "mutation":
@@ -179,7 +181,7 @@ class Operations:
         if viewer.sign_in == self.viewer.sign_in:
             self.viewer = viewer
 
-    def _forget(self, active: Active) -> bool:
+    def _forget(self, active: ActiveOperation) -> bool:
         """Whether it was not over yet: its id may be another's by now. Its end is told after this, as a fast client
         uses the id anew at once."""
         if self._active.get(active.id) is not active:

@@ -12,7 +12,7 @@ from graphql_app.domain.errors import TooManyConnections, Unauthenticated, Unava
 from graphql_app.graph.api.context import authorization
 from graphql_app.graph.engine.engine import Engine
 from graphql_app.graph.engine.execution import formatted
-from graphql_app.graph.websocket.messages import Message, Misshapen, id_in, message_in, payload_in, wanted_in
+from graphql_app.graph.websocket.messages import MalformedMessage, Message, id_in, message_in, payload_in, wanted_in
 from graphql_app.graph.websocket.operations import Operations
 from graphql_app.graph.websocket.wire import (
     ALREADY_EXISTS,
@@ -66,8 +66,8 @@ class Connection:
         tasks: asyncio.TaskGroup,
         address: str | None = None,
     ) -> None:
-        engine.gate.request(address)
-        self._admitted = engine.gate.connection(address)
+        engine.admission.request(address)
+        self._admitted = engine.admission.connection(address)
         self._wire = wire
         self._address = address
         self._engine = engine
@@ -94,9 +94,9 @@ class Connection:
             message = message_in(text)
             handler = _HANDLERS.get(message["type"])
             if handler is None:
-                raise Misshapen(f"Unknown message type {message['type'][:40]!r}")
+                raise MalformedMessage(f"Unknown message type {message['type'][:40]!r}")
             handler(self, message)
-        except Misshapen as problem:
+        except MalformedMessage as problem:
             self._close(BAD_REQUEST, str(problem))
         except Exception as error:  # noqa: BLE001  # the supervisor of one message: what nobody foresaw is masked, and noted
             self._turn_away(error)
@@ -140,7 +140,7 @@ class Connection:
 
     def _enter(self, viewer: Viewer) -> None:
         """Raises TooManyConnections."""
-        self._admitted = self._engine.gate.session(viewer, self._admitted)
+        self._admitted = self._engine.admission.session(viewer, self._admitted)
         most, address = self._rules.operations_most, self._address
         self._operations = Operations(self._wire, self._engine, most, self._tasks, viewer, address)
         self._unwatch = self._engine.services.identify.watch(viewer, self._changed)

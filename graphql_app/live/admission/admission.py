@@ -3,7 +3,7 @@
 from graphql_app.domain.access import Viewer
 from graphql_app.domain.addresses import network_of
 from graphql_app.domain.errors import TooManyConnections
-from graphql_app.live.admission.leases import Pass
+from graphql_app.live.admission.leases import ConnectionLease
 from graphql_app.live.admission.limiter import Limiter
 
 USER_OPERATIONS = "operations of one user"
@@ -13,7 +13,7 @@ ADDRESS_CONNECTIONS = "connections from one address"
 LOGINS = "login attempts from one address"
 
 
-class Gate:
+class Admission:
     """Every check is done at once, and takes a microsecond. An address that is None is one of its own."""
 
     def __init__(self, limiter: Limiter) -> None:
@@ -32,15 +32,15 @@ class Gate:
         """Somebody tries a password; of several in one document each is a try. Raises RateLimited."""
         self._limiter.take(LOGINS, network_of(address))
 
-    def connection(self, address: str | None) -> Pass:
+    def connection(self, address: str | None) -> ConnectionLease:
         """A socket, before it is known whose. Raises TooManyConnections."""
         return self._limiter.enter(ADDRESS_CONNECTIONS, network_of(address))
 
-    def session(self, viewer: Viewer, from_here: Pass) -> Pass:
+    def session(self, viewer: Viewer, from_here: ConnectionLease) -> ConnectionLease:
         """The same socket, now that it is the viewer's: of both. Raises TooManyConnections."""
         return self._limiter.enter(USER_CONNECTIONS, viewer.subject, also=from_here)
 
-    def stream(self, viewer: Viewer) -> Pass:
+    def stream(self, viewer: Viewer) -> ConnectionLease:
         """An event stream or a long-poll. Raises TooManyConnections."""
         from_here = self.connection(viewer.address)
         try:

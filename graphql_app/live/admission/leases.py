@@ -3,14 +3,14 @@
 import asyncio
 from collections.abc import Callable
 
-from graphql_app.domain.connection_limits import Ceiling, Ceilings
+from graphql_app.domain.connection_limits import ConnectionLimit, ConnectionLimits
 from graphql_app.domain.errors import TooManyConnections
 from graphql_app.observe import Refused, note
 
 RETRY_SECONDS = 5  # who has too many connections must close one first
 
 
-class Pass:
+class ConnectionLease:
     """One connection, counted until leave(). It may turn out to be one too many soon after: others were faster.
 
     `also` is counted with it, as a connection of somebody at some address is.
@@ -18,7 +18,9 @@ class Pass:
 
     __slots__ = ("_also", "_ceilings", "_key", "_revoked", "_then", "_woken")
 
-    def __init__(self, ceilings: Ceilings | None, key: str, woken: asyncio.Event, also: "Pass | None") -> None:
+    def __init__(
+        self, ceilings: ConnectionLimits | None, key: str, woken: asyncio.Event, also: "ConnectionLease | None"
+    ) -> None:
         self._ceilings = ceilings
         self._key = key
         self._woken = woken
@@ -34,7 +36,7 @@ class Pass:
         if self._revoked is not None:
             then(self._revoked)
 
-    def revoke(self, ceiling: Ceiling) -> None:
+    def revoke(self, ceiling: ConnectionLimit) -> None:
         if self._ceilings is not None:
             note(Refused(ceiling.name))
             self._revoked = too_many(ceiling)
@@ -51,7 +53,7 @@ class Pass:
             self._also.leave()
 
 
-def too_many(ceiling: Ceiling) -> TooManyConnections:
+def too_many(ceiling: ConnectionLimit) -> TooManyConnections:
     return TooManyConnections(
         f"Too many {ceiling.name}: {ceiling.most} may be open; close one first.",
         measure=ceiling.name,

@@ -6,10 +6,10 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from graphql_app.domain.connection_limits import Ceiling, Ceilings
+from graphql_app.domain.connection_limits import ConnectionLimit, ConnectionLimits
 from graphql_app.domain.errors import RateLimited
-from graphql_app.domain.token_buckets import Rate, Rates
-from graphql_app.live.admission.leases import Pass, too_many
+from graphql_app.domain.token_buckets import TokenBuckets, TokenRate
+from graphql_app.live.admission.leases import ConnectionLease, too_many
 from graphql_app.observe import IsolatedFailure, LimitsLost, LimitsWhole, Refused, note
 from graphql_app.store.redis.limits import LimitStore
 from graphql_app.store.redis.presence import Away
@@ -22,7 +22,7 @@ AWAY_SECONDS = 1.0  # how often it is looked whether Redis is back
 AT_ONCE_MOST = 500  # keys in one exchange: Redis does nothing else meanwhile
 
 
-class Account(Protocol):
+class Balance(Protocol):
     """What one limit has in Redis, as this process keeps it."""
 
     @property
@@ -38,16 +38,16 @@ class Limiter:
     def __init__(
         self,
         store: LimitStore,
-        rates: Sequence[Rate],
-        ceilings: Sequence[Ceiling],
+        rates: Sequence[TokenRate],
+        ceilings: Sequence[ConnectionLimit],
         *,
         processes: int,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._store = store
-        self._rates = {rate.name: Rates(rate, processes=processes) for rate in rates}
-        self._ceilings = {ceiling.name: Ceilings(ceiling, processes=processes) for ceiling in ceilings}
-        self._accounts: list[Account] = [*self._rates.values(), *self._ceilings.values()]
+        self._rates = {rate.name: TokenBuckets(rate, processes=processes) for rate in rates}
+        self._ceilings = {ceiling.name: ConnectionLimits(ceiling, processes=processes) for ceiling in ceilings}
+        self._accounts: list[Balance] = [*self._rates.values(), *self._ceilings.values()]
         self._clock = clock
         self._woken = asyncio.Event()
         self._beat_at = self._renew_at = 0.0
@@ -65,10 +65,10 @@ class Limiter:
             note(Refused(name))
             raise _too_often(rates.rate, count, wait_seconds)
 
-    def enter(self, name: str, key: str, also: Pass | None = None) -> Pass:
+    def enter(self, name: str, key: str, also: ConnectionLease | None = None) -> ConnectionLease:
         """Counts one more under the ceiling of that name, if there is one. Raises TooManyConnections."""
         ceilings = self._ceilings.get(name)
-        admitted = Pass(ceilings, key, self._woken, also)
+        admitted = ConnectionLease(ceilings, key, self._woken, also)
         if ceilings is not None:
             self._woken.set()
             if not ceilings.enter(key, admitted):
@@ -139,7 +139,7 @@ class Limiter:
             note(LimitsLost(why))
 
 
-def _too_often(rate: Rate, count: int, wait_seconds: float) -> RateLimited:
+def _too_often(rate: TokenRate, count: int, wait_seconds: float) -> RateLimited:
     retry_after = math.ceil(wait_seconds)
     message = (
         f"Too many {rate.name}: {rate.per_second:g} a second are allowed, {rate.burst} at once; "

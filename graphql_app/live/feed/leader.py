@@ -15,7 +15,7 @@ OF_A_BACKLOG_MOST = 50  # so long small transactions wait that come while a larg
 SMALL_MOST = 50  # changes of a transaction that need not wait until a large one is numbered
 
 
-class Feed:
+class Leadership:
     """Runs in every process; exactly one leads at a time, by an advisory lock on the session that numbers."""
 
     def __init__(self, database: Database, relay: Relay) -> None:

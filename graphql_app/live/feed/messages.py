@@ -46,11 +46,11 @@ def joined(numbered: Iterable[Numbered]) -> list[Numbered]:
     messages: list[Numbered] = []
     for one in numbered:
         is_small = bool(messages) and len(messages[-1].changes) < PUBLISHED_AT_ONCE
-        together = messages[-1].joined(one) if is_small else None
-        if together is None:
+        write_coalescer = messages[-1].joined(one) if is_small else None
+        if write_coalescer is None:
             messages.append(one)
         else:
-            messages[-1] = together
+            messages[-1] = write_coalescer
     return messages
 
 

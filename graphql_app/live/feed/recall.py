@@ -2,7 +2,7 @@
 
 import asyncio
 
-from graphql_app.aio.single_flight import Flights
+from graphql_app.aio.single_flight import SingleFlight
 from graphql_app.live.feed.hub import Hub
 from graphql_app.observe import FeedFailed, note
 from graphql_app.store.log import outbox
@@ -19,7 +19,7 @@ class Recall:
     def __init__(self, database: Database, hub: Hub) -> None:
         self._database = database
         self._hub = hub
-        self._steps: Flights[None, bool] = Flights()
+        self._steps: SingleFlight[None, bool] = SingleFlight()
 
     async def run(self) -> None:
         """Never returns; end it by cancelling."""

@@ -8,7 +8,7 @@ from uuid import UUID
 from graphql_app.domain.change import Head
 from graphql_app.live.feed.hub import Hub
 from graphql_app.live.feed.messages import Message, decoded, encoded, joined
-from graphql_app.live.feed.staleness import Freshness
+from graphql_app.live.feed.staleness import Staleness
 from graphql_app.observe import FeedFailed, GapFilled, Resynced, note
 from graphql_app.store.log import outbox
 from graphql_app.store.log.numbering import Numbered
@@ -40,11 +40,11 @@ class ForeignHistory(Exception):
 class Relay:
     """Sends what this process numbers, if it leads, and hands every change to the hub: in order, each once."""
 
-    def __init__(self, database: Database, channel: Channel, hub: Hub, freshness: Freshness) -> None:
+    def __init__(self, database: Database, channel: Channel, hub: Hub, staleness: Staleness) -> None:
         self._database = database
         self._channel = channel
         self._hub = hub
-        self._freshness = freshness
+        self._staleness = staleness
         self._inbox: asyncio.Queue[bytes | Numbered] = asyncio.Queue(INBOX_MOST)
         self._unsent: asyncio.Queue[Numbered] = asyncio.Queue(UNSENT_MOST)
         self._led: UUID | None = None  # the history of which somebody was heard to lead a moment ago
@@ -113,9 +113,9 @@ class Relay:
                 await asyncio.sleep(0)  # decoding and delivering hundreds would hold up everybody else
         # Of an older message, such as the echo of one's own, it is not known which transactions are whole by now.
         if message.below is not None and message.head == self._hub.head:
-            self._freshness.settled(message.below)
+            self._staleness.settled(message.below)
             if self._inbox.empty():
-                self._freshness.heard()
+                self._staleness.heard()
 
     async def _read_log(self) -> None:
         """Brings the hub to the head of the log. Raises ForeignHistory."""
@@ -127,9 +127,9 @@ class Relay:
             raise ForeignHistory("the leader numbers another history than the one that is read here")
         await self._advance(progress.head)
         if progress.waiting_seconds is None and progress.head == self._hub.head:
-            self._freshness.settled(progress.below)
+            self._staleness.settled(progress.below)
         if progress.waiting_seconds is None or progress.waiting_seconds < UNLED_SECONDS:
-            self._freshness.heard()
+            self._staleness.heard()
 
     async def _advance(self, target: Head) -> None:
         here = self._hub.head

@@ -14,7 +14,7 @@ TRANSACTIONS_MOST = 10_000
 AWAITED_MOST = 1_000
 
 
-class Freshness:
+class Staleness:
     """Kept by the relay. What it does not know of counts as not passed: then the database is asked, which is right."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:

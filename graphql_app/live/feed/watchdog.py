@@ -5,18 +5,18 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from graphql_app.live.feed.isolation import isolated
-from graphql_app.live.feed.staleness import Freshness
+from graphql_app.live.feed.staleness import Staleness
 from graphql_app.observe import FeedHeard, FeedSilent, note
 
 SILENT_SECONDS = 5.0  # where the leading process dies another one leads within 3 s: that is not worth a word
 LOOK_SECONDS = 0.5
 
 
-class Silence:
+class FeedWatchdog:
     """Connections are not ended for it: when PostgreSQL is away there is nowhere to go, and clients would give up."""
 
-    def __init__(self, freshness: Freshness) -> None:
-        self._freshness = freshness
+    def __init__(self, staleness: Staleness) -> None:
+        self._staleness = staleness
         self._watchers: set[Callable[[], None]] = set()
         self.is_on = False
 
@@ -27,7 +27,7 @@ class Silence:
             self.look()
 
     def look(self) -> None:
-        seconds = self._freshness.unheard_seconds
+        seconds = self._staleness.unheard_seconds
         is_on = seconds is not None and seconds > SILENT_SECONDS
         if is_on == self.is_on:
             return

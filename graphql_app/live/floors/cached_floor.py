@@ -8,7 +8,7 @@ from graphql_app.domain.filters import WorkstationFilter
 from graphql_app.domain.workstation import Counts, Floor, Status, Workstation
 
 
-class HeldFloor:
+class CachedFloor:
     """The feed changes it in place: what is wanted of it is taken before the next await. What it gives away is shared
     by everybody, and never changed."""
 

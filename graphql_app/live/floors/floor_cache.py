@@ -5,15 +5,15 @@ from collections.abc import Iterator
 
 from graphql_app.domain.change import Change, places_of
 from graphql_app.domain.workstation import Floor, Place, Workstation
-from graphql_app.live.floors.cached_floor import HeldFloor
+from graphql_app.live.floors.cached_floor import CachedFloor
 
 
-class Holdings:
+class FloorCache:
     """Bounded by the number of workstations, copies for views included; what was used least recently goes first."""
 
     def __init__(self, rows_most: int) -> None:
         self._rows_most = rows_most
-        self._floors: OrderedDict[Place, HeldFloor] = OrderedDict()  # the one used last is last
+        self._floors: OrderedDict[Place, CachedFloor] = OrderedDict()  # the one used last is last
         self._places: dict[int, Place] = {}  # of the workstations
         self._by_id: dict[int, Place] = {}  # of the floors
 
@@ -42,7 +42,7 @@ class Holdings:
         place = self._by_id.get(floor_id)
         return None if place is None else self._floors[place].floor
 
-    def used(self, place: Place, now: float) -> HeldFloor:
+    def used(self, place: Place, now: float) -> CachedFloor:
         self._floors.move_to_end(place)
         held = self._floors[place]
         held.used_at = now
@@ -56,7 +56,7 @@ class Holdings:
             held.uses //= 2
         return found
 
-    def add(self, held: HeldFloor, now: float) -> None:
+    def add(self, held: CachedFloor, now: float) -> None:
         """Unless it is larger than all that may be held."""
         if held.size > self._rows_most:
             return

@@ -8,15 +8,15 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from graphql_app.aio.single_flight import Flights
+from graphql_app.aio.single_flight import SingleFlight
 from graphql_app.domain.access import View
 from graphql_app.domain.change import Change, Head, places_of
 from graphql_app.domain.errors import Refusal
 from graphql_app.domain.workstation import Floor, Place, Workstation
 from graphql_app.live.feed.hub import Hub
-from graphql_app.live.feed.staleness import Freshness
-from graphql_app.live.floors.cached_floor import HeldFloor
-from graphql_app.live.floors.floor_cache import Holdings
+from graphql_app.live.feed.staleness import Staleness
+from graphql_app.live.floors.cached_floor import CachedFloor
+from graphql_app.live.floors.floor_cache import FloorCache
 from graphql_app.observe import CachesCounted, note
 from graphql_app.store.office.whole_floor import FloorState
 
@@ -26,7 +26,7 @@ COUNT_SECONDS = 1.0
 
 
 @dataclass(slots=True)
-class Counted:
+class FloorReadCount:
     """Since it was noted last."""
 
     hits: int = 0
@@ -35,7 +35,7 @@ class Counted:
     evictions: int = 0
 
 
-class Replica:
+class FloorProjection:
     """A cache that does not forget what changed, but applies it: before anybody is told of a change, reads show it.
 
     What nobody used for a while goes. When the feed is not heard it holds its tongue, and the database is asked.
@@ -45,7 +45,7 @@ class Replica:
         self,
         read: Callable[[Place], Awaitable[FloorState | None]],
         hub: Hub,
-        freshness: Freshness,
+        staleness: Staleness,
         *,
         rows_most: int,
         unused_seconds: float,
@@ -53,12 +53,12 @@ class Replica:
     ) -> None:
         self._read = read
         self._hub = hub
-        self._freshness = freshness
+        self._staleness = staleness
         self._unused_seconds = unused_seconds
         self._clock = clock
-        self._floors = Holdings(rows_most)
-        self._loading: Flights[Place, None] = Flights()
-        self._counted = Counted()
+        self._floors = FloorCache(rows_most)
+        self._loading: SingleFlight[Place, None] = SingleFlight()
+        self._counted = FloorReadCount()
 
     async def run(self) -> None:
         """Tidies up and counts. Never returns; end it by cancelling."""
@@ -71,12 +71,12 @@ class Replica:
 
     # --- reading -----------------------------------------------------------------------------------------------------
 
-    async def floors(self, places: Collection[Place], *, own_writes: bool = True) -> Mapping[Place, HeldFloor] | None:
+    async def floors(self, places: Collection[Place], *, own_writes: bool = True) -> Mapping[Place, CachedFloor] | None:
         """The floors, all as of the hub's head, loaded if need be; None when the database must be asked.
 
         `own_writes`: also when this process wrote there and has not heard of it yet. Raises Unavailable.
         """
-        if not self._freshness.is_current or (own_writes and any(map(self._freshness.awaits, places))):
+        if not self._staleness.is_current or (own_writes and any(map(self._staleness.awaits, places))):
             return None
         missing = [place for place in places if place not in self._floors]
         self._counted.misses += len(missing)
@@ -85,7 +85,7 @@ class Replica:
             if len(missing) > LOADED_AT_ONCE_MOST:
                 return None
             await asyncio.gather(*(self._loading.join(place, partial(self._load, place)) for place in missing))
-            if not (self._freshness.is_current and all(place in self._floors for place in places)):
+            if not (self._staleness.is_current and all(place in self._floors for place in places)):
                 return None
         now = self._clock()
         return {place: self._floors.used(place, now) for place in places}
@@ -93,7 +93,7 @@ class Replica:
     def workstation(self, key: int, view: View) -> Workstation | None:
         """The workstation, redacted for the view, if it is held."""
         place = self._floors.place_of(key)
-        if place is None or not self._freshness.is_current or self._freshness.awaits(place):
+        if place is None or not self._staleness.is_current or self._staleness.awaits(place):
             self._counted.misses += 1
             return None
         self._counted.hits += 1
@@ -101,13 +101,13 @@ class Replica:
 
     def floors_by_id(self, keys: Collection[int]) -> dict[int, Floor]:
         """Those of the floors that are held."""
-        if not self._freshness.is_current:
+        if not self._staleness.is_current:
             return {}
         return {key: floor for key in keys if (floor := self._floors.floor(key)) is not None}
 
     @property
     def is_on(self) -> bool:
-        return self._freshness.is_current
+        return self._staleness.is_current
 
     def want(self, places: Collection[Place]) -> None:
         """Loads the floors in the background, as long as nothing must go to make room for them."""
@@ -158,7 +158,7 @@ class Replica:
 
     def _take_in(self, place: Place, state: FloorState) -> None:
         """Brings the state to the hub's head, within one breath: from then on the feed keeps it there."""
-        held = HeldFloor(state.floor, state.workstations)
+        held = CachedFloor(state.floor, state.workstations)
         for change in self._since(state.head, "workstation", place):
             held.apply(change)
         if self._since(state.head, "floor", place):
@@ -180,7 +180,7 @@ class Replica:
         """Forgets what nobody uses, and tells what happened since the last time."""
         self._counted.evictions += self._floors.drop_unused(self._clock() - self._unused_seconds)
         self._counted.evictions += self._floors.make_room()
-        counted, self._counted = self._counted, Counted()
+        counted, self._counted = self._counted, FloorReadCount()
         note(
             CachesCounted(
                 hits=counted.hits,
@@ -189,6 +189,6 @@ class Replica:
                 evictions=counted.evictions,
                 floors=len(self._floors),
                 rows=self._floors.rows,
-                is_on=self._freshness.is_current,
+                is_on=self._staleness.is_current,
             )
         )

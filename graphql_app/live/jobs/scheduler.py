@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
-from graphql_app.live.feed.leader import Feed
+from graphql_app.live.feed.leader import Leadership
 from graphql_app.observe import DutyFailed, RowsPruned, note
 from graphql_app.store.log import counting
 from graphql_app.store.log import retention as housekeeping
@@ -18,7 +18,7 @@ Prune = Callable[[Session, float, int], Awaitable[int]]
 
 
 @dataclass(frozen=True, slots=True)
-class Duty:
+class Job:
     """`carry_out` does a small part of the work and returns whether there is more of it."""
 
     name: str
@@ -26,28 +26,28 @@ class Duty:
     carry_out: Callable[[], Awaitable[bool]]
 
 
-class Ticker:
+class Scheduler:
     """Runs in every process and acts in the one that leads; what it changes goes through the database."""
 
-    def __init__(self, feed: Feed, duties: Sequence[Duty]) -> None:
+    def __init__(self, feed: Leadership, jobs: Sequence[Job]) -> None:
         self._feed = feed
-        self._duties = duties
+        self._jobs = jobs
 
     async def run(self) -> None:
         """Never returns; end it by cancelling."""
         async with asyncio.TaskGroup() as tasks:
-            for duty in self._duties:
-                tasks.create_task(self._repeat(duty), name=duty.name)
+            for job in self._jobs:
+                tasks.create_task(self._repeat(job), name=job.name)
 
-    async def _repeat(self, duty: Duty) -> None:
+    async def _repeat(self, job: Job) -> None:
         while True:
             has_more = False
             if self._feed.is_leading:
                 try:
-                    has_more = await duty.carry_out()
+                    has_more = await job.carry_out()
                 except Exception as error:  # noqa: BLE001  # the supervisor of a duty: noted, and tried again
-                    note(DutyFailed(duty.name, error))
-            await asyncio.sleep(0.05 if has_more else duty.every_seconds)
+                    note(DutyFailed(job.name, error))
+            await asyncio.sleep(0.05 if has_more else job.every_seconds)
 
 
 def housekeeping_duties(
@@ -58,15 +58,15 @@ def housekeeping_duties(
     notification_hours: float,
     audit_days: float,
     refresh_seconds: float,
-) -> list[Duty]:
-    def pruning(name: str, every_seconds: float, table: str, prune: Prune, age: float) -> Duty:
+) -> list[Job]:
+    def pruning(name: str, every_seconds: float, table: str, prune: Prune, age: float) -> Job:
         async def carry_out() -> bool:
             async with database.reading() as connection:
                 count = await prune(connection, age, AT_ONCE_MOST)
             note(RowsPruned(table, count))
             return count == AT_ONCE_MOST
 
-        return Duty(name, every_seconds, carry_out)
+        return Job(name, every_seconds, carry_out)
 
     async def count() -> bool:
         return await counting.count(database)
@@ -76,8 +76,8 @@ def housekeeping_duties(
         return False
 
     return [
-        Duty("count the workstations", 1.0, count),
-        Duty("forget empty counts", 600.0, forget_empty),
+        Job("count the workstations", 1.0, count),
+        Job("forget empty counts", 600.0, forget_empty),
         pruning("prune the change log", 5.0, "change_log", housekeeping.prune_log, log_hours),
         pruning("forget idempotency keys", 60.0, "idempotency_keys", housekeeping.forget_keys, idempotency_hours),
         pruning(

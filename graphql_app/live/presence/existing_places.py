@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
 from typing import Any
 
-from graphql_app.aio.single_flight import Flights
+from graphql_app.aio.single_flight import SingleFlight
 from graphql_app.domain.change import Change, Head
 from graphql_app.domain.errors import Refusal
 from graphql_app.domain.workstation import Place
@@ -19,7 +19,7 @@ class ExistingPlaces:
     def __init__(self, read: Callable[[], Awaitable[Iterable[Place]]], tell: Callable[[Place], None]) -> None:
         self._read = read
         self._tell = tell
-        self._reading: Flights[str, None] = Flights()
+        self._reading: SingleFlight[str, None] = SingleFlight()
         self._places: set[Place] | None = None  # None until somebody asked
         self._meanwhile: list[Change[Any]] | None = None  # what came, while they are read
 

@@ -12,7 +12,7 @@ from graphql_app.domain.change import Change, Head
 from graphql_app.domain.errors import Unauthenticated, Unavailable
 from graphql_app.live.feed.hub import Hub
 from graphql_app.live.feed.isolation import isolated
-from graphql_app.live.feed.staleness import Freshness
+from graphql_app.live.feed.staleness import Staleness
 from graphql_app.observe import FeedFailed, note
 from graphql_app.store.accounts import accounts as store
 from graphql_app.store.postgres.database import Database
@@ -48,7 +48,7 @@ class Accounts:
         self,
         database: Database,
         hub: Hub,
-        freshness: Freshness,
+        staleness: Staleness,
         *,
         access_seconds: float,
         clock: Callable[[], float] = time.time,
@@ -56,7 +56,7 @@ class Accounts:
     ) -> None:
         self._database = database
         self._hub = hub
-        self._freshness = freshness
+        self._staleness = staleness
         self._remembered_seconds = access_seconds + CLOCKS_SECONDS  # then no token of a revoked session is valid
         self._clock, self._monotonic = clock, monotonic
         self._accounts: dict[int, Account] = {}
@@ -114,7 +114,7 @@ class Accounts:
     @property
     def _silent_seconds(self) -> float | None:
         """How long ago what is known here was the present; None when it never was."""
-        heard = self._freshness.silent_seconds
+        heard = self._staleness.silent_seconds
         if self._ahead_at is None:
             return heard
         ahead = self._monotonic() - self._ahead_at

@@ -12,7 +12,7 @@ LOOK_SECONDS = 1.0
 SLICES = 20  # a few at a time, so that no look-round is felt by those who wait for news
 
 
-class Session(Protocol):
+class OpenConnection(Protocol):
     """One connection, of whatever transport."""
 
     def look(self) -> None:
@@ -22,7 +22,7 @@ class Session(Protocol):
         """The process is to stop: says so to the client, which comes back elsewhere with its cursor."""
 
 
-class Waiting:
+class WaitingConnection:
     """A request that waits for news."""
 
     def __init__(self, deadline: asyncio.Timeout) -> None:
@@ -42,7 +42,7 @@ class Sessions:
     def __init__(self, drain_seconds: float) -> None:
         self._drain_seconds = drain_seconds
         self._draining: asyncio.Task[None] | None = None
-        self._slices: list[set[Session]] = [set() for _ in range(SLICES)]
+        self._slices: list[set[OpenConnection]] = [set() for _ in range(SLICES)]
 
     @property
     def is_draining(self) -> bool:
@@ -51,12 +51,12 @@ class Sessions:
     def __len__(self) -> int:
         return sum(map(len, self._slices))
 
-    def open(self, session: Session) -> None:
+    def open(self, session: OpenConnection) -> None:
         self._slices[hash(session) % SLICES].add(session)
         if self.is_draining:
             session.drain()
 
-    def close(self, session: Session) -> None:
+    def close(self, session: OpenConnection) -> None:
         self._slices[hash(session) % SLICES].discard(session)
 
     async def run(self) -> None:
@@ -71,7 +71,7 @@ class Sessions:
     async def timeout(self, seconds: float) -> AsyncIterator[None]:
         """As asyncio.timeout, and over at once when the process is to stop. Raises TimeoutError."""
         async with asyncio.timeout(seconds) as deadline:
-            waiting = Waiting(deadline)
+            waiting = WaitingConnection(deadline)
             self.open(waiting)
             try:
                 yield

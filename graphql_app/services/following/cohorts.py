@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
 
-from graphql_app.aio.single_flight import Flights
+from graphql_app.aio.single_flight import SingleFlight
 from graphql_app.domain.change import Batch
 from graphql_app.live.feed.mailbox import Lost
 from graphql_app.observe import ChangesDelivered, note
@@ -80,7 +80,7 @@ class Cohort:
         self._level: dict[Subscriber, None] = {}  # in the order of coming
         self._handed_out: Any = None  # the event that all who are level were offered last, but for the newcomers:
         self._newcomers: dict[Subscriber, Any] = {}  # level since then, with the event that each was offered last
-        self._rendered: Flights[Same, Payload] = Flights(SHARED_SECONDS, kept_most=RENDERED_MOST)
+        self._rendered: SingleFlight[Same, Payload] = SingleFlight(SHARED_SECONDS, kept_most=RENDERED_MOST)
         self._joining: dict[Subscriber, asyncio.Task[None]] = {}
         self._opened = asyncio.Event()
         self._task = asyncio.create_task(self._follow(), name="cohort")

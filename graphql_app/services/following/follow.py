@@ -17,7 +17,7 @@ from graphql_app.services.cursors import FeedCursors
 from graphql_app.services.following.cohorts import Cohorts, Payload, Subscriber
 from graphql_app.services.following.history import History, Start
 from graphql_app.services.following.presences import Existing, Presences
-from graphql_app.services.following.streams import Changes, FloorStatuses, Limits, Stream
+from graphql_app.services.following.streams import Changes, FloorStatuses, Stream, StreamLimits
 from graphql_app.services.reads import reads_floors
 
 RenderChanges = Callable[[Changes[Workstation], Batch[Workstation]], Coroutine[Any, Any, Payload]]
@@ -40,7 +40,7 @@ class Follow:
         cursors: FeedCursors,
         presence: Presence,
         existing: Existing,
-        limits: Limits,
+        limits: StreamLimits,
         cohorts: Cohorts,
         budgets: Budgets,
     ) -> None:

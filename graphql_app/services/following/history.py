@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from graphql_app.aio.cooperative import Turns
-from graphql_app.aio.next_round import Rounds
-from graphql_app.aio.single_flight import Flights
+from graphql_app.aio.cooperative import CooperativeScheduler
+from graphql_app.aio.next_round import NextRound
+from graphql_app.aio.single_flight import SingleFlight
 from graphql_app.domain.access import View, redact
 from graphql_app.domain.change import Change, Head, Notice, rewind
 from graphql_app.domain.errors import Unavailable
@@ -17,8 +17,8 @@ from graphql_app.domain.topics import Topic, Workstations
 from graphql_app.domain.workstation import Place, Workstation
 from graphql_app.live.feed.hub import Hub
 from graphql_app.live.feed.recall import Recall
-from graphql_app.live.feed.watchdog import Silence
-from graphql_app.live.floors.projection import Replica
+from graphql_app.live.feed.watchdog import FeedWatchdog
+from graphql_app.live.floors.projection import FloorProjection
 from graphql_app.services.following.snapshots import Snapshots
 from graphql_app.store import office as queries
 from graphql_app.store.log import outbox
@@ -48,22 +48,22 @@ class History:
         database: Database,
         hub: Hub,
         recall: Recall,
-        silence: Silence,
-        turns: Turns,
+        watchdog: FeedWatchdog,
+        turns: CooperativeScheduler,
         *,
         catch_up_most: int,
-        replica: Replica | None = None,
+        floor_projection: FloorProjection | None = None,
     ) -> None:
         self._database = database
-        self._replica = replica
+        self._floor_projection = floor_projection
         self._snapshots = Snapshots(database, turns)
         self._recall = recall
-        self._ends: Rounds[None, tuple[Head, int]] = Rounds()
-        self._reads: Flights[tuple[int, int, str, Place | None], list[Change[Any]] | None] = Flights()
+        self._ends: NextRound[None, tuple[Head, int]] = NextRound()
+        self._reads: SingleFlight[tuple[int, int, str, Place | None], list[Change[Any]] | None] = SingleFlight()
         self._catch_up_most = catch_up_most
         self.hub = hub
         self.turns = turns
-        self.silence = silence
+        self.watchdog = watchdog
 
     @property
     def head(self) -> Head:
@@ -98,8 +98,8 @@ class History:
 
     async def snapshot(self, topic: Topic[Any]) -> AsyncGenerator[tuple[Head, Sequence[Any]], None]:
         """All that the topic shows, and the head, as of one and the same moment; in parts if it is much."""
-        if self._replica is not None and isinstance(topic, Workstations) and topic.place is not None:
-            held = await self._replica.floors([topic.place], own_writes=False)
+        if self._floor_projection is not None and isinstance(topic, Workstations) and topic.place is not None:
+            held = await self._floor_projection.floors([topic.place], own_writes=False)
             if held is not None:
                 yield self.head, held[topic.place].matching(topic.matching, topic.view)
                 return
@@ -125,7 +125,7 @@ class History:
 
         `settled`: with every change that was committed before. Raises Unavailable.
         """
-        held = await self._replica.floors(places) if self._replica and not settled else None
+        held = await self._floor_projection.floors(places) if self._floor_projection and not settled else None
         if held is not None:
             return self.head, {place: floor.workstations(view) for place, floor in held.items()}
         try:

@@ -59,7 +59,7 @@ class Inbox:
                 await self._arrived.wait()
         return self._waiting.popleft()
 
-    async def payloads(self, seconds: float, silence: float) -> AsyncIterator[Payload | None]:
+    async def payloads(self, seconds: float, watchdog: float) -> AsyncIterator[Payload | None]:
         """All that comes, for so long at most, or until the process is to stop; None after so long a silence.
 
         Raises what failed.
@@ -68,7 +68,7 @@ class Inbox:
         ends_at = loop.time() + seconds
         while not self.is_cut and (left := ends_at - loop.time()) > 0:
             try:
-                yield await self.take(min(left, silence))
+                yield await self.take(min(left, watchdog))
             except TimeoutError:
                 if not self.is_cut and loop.time() < ends_at:
                     yield None

@@ -16,7 +16,7 @@ def _key(image: _Image) -> str:
     return str(image["public_key"])
 
 
-class Standing:
+class MembershipGuard:
     """The department of an employee, as it was read when the history stood at a revision or later."""
 
     def __init__(self, hub: Hub, employee_key: UUID, revision: int) -> None:

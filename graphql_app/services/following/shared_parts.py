@@ -17,7 +17,7 @@ SLOWEST_SECONDS = 20.0  # in which each must take one part, as a client that rea
 LONGEST_SECONDS = 600.0  # of one pass: as long PostgreSQL keeps what it reads
 
 
-class Pass(Generic[T]):
+class SharedParts(Generic[T]):
     """One of them: a task makes the next part when the slowest of those who take them has room for it."""
 
     def __init__(self, parts: AsyncGenerator[T, None]) -> None:
@@ -92,12 +92,12 @@ class Pass(Generic[T]):
         await self._moved.wait()
 
 
-class Passes(Generic[K, T]):
+class PartSharing(Generic[K, T]):
     """Of each key the one that whoever asks still finds whole, while it is made and for a while afterwards."""
 
     def __init__(self, kept_seconds: float) -> None:
         self._kept_seconds = kept_seconds
-        self._passes: dict[K, Pass[T]] = {}
+        self._passes: dict[K, SharedParts[T]] = {}
 
     async def join(self, key: K, begin: Callable[[], AsyncGenerator[T, None]]) -> AsyncGenerator[T, None]:
         """All parts, of a pass that is begun unless there is one. Raises what Pass.taken does."""
@@ -108,8 +108,8 @@ class Passes(Generic[K, T]):
             async for part in parts:
                 yield part
 
-    def _begun(self, key: K, parts: AsyncGenerator[T, None]) -> Pass[T]:
-        begun = self._passes[key] = Pass(parts)
+    def _begun(self, key: K, parts: AsyncGenerator[T, None]) -> SharedParts[T]:
+        begun = self._passes[key] = SharedParts(parts)
 
         def forget() -> None:
             if self._passes.get(key) is begun:

@@ -6,8 +6,8 @@ from contextlib import aclosing
 from functools import partial
 from typing import Any
 
-from graphql_app.aio.cooperative import Turns
-from graphql_app.aio.next_round import Rounds
+from graphql_app.aio.cooperative import CooperativeScheduler
+from graphql_app.aio.next_round import NextRound
 from graphql_app.domain.change import Head, Rewinding
 from graphql_app.domain.errors import Unavailable
 from graphql_app.domain.topics import Topic
@@ -45,10 +45,10 @@ Part = tuple[Head, Sequence[Any]]
 class Snapshots:
     """Reads them. Those who show the same in different ways need not read it each, unless it is large."""
 
-    def __init__(self, database: Database, turns: Turns) -> None:
+    def __init__(self, database: Database, turns: CooperativeScheduler) -> None:
         self._database = database
         self._turns = turns
-        self._small: Rounds[Topic[Any], Part | None] = Rounds()
+        self._small: NextRound[Topic[Any], Part | None] = NextRound()
         self._large = asyncio.Semaphore(LARGE_AT_ONCE)
 
     async def read(self, topic: Topic[Any]) -> AsyncGenerator[Part, None]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Generic, Protocol
 
-from graphql_app.aio.single_flight import Flights
+from graphql_app.aio.single_flight import SingleFlight
 from graphql_app.domain.access import View
 from graphql_app.domain.change import Batch, Change, E, Head, Kind, Notice, joined, merge, tell
 from graphql_app.domain.filters import WorkstationFilter
@@ -18,7 +18,7 @@ from graphql_app.live.feed.mailbox import Batching, Lost, Mailbox
 from graphql_app.observe import Resynced, note
 from graphql_app.services.cursors import FeedCursors
 from graphql_app.services.following.history import History, Start
-from graphql_app.services.following.shared_parts import Passes
+from graphql_app.services.following.shared_parts import PartSharing
 
 FLOOR_STATUS_SECONDS = 0.25
 TOLD_AT_ONCE = 50  # workstations of a catch-up that are shown before others are let in
@@ -26,7 +26,7 @@ SHARED_SECONDS = 1.0  # what was made for one serves those who come so much late
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class StreamLimits:
     batching: Batching
     progress_seconds: float
     snapshot_part: int
@@ -69,7 +69,7 @@ async def alone(stream: Stream, start: Start) -> AsyncIterator[Any]:
 class Changes(Generic[E]):
     """The live stream of one topic. Open it, bring each subscriber level, then share what it yields."""
 
-    def __init__(self, history: History, cursors: FeedCursors, topic: Topic[E], limits: Limits) -> None:
+    def __init__(self, history: History, cursors: FeedCursors, topic: Topic[E], limits: StreamLimits) -> None:
         self._history = history
         self._cursors = cursors
         self._limits = limits
@@ -80,8 +80,8 @@ class Changes(Generic[E]):
         self.key: Hashable = ("changes", topic)
         self._matches = topic.interest().matches
         self._mailbox: Mailbox | None = None
-        self._snapshots: Passes[str | None, Batch[E]] = Passes(SHARED_SECONDS)
-        self._catch_ups: Flights[tuple[int, int], Batch[E] | None] = Flights(SHARED_SECONDS)
+        self._snapshots: PartSharing[str | None, Batch[E]] = PartSharing(SHARED_SECONDS)
+        self._catch_ups: SingleFlight[tuple[int, int], Batch[E] | None] = SingleFlight(SHARED_SECONDS)
         self._revision = 0
         self._busy = False
         self._is_silent = False  # as all who are level were told
@@ -91,17 +91,17 @@ class Changes(Generic[E]):
     @asynccontextmanager
     async def opened(self) -> AsyncIterator["Changes[E]"]:
         """While it is open, nothing that the topic shows passes it by."""
-        hub, silence, limits = self._history.hub, self._history.silence, self._limits
+        hub, watchdog, limits = self._history.hub, self._history.watchdog, self._limits
         head = await self._history.reached(0)
         self._revision = head.revision
         self._progress_at = asyncio.get_running_loop().time() + limits.progress_seconds
         self._mailbox = Mailbox(limits.batching, self.topic.notices)
-        self._is_silent = silence.is_on
+        self._is_silent = watchdog.is_on
         # What was shared so far is of another history, if this is opened anew.
-        self._snapshots, self._catch_ups = Passes(SHARED_SECONDS), Flights(SHARED_SECONDS)
+        self._snapshots, self._catch_ups = PartSharing(SHARED_SECONDS), SingleFlight(SHARED_SECONDS)
         hub.open(self.topic.interest(), self._mailbox)
         try:
-            with silence.watching(self._mailbox.nudge):
+            with watchdog.watching(self._mailbox.nudge):
                 yield self
         finally:
             hub.close(self._mailbox)
@@ -140,7 +140,7 @@ class Changes(Generic[E]):
                     has_news = await self._mailbox.ready()
             except TimeoutError:
                 return self._progress()
-            if self._is_silent != self._history.silence.is_on:
+            if self._is_silent != self._history.watchdog.is_on:
                 return self._progress()
             if not has_news:
                 continue
@@ -210,7 +210,7 @@ class Changes(Generic[E]):
 
     def _progress(self) -> Batch[E]:
         self._progress_at = asyncio.get_running_loop().time() + self._limits.progress_seconds
-        was_silent, self._is_silent = self._is_silent, self._history.silence.is_on
+        was_silent, self._is_silent = self._is_silent, self._history.watchdog.is_on
         revision = self.revision
         # Whoever joins meanwhile must not be level beyond what this is about to say.
         self._busy = True
@@ -264,7 +264,7 @@ class Changes(Generic[E]):
 class FloorStatuses:
     """The live counts of one floor: the newest at once, then when they change, at most four times a second."""
 
-    def __init__(self, history: History, cursors: FeedCursors, place: Place, view: View, limits: Limits) -> None:
+    def __init__(self, history: History, cursors: FeedCursors, place: Place, view: View, limits: StreamLimits) -> None:
         matching = WorkstationFilter(building=place.building, floor_number=place.number)
         limits = replace(limits, batching=Batching(FLOOR_STATUS_SECONDS, sys.maxsize))
         self._changes = Changes(history, cursors, Workstations(matching, view), limits)

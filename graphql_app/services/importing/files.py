@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import BinaryIO, Literal
 
 from graphql_app.domain.errors import InvalidInput
-from graphql_app.domain.importing import BadRow, Fault, Kind, Row, Unreadable, documents, sheets, text
+from graphql_app.domain.importing import BadRow, Fault, ImportKind, Row, Unreadable, documents, sheets, text
 
 BLOCK_BYTES = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class ImportFile:
     """`name` is what problems call it."""
 
     name: str
@@ -21,7 +21,7 @@ class Source:
     file: BinaryIO
     size: int
 
-    def rows(self, kind: Kind | None) -> Iterator[Row | BadRow]:
+    def rows(self, kind: ImportKind | None) -> Iterator[Row | BadRow]:
         """Raises Unreadable."""
         if self.form == "csv":
             return sheets.read(text.lines(_readable(text.cut(self.file))), kind)
@@ -30,7 +30,7 @@ class Source:
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[Source]:
+def opened(path: Path) -> Iterator[ImportFile]:
     """Raises InvalidInput."""
     form = path.suffix.lower()
     if form not in (".csv", ".json"):
@@ -40,7 +40,7 @@ def opened(path: Path) -> Iterator[Source]:
     except OSError as error:
         raise InvalidInput(f"{path} cannot be read: {error.strerror}.", field="source") from error
     with file:
-        yield Source(path.name, "csv" if form == ".csv" else "json", file, path.stat().st_size)
+        yield ImportFile(path.name, "csv" if form == ".csv" else "json", file, path.stat().st_size)
 
 
 def _readable(raw: Iterable[bytes]) -> Iterator[bytes]:

@@ -7,8 +7,19 @@ from pathlib import Path
 
 from graphql_app.domain.access import Scope, Viewer, require
 from graphql_app.domain.errors import InvalidInput
-from graphql_app.domain.importing import BadRow, Fault, Kind, Outcome, Problem, Report, Row, Tally, Unreadable, worded
-from graphql_app.services.importing.files import Source, opened
+from graphql_app.domain.importing import (
+    BadRow,
+    Fault,
+    ImportKind,
+    ImportOutcome,
+    ImportTally,
+    Problem,
+    Report,
+    Row,
+    Unreadable,
+    worded,
+)
+from graphql_app.services.importing.files import ImportFile, opened
 from graphql_app.store.office.loading import Loading
 from graphql_app.store.postgres.database import Database
 
@@ -46,7 +57,7 @@ class Importing:
     async def take(
         self,
         viewer: Viewer,
-        source: Source,
+        source: ImportFile,
         *,
         kind: str | None = None,
         dry_run: bool = False,
@@ -62,30 +73,30 @@ class Importing:
                 if dry_run or one.refused:
                     raise _Undone
         except _Undone:
-            return one.report(Outcome.REFUSED if one.refused else Outcome.DRY_RUN)
-        return one.report(Outcome.WRITTEN)
+            return one.report(ImportOutcome.REFUSED if one.refused else ImportOutcome.DRY_RUN)
+        return one.report(ImportOutcome.WRITTEN)
 
 
 class _Undone(Exception):
     """No error: the one way out of a transaction that undoes it."""
 
 
-def _known(kind: str | None) -> Kind | None:
-    if kind is not None and kind not in set(Kind):
-        raise InvalidInput(f"There is no kind {kind!r}; it is one of {', '.join(Kind)}.", field="kind")
-    return Kind(kind) if kind is not None else None
+def _known(kind: str | None) -> ImportKind | None:
+    if kind is not None and kind not in set(ImportKind):
+        raise InvalidInput(f"There is no kind {kind!r}; it is one of {', '.join(ImportKind)}.", field="kind")
+    return ImportKind(kind) if kind is not None else None
 
 
 class _Import:
     """One file on its way: what is read, what is wrong, what is written."""
 
-    def __init__(self, source: Source, kind: Kind | None, skip_bad: bool, progress: Progress) -> None:
+    def __init__(self, source: ImportFile, kind: ImportKind | None, skip_bad: bool, progress: Progress) -> None:
         self._source = source
         self._kind = kind
         self._skip_bad = skip_bad
         self._progress = progress
-        self._tallies: dict[Kind, Tally] = {}
-        self._rows: dict[Kind, int] = {}  # how far the indexes go
+        self._tallies: dict[ImportKind, ImportTally] = {}
+        self._rows: dict[ImportKind, int] = {}  # how far the indexes go
         self._problems: list[Problem] = []
         self._problem_count = 0
         self._unreadable = False
@@ -94,9 +105,9 @@ class _Import:
     def refused(self) -> bool:
         return self._unreadable or (self._problem_count > 0 and not self._skip_bad)
 
-    def report(self, outcome: Outcome) -> Report:
+    def report(self, outcome: ImportOutcome) -> Report:
         problems = sorted(self._problems, key=lambda problem: (problem.line, problem.index or 0))
-        kinds = {kind: self._tallies[kind] for kind in Kind if kind in self._tallies}
+        kinds = {kind: self._tallies[kind] for kind in ImportKind if kind in self._tallies}
         return Report(outcome, kinds, problems[:PROBLEMS_MOST], self._problem_count, self._unreadable)
 
     async def work(self, loading: Loading) -> None:
@@ -107,7 +118,7 @@ class _Import:
             self._note(unreadable.line, None, None, unreadable.faults)
             return
         before = 0
-        for kind in Kind:
+        for kind in ImportKind:
             if kind in self._rows:
                 await self._check(loading, kind)
                 await self._write(loading, kind, before)
@@ -136,17 +147,17 @@ class _Import:
 
     # --- writing -----------------------------------------------------------------------------------------------------
 
-    async def _check(self, loading: Loading, kind: Kind) -> None:
+    async def _check(self, loading: Loading, kind: ImportKind) -> None:
         checked = await loading.check(kind, PROBLEMS_MOST)
         self._count(kind, bad=checked.bad)
         for finding in checked.findings:
             self._note(finding.line, kind, finding.index, (worded(kind, finding),))
         self._problem_count += checked.finding_count - len(checked.findings)
 
-    async def _write(self, loading: Loading, kind: Kind, before: int) -> None:
+    async def _write(self, loading: Loading, kind: ImportKind, before: int) -> None:
         """Slice by slice, so that the progress is seen. Of a file that is refused already only what other rows refer
         to is written, so that no more than the truth is said about those; in the end it is all undone."""
-        if kind is Kind.WORKSTATIONS and self.refused:
+        if kind is ImportKind.WORKSTATIONS and self.refused:
             return
         self._count(kind, unchanged=await loading.compare(kind))
         for first in range(0, self._rows[kind], SLICE_ROWS):
@@ -158,8 +169,8 @@ class _Import:
 
     # --- counting ----------------------------------------------------------------------------------------------------
 
-    def _count(self, kind: Kind, added: int = 0, changed: int = 0, unchanged: int = 0, bad: int = 0) -> None:
-        t = self._tallies.get(kind, Tally())
+    def _count(self, kind: ImportKind, added: int = 0, changed: int = 0, unchanged: int = 0, bad: int = 0) -> None:
+        t = self._tallies.get(kind, ImportTally())
         self._tallies[kind] = replace(
             t,
             added=t.added + added,
@@ -168,7 +179,7 @@ class _Import:
             bad=t.bad + bad,
         )
 
-    def _note(self, line: int, kind: Kind | None, index: int | None, faults: tuple[Fault, ...]) -> None:
+    def _note(self, line: int, kind: ImportKind | None, index: int | None, faults: tuple[Fault, ...]) -> None:
         self._problem_count += len(faults)
         place = index if self._source.form == "json" else None  # in a CSV the line says it
         for column, reason in faults:

@@ -9,7 +9,7 @@ from typing import Any
 
 from graphql_app.domain.access import Scope, Viewer, require
 from graphql_app.domain.importing import Report
-from graphql_app.services.importing.files import Source
+from graphql_app.services.importing.files import ImportFile
 from graphql_app.services.importing.importing import Importing
 from graphql_app.store.office.loading import has_workstations
 from graphql_app.store.postgres.database import Database
@@ -24,7 +24,7 @@ async def seed(database: Database, viewer: Viewer) -> Report | None:
     if await has_workstations(database):
         return None
     document = json.dumps(demo_office(), ensure_ascii=False).encode()
-    return await Importing(database).take(viewer, Source("demo office", "json", BytesIO(document), len(document)))
+    return await Importing(database).take(viewer, ImportFile("demo office", "json", BytesIO(document), len(document)))
 
 
 # --- the plan --------------------------------------------------------------------------------------------------------

@@ -12,8 +12,8 @@ from graphql_app.domain.access import Scope, Viewer, redact, require, require_fi
 from graphql_app.domain.arranging import Idempotency
 from graphql_app.domain.errors import Conflict, InvalidInput, NotFound
 from graphql_app.domain.workstation import Status, Workstation
-from graphql_app.services.office.write_batcher import GroupCommit
-from graphql_app.services.receipts import Receipts
+from graphql_app.services.office.write_batcher import WriteBatcher
+from graphql_app.services.receipts import ConsistencyTokens
 from graphql_app.store import office as queries
 from graphql_app.store.postgres.database import Database
 from graphql_app.store.postgres.retry import tried_again
@@ -45,10 +45,10 @@ ARRANGING = (Scope.WRITE, Scope.READ)
 class Arrange:
     """Use cases of those who may write. `key` makes a repeated request do nothing twice and answer the same."""
 
-    def __init__(self, database: Database, receipts: Receipts) -> None:
+    def __init__(self, database: Database, receipts: ConsistencyTokens) -> None:
         self._database = database
         self._receipts = receipts
-        self._commits = GroupCommit(partial(queries.update_guarded, database))
+        self._commits = WriteBatcher(partial(queries.update_guarded, database))
 
     @tried_again
     async def create(self, viewer: Viewer, values: Mapping[str, Any], key: Idempotency | None = None) -> Arranged:

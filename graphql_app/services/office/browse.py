@@ -6,15 +6,15 @@ from functools import partial
 from typing import Any, TypeVar
 from uuid import UUID
 
-from graphql_app.aio.batch_loader import Gathered
-from graphql_app.aio.deferred import Soon
+from graphql_app.aio.batch_loader import BatchLoader
+from graphql_app.aio.deferred import Deferred
 from graphql_app.domain.access import Scope, Viewer, redact, redact_employee, redactor, require, require_fields, seen
 from graphql_app.domain.filters import WorkstationFilter, checked
 from graphql_app.domain.names import normal
 from graphql_app.domain.paging import Order, Page
 from graphql_app.domain.workstation import Counts, Department, Employee, Floor, Place, WholeFloor, Workstation
-from graphql_app.live.floors.cached_floor import HeldFloor
-from graphql_app.live.floors.projection import Replica
+from graphql_app.live.floors.cached_floor import CachedFloor
+from graphql_app.live.floors.projection import FloorProjection
 from graphql_app.services.cursors import PageCursors
 from graphql_app.services.listing import Listing, Paging
 from graphql_app.services.office.table import Table
@@ -29,13 +29,18 @@ class Browse:
     """Use cases of readers. `fields` says which fields of Workstation will be looked at; the rest is not fetched."""
 
     def __init__(
-        self, database: Database, cursors: PageCursors, *, page_most: int, replica: Replica | None = None
+        self,
+        database: Database,
+        cursors: PageCursors,
+        *,
+        page_most: int,
+        floor_projection: FloorProjection | None = None,
     ) -> None:
         self._database = database
-        self._replica = replica
+        self._floor_projection = floor_projection
         self._cursors = cursors
         self._page_most = page_most
-        self._by_id: Gathered[Workstation] = Gathered(partial(queries.workstations_by_id, database))
+        self._by_id: BatchLoader[Workstation] = BatchLoader(partial(queries.workstations_by_id, database))
 
     async def workstations(
         self,
@@ -85,20 +90,22 @@ class Browse:
         require(viewer, Scope.READ)
         reads_ids([key])
         found = self._workstation(viewer, key, fields)
-        return await found.value() if isinstance(found, Soon) else found
+        return await found.value() if isinstance(found, Deferred) else found
 
     def workstation_soon(
         self, viewer: Viewer, key: int, fields: Collection[str]
-    ) -> Workstation | Soon[Workstation | None]:
+    ) -> Workstation | Deferred[Workstation | None]:
         """The same: at once, if this process has it in memory and knows that it is the present one; else by one
         statement for all who ask at that moment."""
         require(viewer, Scope.READ)
         reads_ids([key])
         return self._workstation(viewer, key, fields)
 
-    def _workstation(self, viewer: Viewer, key: int, fields: Collection[str]) -> Workstation | Soon[Workstation | None]:
-        replica = None if viewer.reads_primary else self._replica
-        if replica is not None and (known := replica.workstation(key, viewer.view)) is not None:
+    def _workstation(
+        self, viewer: Viewer, key: int, fields: Collection[str]
+    ) -> Workstation | Deferred[Workstation | None]:
+        floor_projection = None if viewer.reads_primary else self._floor_projection
+        if floor_projection is not None and (known := floor_projection.workstation(key, viewer.view)) is not None:
             return known
         fields = seen(viewer.view, fields)
 
@@ -106,11 +113,11 @@ class Browse:
             found = fetched.result().get(key)
             if found is None:
                 return None
-            if replica is not None and found.place is not None:
-                replica.want((found.place,))
+            if floor_projection is not None and found.place is not None:
+                floor_projection.want((found.place,))
             return redact(viewer.view, found)
 
-        return Soon(lambda: self._by_id.ask((key,), fields), made)
+        return Deferred(lambda: self._by_id.ask((key,), fields), made)
 
     async def workstations_by_place(
         self, viewer: Viewer, places: Collection[Place], fields: Collection[str] = queries.FIELDS
@@ -160,7 +167,11 @@ class Browse:
     async def floors_by_id(self, viewer: Viewer, ids: Collection[int]) -> Mapping[int, Floor]:
         require(viewer, Scope.READ)
         reads("floor")
-        known = self._replica.floors_by_id(ids) if self._replica is not None and not viewer.reads_primary else {}
+        known = (
+            self._floor_projection.floors_by_id(ids)
+            if self._floor_projection is not None and not viewer.reads_primary
+            else {}
+        )
         missing = [key for key in ids if key not in known]
         if not missing:
             return known
@@ -204,13 +215,13 @@ class Browse:
         own = found.get(viewer.employee_key)
         return redact_employee(viewer.view, own) if own is not None else None
 
-    async def _held(self, viewer: Viewer, places: Collection[Place]) -> Mapping[Place, HeldFloor] | None:
+    async def _held(self, viewer: Viewer, places: Collection[Place]) -> Mapping[Place, CachedFloor] | None:
         """The floors from memory; None when the viewer, or the state of things, demands the database."""
-        if self._replica is None or viewer.reads_primary:
+        if self._floor_projection is None or viewer.reads_primary:
             return None
-        return await self._replica.floors(places)
+        return await self._floor_projection.floors(places)
 
-    async def _held_by(self, viewer: Viewer, matching: WorkstationFilter) -> HeldFloor | None:
+    async def _held_by(self, viewer: Viewer, matching: WorkstationFilter) -> CachedFloor | None:
         """The one floor that the filter stays on, likewise."""
         held = await self._held(viewer, [matching.place]) if matching.place is not None else None
         return next(iter(held.values())) if held else None

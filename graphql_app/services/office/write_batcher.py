@@ -19,7 +19,7 @@ Answer = asyncio.Future[Written | None]
 Write = Callable[[Sequence[Update]], Awaitable[Sequence[Written | None]]]
 
 
-class GroupCommit:
+class WriteBatcher:
     """`write` is given changes of the same fields."""
 
     def __init__(self, write: Write) -> None:
@@ -43,7 +43,7 @@ class GroupCommit:
             asked = self._waiting.pop(fields)
             if len(asked) > CHANGES_MOST:
                 self._waiting[fields] = asked[CHANGES_MOST:]
-            task = asyncio.create_task(self._together(asked[:CHANGES_MOST]), name="group commit")
+            task = asyncio.create_task(self._write_coalescer(asked[:CHANGES_MOST]), name="group commit")
             self._tasks.add(task)
             task.add_done_callback(self._ended)
 
@@ -51,7 +51,7 @@ class GroupCommit:
         self._tasks.discard(task)
         self._begin()
 
-    async def _together(self, asked: Sequence[tuple[Update, Answer]]) -> None:
+    async def _write_coalescer(self, asked: Sequence[tuple[Update, Answer]]) -> None:
         present = [(update, answer) for update, answer in asked if not answer.done()]  # some may have gone away
         if not present:
             return

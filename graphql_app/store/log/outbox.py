@@ -35,7 +35,7 @@ FROM feed_head
 )
 
 
-class Unreadable(Exception):
+class UnreadableChange(Exception):
     """A change with an image that is none to this release: written by one whose tables had other columns."""
 
 
@@ -50,7 +50,7 @@ def _change_of(record: Any) -> Change[Any] | None:
     try:
         return _change(record, rows.IMAGES[record["entity"]])
     except KeyError as error:
-        raise Unreadable(f"KeyError: {error}") from error
+        raise UnreadableChange(f"KeyError: {error}") from error
     except (AttributeError, TypeError, ValueError) as error:
         note(EntryUnreadable("change_log", record["entity"], record["entity_id"], type(error).__name__))
         return None
@@ -172,7 +172,7 @@ async def changes_between(
         records = await reader.fetch(_ALL_BETWEEN if entity is None else _between_of(entity), ranged)
     try:
         found = decoded(records)
-    except Unreadable as error:
+    except UnreadableChange as error:
         note(FeedFailed(error))
         return None
     # Asked afterwards: whatever is kept now was kept when it was read.

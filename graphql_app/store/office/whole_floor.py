@@ -51,7 +51,7 @@ async def read(reader: Reader, place: Place) -> FloorState | None:
     workstations = map(rows.workstation, orjson.loads(row["workstations"]))
     try:
         waiting = outbox.decoded(orjson.loads(row["waiting"]))
-    except outbox.Unreadable as error:
+    except outbox.UnreadableChange as error:
         note(FeedFailed(error))
         return None
     exact = [one for one in rewind(workstations, waiting) if one.place == place]

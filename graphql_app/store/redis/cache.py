@@ -53,7 +53,7 @@ _MINE, _ANOTHERS = 1, 0
 Read = Callable[[Place], Awaitable[FloorState | None]]
 
 
-class FloorCache:
+class SharedFloorCache:
     """Read-through: `read` asks the database. `oldest` is the oldest head whose later changes this process knows."""
 
     def __init__(

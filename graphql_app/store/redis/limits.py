@@ -12,9 +12,9 @@ import redis.asyncio as redis
 from redis.commands.core import AsyncScript
 from redis.exceptions import RedisError
 
-from graphql_app.domain.connection_limits import Ceiling, Told
+from graphql_app.domain.connection_limits import ConnectionLimit, Told
 from graphql_app.domain.seal import Pseudonyms
-from graphql_app.domain.token_buckets import Claim, Rate
+from graphql_app.domain.token_buckets import TokenClaim, TokenRate
 from graphql_app.store.redis.broadcast import heed_cancellation
 from graphql_app.store.redis.presence import Away
 
@@ -97,7 +97,7 @@ class LimitStore:
         self._process = os.urandom(16).hex()
         self._kept_ms = int(kept_seconds * 1000)
 
-    async def take(self, rate: Rate, claims: Sequence[Claim]) -> list[int]:
+    async def take(self, rate: TokenRate, claims: Sequence[TokenClaim]) -> list[int]:
         """Tells what is owed; returns what is given of what is wanted. Raises Away."""
         given: list[float | str] = [rate.per_second, rate.burst]
         for claim in claims:
@@ -106,7 +106,7 @@ class LimitStore:
         granted: list[int] = await self._call(self._take, keys, [*given, BUCKET_LINGER_MS])
         return granted
 
-    async def open(self, ceiling: Ceiling, told: Sequence[Told]) -> list[int]:
+    async def open(self, ceiling: ConnectionLimit, told: Sequence[Told]) -> list[int]:
         """Tells what is open; returns for how many of each there is room in this process. Raises Away."""
         given: list[float | str] = [self._process, ceiling.most, self._kept_ms]
         for one in told:

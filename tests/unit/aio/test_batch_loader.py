@@ -5,7 +5,7 @@ from collections.abc import Collection
 
 import pytest
 
-from graphql_app.aio.batch_loader import Gathered
+from graphql_app.aio.batch_loader import BatchLoader
 from graphql_app.domain.errors import Unavailable
 from tests.clock import settle
 
@@ -15,12 +15,12 @@ class Statements:
 
     def __init__(self) -> None:
         self.seen: list[tuple[set[int], frozenset[str]]] = []
-        self.gate = asyncio.Event()
+        self.admission = asyncio.Event()
         self.error: Exception | None = None
 
     async def fetch(self, ids: Collection[int], fields: frozenset[str]) -> dict[int, str]:
         self.seen.append((set(ids), fields))
-        await self.gate.wait()
+        await self.admission.wait()
         if self.error is not None:
             raise self.error
         return {one: f"row {one}" for one in ids}
@@ -32,8 +32,8 @@ def statements() -> Statements:
 
 
 async def test_who_asks_in_one_moment_shares_a_statement(statements: Statements) -> None:
-    statements.gate.set()
-    gathered = Gathered(statements.fetch)
+    statements.admission.set()
+    gathered = BatchLoader(statements.fetch)
 
     found = await asyncio.gather(gathered.ask([1], ["name"]), gathered.ask([2, 1], ["notes"]))
 
@@ -42,23 +42,23 @@ async def test_who_asks_in_one_moment_shares_a_statement(statements: Statements)
 
 
 async def test_who_asks_later_is_not_answered_by_what_was_begun_before(statements: Statements) -> None:
-    gathered = Gathered(statements.fetch)
+    gathered = BatchLoader(statements.fetch)
     first = gathered.ask([1], ["name"])
     await settle()
     second = gathered.ask([1], ["name"])
     await settle()
-    statements.gate.set()
+    statements.admission.set()
 
     assert (await first, await second) == ({1: "row 1"}, {1: "row 1"})
     assert len(statements.seen) == 2
 
 
 async def test_who_goes_away_takes_nothing_from_the_others(statements: Statements) -> None:
-    gathered = Gathered(statements.fetch)
+    gathered = BatchLoader(statements.fetch)
     gone, stays = (gathered.ask([key], ["name"]) for key in (1, 2))
     await settle()
     gone.cancel()
-    statements.gate.set()
+    statements.admission.set()
 
     assert (await stays)[2] == "row 2"
     assert gone.cancelled()
@@ -66,8 +66,8 @@ async def test_who_goes_away_takes_nothing_from_the_others(statements: Statement
 
 async def test_what_goes_wrong_is_told_to_all_who_asked(statements: Statements) -> None:
     statements.error = Unavailable("The database does not answer.")
-    statements.gate.set()
-    gathered = Gathered(statements.fetch)
+    statements.admission.set()
+    gathered = BatchLoader(statements.fetch)
 
     told = await asyncio.gather(*(gathered.ask([key], ["name"]) for key in (1, 2)), return_exceptions=True)
 

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from graphql_app.aio import cooperative as turns
-from graphql_app.aio.cooperative import Turns
+from graphql_app.aio.cooperative import CooperativeScheduler
 from graphql_app.graph.documents.document import Documents
-from graphql_app.graph.documents.limits import Limits
+from graphql_app.graph.documents.limits import DocumentLimits
 from tests.examples import workstation
 from tests.unit.graph.compile.test_executor import EXECUTION, context, operation
 
@@ -63,7 +63,7 @@ async def test_what_is_made_at_once_may_take_several_turns_when_it_is_not_plain(
 
 async def test_executions_share_a_turn(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(turns, "TURN_SECONDS", 0)
-    shared = Turns()
+    shared = CooperativeScheduler()
 
     assert not shared.is_over()  # it has begun
     assert shared.is_over()
@@ -94,7 +94,7 @@ async def test_an_operation_that_is_ended_in_the_middle_leaves_nothing_behind(mo
     ],
 )
 def test_what_is_large_is_known_before_it_is_executed(text: str, is_large: bool) -> None:
-    found = Documents(EXECUTION.schema, Limits(), kept=9).get(text).operation(None)
+    found = Documents(EXECUTION.schema, DocumentLimits(), kept=9).get(text).operation(None)
 
     assert found.plans.is_large == is_large
 
@@ -102,7 +102,7 @@ def test_what_is_large_is_known_before_it_is_executed(text: str, is_large: bool)
 class Maker:
     """Makes letters, each of which takes longer than a turn."""
 
-    def __init__(self, shared: Turns) -> None:
+    def __init__(self, shared: CooperativeScheduler) -> None:
         self.made: list[str] = []
         self._shared = shared
 
@@ -116,7 +116,7 @@ class Maker:
 
 
 async def test_whoever_has_more_to_make_goes_on_behind_all_others_that_wait() -> None:
-    maker = Maker(Turns())
+    maker = Maker(CooperativeScheduler())
 
     made = await asyncio.gather(*[maker.make(letter, count) for letter, count in (("a", 4), ("b", 2), ("c", 1))])
 
@@ -125,7 +125,7 @@ async def test_whoever_has_more_to_make_goes_on_behind_all_others_that_wait() ->
 
 
 async def test_however_many_wait_there_is_no_more_than_one_turn_before_others_are_let_in() -> None:
-    maker = Maker(Turns())
+    maker = Maker(CooperativeScheduler())
     making = asyncio.gather(*[maker.make(letter, 3) for letter in "abcd"])
     steps = []
     while not making.done():
@@ -137,7 +137,7 @@ async def test_however_many_wait_there_is_no_more_than_one_turn_before_others_ar
 
 
 async def test_whoever_goes_away_while_waiting_keeps_nobody_from_their_turn() -> None:
-    maker = Maker(Turns())
+    maker = Maker(CooperativeScheduler())
     first, gone, last = [asyncio.create_task(maker.make(letter, 3)) for letter in "abc"]
     await asyncio.sleep(0)
     gone.cancel()

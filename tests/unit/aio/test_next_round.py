@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from graphql_app.aio.next_round import Rounds
+from graphql_app.aio.next_round import NextRound
 from tests.clock import settle
 
 
@@ -26,14 +26,14 @@ class Work:
         ended.set_result(None)
 
 
-async def asked(rounds: Rounds[str, int], work: Work, count: int, key: str = "a") -> list["asyncio.Task[int]"]:
+async def asked(rounds: NextRound[str, int], work: Work, count: int, key: str = "a") -> list["asyncio.Task[int]"]:
     asking = [asyncio.create_task(rounds.join(key, work)) for _ in range(count)]
     await settle()
     return asking
 
 
 async def test_those_who_ask_in_one_moment_share_it_and_those_who_ask_while_it_is_made_share_the_next() -> None:
-    rounds, work = Rounds[str, int](), Work()
+    rounds, work = NextRound[str, int](), Work()
     first = [asyncio.create_task(rounds.join("a", work)) for _ in range(3)]
     await settle()
     later = await asked(rounds, work, 2) + await asked(rounds, work, 2)
@@ -49,7 +49,7 @@ async def test_those_who_ask_in_one_moment_share_it_and_those_who_ask_while_it_i
 
 
 async def test_another_key_waits_for_nobody() -> None:
-    rounds, slow, quick = Rounds[str, int](), Work(), Work()
+    rounds, slow, quick = NextRound[str, int](), Work(), Work()
     (waiting,) = await asked(rounds, slow, 1)
     (other,) = await asked(rounds, quick, 1, key="b")
     quick.end()
@@ -61,7 +61,7 @@ async def test_another_key_waits_for_nobody() -> None:
 
 
 async def test_whoever_goes_away_takes_nothing_from_the_others() -> None:
-    rounds, work = Rounds[str, int](), Work()
+    rounds, work = NextRound[str, int](), Work()
     gone, stays = await asked(rounds, work, 2)
     (next_one,) = await asked(rounds, work, 1)
     gone.cancel()
@@ -80,7 +80,7 @@ async def test_a_failure_is_told_to_all_who_wait_for_it_and_the_next_are_answere
                 raise ValueError("no")
             return 2
 
-    rounds, work = Rounds[str, int](), Fails()
+    rounds, work = NextRound[str, int](), Fails()
     failing, later = await asked(rounds, work, 2), await asked(rounds, work, 1)
     work.end()
     await settle()
@@ -93,7 +93,7 @@ async def test_a_failure_is_told_to_all_who_wait_for_it_and_the_next_are_answere
 
 
 async def test_a_failure_that_nobody_waits_for_any_more_is_nobodys_fault() -> None:
-    rounds, work = Rounds[str, int](), Work()
+    rounds, work = NextRound[str, int](), Work()
     (gone,) = await asked(rounds, work, 1)
     gone.cancel()
     await settle()

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from graphql_app.aio.single_flight import Flights
+from graphql_app.aio.single_flight import SingleFlight
 from tests.clock import Clock, settle
 
 
@@ -21,7 +21,7 @@ class Work:
 
 
 async def test_those_who_ask_while_it_is_under_way_get_the_one_result() -> None:
-    flights, work = Flights[str, int](), Work()
+    flights, work = SingleFlight[str, int](), Work()
     asking = [asyncio.create_task(flights.join("a", work)) for _ in range(3)]
     await settle()
     work.ended.set_result(7)
@@ -30,7 +30,7 @@ async def test_those_who_ask_while_it_is_under_way_get_the_one_result() -> None:
 
 
 async def test_who_asks_later_begins_anew() -> None:
-    flights, first, second = Flights[str, int](), Work(), Work()
+    flights, first, second = SingleFlight[str, int](), Work(), Work()
     first.ended.set_result(1)
     second.ended.set_result(2)
     assert await flights.join("a", first) == 1
@@ -38,7 +38,7 @@ async def test_who_asks_later_begins_anew() -> None:
 
 
 async def test_a_result_is_kept_for_so_long_and_no_longer(monkeypatch: pytest.MonkeyPatch) -> None:
-    clock, flights, work = Clock(monkeypatch), Flights[str, int](kept_seconds=1), Work()
+    clock, flights, work = Clock(monkeypatch), SingleFlight[str, int](kept_seconds=1), Work()
     work.ended.set_result(7)
     for pause in (0, 0.9, 0.2):
         await clock.pass_by(pause)
@@ -47,7 +47,7 @@ async def test_a_result_is_kept_for_so_long_and_no_longer(monkeypatch: pytest.Mo
 
 
 async def test_a_failure_is_not_kept() -> None:
-    flights, work, again = Flights[str, int](kept_seconds=1), Work(), Work()
+    flights, work, again = SingleFlight[str, int](kept_seconds=1), Work(), Work()
     work.ended.set_exception(ValueError("no"))
     again.ended.set_result(7)
     with pytest.raises(ValueError, match="no"):
@@ -56,14 +56,14 @@ async def test_a_failure_is_not_kept() -> None:
 
 
 async def test_another_key_is_another_flight() -> None:
-    flights, one, other = Flights[str, int](), Work(), Work()
+    flights, one, other = SingleFlight[str, int](), Work(), Work()
     one.ended.set_result(1)
     other.ended.set_result(2)
     assert tuple(await asyncio.gather(flights.join("a", one), flights.join("b", other))) == (1, 2)
 
 
 async def test_whoever_goes_away_takes_nothing_from_the_others() -> None:
-    flights, work = Flights[str, int](), Work()
+    flights, work = SingleFlight[str, int](), Work()
     first = asyncio.create_task(flights.join("a", work))
     await settle()
     second = asyncio.create_task(flights.join("a", work))
@@ -75,7 +75,7 @@ async def test_whoever_goes_away_takes_nothing_from_the_others() -> None:
 
 
 async def test_all_who_wait_hear_of_a_failure_and_the_next_tries_again() -> None:
-    flights, work, again = Flights[str, int](), Work(), Work()
+    flights, work, again = SingleFlight[str, int](), Work(), Work()
     asking = [asyncio.create_task(flights.join("a", work)) for _ in range(2)]
     await settle()
     work.ended.set_exception(ValueError("no"))
@@ -85,7 +85,7 @@ async def test_all_who_wait_hear_of_a_failure_and_the_next_tries_again() -> None
 
 
 async def test_closing_ends_what_is_under_way() -> None:
-    flights, work = Flights[str, int](), Work()
+    flights, work = SingleFlight[str, int](), Work()
     asking = asyncio.create_task(flights.join("a", work))
     await settle()
     await flights.close()

@@ -5,9 +5,9 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from graphql_app.domain.connection_limits import Ceiling, Ceilings
+from graphql_app.domain.connection_limits import ConnectionLimit, ConnectionLimits
 
-CEILING = Ceiling("connections of one user", 10)
+CEILING = ConnectionLimit("connections of one user", 10)
 
 
 class Register:
@@ -17,7 +17,7 @@ class Register:
         self._most = most
         self.open: dict[Any, int] = {}
 
-    def exchange(self, ceilings: Ceilings) -> None:
+    def exchange(self, ceilings: ConnectionLimits) -> None:
         told = ceilings.due(100)
         room = max(0, self._most - sum(open for process, open in self.open.items() if process is not ceilings))
         for one in told:
@@ -31,7 +31,7 @@ class Process:
     """One process, and the connections that it let in and did not turn away again."""
 
     def __init__(self, processes: int) -> None:
-        self.ceilings = Ceilings(CEILING, processes=processes)
+        self.ceilings = ConnectionLimits(CEILING, processes=processes)
         self.open: set[Opened] = set()
 
     def enter(self) -> bool:
@@ -53,7 +53,7 @@ class Opened:
     def __init__(self, process: Process) -> None:
         self._process = process
 
-    def revoke(self, _: Ceiling) -> None:
+    def revoke(self, _: ConnectionLimit) -> None:
         self._process.leave(self)
 
 

@@ -19,8 +19,8 @@ from graphql_app.domain.importing import (
     BadRow,
     Check,
     Fault,
-    Finding,
-    Kind,
+    ImportFinding,
+    ImportKind,
     Problem,
     Row,
     Unreadable,
@@ -37,19 +37,19 @@ from graphql_app.store.schema.tables import metadata
 PAGE = Path(__file__).parents[3] / "docs" / "import.md"
 
 
-def csv(content: str | bytes, kind: Kind | None = None) -> list[Row | BadRow]:
+def csv(content: str | bytes, kind: ImportKind | None = None) -> list[Row | BadRow]:
     raw = content.encode() if isinstance(content, str) else content
     return list(sheets.read(text.lines(raw.splitlines(keepends=True)), kind))
 
 
-def jsons(content: str, kind: Kind | None = None) -> list[Row | BadRow]:
+def jsons(content: str, kind: ImportKind | None = None) -> list[Row | BadRow]:
     return list(documents.read([content], kind))
 
 
 def desk(**cells: str) -> Row | BadRow:
     """One row of a CSV of workstations."""
     given = {"building": "A", "floor_number": "3", "name": "A-01", **cells}
-    plan = rows.plan(Kind.WORKSTATIONS, list(given))
+    plan = rows.plan(ImportKind.WORKSTATIONS, list(given))
     assert isinstance(plan, rows.Plan)
     return plan.row(0, 2, list(given.values()))
 
@@ -188,21 +188,21 @@ def test_a_time_zone_is_one_of_iana(cell: str) -> None:
 @pytest.mark.parametrize(
     ("header", "kind"),
     [
-        ("name,time_zone", Kind.BUILDINGS),
-        ("building,number", Kind.FLOORS),
-        ("楼栋,楼层", Kind.FLOORS),
-        ("部门", Kind.DEPARTMENTS),
-        ("工号,姓名,部门", Kind.EMPLOYEES),
-        ("employee_number,department", Kind.EMPLOYEES),
-        ("building,floor_number,name,x_position,y_position", Kind.WORKSTATIONS),
-        ("Building,Floor Number,Name,xPosition,yPosition,employeeNumber", Kind.WORKSTATIONS),
-        ("楼栋,楼层,工位,部门,工号,横坐标,纵坐标,宽度,高度,状态,设备,备注", Kind.WORKSTATIONS),
-        ("building,floor_number,name,colour", Kind.WORKSTATIONS),
+        ("name,time_zone", ImportKind.BUILDINGS),
+        ("building,number", ImportKind.FLOORS),
+        ("楼栋,楼层", ImportKind.FLOORS),
+        ("部门", ImportKind.DEPARTMENTS),
+        ("工号,姓名,部门", ImportKind.EMPLOYEES),
+        ("employee_number,department", ImportKind.EMPLOYEES),
+        ("building,floor_number,name,x_position,y_position", ImportKind.WORKSTATIONS),
+        ("Building,Floor Number,Name,xPosition,yPosition,employeeNumber", ImportKind.WORKSTATIONS),
+        ("楼栋,楼层,工位,部门,工号,横坐标,纵坐标,宽度,高度,状态,设备,备注", ImportKind.WORKSTATIONS),
+        ("building,floor_number,name,colour", ImportKind.WORKSTATIONS),
         ("name", None),
         ("colour", None),
     ],
 )
-def test_the_kind_is_recognised_from_the_header(header: str, kind: Kind | None) -> None:
+def test_the_kind_is_recognised_from_the_header(header: str, kind: ImportKind | None) -> None:
     assert rows.recognised(header.split(",")) is kind
 
 
@@ -216,7 +216,7 @@ def test_the_kind_is_recognised_from_the_header(header: str, kind: Kind | None) 
     ],
 )
 def test_wrong_columns_are_named(names: list[str], fault: tuple[str | None, str]) -> None:
-    found = rows.plan(Kind.DEPARTMENTS, names)
+    found = rows.plan(ImportKind.DEPARTMENTS, names)
     assert not isinstance(found, rows.Plan)
     assert any(column == fault[0] and re.search(fault[1], reason) for column, reason in found), found
 
@@ -445,12 +445,14 @@ TOO_LARGE = {
 
 
 @pytest.mark.parametrize("what", TOO_LARGE)
-@pytest.mark.parametrize("kind", [Kind.BUILDINGS, None])
-def test_what_is_larger_than_any_row_is_refused_with_its_line_before_it_is_read(what: str, kind: Kind | None) -> None:
+@pytest.mark.parametrize("kind", [ImportKind.BUILDINGS, None])
+def test_what_is_larger_than_any_row_is_refused_with_its_line_before_it_is_read(
+    what: str, kind: ImportKind | None
+) -> None:
     content, line, reason = TOO_LARGE[what]
     file = Read(content)
 
-    refused = refusal(lambda: list(sheets.read(text.lines(text.cut(file)), kind or Kind.DEPARTMENTS)))
+    refused = refusal(lambda: list(sheets.read(text.lines(text.cut(file)), kind or ImportKind.DEPARTMENTS)))
 
     assert refused.line == line
     assert reason in refused.faults[0].reason
@@ -460,7 +462,7 @@ def test_what_is_larger_than_any_row_is_refused_with_its_line_before_it_is_read(
 
 def test_an_object_of_many_names_is_a_bad_row_and_is_not_kept() -> None:
     names = ", ".join(f'"{"n" * 100}{number}": 1' for number in range(1000))
-    bad, good = jsons(f'[{{{names}}}, {{"name": "A"}}]', Kind.BUILDINGS)
+    bad, good = jsons(f'[{{{names}}}, {{"name": "A"}}]', ImportKind.BUILDINGS)
 
     assert [fault.reason for fault in faults(bad)] == [
         "names 1,000 columns, and at most 100 are read: leave out what is not needed"
@@ -479,7 +481,7 @@ def test_a_file_is_cut_after_its_lines_however_they_end(end: bytes) -> None:
 
 
 def test_a_given_kind_is_not_guessed() -> None:
-    assert [row.kind for row in csv("name\nA\n", Kind.BUILDINGS)] == [Kind.BUILDINGS]
+    assert [row.kind for row in csv("name\nA\n", ImportKind.BUILDINGS)] == [ImportKind.BUILDINGS]
 
 
 @pytest.mark.parametrize(
@@ -493,7 +495,7 @@ def test_a_given_kind_is_not_guessed() -> None:
     ],
 )
 def test_another_encoding_is_refused_with_the_line_and_what_to_do(raw: bytes, line: int, reason: str) -> None:
-    refused = refusal(lambda: csv(raw, Kind.DEPARTMENTS))
+    refused = refusal(lambda: csv(raw, ImportKind.DEPARTMENTS))
     assert refused.line == line
     assert re.search(reason, refused.faults[0].reason)
 
@@ -505,11 +507,14 @@ def test_an_object_may_hold_any_kinds_in_any_order() -> None:
     found = jsons(
         '{"workstations": [\n{"building": "A", "floor_number": 1, "name": "a"}],\n"buildings": [{"name": "A"}]}'
     )
-    assert [(row.kind, row.line, row.index) for row in found] == [(Kind.WORKSTATIONS, 2, 0), (Kind.BUILDINGS, 3, 0)]
+    assert [(row.kind, row.line, row.index) for row in found] == [
+        (ImportKind.WORKSTATIONS, 2, 0),
+        (ImportKind.BUILDINGS, 3, 0),
+    ]
 
 
 def test_rows_may_differ_in_what_they_give() -> None:
-    first, second = jsons('[{"name": "A"},\n {"time_zone": null, "name": "B"}]', Kind.BUILDINGS)
+    first, second = jsons('[{"name": "A"},\n {"time_zone": null, "name": "B"}]', ImportKind.BUILDINGS)
     assert isinstance(first, Row)
     assert isinstance(second, Row)
     assert first.values == {"name": "A"}
@@ -520,12 +525,12 @@ def test_numbers_keep_every_digit() -> None:
     content = (
         '[{"building": "A", "floor_number": 1, "name": 101, "x_position": 0.1, "equipment": {"kg": 1.50, "n": 1e2}}]'
     )
-    row = jsons(content, Kind.WORKSTATIONS)[0]
+    row = jsons(content, ImportKind.WORKSTATIONS)[0]
     assert isinstance(row, Row)
     assert row.values["name"] == "101"
     assert row.values["x_position"] == Decimal("0.10")
     assert row.values["equipment"] == '{"kg": 1.50, "n": 1e2}'
-    over = jsons(content.replace("0.1,", "0.1000000000000000055,"), Kind.WORKSTATIONS)
+    over = jsons(content.replace("0.1,", "0.1000000000000000055,"), ImportKind.WORKSTATIONS)
     assert "more than 2 decimals" in faults(over[0])[0].reason
 
 
@@ -546,7 +551,7 @@ def test_numbers_keep_every_digit() -> None:
 def test_a_bad_row_of_json_is_told_with_its_column_and_the_next_is_read(
     row: str, column: str | None, reason: str
 ) -> None:
-    bad, good = jsons(f'[\n{row},\n{{"name": "C"}}]', Kind.BUILDINGS)
+    bad, good = jsons(f'[\n{row},\n{{"name": "C"}}]', ImportKind.BUILDINGS)
     assert (bad.line, bad.index, good.line, good.index) == (2, 0, 3, 1)
     assert faults(bad)[0].column == column
     assert reason in faults(bad)[0].reason
@@ -555,9 +560,9 @@ def test_a_bad_row_of_json_is_told_with_its_column_and_the_next_is_read(
 
 @pytest.mark.parametrize("equipment", ['{"a": NaN}', '{"a": {"b": 1, "b": 2}}', '"not json"'])
 def test_equipment_in_json_is_checked_too(equipment: str) -> None:
-    row = jsons(f'[{{"building": "A", "floor_number": 1, "name": "a", "equipment": {equipment}}}]', Kind.WORKSTATIONS)[
-        0
-    ]
+    row = jsons(
+        f'[{{"building": "A", "floor_number": 1, "name": "a", "equipment": {equipment}}}]', ImportKind.WORKSTATIONS
+    )[0]
     assert faults(row)[0].column == "equipment"
 
 
@@ -567,7 +572,7 @@ def test_deep_nesting_is_refused(depth: int) -> None:
     nested = "[" * depth + "]" * depth
     content = f'[{{"building": "A", "floor_number": 1, "name": "a", "equipment": {nested}}}]'
     reads: list[Callable[[], Row | BadRow]] = [
-        lambda: jsons(content, Kind.WORKSTATIONS)[0],
+        lambda: jsons(content, ImportKind.WORKSTATIONS)[0],
         lambda: desk(equipment=nested),
     ]
     for read in reads:
@@ -610,7 +615,7 @@ def test_what_is_not_json_makes_the_file_unreadable_with_the_line(content: str, 
 
 
 def test_a_kind_that_contradicts_the_file_is_refused() -> None:
-    assert "--kind says floors" in refusal(lambda: jsons('{"buildings": []}', Kind.FLOORS)).faults[0].reason
+    assert "--kind says floors" in refusal(lambda: jsons('{"buildings": []}', ImportKind.FLOORS)).faults[0].reason
 
 
 def test_a_quote_that_is_never_closed_does_not_fill_the_memory() -> None:
@@ -622,7 +627,7 @@ def test_a_quote_that_is_never_closed_does_not_fill_the_memory() -> None:
             read.append(number)
             yield "x" * 65536
 
-    assert "longer than" in refusal(lambda: list(documents.read(endless(), Kind.BUILDINGS))).faults[0].reason
+    assert "longer than" in refusal(lambda: list(documents.read(endless(), ImportKind.BUILDINGS))).faults[0].reason
     assert len(read) < 20
 
 
@@ -644,9 +649,11 @@ def test_json_is_read_the_same_however_it_is_cut(equipment: list[Any], cuts: lis
         [{"building": "A", "floor_number": 1, "name": "a", "equipment": json.dumps(one)} for one in equipment],
         indent=indent,
     )
-    assert list(documents.read(pieces(content, cuts), Kind.WORKSTATIONS)) == jsons(content, Kind.WORKSTATIONS)
+    assert list(documents.read(pieces(content, cuts), ImportKind.WORKSTATIONS)) == jsons(
+        content, ImportKind.WORKSTATIONS
+    )
     mixed = json.dumps(equipment, indent=indent)
-    assert list(documents.read(pieces(mixed, cuts), Kind.BUILDINGS)) == jsons(mixed, Kind.BUILDINGS)
+    assert list(documents.read(pieces(mixed, cuts), ImportKind.BUILDINGS)) == jsons(mixed, ImportKind.BUILDINGS)
 
 
 @given(_plain)
@@ -683,8 +690,8 @@ files = (
 )
 
 
-@given(files, st.sampled_from([None, *Kind]))
-def test_any_file_is_rows_or_is_told_what_is_wrong_with_it(content: bytes, kind: Kind | None) -> None:
+@given(files, st.sampled_from([None, *ImportKind]))
+def test_any_file_is_rows_or_is_told_what_is_wrong_with_it(content: bytes, kind: ImportKind | None) -> None:
     with suppress(Unreadable):
         assert all(isinstance(row, (Row, BadRow)) for row in csv(content, kind))
     with suppress(Unreadable):
@@ -704,18 +711,18 @@ def test_json_in_another_encoding_is_refused_with_its_line() -> None:
 
 
 def test_a_problem_reads_as_a_place_and_a_reason() -> None:
-    assert str(Problem("a.csv", 3, "status", "is odd", Kind.WORKSTATIONS)) == "a.csv:3: status: is odd"
-    assert str(Problem("a.json", 1, "status", "is odd", Kind.FLOORS, 4)) == "a.json:1: floors[4].status: is odd"
+    assert str(Problem("a.csv", 3, "status", "is odd", ImportKind.WORKSTATIONS)) == "a.csv:3: status: is odd"
+    assert str(Problem("a.json", 1, "status", "is odd", ImportKind.FLOORS, 4)) == "a.json:1: floors[4].status: is odd"
     assert str(Problem("a.csv", 1, None, "is empty")) == "a.csv:1: is empty"
 
 
 def test_what_the_database_finds_is_put_into_words() -> None:
     found = [
-        Finding(4, 6, "name", Check.REPEATED, ["2", "0"]),
-        Finding(4, 6, "floor_number", Check.UNKNOWN, ["floors", "总部A座", "9"]),
-        Finding(4, 6, "x_position", Check.NEEDED, []),
+        ImportFinding(4, 6, "name", Check.REPEATED, ["2", "0"]),
+        ImportFinding(4, 6, "floor_number", Check.UNKNOWN, ["floors", "总部A座", "9"]),
+        ImportFinding(4, 6, "x_position", Check.NEEDED, []),
     ]
-    assert [worded(Kind.WORKSTATIONS, one).reason for one in found] == [
+    assert [worded(ImportKind.WORKSTATIONS, one).reason for one in found] == [
         "this workstation is in the file already: line 2, row 1 of workstations",
         "there is no floor '总部A座', '9', neither in the office nor among the good rows of this file",
         "is missing, and there is no such workstation yet: a new one needs it",

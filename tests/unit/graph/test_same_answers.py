@@ -26,8 +26,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from graphql_app.aio import cooperative as turns
-from graphql_app.aio.cooperative import Turns
-from graphql_app.aio.deferred import Soon
+from graphql_app.aio.cooperative import CooperativeScheduler
+from graphql_app.aio.deferred import Deferred
 from graphql_app.domain.access import GUARDED, ROLES, Scope, View, may_see, redact
 from graphql_app.domain.change import Batch, Kind, Notice
 from graphql_app.domain.errors import Conflict, InvalidInput, NotFound
@@ -159,7 +159,12 @@ async def _compare(
     for _ in range(times):
         if kind is OperationType.SUBSCRIPTION:
             planned = PlannedExecutor.build(
-                SCHEMA, document, context_value=of(), raw_variable_values=given, plans=plans, turns=Turns()
+                SCHEMA,
+                document,
+                context_value=of(),
+                raw_variable_values=given,
+                plans=plans,
+                turns=CooperativeScheduler(),
             )
             assert isinstance(planned, PlannedExecutor)
             answer = await EXECUTION.shown(planned, shown, of())
@@ -341,8 +346,8 @@ async def test_an_operation_of_one_field_is_answered_the_same_whatever_is_given_
             raise result
         return result if document is ONE else SimpleNamespace(workstation=result, receipt="12")
 
-    def soon(*_: Any) -> Any:
-        return at_hand() if is_there else Soon(asyncio.get_running_loop().create_future, lambda _: at_hand())
+    def deferred(*_: Any) -> Any:
+        return at_hand() if is_there else Deferred(asyncio.get_running_loop().create_future, lambda _: at_hand())
 
     def at_hand() -> Any:
         if isinstance(result, Exception):
@@ -352,7 +357,7 @@ async def test_an_operation_of_one_field_is_answered_the_same_whatever_is_given_
     is_there = True
 
     services: Any = SimpleNamespace(
-        browse=SimpleNamespace(workstation=use_case, workstation_soon=soon),
+        browse=SimpleNamespace(workstation=use_case, workstation_soon=deferred),
         arrange=SimpleNamespace(set_status=use_case),
     )
 
@@ -379,10 +384,10 @@ async def test_an_operation_of_one_field_is_answered_the_same_whatever_is_given_
     assert _told(answer) == _told(expected)
     assert repr(calls) == repr(before * 2), "the use case was called with the same, and but once"
     for is_there in (True, False):  # noqa: B007  # said by soon()
-        outcome = EXECUTION.soonest(_operation(document, plans), given, context())
+        outcome = EXECUTION.deferred_outcome(_operation(document, plans), given, context())
         if document is ONE and given == GIVEN[0] and result is RESULTS[0]:
             assert outcome is not None
-        if isinstance(outcome, Soon):
+        if isinstance(outcome, Deferred):
             outcome = outcome.make(outcome.start())
         if outcome is not None:
             answer = await EXECUTION.result(_operation(document, plans), given, context(), outcome)
@@ -538,7 +543,9 @@ async def _agree(table: Table, objects: list[Workstation], role: str) -> None:
     expected = await _answered(alone, None, OperationType.QUERY)
     plans = Plans(FLOOR_MAP)
     for _ in range(TIMES):
-        planned = PlannedExecutor.build(SCHEMA, FLOOR_MAP, context_value=office(table), plans=plans, turns=Turns())
+        planned = PlannedExecutor.build(
+            SCHEMA, FLOOR_MAP, context_value=office(table), plans=plans, turns=CooperativeScheduler()
+        )
         assert isinstance(planned, PlannedExecutor)
         answer = await _answered(planned, None, OperationType.QUERY)
         assert repr(_shown(answer.data)) == repr(_shown(expected.data))
@@ -551,7 +558,9 @@ async def test_a_regular_table_is_shown_without_making_objects(monkeypatch: pyte
     for iterated in (Table.__iter__, None):
         monkeypatch.setattr(Table, "__iter__", iterated)
         context = Context(shared_viewer(view("visitor")), with_floor(table))
-        planned = PlannedExecutor.build(SCHEMA, FLOOR_MAP, context_value=context, plans=plans, turns=Turns())
+        planned = PlannedExecutor.build(
+            SCHEMA, FLOOR_MAP, context_value=context, plans=plans, turns=CooperativeScheduler()
+        )
         assert isinstance(planned, PlannedExecutor)
 
         assert not (await _answered(planned, None, OperationType.QUERY)).errors

@@ -5,7 +5,7 @@ from contextlib import suppress
 from typing import Any, cast
 
 from graphql_app.domain.change import Head
-from graphql_app.live.feed.leader import AT_ONCE_MOST, OF_A_BACKLOG_MOST, Feed
+from graphql_app.live.feed.leader import AT_ONCE_MOST, OF_A_BACKLOG_MOST, Leadership
 from graphql_app.store.log.numbering import Numbered
 from tests.clock import settle
 from tests.unit.live.feed.test_messages import EPOCH
@@ -45,7 +45,7 @@ class SlowRelay:
 
 async def test_a_large_transaction_is_not_numbered_further_than_it_is_told_and_small_ones_go_in_between() -> None:
     leader, relay = Backlog(), SlowRelay()
-    feed = Feed(cast(Any, None), cast(Any, relay))
+    feed = Leadership(cast(Any, None), cast(Any, relay))
     leading = asyncio.create_task(feed._lead(cast(Any, leader)))
     await settle()
     assert relay.sent == AT_ONCE_MOST

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 import pytest
 
-from graphql_app.server.write_coalescer import HELD_BYTES_MOST, TOGETHER_MOST, HeldBack, Together
+from graphql_app.server.write_coalescer import HELD_BYTES_MOST, TOGETHER_MOST, CoalescedTransport, WriteCoalescer
 
 pytestmark = pytest.mark.asyncio
 
@@ -34,8 +34,8 @@ class Wire(asyncio.Transport):
 
 async def test_what_is_written_leaves_once_the_loop_has_gone_round() -> None:
     sent: list[tuple[str, bytes]] = []
-    together = Together()
-    one, two = (HeldBack(Wire(name, sent), together) for name in ("one", "two"))
+    write_coalescer = WriteCoalescer()
+    one, two = (CoalescedTransport(Wire(name, sent), write_coalescer) for name in ("one", "two"))
     one.write(b"a")
     two.writelines((b"b", b"c"))
     one.write(b"d")
@@ -51,8 +51,8 @@ async def test_what_is_written_leaves_once_the_loop_has_gone_round() -> None:
 
 async def test_the_first_waits_for_no_more_than_so_many_others() -> None:
     sent: list[tuple[str, bytes]] = []
-    together = Together()
-    transports = [HeldBack(Wire(str(number), sent), together) for number in range(TOGETHER_MOST + 1)]
+    write_coalescer = WriteCoalescer()
+    transports = [CoalescedTransport(Wire(str(number), sent), write_coalescer) for number in range(TOGETHER_MOST + 1)]
     for transport in transports:
         transport.write(b"x")
     assert len(sent) == TOGETHER_MOST
@@ -62,7 +62,7 @@ async def test_the_first_waits_for_no_more_than_so_many_others() -> None:
 
 async def test_who_writes_without_end_is_not_held_back_without_end() -> None:
     sent: list[tuple[str, bytes]] = []
-    transport = HeldBack(Wire("one", sent), Together())
+    transport = CoalescedTransport(Wire("one", sent), WriteCoalescer())
     for _ in range(10):
         transport.write(b"x" * (HELD_BYTES_MOST // 2))
         assert transport.get_write_buffer_size() <= HELD_BYTES_MOST
@@ -72,7 +72,7 @@ async def test_who_writes_without_end_is_not_held_back_without_end() -> None:
 
 async def test_it_closes_after_what_was_written() -> None:
     sent: list[tuple[str, bytes]] = []
-    transport = HeldBack(Wire("one", sent), Together())
+    transport = CoalescedTransport(Wire("one", sent), WriteCoalescer())
     transport.write(b"last")
     transport.close()
     assert sent == [("one", b"last"), ("one", b"(closed)")]
@@ -82,8 +82,8 @@ async def test_it_closes_after_what_was_written() -> None:
 
 async def test_one_that_is_gone_harms_no_other() -> None:
     sent: list[tuple[str, bytes]] = []
-    together, gone = Together(), Wire("gone", sent)
-    lost, kept = HeldBack(gone, together), HeldBack(Wire("kept", sent), together)
+    write_coalescer, gone = WriteCoalescer(), Wire("gone", sent)
+    lost, kept = CoalescedTransport(gone, write_coalescer), CoalescedTransport(Wire("kept", sent), write_coalescer)
     lost.write(b"x")
     kept.write(b"y")
     gone.is_closed = True
@@ -93,7 +93,7 @@ async def test_one_that_is_gone_harms_no_other() -> None:
 
 async def test_who_is_released_writes_after_what_was_held_back() -> None:
     sent: list[tuple[str, bytes]] = []
-    transport = HeldBack(Wire("one", sent), Together())
+    transport = CoalescedTransport(Wire("one", sent), WriteCoalescer())
     transport.write(b"before")
     transport.released().writelines([b"after"])
     assert sent == [("one", b"before"), ("one", b"after")]

@@ -9,9 +9,9 @@ from graphql_app.domain.errors import InvalidInput
 from graphql_app.domain.filters import WorkstationFilter
 from graphql_app.domain.workstation import Place
 from graphql_app.live.feed.hub import Hub
-from graphql_app.live.feed.staleness import Freshness
+from graphql_app.live.feed.staleness import Staleness
 from graphql_app.services.cursors import FeedCursors, PageCursors
-from graphql_app.services.receipts import Receipts
+from graphql_app.services.receipts import ConsistencyTokens
 from tests.examples import view
 
 SECRET = "a secret of thirty-two characters"
@@ -20,10 +20,10 @@ HERE = Place("HQ", 1)
 ANYTHING = WorkstationFilter()
 
 
-def made(secret: str = SECRET) -> tuple[Receipts, Hub, Freshness]:
-    hub, freshness = Hub(100), Freshness()
-    hub.listen(freshness)
-    return Receipts(secret, FeedCursors(secret), hub, freshness), hub, freshness
+def made(secret: str = SECRET) -> tuple[ConsistencyTokens, Hub, Staleness]:
+    hub, staleness = Hub(100), Staleness()
+    hub.listen(staleness)
+    return ConsistencyTokens(secret, FeedCursors(secret), hub, staleness), hub, staleness
 
 
 def cursor(epoch: UUID, revision: int, secret: str = SECRET) -> str:
@@ -35,26 +35,26 @@ def test_who_demands_nothing_is_served_from_memory() -> None:
 
 
 def test_a_receipt_needs_the_primary_until_the_feed_has_passed_it() -> None:
-    receipts, _, freshness = made()
+    receipts, _, staleness = made()
     receipt = receipts.issue(7)
     assert receipts.needs_primary(receipt)
-    freshness.settled(8)
+    staleness.settled(8)
     assert not receipts.needs_primary(receipt)
 
 
 def test_a_receipt_is_good_on_every_process_of_the_installation() -> None:
-    elsewhere, _, freshness = made()
+    elsewhere, _, staleness = made()
     receipt = made()[0].issue(7)
     assert elsewhere.needs_primary(receipt)
-    freshness.settled(8)
+    staleness.settled(8)
     assert not elsewhere.needs_primary(receipt)
 
 
 def test_a_write_is_awaited_where_it_was_made() -> None:
-    receipts, _, freshness = made()
+    receipts, _, staleness = made()
     receipts.issue(7, HERE, None)
-    assert freshness.awaits(HERE)
-    assert freshness.awaits(None)
+    assert staleness.awaits(HERE)
+    assert staleness.awaits(None)
 
 
 def test_a_cursor_needs_the_primary_until_this_process_has_come_so_far() -> None:

@@ -97,7 +97,7 @@ class AsgiWire:
                 await self._websocket.close(code, reason)
 
 
-class SocketDoor:
+class WebSocketEndpoint:
     """Takes WebSockets on /graphql, those that speak graphql-transport-ws. Under uvicorn graph/websocket/transports/uvicorn does the rest."""
 
     def __init__(

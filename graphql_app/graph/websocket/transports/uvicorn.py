@@ -19,7 +19,7 @@ from websockets.typing import BytesLike
 
 from graphql_app.domain.errors import RateLimited
 from graphql_app.graph.websocket.protocol import Connection
-from graphql_app.graph.websocket.transports.asgi import CONGESTED_BYTES, GONE, TOO_SLOW, SocketDoor
+from graphql_app.graph.websocket.transports.asgi import CONGESTED_BYTES, GONE, TOO_SLOW, WebSocketEndpoint
 from graphql_app.graph.websocket.transports.handshake import Core
 from graphql_app.graph.websocket.wire import SUBPROTOCOL_NOT_ACCEPTABLE, TOO_MANY_CONNECTIONS, fitting
 from graphql_app.observe import SocketClosed, SocketOpened, note
@@ -57,7 +57,7 @@ class DirectSocket(asyncio.Protocol):
         app_state: Mapping[str, Any],
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
-        self._door: SocketDoor = app_state["sockets"]
+        self._door: WebSocketEndpoint = app_state["sockets"]
         self._open_sockets = cast("set[Any]", server_state.connections)  # those that uvicorn waits for when it stops
         rules = self._door.rules
         self._compresses = rules.compresses

@@ -12,7 +12,7 @@ from asyncpg import Record
 from sqlalchemy import Table, delete, exists, func, insert, select, text
 from sqlalchemy.schema import CreateTable
 
-from graphql_app.domain.importing import Check, Finding, Kind, Row
+from graphql_app.domain.importing import Check, ImportFinding, ImportKind, Row
 from graphql_app.store.office.loading.routes import FINDINGS, ROW, Route
 from graphql_app.store.postgres.session import Reader, Session
 from graphql_app.store.schema.tables import workstations
@@ -20,7 +20,7 @@ from graphql_app.store.schema.tables import workstations
 # One import at a time, as two might wait for each other's rows. Any fixed number that no other program takes will do.
 IMPORT_LOCK = 0x67726170686C696D
 
-_ROUTES = {kind: Route(kind) for kind in Kind}
+_ROUTES = {kind: Route(kind) for kind in ImportKind}
 _TEMPORARY: tuple[Table, ...] = (FINDINGS, *(route.staged for route in _ROUTES.values()))
 
 
@@ -29,7 +29,7 @@ class Checked:
     """`bad` rows were dropped; `findings` are the first of `finding_count`."""
 
     bad: int
-    findings: Sequence[Finding]
+    findings: Sequence[ImportFinding]
     finding_count: int
 
 
@@ -48,13 +48,13 @@ class Loading:
             await connection.execute(CreateTable(table))
         return cls(connection)
 
-    async def stage(self, kind: Kind, rows: Iterable[Row]) -> None:
+    async def stage(self, kind: ImportKind, rows: Iterable[Row]) -> None:
         route = _ROUTES[kind]
         columns = [column.name for column in route.staged.c]
         records = map(route.record, rows)
         await self._connection.driver.copy_records_to_table(route.staged.name, records=records, columns=columns)
 
-    async def check(self, kind: Kind, most: int) -> Checked:
+    async def check(self, kind: ImportKind, most: int) -> Checked:
         """Drops the rows that cannot be written, and tells of the first `most` things wrong with them."""
         route = _ROUTES[kind]
         await self._connection.execute(text(f"ANALYZE {route.staged.name}"))
@@ -70,7 +70,7 @@ class Loading:
         bad = await self._connection.execute(delete(route.staged).where(wrong))
         return Checked(bad, findings, count)
 
-    async def compare(self, kind: Kind) -> int:
+    async def compare(self, kind: ImportKind) -> int:
         """Drops the rows that would change nothing, and returns how many. What is left is locked."""
         route = _ROUTES[kind]
         unchanged = await self._connection.execute(route.drop_unchanged())
@@ -78,7 +78,7 @@ class Loading:
             await self._connection.execute(select(func.count()).select_from(lock.subquery()))
         return unchanged
 
-    async def write(self, kind: Kind, first: int, last: int) -> tuple[int, int]:
+    async def write(self, kind: ImportKind, first: int, last: int) -> tuple[int, int]:
         """Adds and changes those of the rows first..last; returns how many of each."""
         route = _ROUTES[kind]
         rows = {"first": first, "last": last}
@@ -89,8 +89,8 @@ class Loading:
         return added, changed
 
 
-def _finding(row: Record) -> Finding:
-    return Finding(row["index"], row["line"], row["column"], Check(row["check"]), row["detail"])
+def _finding(row: Record) -> ImportFinding:
+    return ImportFinding(row["index"], row["line"], row["column"], Check(row["check"]), row["detail"])
 
 
 async def has_workstations(reader: Reader) -> bool:

@@ -28,15 +28,15 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import array, insert
 from sqlalchemy.sql.dml import Delete, Insert, Update
 
-from graphql_app.domain.importing import COLUMNS, KEYS, REFERENCES, Check, Kind, Reference, Row
+from graphql_app.domain.importing import COLUMNS, KEYS, REFERENCES, Check, ImportKind, Reference, Row
 from graphql_app.store.schema.tables import buildings, departments, employees, floors, workstations
 
-TARGETS: Mapping[Kind, Table] = {
-    Kind.BUILDINGS: buildings,
-    Kind.FLOORS: floors,
-    Kind.DEPARTMENTS: departments,
-    Kind.EMPLOYEES: employees,
-    Kind.WORKSTATIONS: workstations,
+TARGETS: Mapping[ImportKind, Table] = {
+    ImportKind.BUILDINGS: buildings,
+    ImportKind.FLOORS: floors,
+    ImportKind.DEPARTMENTS: departments,
+    ImportKind.EMPLOYEES: employees,
+    ImportKind.WORKSTATIONS: workstations,
 }
 # A column of the file that names a row of another table -> the column that holds its id, and what it is named by.
 _NAMED: Mapping[str, tuple[str, Column[Any]]] = {
@@ -64,7 +64,7 @@ FINDINGS = _temporary(
 class Route:
     """Rows of one kind. `staged` also keeps, as bits, which columns the file gives: the others stay as they are."""
 
-    def __init__(self, kind: Kind) -> None:
+    def __init__(self, kind: ImportKind) -> None:
         self.kind = kind
         self.target = TARGETS[kind]
         self._keys = KEYS[kind]

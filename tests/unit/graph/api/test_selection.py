@@ -4,10 +4,10 @@ import pytest
 
 from graphql_app.domain.access import Scope
 from graphql_app.graph.documents.document import Documents
-from graphql_app.graph.documents.limits import Limits
+from graphql_app.graph.documents.limits import DocumentLimits
 from graphql_app.graph.engine.execution import Execution, build
 
-DOCUMENTS = Documents(Execution(build(), seconds=1).schema, Limits(), kept=100)
+DOCUMENTS = Documents(Execution(build(), seconds=1).schema, DocumentLimits(), kept=100)
 
 
 def guarded(text: str) -> list[tuple[str, Scope]]:

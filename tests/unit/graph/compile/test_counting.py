@@ -9,7 +9,7 @@ from graphql_app.domain.access import ROLES, View
 from graphql_app.domain.workstation import Floor, Place, WholeFloor, Workstation
 from graphql_app.graph.api.context import Context
 from graphql_app.graph.documents.document import Documents
-from graphql_app.graph.documents.limits import Limits
+from graphql_app.graph.documents.limits import DocumentLimits
 from graphql_app.graph.engine.execution import Execution, build, shared_viewer
 from tests.examples import workstation
 
@@ -36,7 +36,7 @@ def context() -> Context:
 
 async def answers(text: str, most: int) -> list[dict[str, Any]]:
     """Three answers to the document: the first is not planned yet, the third may be short."""
-    operation = Documents(EXECUTION.schema, Limits(cost=most), kept=9).get(text).operation(None)
+    operation = Documents(EXECUTION.schema, DocumentLimits(cost=most), kept=9).get(text).operation(None)
     return [await EXECUTION.run(operation, {}, context()) for _ in range(3)]
 
 

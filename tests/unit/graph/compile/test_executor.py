@@ -12,7 +12,7 @@ from graphql_app.domain.workstation import Floor, Workstation
 from graphql_app.graph.api.context import Context
 from graphql_app.graph.compile.executor import PLANS_MOST, conditions
 from graphql_app.graph.documents.document import Documents, Operation
-from graphql_app.graph.documents.limits import Limits
+from graphql_app.graph.documents.limits import DocumentLimits
 from graphql_app.graph.engine.execution import Execution, build, shared_viewer
 from tests.examples import view, workstation
 
@@ -20,7 +20,7 @@ EXECUTION = Execution(build(), seconds=5)
 
 
 def operation(text: str) -> Operation:
-    documents = Documents(EXECUTION.schema, Limits(), kept=9)
+    documents = Documents(EXECUTION.schema, DocumentLimits(), kept=9)
     return documents.get(text).operation(None)
 
 

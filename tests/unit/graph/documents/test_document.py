@@ -18,7 +18,7 @@ from graphql_app.graph.documents.document import (
     InvalidDocument,
     Operation,
 )
-from graphql_app.graph.documents.limits import Limits
+from graphql_app.graph.documents.limits import DocumentLimits
 from graphql_app.graph.engine.execution import Execution, build
 from tests.examples import view
 
@@ -26,7 +26,7 @@ SCHEMA = Execution(build(), seconds=1).schema
 
 
 def documents(*, kept: int = 100, **limits: int) -> Documents:
-    return Documents(SCHEMA, Limits(**limits), kept=kept)
+    return Documents(SCHEMA, DocumentLimits(**limits), kept=kept)
 
 
 def only(text: str) -> Operation:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from graphql_app.domain.errors import Refusal, TooMany
 from graphql_app.graph.documents.document import Documents, InvalidDocument
-from graphql_app.graph.documents.limits import MEASURES, Limits, Measure
+from graphql_app.graph.documents.limits import MEASURES, DocumentLimits, Measure
 from graphql_app.graph.documents.sizes import LISTS, is_list
 from graphql_app.graph.engine.execution import Execution, build
 
@@ -22,7 +22,7 @@ OPERATIONS = Path(__file__).parents[2] / "clients" / "operations"
 
 
 def check(text: str, **limits: int) -> None:
-    Measure(SCHEMA, Limits(**limits)).check(parse(text))
+    Measure(SCHEMA, DocumentLimits(**limits)).check(parse(text))
 
 
 def amount(measure: str, text: str) -> int:
@@ -150,17 +150,17 @@ ORDINARY = {
 
 @pytest.mark.parametrize("what", ORDINARY)
 def test_an_ordinary_document_is_far_from_every_limit(what: str) -> None:
-    limits = Limits()
+    limits = DocumentLimits()
     half = {name: getattr(limits, name) // 2 for name in MEASURES}
 
     check(ORDINARY[what], **half)
 
 
 def test_what_the_clients_of_the_tests_ask_is_valid_all_at_once() -> None:
-    together = "\n".join(file.read_text() for file in OPERATIONS.glob("*.graphql"))
+    write_coalescer = "\n".join(file.read_text() for file in OPERATIONS.glob("*.graphql"))
 
-    assert graphql.validate(SCHEMA, parse(together)) == []
-    check(together)
+    assert graphql.validate(SCHEMA, parse(write_coalescer)) == []
+    check(write_coalescer)
 
 
 # --- what is no valid document ---------------------------------------------------------------------------------------
@@ -251,10 +251,10 @@ HOSTILE = {
 def test_no_document_blocks_the_loop_for_long(how: str) -> None:
     """Below 50 ms of this thread on a machine of its own; twice that here, where others work too."""
     text = HOSTILE[how]
-    assert len(text) <= Limits().bytes
+    assert len(text) <= DocumentLimits().bytes
     taken = []
     for _ in range(3):
-        documents = Documents(SCHEMA, Limits(), kept=10)
+        documents = Documents(SCHEMA, DocumentLimits(), kept=10)
         began = time.thread_time()
         with suppress(InvalidDocument, Refusal):
             documents.get(text)

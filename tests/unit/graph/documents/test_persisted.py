@@ -10,7 +10,7 @@ import pytest
 from graphql_app import observe
 from graphql_app.domain.errors import InvalidInput, TooMany, UnknownDocument, UntrustedDocument
 from graphql_app.graph.documents.document import Documents, InvalidDocument
-from graphql_app.graph.documents.limits import Limits
+from graphql_app.graph.documents.limits import DocumentLimits
 from graphql_app.graph.documents.persisted import BadManifest, Persisted, hash_given, manifest
 from graphql_app.graph.engine.execution import Execution, build
 
@@ -25,7 +25,7 @@ def hashed(text: str) -> str:
 
 
 def persisted(*trusted: str, only_trusted: bool = False, room: int = 100_000) -> Persisted:
-    documents = Documents(SCHEMA, Limits(), kept=100)
+    documents = Documents(SCHEMA, DocumentLimits(), kept=100)
     listed = {hashed(text): text for text in trusted}
     return Persisted(documents, listed, only_trusted=only_trusted, registered_bytes=room)
 

@@ -17,10 +17,17 @@ from graphql_app.graph.api.selection import root_fields
 from graphql_app.graph.compile.executor import Plans
 from graphql_app.graph.documents.document import Operation
 from graphql_app.graph.engine.execution import build
-from graphql_app.graph.engine.response_cache import OVERHEAD_BYTES, SHAREABLE, Answer, Answers, Key, can_be_shared
-from graphql_app.graph.http.requests import Asked
+from graphql_app.graph.engine.response_cache import (
+    OVERHEAD_BYTES,
+    SHAREABLE,
+    Answer,
+    ResponseCache,
+    ResponseKey,
+    can_be_shared,
+)
+from graphql_app.graph.http.requests import OperationRequest
 from graphql_app.live.feed.hub import Hub
-from graphql_app.live.feed.staleness import Freshness
+from graphql_app.live.feed.staleness import Staleness
 from graphql_app.services.reads import reads, reads_floors, reads_workstations
 from tests.clock import settle
 from tests.examples import change, view, workstation
@@ -54,34 +61,34 @@ class World:
     def __init__(self, **bounds: Any) -> None:
         self.now = 0.0
         self.hub = Hub(recent=10)
-        self.freshness = Freshness(clock=lambda: self.now)
+        self.staleness = Staleness(clock=lambda: self.now)
         self.executing = Executing()
-        self.answers = Answers(
+        self.answers = ResponseCache(
             cast("Any", self.executing),
             cast("Any", None),
             self.hub,
-            self.freshness,
+            self.staleness,
             clock=lambda: self.now,
             **{"bytes_most": 1_000_000, "seconds_most": 60, **bounds},
         )
-        for listener in (self.freshness, self.answers):
+        for listener in (self.staleness, self.answers):
             self.hub.listen(listener)
         self.hub.restart(Head(EPOCH, 0))
-        self.freshness.heard()
+        self.staleness.heard()
 
     def deliver(self, *changes: Change[Any]) -> None:
         self.hub.deliver(changes, Head(EPOCH, changes[-1].revision))
 
     async def make(self, name: str = "a", role: str = "visitor") -> Answer:
-        asked = Asked(name, None, {})
+        asked = OperationRequest(name, None, {})
         return await self.answers.make(key(name, role), SOMETHING, asked)
 
     def known(self, name: str = "a", role: str = "visitor") -> Answer | None:
         return self.answers.known(key(name, role))
 
 
-def key(name: str, role: str = "visitor") -> Key:
-    return Key((name, None, b""), view(role))
+def key(name: str, role: str = "visitor") -> ResponseKey:
+    return ResponseKey((name, None, b""), view(role))
 
 
 @pytest.fixture
@@ -165,7 +172,7 @@ async def test_an_answer_of_another_history_is_not_kept(world: World) -> None:
     making = asyncio.create_task(world.make())
     await settle()
     world.hub.restart(Head(UUID(int=8), 0))
-    world.freshness.heard()
+    world.staleness.heard()
     world.executing.may_end.set()
     await making
 
@@ -175,7 +182,7 @@ async def test_an_answer_of_another_history_is_not_kept(world: World) -> None:
 async def test_a_new_history_drops_all(world: World) -> None:
     await world.make()
     world.hub.restart(Head(UUID(int=8), 0))
-    world.freshness.heard()
+    world.staleness.heard()
 
     assert world.known() is None
 
@@ -187,7 +194,7 @@ async def test_nothing_is_given_out_or_kept_while_the_feed_is_silent(world: Worl
     assert world.known() is None
     await world.make("b")
 
-    world.freshness.heard()
+    world.staleness.heard()
     assert world.known() is made
     assert world.known("b") is None
 
@@ -199,11 +206,11 @@ async def test_where_this_process_wrote_nothing_is_given_out_until_the_write_com
     world.executing.read = lambda: reads("department")
     await world.make("departments")
 
-    world.freshness.wrote(5, [THERE])
+    world.staleness.wrote(5, [THERE])
     assert [world.known(name) is not None for name in ("a", "anywhere", "departments")] == [True, False, True]
-    world.freshness.wrote(6, [HERE])
+    world.staleness.wrote(6, [HERE])
     assert world.known() is None
-    world.freshness.settled(7)
+    world.staleness.settled(7)
     assert world.known() is not None
 
 
@@ -236,7 +243,7 @@ async def test_who_wrote_a_moment_ago_does_not_join_those_who_began_before(world
     world.executing.may_end.clear()
     before = asyncio.create_task(world.make())
     await settle()
-    world.freshness.wrote(5, [HERE])
+    world.staleness.wrote(5, [HERE])
     after = asyncio.create_task(world.make())
     await settle()
     world.executing.may_end.set()
@@ -281,12 +288,12 @@ async def test_an_answer_that_would_take_all_the_room_is_not_kept() -> None:
 async def test_an_old_answer_goes_though_nothing_changed(world: World) -> None:
     await world.make()
     world.now += 59
-    world.freshness.heard()
+    world.staleness.heard()
     world.answers.tidy()
     assert world.known() is not None
 
     world.now += 2
-    world.freshness.heard()
+    world.staleness.heard()
     world.answers.tidy()
     assert world.known() is None
 

@@ -14,14 +14,14 @@ from graphql_app.domain.access import ROLES, Viewer
 from graphql_app.domain.workstation import Department
 from graphql_app.graph.api.context import Services
 from graphql_app.graph.documents.document import Documents
-from graphql_app.graph.documents.limits import Limits
+from graphql_app.graph.documents.limits import DocumentLimits
 from graphql_app.graph.documents.persisted import Persisted
 from graphql_app.graph.engine.engine import Engine
 from graphql_app.graph.engine.execution import Execution, build
-from graphql_app.graph.engine.subscriptions import Subscribing
+from graphql_app.graph.engine.subscriptions import SubscriptionExecution
 from graphql_app.graph.websocket.protocol import Connection
 from graphql_app.graph.websocket.wire import REASON_BYTES_MOST, Rules, fitting
-from graphql_app.live.admission.admission import Gate
+from graphql_app.live.admission.admission import Admission
 from graphql_app.live.admission.limiter import Limiter
 from graphql_app.live.sessions.sessions import Sessions
 from graphql_app.services.following.cohorts import Payload, Subscriber
@@ -35,7 +35,7 @@ from tests.graphql_client import new_key
 IDENTIFY = Identify(KeyRing.read(new_key()), issuer="us", audience="us", roles=ROLES)
 TOKEN = f"Bearer {IDENTIFY.issue('ada', ['visitor'], seconds=3600)}"
 EXECUTION = Execution(build(), seconds=5)
-DOCUMENTS = Documents(EXECUTION.schema, Limits(), kept=100)
+DOCUMENTS = Documents(EXECUTION.schema, DocumentLimits(), kept=100)
 FEED = "subscription { workstationChanges { cursor } }"
 
 
@@ -142,8 +142,10 @@ async def strangers(
     browse, joined, wire = Departments(), cohorts or Joined(), Wire()
     services = Services(identify, cast(Browse, browse), *[cast(Any, None)] * 6)
     persisted = Persisted(DOCUMENTS, {}, only_trusted=False, registered_bytes=0)
-    gate = Gate(Limiter(cast(Any, None), [], [], processes=1))
-    engine = Engine(services, DOCUMENTS, persisted, EXECUTION, cast(Subscribing, joined), Sessions(0), gate)
+    admission = Admission(Limiter(cast(Any, None), [], [], processes=1))
+    engine = Engine(
+        services, DOCUMENTS, persisted, EXECUTION, cast(SubscriptionExecution, joined), Sessions(0), admission
+    )
     async with asyncio.TaskGroup() as tasks:
         connection = Connection(wire, engine, replace(RULES, operations_most=most), header, tasks)
         try:

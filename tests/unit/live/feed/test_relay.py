@@ -10,7 +10,7 @@ import pytest
 from graphql_app.domain.change import Head
 from graphql_app.live.feed.hub import Hub
 from graphql_app.live.feed.relay import Relay
-from graphql_app.live.feed.staleness import Freshness
+from graphql_app.live.feed.staleness import Staleness
 from graphql_app.store.log import outbox
 from tests.clock import settle
 from tests.unit.live.feed.test_messages import EPOCH, OTHER, numbered
@@ -30,10 +30,10 @@ class Nobody:
 
 
 async def test_an_echo_says_nothing_of_a_transaction_that_is_only_half_delivered_since() -> None:
-    hub, freshness = Hub(10), Freshness()
-    hub.listen(freshness)
+    hub, staleness = Hub(10), Staleness()
+    hub.listen(staleness)
     hub.restart(Head(EPOCH, 0))
-    relay = Relay(cast(Any, None), cast(Any, Nobody()), hub, freshness)
+    relay = Relay(cast(Any, None), cast(Any, Nobody()), hub, staleness)
     running = asyncio.create_task(relay.run())
     first, half, rest = numbered(1, 0, below=3), numbered(1, 1), numbered(2, 2, below=9)
     relay.send(first)
@@ -41,10 +41,10 @@ async def test_an_echo_says_nothing_of_a_transaction_that_is_only_half_delivered
     relay.send(first)
     await settle()
     assert hub.head == Head(EPOCH, 1)
-    assert not freshness.has_passed(7)
+    assert not staleness.has_passed(7)
     relay.send(rest)
     await settle()
-    assert freshness.has_passed(7)
+    assert staleness.has_passed(7)
     running.cancel()
 
 
@@ -71,18 +71,18 @@ async def test_who_reads_another_history_than_the_leader_numbers_has_not_heard_i
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("graphql_app.live.feed.relay.RETRY_SECONDS", 0)
-    database, hub, freshness = Old(monkeypatch), Hub(10), Freshness()
-    hub.listen(freshness)
+    database, hub, staleness = Old(monkeypatch), Hub(10), Staleness()
+    hub.listen(staleness)
     hub.restart(Head(OTHER, 5))
-    relay = Relay(cast(Any, database), cast(Any, Nobody()), hub, freshness)
+    relay = Relay(cast(Any, database), cast(Any, Nobody()), hub, staleness)
     running = asyncio.create_task(relay.run())
     relay.send(numbered(1, 1))
     await settle()
     assert database.left
     assert hub.head == Head(OTHER, 5)
-    assert freshness.unheard_seconds is None
+    assert staleness.unheard_seconds is None
     database.epoch = EPOCH  # what is connected anew finds the new primary
     await settle()
     assert hub.head == Head(EPOCH, 5)
-    assert freshness.is_current
+    assert staleness.is_current
     running.cancel()

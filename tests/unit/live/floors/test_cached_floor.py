@@ -7,7 +7,7 @@ from graphql_app.domain.access import redact
 from graphql_app.domain.change import Change
 from graphql_app.domain.filters import WorkstationFilter
 from graphql_app.domain.workstation import Floor, Status, Workstation
-from graphql_app.live.floors.cached_floor import HeldFloor
+from graphql_app.live.floors.cached_floor import CachedFloor
 from tests.examples import ADA, change, occupied, view, views, workstation
 
 LOBBY = Floor(1, "HQ", 1, "Lobby")
@@ -15,8 +15,8 @@ ALL = WorkstationFilter(building="HQ", floor_number=1)
 ADMIN, VISITOR = view("admin"), view("visitor")
 
 
-def held(*workstations: Workstation) -> HeldFloor:
-    return HeldFloor(LOBBY, workstations)
+def held(*workstations: Workstation) -> CachedFloor:
+    return CachedFloor(LOBBY, workstations)
 
 
 def test_workstations_come_by_id_as_the_view_may_see_them() -> None:

@@ -16,9 +16,9 @@ from graphql_app.domain.change import Change, Head
 from graphql_app.domain.errors import Unavailable
 from graphql_app.domain.workstation import Floor, Place, Workstation
 from graphql_app.live.feed.hub import Hub
-from graphql_app.live.feed.staleness import CURRENT_SECONDS, Freshness
-from graphql_app.live.floors.cached_floor import HeldFloor
-from graphql_app.live.floors.projection import LOADED_AT_ONCE_MOST, Replica
+from graphql_app.live.feed.staleness import CURRENT_SECONDS, Staleness
+from graphql_app.live.floors.cached_floor import CachedFloor
+from graphql_app.live.floors.projection import LOADED_AT_ONCE_MOST, FloorProjection
 from graphql_app.store.office.whole_floor import FloorState
 from tests.clock import settle
 from tests.examples import THEN, view, workstation
@@ -45,16 +45,16 @@ class Office:
         self.floors = {place: Floor(place.number, place.building, place.number, "") for place in (HERE, THERE)}
         self.clock = Clock()
         self.hub = Hub(recent)
-        self.freshness = Freshness(self.clock)
-        self.hub.listen(self.freshness)
+        self.staleness = Staleness(self.clock)
+        self.hub.listen(self.staleness)
         self.reads = 0
-        self.gate: Callable[[], Awaitable[None]] | None = None
-        self.replica = Replica(
-            self.read, self.hub, self.freshness, rows_most=rows_most, unused_seconds=unused_seconds, clock=self.clock
+        self.admission: Callable[[], Awaitable[None]] | None = None
+        self.floor_projection = FloorProjection(
+            self.read, self.hub, self.staleness, rows_most=rows_most, unused_seconds=unused_seconds, clock=self.clock
         )
-        self.hub.listen(self.replica)
+        self.hub.listen(self.floor_projection)
         self.hub.restart(Head(EPOCH, 0))
-        self.freshness.heard()
+        self.staleness.heard()
 
     def commit(self, key: int, after: Workstation | None) -> None:
         before = self.state(len(self.log)).get(key)
@@ -84,12 +84,12 @@ class Office:
         if place not in self.floors:
             return None
         state = FloorState(Head(self.epoch, head), self.floors[place], self.on(place, head))
-        if self.gate is not None:
-            await self.gate()
+        if self.admission is not None:
+            await self.admission()
         return state
 
-    async def held(self, place: Place = HERE, **options: Any) -> HeldFloor | None:
-        floors = await self.replica.floors([place], **options)
+    async def held(self, place: Place = HERE, **options: Any) -> CachedFloor | None:
+        floors = await self.floor_projection.floors([place], **options)
         return None if floors is None else floors[place]
 
     async def shown(self, place: Place = HERE) -> list[Workstation] | None:
@@ -125,8 +125,8 @@ async def test_a_read_that_is_ahead_of_this_process_waits_for_it() -> None:
 
 
 async def test_what_happens_during_a_read_is_applied_to_it() -> None:
-    office, gate = Office(), asyncio.Event()
-    office.gate = lambda: _passed(gate)
+    office, admission = Office(), asyncio.Event()
+    office.admission = lambda: _passed(admission)
     office.commit(1, desk(1))
     office.deliver()
     asking = [asyncio.create_task(office.shown()) for _ in range(3)]
@@ -134,33 +134,33 @@ async def test_what_happens_during_a_read_is_applied_to_it() -> None:
     office.commit(1, desk(1, THERE))
     office.commit(2, desk(2))
     office.deliver()
-    gate.set()
+    admission.set()
     assert await asyncio.gather(*asking) == [[desk(2)]] * 3
     assert office.reads == 1
 
 
-async def _passed(gate: asyncio.Event) -> None:
-    await gate.wait()
+async def _passed(admission: asyncio.Event) -> None:
+    await admission.wait()
 
 
 async def test_a_workstation_that_went_there_and_back_is_where_it_is_on_both_floors() -> None:
     """THERE is read at a moment when the workstation was on it, and HERE knows already what came after."""
-    office, gate = Office(), asyncio.Event()
+    office, admission = Office(), asyncio.Event()
     office.commit(1, desk(1))
     office.deliver()
     await office.shown(HERE)
     office.commit(1, desk(1, THERE))
     office.deliver()
-    office.gate = lambda: _passed(gate)
+    office.admission = lambda: _passed(admission)
     asking = asyncio.create_task(office.shown(THERE))
     await settle()
     office.commit(1, desk(1, HERE))
     office.commit(1, desk(1, HERE, name="later"))
     office.deliver()
-    gate.set()
+    admission.set()
     assert await asking == []
     assert await office.shown(HERE) == [desk(1, HERE, name="later")]
-    assert office.replica.workstation(1, ADMIN) == desk(1, HERE, name="later")
+    assert office.floor_projection.workstation(1, ADMIN) == desk(1, HERE, name="later")
 
 
 async def test_nothing_is_said_while_the_feed_is_silent() -> None:
@@ -170,9 +170,9 @@ async def test_nothing_is_said_while_the_feed_is_silent() -> None:
     await office.shown()
     office.clock.now += CURRENT_SECONDS
     assert await office.shown() is None
-    assert office.replica.workstation(1, ADMIN) is None
-    assert office.replica.floors_by_id([1]) == {}
-    office.freshness.heard()
+    assert office.floor_projection.workstation(1, ADMIN) is None
+    assert office.floor_projection.floors_by_id([1]) == {}
+    office.staleness.heard()
     assert await office.shown() == [desk(1)]
 
 
@@ -184,7 +184,7 @@ async def test_another_history_forgets_everything() -> None:
     office.epoch, office.log = OTHER, []
     office.hub.restart(Head(OTHER, 0))
     assert await office.shown() is None, "the feed of that history was not heard yet"
-    office.freshness.heard()
+    office.staleness.heard()
     assert await office.shown() == []
 
 
@@ -195,14 +195,14 @@ async def test_a_read_of_another_history_is_not_kept() -> None:
 
 
 async def test_a_read_too_old_for_what_is_remembered_is_not_kept() -> None:
-    office, gate = Office(recent=3), asyncio.Event()
-    office.gate = lambda: _passed(gate)
+    office, admission = Office(recent=3), asyncio.Event()
+    office.admission = lambda: _passed(admission)
     asking = asyncio.create_task(office.shown())
     await settle()
     for number in range(10):
         office.commit(1, desk(1, name=str(number)))
     office.deliver()
-    gate.set()
+    admission.set()
     assert await asking is None
 
 
@@ -216,10 +216,10 @@ async def test_a_failed_read_is_everybodys_and_the_next_tries_again() -> None:
     async def fail() -> None:
         raise Unavailable("no database")
 
-    office.gate = fail
+    office.admission = fail
     for answer in await asyncio.gather(office.shown(), office.shown(), return_exceptions=True):
         assert isinstance(answer, Unavailable)
-    office.gate = None
+    office.admission = None
     assert await office.shown() == []
 
 
@@ -236,7 +236,7 @@ async def test_a_floor_that_is_renamed_or_removed_is_read_anew() -> None:
     office.log.append(Change(2, "floor", old.id, THEN, office.floors.pop(HERE), None))
     office.deliver()
     assert await office.shown() is None
-    assert office.replica.floors_by_id([old.id]) == {}
+    assert office.floor_projection.floors_by_id([old.id]) == {}
 
 
 async def test_an_own_write_that_has_not_come_back_is_looked_up() -> None:
@@ -244,11 +244,11 @@ async def test_an_own_write_that_has_not_come_back_is_looked_up() -> None:
     office.commit(1, desk(1))
     office.deliver()
     await office.shown()
-    office.freshness.wrote(70, [HERE])
+    office.staleness.wrote(70, [HERE])
     assert await office.held() is None
     assert await office.held(own_writes=False) is not None, "whoever follows hears of it anyway"
-    assert office.replica.workstation(1, ADMIN) is None
-    office.freshness.settled(71)
+    assert office.floor_projection.workstation(1, ADMIN) is None
+    office.staleness.settled(71)
     assert await office.held() is not None
 
 
@@ -259,12 +259,12 @@ async def test_one_workstation_is_found_by_its_id_as_the_view_may_see_it() -> No
     office.commit(3, desk(3, None))
     office.deliver()
     await office.shown(HERE)
-    found = [office.replica.workstation(key, VISITOR) for key in (1, 2, 3, 4)]
+    found = [office.floor_projection.workstation(key, VISITOR) for key in (1, 2, 3, 4)]
     assert found == [redact(VISITOR, desk(1)), None, None, None]
     office.commit(1, None)
     office.commit(2, desk(2, HERE))
     office.deliver()
-    assert [office.replica.workstation(key, ADMIN) for key in (1, 2)] == [None, desk(2, HERE)]
+    assert [office.floor_projection.workstation(key, ADMIN) for key in (1, 2)] == [None, desk(2, HERE)]
 
 
 async def test_what_was_used_least_recently_makes_room() -> None:
@@ -272,19 +272,19 @@ async def test_what_was_used_least_recently_makes_room() -> None:
     for key in range(1, 5):
         office.commit(key, desk(key, HERE if key < 3 else THERE))
     office.deliver()
-    await office.replica.floors([HERE])
-    await office.replica.floors([THERE])
+    await office.floor_projection.floors([HERE])
+    await office.floor_projection.floors([THERE])
     assert office.reads == 2
-    await office.replica.floors([HERE])
+    await office.floor_projection.floors([HERE])
     for key in range(5, 7):
         office.commit(key, desk(key, HERE))
     office.deliver()
-    office.replica.tidy()
-    await office.replica.floors([HERE])
+    office.floor_projection.tidy()
+    await office.floor_projection.floors([HERE])
     assert office.reads == 2, "HERE stayed"
-    await office.replica.floors([THERE])
+    await office.floor_projection.floors([THERE])
     assert office.reads == 3
-    assert [office.replica.workstation(key, ADMIN) for key in (1, 3)] == [None, desk(3, THERE)]
+    assert [office.floor_projection.workstation(key, ADMIN) for key in (1, 3)] == [None, desk(3, THERE)]
 
 
 async def test_a_floor_larger_than_all_there_is_room_for_is_not_kept() -> None:
@@ -299,11 +299,11 @@ async def test_a_floor_that_nobody_reads_is_forgotten() -> None:
     office = Office(unused_seconds=60)
     await office.shown(HERE)
     office.clock.now += 50
-    office.freshness.heard()
+    office.staleness.heard()
     await office.shown(THERE)
     office.clock.now += 50
-    office.freshness.heard()
-    office.replica.tidy()
+    office.staleness.heard()
+    office.floor_projection.tidy()
     await office.shown(THERE)
     assert office.reads == 2
     await office.shown(HERE)
@@ -312,16 +312,18 @@ async def test_a_floor_that_nobody_reads_is_forgotten() -> None:
 
 async def test_more_floors_than_are_worth_reading_one_by_one_are_the_databases() -> None:
     office = Office()
-    assert await office.replica.floors([Place("HQ", number) for number in range(LOADED_AT_ONCE_MOST + 1)]) is None
+    assert (
+        await office.floor_projection.floors([Place("HQ", number) for number in range(LOADED_AT_ONCE_MOST + 1)]) is None
+    )
     assert office.reads == 0
 
 
 async def test_what_was_asked_for_by_id_is_read_in_the_background_while_there_is_room() -> None:
     office = Office()
-    office.replica.want([HERE])
+    office.floor_projection.want([HERE])
     await settle()
     assert office.reads == 1
-    office.replica.want([HERE])
+    office.floor_projection.want([HERE])
     await settle()
     assert office.reads == 1
 
@@ -333,9 +335,9 @@ async def test_it_tells_what_it_did() -> None:
     await office.shown()
     await office.shown()
     for key in (1, 2):
-        office.replica.workstation(key, ADMIN)
+        office.floor_projection.workstation(key, ADMIN)
     end = observe.listen(told.append)
-    office.replica.tidy()
+    office.floor_projection.tidy()
     end()
     assert told == [
         observe.CachesCounted(hits=2, misses=2, loads=1, evictions=0, floors=1, rows=2, is_on=True),
@@ -353,15 +355,15 @@ async def story(seed: int) -> None:
     office = Office(rows_most=choice.choice([4, 12, 1000]), recent=choice.choice([5, 1000]))
     gates: list[asyncio.Event] = []
 
-    async def gate() -> None:
+    async def admission() -> None:
         gates.append(asyncio.Event())
         await gates[-1].wait()
 
-    office.gate = gate
+    office.admission = admission
 
     async def reader(place: Place) -> None:
         began = office.hub.head
-        floors = await office.replica.floors([place])
+        floors = await office.floor_projection.floors([place])
         ended = office.hub.head
         assert began is not None
         assert ended is not None
@@ -387,11 +389,11 @@ async def story(seed: int) -> None:
             head = office.hub.head
             assert head is not None
             for key in range(1, 7):
-                found = office.replica.workstation(key, VISITOR)
+                found = office.floor_projection.workstation(key, VISITOR)
                 assert found is None or found == redact(VISITOR, office.state(head.revision)[key])
         await asyncio.sleep(0)
     office.deliver()
-    office.gate = None
+    office.admission = None
     for one in gates:
         one.set()
     await asyncio.gather(*readers)
@@ -406,9 +408,9 @@ def test_in_any_order_of_writing_delivering_and_reading_memory_is_the_state_at_t
 
 
 async def test_it_ends_what_is_under_way_when_it_ends() -> None:
-    office, gate = Office(), asyncio.Event()
-    office.gate = lambda: _passed(gate)
-    running = asyncio.create_task(office.replica.run())
+    office, admission = Office(), asyncio.Event()
+    office.admission = lambda: _passed(admission)
+    running = asyncio.create_task(office.floor_projection.run())
     asking = asyncio.create_task(office.shown())
     await settle()
     running.cancel()
@@ -423,10 +425,10 @@ async def test_the_floors_read_most_come_first_and_what_was_read_long_ago_counts
     for place, times in ((HERE, 9), (THERE, 5)):
         for _ in range(times):
             await office.shown(place)
-    assert office.replica.busiest(1) == [HERE]
+    assert office.floor_projection.busiest(1) == [HERE]
     for _ in range(3):
         await office.shown(THERE)
-    assert office.replica.busiest(2) == [THERE, HERE]
+    assert office.floor_projection.busiest(2) == [THERE, HERE]
 
 
 async def test_warming_reads_one_by_one_while_there_is_room_and_survives_a_failure() -> None:
@@ -437,10 +439,10 @@ async def test_warming_reads_one_by_one_while_there_is_room_and_survives_a_failu
     async def fail() -> None:
         raise Unavailable("no database")
 
-    office.gate = fail
-    await office.replica.warm([HERE])
-    office.gate = None
-    await office.replica.warm([HERE, NOWHERE, THERE, HERE])
+    office.admission = fail
+    await office.floor_projection.warm([HERE])
+    office.admission = None
+    await office.floor_projection.warm([HERE, NOWHERE, THERE, HERE])
     assert office.reads == 4
     assert await office.shown() == [desk(1)]
     assert office.reads == 4

@@ -12,7 +12,7 @@ from graphql_app.domain.account import Account, LoginSession, SignIn
 from graphql_app.domain.change import Change, Head
 from graphql_app.domain.errors import Refusal, Unauthenticated, Unavailable
 from graphql_app.live.feed.hub import Hub
-from graphql_app.live.feed.staleness import Freshness
+from graphql_app.live.feed.staleness import Staleness
 from graphql_app.live.sessions.accounts import AHEAD_SECONDS, SILENT_SECONDS_MOST, Accounts, NotHeardOf
 from graphql_app.store.accounts.accounts import Standing
 
@@ -31,12 +31,12 @@ class Stand:
     def __init__(self) -> None:
         self.now = NOW.timestamp() + 60
         self.hub = Hub(100)
-        freshness = Freshness(lambda: self.now)
-        self.freshness = freshness
+        staleness = Staleness(lambda: self.now)
+        self.staleness = staleness
         self.accounts = Accounts(
             cast(Any, self),
             self.hub,
-            freshness,
+            staleness,
             access_seconds=600,
             clock=lambda: self.now,
             monotonic=lambda: self.now,
@@ -73,9 +73,9 @@ async def stand(monkeypatch: pytest.MonkeyPatch) -> Stand:
 
     monkeypatch.setattr(STANDING, standing)
     stand = Stand()
-    stand.freshness.heard()
+    stand.staleness.heard()
     stand.hub.restart(HEAD)
-    stand.freshness.heard()
+    stand.staleness.heard()
     assert stand.outcome() is Unavailable  # until they are loaded
     await stand.accounts._load()
     assert stand.outcome() is Unavailable  # what was begun anew is read anew
@@ -114,7 +114,7 @@ async def test_a_login_to_an_account_that_was_made_while_the_feed_is_silent_is_n
     stand.now += SILENT_SECONDS_MOST
     assert stand.outcome(meanwhile) is NotHeardOf
 
-    stand.freshness.heard()
+    stand.staleness.heard()
     assert stand.outcome(meanwhile) is Unauthenticated
 
 
@@ -170,7 +170,7 @@ async def test_who_has_not_heard_the_feed_for_long_lets_nobody_in(stand: Stand) 
     stand.now += 0.1
     assert stand.outcome() is Unavailable
 
-    stand.freshness.heard()
+    stand.staleness.heard()
     assert stand.outcome() == ADA
 
 
@@ -264,7 +264,7 @@ async def test_what_was_read_ahead_counts_for_nothing_when_all_begins_anew(
 ) -> None:
     async def beyond(*_: object) -> list[Change[Any]]:
         other = Head(UUID(int=8), 0)
-        stand.freshness.restarted(other)
+        stand.staleness.restarted(other)
         stand.hub.restart(other)
         return []
 
@@ -287,7 +287,7 @@ async def test_what_changes_while_they_are_loaded_is_not_lost(stand: Stand, monk
 
     monkeypatch.setattr(STANDING, standing)
     stand.hub.restart(HEAD)
-    stand.freshness.heard()
+    stand.staleness.heard()
     stand.accounts._to_load.clear()
 
     await stand.accounts._load()

@@ -9,7 +9,7 @@ import pytest
 from graphql_app.domain.change import Change, Head
 from graphql_app.domain.errors import Conflict
 from graphql_app.live.feed.hub import Hub
-from graphql_app.services.following.membership_guard import Standing
+from graphql_app.services.following.membership_guard import MembershipGuard
 from tests.examples import THEN
 
 ADA, WEI, EPOCH = UUID(int=1), UUID(int=2), UUID(int=7)
@@ -37,7 +37,7 @@ def hub() -> Hub:
 def watched(hub: Hub) -> list[Conflict]:
     """What somebody is told who follows as Ada."""
     ended: list[Conflict] = []
-    Standing(hub, ADA, 0).watch(ended.append)
+    MembershipGuard(hub, ADA, 0).watch(ended.append)
     return ended
 
 
@@ -81,7 +81,7 @@ def test_a_history_that_is_lost_may_have_had_the_move_in_it(hub: Hub) -> None:
 
 def test_who_watches_no_more_is_told_nothing(hub: Hub) -> None:
     ended: list[Conflict] = []
-    stop = Standing(hub, ADA, 0).watch(ended.append)
+    stop = MembershipGuard(hub, ADA, 0).watch(ended.append)
 
     stop()
     deliver(hub, change(1, *LEAVING["for good"]))
@@ -90,7 +90,7 @@ def test_who_watches_no_more_is_told_nothing(hub: Hub) -> None:
 
 
 def test_a_move_while_the_department_was_looked_up_is_noticed(hub: Hub) -> None:
-    before, after = Standing(hub, ADA, 0), Standing(hub, ADA, 1)
+    before, after = MembershipGuard(hub, ADA, 0), MembershipGuard(hub, ADA, 1)
     before.check()
 
     deliver(hub, change(1, image(ADA, 1), image(ADA, 2)))
@@ -101,7 +101,7 @@ def test_a_move_while_the_department_was_looked_up_is_noticed(hub: Hub) -> None:
 
 
 def test_so_much_meanwhile_that_it_is_not_remembered_counts_as_a_move(hub: Hub) -> None:
-    standing = Standing(hub, ADA, 0)
+    standing = MembershipGuard(hub, ADA, 0)
 
     deliver(hub, *(change(revision, image(WEI, 1), image(WEI, 1, str(revision))) for revision in range(1, 12)))
 

@@ -8,7 +8,7 @@ import pytest
 
 from graphql_app.domain.errors import Unavailable
 from graphql_app.services.following import shared_parts as passes
-from graphql_app.services.following.shared_parts import AHEAD_MOST, Passes
+from graphql_app.services.following.shared_parts import AHEAD_MOST, PartSharing
 from tests.clock import settle
 
 KEPT_SECONDS = 0.05
@@ -31,12 +31,12 @@ class Parts:
             self.closed += 1
 
 
-async def taken(shared: Passes[str, int], parts: Parts) -> list[int]:
+async def taken(shared: PartSharing[str, int], parts: Parts) -> list[int]:
     return [part async for part in shared.join("a", parts)]
 
 
 async def test_those_who_ask_in_time_share_one() -> None:
-    shared, parts = Passes[str, int](KEPT_SECONDS), Parts(100)
+    shared, parts = PartSharing[str, int](KEPT_SECONDS), Parts(100)
 
     found = await asyncio.gather(*(taken(shared, parts) for _ in range(5)))
 
@@ -45,7 +45,7 @@ async def test_those_who_ask_in_time_share_one() -> None:
 
 
 async def test_a_short_one_serves_those_who_come_a_moment_later_and_nobody_after_that() -> None:
-    shared, parts = Passes[str, int](KEPT_SECONDS), Parts(AHEAD_MOST)
+    shared, parts = PartSharing[str, int](KEPT_SECONDS), Parts(AHEAD_MOST)
     await taken(shared, parts)
     await taken(shared, parts)
     assert parts.begun == 1
@@ -57,7 +57,7 @@ async def test_a_short_one_serves_those_who_come_a_moment_later_and_nobody_after
 
 
 async def test_who_comes_too_late_for_the_first_part_begins_another() -> None:
-    shared, parts = Passes[str, int](KEPT_SECONDS), Parts(100)
+    shared, parts = PartSharing[str, int](KEPT_SECONDS), Parts(100)
     async with aclosing(shared.join("a", parts)) as early:
         for _ in range(AHEAD_MOST + 5):
             await anext(early)
@@ -67,7 +67,7 @@ async def test_who_comes_too_late_for_the_first_part_begins_another() -> None:
 
 
 async def test_nobody_is_further_ahead_than_what_may_be_kept() -> None:
-    shared, parts = Passes[str, int](KEPT_SECONDS), Parts(1000)
+    shared, parts = PartSharing[str, int](KEPT_SECONDS), Parts(1000)
     async with aclosing(shared.join("a", parts)) as slow:
         await anext(slow)
         quick = asyncio.create_task(taken(shared, parts))
@@ -82,7 +82,7 @@ async def test_nobody_is_further_ahead_than_what_may_be_kept() -> None:
 
 async def test_who_takes_nothing_for_too_long_is_refused_and_the_others_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(passes, "SLOWEST_SECONDS", 0.05)
-    shared, parts = Passes[str, int](KEPT_SECONDS), Parts(100)
+    shared, parts = PartSharing[str, int](KEPT_SECONDS), Parts(100)
     async with aclosing(shared.join("a", parts)) as slow:
         await anext(slow)
 
@@ -92,7 +92,7 @@ async def test_who_takes_nothing_for_too_long_is_refused_and_the_others_go_on(mo
 
 
 async def test_when_all_have_gone_it_ends() -> None:
-    shared, parts = Passes[str, int](KEPT_SECONDS), Parts(1000)
+    shared, parts = PartSharing[str, int](KEPT_SECONDS), Parts(1000)
     async with aclosing(shared.join("a", parts)) as only:
         for _ in range(AHEAD_MOST + 5):
             await anext(only)
@@ -108,7 +108,7 @@ async def test_a_failure_is_told_to_all_and_the_next_begins_anew() -> None:
             yield 0
             raise Unavailable("no")
 
-    shared, parts = Passes[str, int](KEPT_SECONDS), Fails(1)
+    shared, parts = PartSharing[str, int](KEPT_SECONDS), Fails(1)
     found = await asyncio.gather(*(taken(shared, parts) for _ in range(2)), return_exceptions=True)
 
     assert [type(one) for one in found] == [Unavailable, Unavailable]

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from graphql_app.domain.arranging import Guarded
+from graphql_app.domain.arranging import GuardedUpdate
 from graphql_app.domain.errors import Contention, Unavailable
 from graphql_app.domain.workstation import Status
-from graphql_app.services.office.write_batcher import AT_ONCE_MOST, CHANGES_MOST, GroupCommit, Written
+from graphql_app.services.office.write_batcher import AT_ONCE_MOST, CHANGES_MOST, WriteBatcher, Written
 from graphql_app.store.office import Update
 from tests.clock import settle
 from tests.examples import viewer, workstation
@@ -21,12 +21,12 @@ class Transactions:
 
     def __init__(self) -> None:
         self.seen: list[list[int]] = []
-        self.gate = asyncio.Event()
+        self.admission = asyncio.Event()
         self.error: Exception | None = None
 
     async def write(self, updates: Sequence[Update]) -> list[Written | None]:
         self.seen.append([update.workstation_id for update in updates])
-        await self.gate.wait()
+        await self.admission.wait()
         if self.error is not None:
             raise self.error
         return [(workstation(id=update.workstation_id), len(self.seen)) for update in updates]
@@ -38,23 +38,23 @@ def transactions() -> Transactions:
 
 
 def update(key: int, **changes: Any) -> Update:
-    guarded = Guarded(changes or {"status": Status.RESERVED}, frozenset(Status))
+    guarded = GuardedUpdate(changes or {"status": Status.RESERVED}, frozenset(Status))
     return Update(replace(viewer("admin"), subject=f"w{key}"), key, guarded, None)
 
 
-def begun(commits: GroupCommit, *updates: Update) -> "list[asyncio.Task[Written | None]]":
+def begun(commits: WriteBatcher, *updates: Update) -> "list[asyncio.Task[Written | None]]":
     return [asyncio.create_task(commits.write(one)) for one in updates]
 
 
 async def test_what_comes_while_as_many_as_may_be_are_under_way_waits_and_goes_together(
     transactions: Transactions,
 ) -> None:
-    commits = GroupCommit(transactions.write)
+    commits = WriteBatcher(transactions.write)
     tasks = []
     for key in range(1, AT_ONCE_MOST + 4):
         tasks += begun(commits, update(key))
         await settle()
-    transactions.gate.set()
+    transactions.admission.set()
     written = await asyncio.gather(*tasks)
 
     late = list(range(AT_ONCE_MOST + 1, AT_ONCE_MOST + 4))
@@ -63,8 +63,8 @@ async def test_what_comes_while_as_many_as_may_be_are_under_way_waits_and_goes_t
 
 
 async def test_changes_of_other_fields_and_more_than_so_many_go_apart(transactions: Transactions) -> None:
-    transactions.gate.set()
-    commits = GroupCommit(transactions.write)
+    transactions.admission.set()
+    commits = WriteBatcher(transactions.write)
     many = [update(key) for key in range(CHANGES_MOST + 1)]
     await asyncio.gather(*begun(commits, *many, update(7, notes="x")))
 
@@ -72,7 +72,7 @@ async def test_changes_of_other_fields_and_more_than_so_many_go_apart(transactio
 
 
 async def test_who_went_away_before_it_was_begun_has_changed_nothing(transactions: Transactions) -> None:
-    commits = GroupCommit(transactions.write)
+    commits = WriteBatcher(transactions.write)
     first = []
     for key in range(AT_ONCE_MOST):
         first += begun(commits, update(key))
@@ -80,23 +80,23 @@ async def test_who_went_away_before_it_was_begun_has_changed_nothing(transaction
     gone, stays = begun(commits, update(8), update(9))
     await settle()
     gone.cancel()
-    transactions.gate.set()
+    transactions.admission.set()
     await asyncio.gather(*first, stays)
 
     assert transactions.seen[-1] == [9]
 
 
 async def test_where_one_undid_all_each_is_told_to_go_the_long_way(transactions: Transactions) -> None:
-    transactions.gate.set()
+    transactions.admission.set()
     transactions.error = Contention("held")
-    assert await asyncio.gather(*begun(GroupCommit(transactions.write), update(1), update(2))) == [None, None]
+    assert await asyncio.gather(*begun(WriteBatcher(transactions.write), update(1), update(2))) == [None, None]
 
 
 @pytest.mark.parametrize("error", [Unavailable("gone"), ValueError("a bug")])
 async def test_where_nobody_knows_what_was_written_all_are_told_so(
     transactions: Transactions, error: Exception
 ) -> None:
-    transactions.gate.set()
+    transactions.admission.set()
     transactions.error = error
-    tasks = begun(GroupCommit(transactions.write), update(1), update(2))
+    tasks = begun(WriteBatcher(transactions.write), update(1), update(2))
     assert await asyncio.gather(*tasks, return_exceptions=True) == [error, error]
