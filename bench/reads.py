@@ -26,9 +26,10 @@ from stage import Office, Server
 from subscribers import subscribed
 
 from graphql_app.domain.identifiers import global_id
+from graphql_app.graph.api.schema import build
 from graphql_app.graph.documents.document import Documents
 from graphql_app.graph.documents.limits import DocumentLimits
-from graphql_app.graph.engine.execution import Execution, build
+from graphql_app.graph.engine.execution import Execution
 from graphql_app.settings import Settings
 
 ROLES = ("visitor", "employee", "admin")

@@ -285,7 +285,7 @@ FUNCTIONS = (
 def upgrade() -> None:
     op.create_table(
         "change_log",
-        # seq is the order of writing, revision the order of publishing: given by the feed after commit (live/feed/leader.py).
+        # seq is the order of writing, revision the order of publishing: given by the leader after commit (live/feed).
         sa.Column("seq", sa.BigInteger, sa.Identity(always=True), primary_key=True),
         sa.Column("revision", sa.BigInteger),
         sa.Column(

@@ -90,7 +90,8 @@ def create(settings: Settings) -> Application:
 
 @asynccontextmanager
 async def lifespan(settings: Settings, app: Application) -> AsyncIterator[dict[str, Any]]:
-    """Opens the doors once all is running. Gives what graph/websocket/transports/uvicorn and server/connection need to know of them."""
+    """Opens the doors once all is running. Gives what the connection classes
+    of uvicorn need to know of them."""
     async with running(settings) as parts, asyncio.TaskGroup() as tasks:
         app.graphql = http_door(settings, parts.engine, app)
         app.guarded = in_front(app, parts.engine.admission)
@@ -152,7 +153,7 @@ def routers(settings: Settings, parts: Parts) -> list[APIRouter]:
     services, admission, sessions = parts.engine.services, parts.engine.admission, parts.engine.sessions
     identify = services.identify
     return [
-        rest.routes(services.browse, services.arrange, identify, admission, services.receipts),
+        rest.routes(services.browse, services.arrange, identify, admission, services.consistency),
         stream.routes(services.follow, identify, admission, sessions),
         keys.routes(identify),
         admin.routes(parts.health, identify, admission, settings.metrics_directory),

@@ -10,11 +10,12 @@ from graphql_app.app.loops import Loops
 from graphql_app.app.services import services_of
 from graphql_app.app.store import Stores
 from graphql_app.graph.api.context import Services
+from graphql_app.graph.api.schema import build
 from graphql_app.graph.documents.document import Documents
 from graphql_app.graph.documents.limits import DocumentLimits
 from graphql_app.graph.documents.persisted import BadManifest, Persisted, manifest
 from graphql_app.graph.engine.engine import Engine
-from graphql_app.graph.engine.execution import Execution, build
+from graphql_app.graph.engine.execution import Execution
 from graphql_app.graph.engine.response_cache import ResponseCache
 from graphql_app.graph.engine.subscriptions import SubscriptionExecution
 from graphql_app.live.admission.admission import Admission

@@ -12,6 +12,7 @@ from graphql_app.live.admission.admission import Admission
 from graphql_app.live.admission.budgets import Budgets
 from graphql_app.live.feed.mailbox import Batching
 from graphql_app.services.audit import Audit
+from graphql_app.services.consistency import ConsistencyTokens
 from graphql_app.services.cursors import FeedCursors, PageCursors
 from graphql_app.services.following.cohorts import Cohorts
 from graphql_app.services.following.follow import Follow
@@ -23,7 +24,6 @@ from graphql_app.services.identity.passwords import Passwords
 from graphql_app.services.notifications import Notify
 from graphql_app.services.office.arrange import Arrange
 from graphql_app.services.office.browse import Browse
-from graphql_app.services.receipts import ConsistencyTokens
 from graphql_app.settings import Settings
 from graphql_app.store.postgres.database import Database
 

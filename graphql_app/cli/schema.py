@@ -12,7 +12,7 @@ from graphql_app.cli.session import Stop
 @click.option("--check", is_flag=True, help="Write nothing; exit 1 when the file differs.")
 @click.argument("path", type=click.Path(dir_okay=False, path_type=Path), default="schema.graphql")
 def export_schema(check: bool, path: Path) -> None:
-    from graphql_app.graph.engine.execution import build, printed
+    from graphql_app.graph.api.schema import build, printed
 
     text = printed(build())
     if not check:

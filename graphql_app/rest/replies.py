@@ -21,8 +21,8 @@ from graphql_app.domain.challenge import challenge
 from graphql_app.domain.texts import is_request_id
 from graphql_app.live.admission.admission import Admission
 from graphql_app.observe import Unexpected, note
+from graphql_app.services.consistency import ConsistencyTokens
 from graphql_app.services.identity.identify import Identify
-from graphql_app.services.receipts import ConsistencyTokens
 
 STATUS: Mapping[type[errors.Refusal], int] = {
     errors.InvalidInput: 400,

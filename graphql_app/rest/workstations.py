@@ -29,11 +29,11 @@ from graphql_app.rest.models import (
 from graphql_app.rest.openapi import problems
 from graphql_app.rest.replies import json_reply, reader
 from graphql_app.rest.resource import Resource
+from graphql_app.services.consistency import ConsistencyTokens
 from graphql_app.services.identity.identify import Identify
 from graphql_app.services.listing import Paging
 from graphql_app.services.office.arrange import Arrange, Arranged
 from graphql_app.services.office.browse import Browse
-from graphql_app.services.receipts import ConsistencyTokens
 
 PATH = "/api/workstations"
 Id = Annotated[str, Path(description="The global id.")]

@@ -41,7 +41,7 @@ class CoalescedTransport:
     written last is lost with it.
     """
 
-    __slots__ = ("_held", "_held_bytes", "_is_closing", "_write_coalescer", "_transport", "lingers")
+    __slots__ = ("_held", "_held_bytes", "_is_closing", "_transport", "_write_coalescer", "lingers")
 
     def __init__(self, transport: asyncio.Transport, write_coalescer: WriteCoalescer) -> None:
         self._transport = transport

@@ -9,12 +9,12 @@ from graphql_app.domain.arranging import Idempotency
 from graphql_app.domain.errors import Conflict, InvalidInput
 from graphql_app.domain.notification import Audience, Draft, Notification, checked
 from graphql_app.domain.topics import Notifications
+from graphql_app.services.consistency import ConsistencyTokens
 from graphql_app.services.cursors import FeedCursors, PageCursors
 from graphql_app.services.following.history import History, Start
 from graphql_app.services.following.membership_guard import MembershipGuard
 from graphql_app.services.following.streams import Changes, StreamLimits
 from graphql_app.services.listing import Listing, Paging
-from graphql_app.services.receipts import ConsistencyTokens
 from graphql_app.store import notifications
 from graphql_app.store import office as queries
 from graphql_app.store.postgres.database import Database

@@ -15,7 +15,7 @@ from graphql_app.domain import access
 from graphql_app.domain.access import GUARDED, ROLES, Scope
 from graphql_app.embedded import Servers
 from graphql_app.graph.api.permissions import HasScope
-from graphql_app.graph.engine.execution import build
+from graphql_app.graph.api.schema import build
 from graphql_app.services.office import browse, table
 from graphql_app.settings import Settings
 from tests.canaries import CANARIES, GUARDING, Canary, heard, plant, readings, unplanted

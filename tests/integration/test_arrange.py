@@ -13,9 +13,9 @@ from graphql_app.domain.errors import Conflict, Contention, InvalidInput, NameTa
 from graphql_app.domain.workstation import MAY_FOLLOW, Status
 from graphql_app.live.feed.hub import Hub
 from graphql_app.live.feed.staleness import Staleness
+from graphql_app.services.consistency import ConsistencyTokens
 from graphql_app.services.cursors import FeedCursors
 from graphql_app.services.office.arrange import Arrange, Arranged
-from graphql_app.services.receipts import ConsistencyTokens
 from graphql_app.store.postgres import retry as again
 from graphql_app.store.postgres.database import Database
 from tests.examples import viewer

@@ -13,8 +13,9 @@ import pytest_asyncio
 
 from graphql_app import observe
 from graphql_app.embedded import Servers
+from graphql_app.graph.engine.request import OperationRequest
 from graphql_app.graph.http.negotiation import LEGACY, RESPONSE
-from graphql_app.graph.http.requests import OperationRequest, from_query
+from graphql_app.graph.http.requests import from_query
 from tests.graphql_client import Office, fresh_database, running_office, seed, settings_for
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

@@ -18,7 +18,7 @@ from graphql_app import observe
 from graphql_app.domain.seal import Seal
 from graphql_app.domain.workstation import Status
 from graphql_app.embedded import Servers
-from graphql_app.graph.engine.execution import build
+from graphql_app.graph.api.schema import build
 from graphql_app.services.office.browse import Browse
 from graphql_app.store.postgres.database import Database
 from tests.graphql_client import (

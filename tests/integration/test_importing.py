@@ -122,8 +122,12 @@ async def test_running_it_twice_touches_nothing(database: Database, bring: Impor
     report = await bring(OFFICE)
     assert await state(database) == before
     assert {kind: tally.unchanged for kind, tally in report.kinds.items()} == {
-        ImportKind.BUILDINGS: 1, ImportKind.FLOORS: 1, ImportKind.DEPARTMENTS: 2, ImportKind.EMPLOYEES: 2, ImportKind.WORKSTATIONS: 2,
-    }  # fmt: skip
+        ImportKind.BUILDINGS: 1,
+        ImportKind.FLOORS: 1,
+        ImportKind.DEPARTMENTS: 2,
+        ImportKind.EMPLOYEES: 2,
+        ImportKind.WORKSTATIONS: 2,
+    }
     assert all(tally.added == tally.changed == 0 for tally in report.kinds.values())
 
 

@@ -19,9 +19,10 @@ from graphql_app.domain.paging import Order, OrderField
 from graphql_app.domain.workstation import Employee, Place, Status, Workstation
 from graphql_app.embedded import Servers
 from graphql_app.graph.api.context import Context, Services
+from graphql_app.graph.api.schema import build
 from graphql_app.graph.documents.document import Documents
 from graphql_app.graph.documents.limits import DocumentLimits
-from graphql_app.graph.engine.execution import Execution, build
+from graphql_app.graph.engine.execution import Execution
 from graphql_app.services.cursors import PageCursors
 from graphql_app.services.listing import Paging
 from graphql_app.services.office.arrange import Arrange

@@ -18,7 +18,7 @@ from sqlalchemy import text as sql
 from graphql_app.domain.access import GUARDED, ROLES, Scope
 from graphql_app.embedded import Servers
 from graphql_app.graph.api.permissions import HasScope
-from graphql_app.graph.engine.execution import build, printed
+from graphql_app.graph.api.schema import build, printed
 from graphql_app.store.schema.rows import LABELS
 from tests.graphql_client import (
     A_01,

@@ -20,7 +20,7 @@ from graphql import (
 )
 
 from graphql_app.domain.access import Viewer
-from graphql_app.graph.engine.execution import build, printed
+from graphql_app.graph.api.schema import build, printed
 from graphql_app.services.following.follow import Follow
 from graphql_app.services.office.arrange import Arrange
 from graphql_app.services.office.browse import Browse
@@ -136,7 +136,11 @@ def test_the_schema_on_disk_is_the_schema_of_the_code() -> None:
 
 
 def test_the_schema_is_the_same_in_whatever_order_its_modules_are_imported() -> None:
-    program = "import graphql_app.graph.{first}\nfrom graphql_app.graph.engine.execution import build, printed\nprint(printed(build()))"
+    program = (
+        "import graphql_app.graph.api.{first}\n"
+        "from graphql_app.graph.api.schema import build, printed\n"
+        "print(printed(build()))"
+    )
     texts = {
         subprocess.run(
             [sys.executable, "-c", program.format(first=first)], cwd=ROOT, capture_output=True, text=True, check=True

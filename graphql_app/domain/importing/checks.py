@@ -1,4 +1,4 @@
-"""What only all rows and the office together show to be wrong: looked for in store/office/loading, put into words here."""
+"""What only all rows and the office together show to be wrong: found by store/office/loading, put into words here."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

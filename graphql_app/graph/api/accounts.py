@@ -20,15 +20,10 @@ from graphql_app.graph.api.refusals import (
     union,
 )
 from graphql_app.graph.api.types import Me
-from graphql_app.graph.documents.document import Operation
 from graphql_app.services.identity import authenticate
 
 # What may be asked without a token, and with one that has expired: how else would one get another?
-OPEN = frozenset({"login", "refreshToken"})
-
-
-def needs_no_token(operation: Operation) -> bool:
-    return operation.kind == "mutation" and operation.roots <= OPEN | {"__typename"}
+OPEN = frozenset({"login", "refreshToken"})  # the mutations that need no token
 
 
 @strawberry.type(description="You are logged in. Send `accessToken` with every request: `Authorization: Bearer …`.")

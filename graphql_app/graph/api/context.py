@@ -10,13 +10,13 @@ from strawberry.types import Info
 from graphql_app.domain.access import Viewer
 from graphql_app.domain.errors import Unauthenticated
 from graphql_app.services.audit import Audit
+from graphql_app.services.consistency import ConsistencyTokens
 from graphql_app.services.following.follow import Follow
 from graphql_app.services.identity.authenticate import Authenticate
 from graphql_app.services.identity.identify import Identify
 from graphql_app.services.notifications import Notify
 from graphql_app.services.office.arrange import Arrange
 from graphql_app.services.office.browse import Browse
-from graphql_app.services.receipts import ConsistencyTokens
 
 
 @dataclass(frozen=True, slots=True)

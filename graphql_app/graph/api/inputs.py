@@ -13,7 +13,7 @@ from graphql_app.domain.filters import WorkstationFilter
 from graphql_app.domain.paging import Order, OrderField
 from graphql_app.domain.workstation import Status
 from graphql_app.graph.api import (
-    enums,  # noqa: F401  # names the enum Status for the schema, before an input uses it
+    enums,  # names the enum Status for the schema, before an input uses it
     types,  # noqa: F401  # names the enum Status for the schema, before an input uses it
 )
 

@@ -9,9 +9,9 @@ from graphql_app.graph.compile.shortcut import Outcome
 from graphql_app.graph.documents.document import Documents, Operation
 from graphql_app.graph.documents.persisted import Persisted
 from graphql_app.graph.engine.execution import Execution
+from graphql_app.graph.engine.request import OperationRequest
 from graphql_app.graph.engine.response_cache import Answer, ResponseCache, ResponseKey, can_be_shared, is_kept
 from graphql_app.graph.engine.subscriptions import SubscriptionExecution
-from graphql_app.graph.http.requests import OperationRequest
 from graphql_app.live.admission.admission import Admission
 from graphql_app.live.sessions.sessions import Sessions
 

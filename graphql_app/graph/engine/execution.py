@@ -1,75 +1,25 @@
-"""The schema, assembled; its operations, executed; its errors, made fit to leave the house."""
+"""Executes the operations of the schema."""
 
-import uuid
 from collections.abc import AsyncIterable, Mapping
 from typing import Any
 
 import orjson
 import strawberry
-from graphql import ExecutionResult, GraphQLError, GraphQLSchema, create_source_event_stream
+from graphql import ExecutionResult, GraphQLSchema, create_source_event_stream
 from graphql.execution import execute_root_selection_set, execute_subscription_event
-from strawberry.schema.config import StrawberryConfig
 
 from graphql_app.aio.cooperative import CooperativeScheduler
 from graphql_app.aio.deadlines import Deadline, Deadlines
 from graphql_app.aio.deferred import Deferred
 from graphql_app.domain.access import Scope, View, Viewer, require
-from graphql_app.domain.errors import Refusal, Unavailable
-from graphql_app.graph.api.accounts import AccountMutations
-from graphql_app.graph.api.audit import AuditEntry, AuditQueries
+from graphql_app.domain.errors import Unavailable
 from graphql_app.graph.api.context import Context
-from graphql_app.graph.api.mutations import Mutation
-from graphql_app.graph.api.notifications import (
-    Notification,
-    NotificationMutations,
-    NotificationQueries,
-    NotificationSubscriptions,
-)
-from graphql_app.graph.api.presence import PresenceSubscriptions
-from graphql_app.graph.api.queries import Query
-from graphql_app.graph.api.refusals import Refusal as RefusalType
-from graphql_app.graph.api.subscriptions import Subscription
-from graphql_app.graph.api.types import CURSOR, Cursor, Department, Employee, Floor, Workstation
 from graphql_app.graph.compile.executor import PlannedExecutor
 from graphql_app.graph.compile.shortcut import Outcome
 from graphql_app.graph.documents.document import Mistakes, Operation
-from graphql_app.observe import Unexpected, note
+from graphql_app.graph.engine.results import answer, formatted
 
 INTROSPECTION = frozenset({"__schema", "__type"})  # the fields of Query that show the schema
-
-
-@strawberry.type(name="Query", description="What can be asked.")
-class Queries(Query, NotificationQueries, AuditQueries):
-    """All queries, each subject's from its own file."""
-
-
-@strawberry.type(
-    name="Mutation",
-    description="What can be changed. Each field is done whole or not at all. With the header Idempotency-Key a"
-    " repeated request does nothing twice.",
-)
-class Mutations(Mutation, NotificationMutations, AccountMutations):
-    """All mutations."""
-
-
-@strawberry.type(name="Subscription", description="What can be followed.")
-class Subscriptions(Subscription, NotificationSubscriptions, PresenceSubscriptions):
-    """All subscriptions."""
-
-
-def build() -> strawberry.Schema:
-    return strawberry.Schema(
-        query=Queries,
-        mutation=Mutations,
-        subscription=Subscriptions,
-        types=[AuditEntry, Department, Employee, Floor, Notification, Workstation, RefusalType],
-        config=StrawberryConfig(scalar_map={Cursor: CURSOR}),
-    )
-
-
-def printed(schema: strawberry.Schema) -> str:
-    """The schema in its own language, sorted, so that a difference is a change of the API."""
-    return schema.as_str() + "\n"
 
 
 class Execution:
@@ -176,41 +126,3 @@ class BadVariables(Mistakes):
 def shared_viewer(view: View) -> Viewer:
     """Nobody in particular: what a cohort's execution is given, so that it cannot tell anybody's own."""
     return Viewer("", (), view, None, None, 0)
-
-
-def answer(result: ExecutionResult, masked: list[str]) -> dict[str, Any]:
-    if not result.errors:
-        return regular(result.data, masked)
-    body: dict[str, Any] = {"data": result.data, "errors": [formatted(error) for error in result.errors]}
-    if masked:
-        body["extensions"] = {"masked": masked}
-    return body
-
-
-def regular(data: dict[str, Any] | None, masked: list[str]) -> dict[str, Any]:
-    """The answer in which nothing is wrong."""
-    return {"data": data, "extensions": {"masked": masked}} if masked else {"data": data}
-
-
-def errors_of(error: Exception) -> list[dict[str, Any]]:
-    """What the client is told of it: of several mistakes each."""
-    return [formatted(one) for one in (error.errors if isinstance(error, Mistakes) else (error,))]
-
-
-def formatted(error: Exception) -> dict[str, Any]:
-    """An error as the client may see it: a refusal with its code, the client's own mistake as it is, else masked."""
-    original = error.original_error if isinstance(error, GraphQLError) else error
-    while isinstance(original, GraphQLError):
-        original = original.original_error
-    shown: dict[str, Any] = dict(error.formatted) if isinstance(error, GraphQLError) else {}
-    if isinstance(original, Refusal):
-        shown["message"] = original.message
-        shown["extensions"] = {"code": original.code, **original.data}
-    elif original is None:
-        shown["extensions"] = {"code": "BAD_REQUEST", **(shown.get("extensions") or {})}
-    else:
-        incident = uuid.uuid4().hex[:12]
-        note(Unexpected(incident, ".".join(map(str, shown.get("path") or ())), original))
-        shown["message"] = f"Something went wrong on our side; tell the operators the id {incident}."
-        shown["extensions"] = {"code": "INTERNAL", "id": incident}
-    return shown

@@ -23,7 +23,7 @@ from graphql_app.domain.workstation import Place
 from graphql_app.graph.api.context import Context, Services
 from graphql_app.graph.documents.document import Operation
 from graphql_app.graph.engine.execution import Execution, shared_viewer
-from graphql_app.graph.http.requests import OperationRequest
+from graphql_app.graph.engine.request import OperationRequest
 from graphql_app.live.feed.hub import Hub
 from graphql_app.live.feed.interests import Interests
 from graphql_app.live.feed.staleness import Staleness

@@ -12,7 +12,7 @@ from graphql_app.domain.media import EVENTS
 from graphql_app.graph.api.context import Context
 from graphql_app.graph.documents.document import Operation
 from graphql_app.graph.engine.engine import Engine
-from graphql_app.graph.engine.execution import formatted
+from graphql_app.graph.engine.results import formatted
 from graphql_app.observe import Subscribed, Unsubscribed, note
 from graphql_app.services.following.cohorts import Payload
 from graphql_app.services.following.inbox import Inbox

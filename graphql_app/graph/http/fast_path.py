@@ -18,9 +18,10 @@ from graphql_app.graph.api.context import Context
 from graphql_app.graph.compile.shortcut import Outcome
 from graphql_app.graph.documents.document import Operation
 from graphql_app.graph.engine.engine import Engine
-from graphql_app.graph.engine.execution import regular
+from graphql_app.graph.engine.request import OperationRequest
+from graphql_app.graph.engine.results import regular
 from graphql_app.graph.http.replies import Reply, data, failure
-from graphql_app.graph.http.requests import REMEMBERED_BYTES, OperationRequest, Request
+from graphql_app.graph.http.requests import REMEMBERED_BYTES, Request
 from graphql_app.graph.http.responding import Question, Responding, authorization
 from graphql_app.observe import OperationEnded, note
 

@@ -11,8 +11,9 @@ from graphql_app.domain.challenge import challenge
 from graphql_app.domain.errors import RateLimited, Refusal, Unauthenticated
 from graphql_app.domain.etags import lists
 from graphql_app.graph.documents.document import InvalidDocument
-from graphql_app.graph.engine.execution import BadVariables, formatted
+from graphql_app.graph.engine.execution import BadVariables
 from graphql_app.graph.engine.response_cache import Answer
+from graphql_app.graph.engine.results import formatted
 from graphql_app.graph.http.event_stream import answered
 from graphql_app.graph.http.negotiation import LEGACY, RESPONSE
 from graphql_app.graph.http.requests import Headers, HttpRequestError, Request

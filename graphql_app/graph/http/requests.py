@@ -2,7 +2,6 @@
 
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
@@ -14,6 +13,7 @@ from graphql_app.domain import media
 from graphql_app.domain.errors import InvalidInput, TooMany, UnsupportedMedia, body_too_large
 from graphql_app.graph.documents.persisted import hash_given
 from graphql_app.graph.documents.variables import require_few
+from graphql_app.graph.engine.request import OperationRequest
 from graphql_app.graph.http.negotiation import Accepted
 
 REMEMBERED = 1000
@@ -60,25 +60,8 @@ class ClientDisconnected(Exception):
     """The client went away before it had sent its request."""
 
 
-@dataclass(slots=True)
-class OperationRequest:
-    query: str
-    operation_name: str | None
-    variables: Mapping[str, Any]
-    digest: str | None = None  # names the document, besides its text
-    _key: "tuple[str, str | None, bytes] | None" = None
-
-    @property
-    def key(self) -> tuple[str, str | None, bytes]:
-        """Equal for those who ask the same, however they wrote it."""
-        if self._key is None:
-            variables = orjson.dumps(self.variables, option=orjson.OPT_SORT_KEYS) if self.variables else b""
-            self._key = self.query, self.operation_name, variables
-        return self._key
-
-
 class PersistedRequest(NamedTuple):
-    """As Asked, by one who has not sent the document itself."""
+    """As OperationRequest, by one who has not sent the document itself."""
 
     digest: str
     operation_name: str | None

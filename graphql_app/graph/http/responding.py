@@ -11,18 +11,18 @@ from graphql_app.domain.access import ANONYMOUS, Viewer
 from graphql_app.domain.audit import Transport
 from graphql_app.domain.errors import Refusal, Unauthenticated
 from graphql_app.domain.media import EVENTS
-from graphql_app.graph.api.accounts import OPEN, needs_no_token
+from graphql_app.graph.api.accounts import OPEN
 from graphql_app.graph.api.context import Context
 from graphql_app.graph.compile.shortcut import Outcome
 from graphql_app.graph.documents.document import InvalidDocument, Operation
 from graphql_app.graph.engine.engine import Engine
+from graphql_app.graph.engine.request import OperationRequest
 from graphql_app.graph.engine.response_cache import Answer, ResponseKey, can_be_shared
 from graphql_app.graph.http.event_stream import subscribed
 from graphql_app.graph.http.replies import Reply, failure, whole
 from graphql_app.graph.http.requests import (
     ClientDisconnected,
     HttpRequestError,
-    OperationRequest,
     PersistedRequest,
     Request,
     RequestCache,
@@ -118,7 +118,7 @@ class Responding:
             if self._needs_no_token(named):
                 return ANONYMOUS
             raise
-        if not services.receipts.needs_primary(text(request.fields, b"x-min-cursor")):
+        if not services.consistency.needs_primary(text(request.fields, b"x-min-cursor")):
             return viewer
         return replace(viewer, reads_primary=True)
 
@@ -130,7 +130,8 @@ class Responding:
             )
             if not any(name in query for name in OPEN):
                 return False  # without parsing what anybody sends
-            return needs_no_token(self._engine.documents.get(query).operation(named.operation_name))
+            operation = self._engine.documents.get(query).operation(named.operation_name)
+            return operation.kind == "mutation" and operation.roots <= OPEN | {"__typename"}
         except (InvalidDocument, Refusal):
             return False
 

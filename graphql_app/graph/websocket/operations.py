@@ -16,9 +16,9 @@ from graphql_app.graph.api.context import Context
 from graphql_app.graph.documents.document import Operation
 from graphql_app.graph.documents.variables import require_few
 from graphql_app.graph.engine.engine import Engine
-from graphql_app.graph.engine.execution import errors_of
+from graphql_app.graph.engine.request import OperationRequest
 from graphql_app.graph.engine.response_cache import Answer
-from graphql_app.graph.http.requests import OperationRequest
+from graphql_app.graph.engine.results import errors_of
 from graphql_app.graph.websocket.messages import SubscribeMessage
 from graphql_app.graph.websocket.wire import Wire
 from graphql_app.observe import OperationEnded, Subscribed, Unsubscribed, note

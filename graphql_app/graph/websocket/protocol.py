@@ -11,7 +11,7 @@ from graphql_app.domain.access import Viewer
 from graphql_app.domain.errors import TooManyConnections, Unauthenticated, Unavailable
 from graphql_app.graph.api.context import authorization
 from graphql_app.graph.engine.engine import Engine
-from graphql_app.graph.engine.execution import formatted
+from graphql_app.graph.engine.results import formatted
 from graphql_app.graph.websocket.messages import MalformedMessage, Message, id_in, message_in, payload_in, wanted_in
 from graphql_app.graph.websocket.operations import Operations
 from graphql_app.graph.websocket.wire import (

@@ -12,8 +12,8 @@ from graphql_app.domain.access import Scope, Viewer, redact, require, require_fi
 from graphql_app.domain.arranging import Idempotency
 from graphql_app.domain.errors import Conflict, InvalidInput, NotFound
 from graphql_app.domain.workstation import Status, Workstation
+from graphql_app.services.consistency import ConsistencyTokens
 from graphql_app.services.office.write_batcher import WriteBatcher
-from graphql_app.services.receipts import ConsistencyTokens
 from graphql_app.store import office as queries
 from graphql_app.store.postgres.database import Database
 from graphql_app.store.postgres.retry import tried_again

@@ -19,7 +19,7 @@ from graphql_app.store.postgres.session import Reader
 MIGRATION_LOCK = 0x6D69677261746531  # any fixed number that no other program takes
 LOCK_SECONDS = 0.1
 
-PACKAGE = Path(__file__).resolve().parent.parent
+PACKAGE = Path(__file__).resolve().parents[2]
 
 _AT = text("SELECT version_num FROM alembic_version")
 

@@ -34,9 +34,10 @@ from graphql_app.domain.errors import Conflict, InvalidInput, NotFound
 from graphql_app.domain.workstation import Counts, Department, Employee, Floor, Place, Status, WholeFloor, Workstation
 from graphql_app.graph.api.context import Context
 from graphql_app.graph.api.feeds import FloorStatus, WorkstationFeed
+from graphql_app.graph.api.schema import build
 from graphql_app.graph.compile.executor import PlannedExecutor, Plans
 from graphql_app.graph.documents.document import Operation
-from graphql_app.graph.engine.execution import BadVariables, Execution, build, shared_viewer
+from graphql_app.graph.engine.execution import BadVariables, Execution, shared_viewer
 from graphql_app.services.listing import Listing
 from graphql_app.services.office.table import Table
 from graphql_app.store.schema.rows import BEHIND, SELECTED

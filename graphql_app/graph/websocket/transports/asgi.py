@@ -98,7 +98,7 @@ class AsgiWire:
 
 
 class WebSocketEndpoint:
-    """Takes WebSockets on /graphql, those that speak graphql-transport-ws. Under uvicorn graph/websocket/transports/uvicorn does the rest."""
+    """Takes WebSockets on /graphql that speak graphql-transport-ws. Under uvicorn transports/uvicorn does the rest."""
 
     def __init__(
         self, engine: Engine, rules: Rules, tasks: asyncio.TaskGroup, *, origins: Origins, proxies: Proxies

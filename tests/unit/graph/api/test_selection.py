@@ -3,9 +3,10 @@
 import pytest
 
 from graphql_app.domain.access import Scope
+from graphql_app.graph.api.schema import build
 from graphql_app.graph.documents.document import Documents
 from graphql_app.graph.documents.limits import DocumentLimits
-from graphql_app.graph.engine.execution import Execution, build
+from graphql_app.graph.engine.execution import Execution
 
 DOCUMENTS = Documents(Execution(build(), seconds=1).schema, DocumentLimits(), kept=100)
 

@@ -10,10 +10,11 @@ import pytest
 
 from graphql_app.domain.workstation import Floor, Workstation
 from graphql_app.graph.api.context import Context
+from graphql_app.graph.api.schema import build
 from graphql_app.graph.compile.executor import PLANS_MOST, conditions
 from graphql_app.graph.documents.document import Documents, Operation
 from graphql_app.graph.documents.limits import DocumentLimits
-from graphql_app.graph.engine.execution import Execution, build, shared_viewer
+from graphql_app.graph.engine.execution import Execution, shared_viewer
 from tests.examples import view, workstation
 
 EXECUTION = Execution(build(), seconds=5)

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from graphql_app.domain.errors import InvalidInput, Refusal, TooMany
+from graphql_app.graph.api.schema import build
 from graphql_app.graph.documents.document import (
     ERRORS_MOST,
     LARGE_TOKENS,
@@ -19,7 +20,7 @@ from graphql_app.graph.documents.document import (
     Operation,
 )
 from graphql_app.graph.documents.limits import DocumentLimits
-from graphql_app.graph.engine.execution import Execution, build
+from graphql_app.graph.engine.execution import Execution
 from tests.examples import view
 
 SCHEMA = Execution(build(), seconds=1).schema

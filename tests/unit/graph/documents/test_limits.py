@@ -12,13 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from graphql_app.domain.errors import Refusal, TooMany
+from graphql_app.graph.api.schema import build
 from graphql_app.graph.documents.document import Documents, InvalidDocument
 from graphql_app.graph.documents.limits import MEASURES, DocumentLimits, Measure
 from graphql_app.graph.documents.sizes import LISTS, is_list
-from graphql_app.graph.engine.execution import Execution, build
+from graphql_app.graph.engine.execution import Execution
 
 SCHEMA = Execution(build(), seconds=1).schema
-OPERATIONS = Path(__file__).parents[2] / "clients" / "operations"
+OPERATIONS = Path(__file__).parents[3] / "clients" / "operations"
 
 
 def check(text: str, **limits: int) -> None:

@@ -9,10 +9,11 @@ import pytest
 
 from graphql_app import observe
 from graphql_app.domain.errors import InvalidInput, TooMany, UnknownDocument, UntrustedDocument
+from graphql_app.graph.api.schema import build
 from graphql_app.graph.documents.document import Documents, InvalidDocument
 from graphql_app.graph.documents.limits import DocumentLimits
 from graphql_app.graph.documents.persisted import BadManifest, Persisted, hash_given, manifest
-from graphql_app.graph.engine.execution import Execution, build
+from graphql_app.graph.engine.execution import Execution
 
 SCHEMA = Execution(build(), seconds=1).schema
 ME = "{ me { subject } }"

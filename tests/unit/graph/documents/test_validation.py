@@ -8,8 +8,9 @@ from graphql import GraphQLError, OperationType, parse, print_ast, validate
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from graphql_app.graph.api.schema import build
 from graphql_app.graph.documents.validation import SpecifiedRules
-from graphql_app.graph.engine.execution import Execution, build
+from graphql_app.graph.engine.execution import Execution
 from tests.generated import documents, twisted
 
 SCHEMA = Execution(build(), seconds=1).schema

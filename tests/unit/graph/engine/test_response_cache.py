@@ -13,10 +13,11 @@ from graphql_app import observe
 from graphql_app.domain.change import Change, Head
 from graphql_app.domain.filters import WorkstationFilter
 from graphql_app.domain.workstation import Place
+from graphql_app.graph.api.schema import build
 from graphql_app.graph.api.selection import root_fields
 from graphql_app.graph.compile.executor import Plans
 from graphql_app.graph.documents.document import Operation
-from graphql_app.graph.engine.execution import build
+from graphql_app.graph.engine.request import OperationRequest
 from graphql_app.graph.engine.response_cache import (
     OVERHEAD_BYTES,
     SHAREABLE,
@@ -25,7 +26,6 @@ from graphql_app.graph.engine.response_cache import (
     ResponseKey,
     can_be_shared,
 )
-from graphql_app.graph.http.requests import OperationRequest
 from graphql_app.live.feed.hub import Hub
 from graphql_app.live.feed.staleness import Staleness
 from graphql_app.services.reads import reads, reads_floors, reads_workstations

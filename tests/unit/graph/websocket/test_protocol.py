@@ -13,11 +13,12 @@ import pytest
 from graphql_app.domain.access import ROLES, Viewer
 from graphql_app.domain.workstation import Department
 from graphql_app.graph.api.context import Services
+from graphql_app.graph.api.schema import build
 from graphql_app.graph.documents.document import Documents
 from graphql_app.graph.documents.limits import DocumentLimits
 from graphql_app.graph.documents.persisted import Persisted
 from graphql_app.graph.engine.engine import Engine
-from graphql_app.graph.engine.execution import Execution, build
+from graphql_app.graph.engine.execution import Execution
 from graphql_app.graph.engine.subscriptions import SubscriptionExecution
 from graphql_app.graph.websocket.protocol import Connection
 from graphql_app.graph.websocket.wire import REASON_BYTES_MOST, Rules, fitting
@@ -213,7 +214,7 @@ async def test_a_second_connection_init_closes_the_socket() -> None:
 
 
 class OfIssuer:
-    """Stands for services/identity/identify: the issuer of the token has to be asked for its key, until the test says so."""
+    """Stands for Identify: the issuer of the token has to be asked for its key, until the test says so."""
 
     def __init__(self, answer: Viewer | Exception) -> None:
         self.answer = answer

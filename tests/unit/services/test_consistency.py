@@ -10,8 +10,8 @@ from graphql_app.domain.filters import WorkstationFilter
 from graphql_app.domain.workstation import Place
 from graphql_app.live.feed.hub import Hub
 from graphql_app.live.feed.staleness import Staleness
+from graphql_app.services.consistency import ConsistencyTokens
 from graphql_app.services.cursors import FeedCursors, PageCursors
-from graphql_app.services.receipts import ConsistencyTokens
 from tests.examples import view
 
 SECRET = "a secret of thirty-two characters"

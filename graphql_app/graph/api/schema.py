@@ -1,0 +1,53 @@
+"""Assembles the schema: all queries, mutations and subscriptions, each subject's from its own file."""
+
+import strawberry
+from strawberry.schema.config import StrawberryConfig
+
+from graphql_app.graph.api.accounts import AccountMutations
+from graphql_app.graph.api.audit import AuditEntry, AuditQueries
+from graphql_app.graph.api.mutations import Mutation
+from graphql_app.graph.api.notifications import (
+    Notification,
+    NotificationMutations,
+    NotificationQueries,
+    NotificationSubscriptions,
+)
+from graphql_app.graph.api.presence import PresenceSubscriptions
+from graphql_app.graph.api.queries import Query
+from graphql_app.graph.api.refusals import Refusal as RefusalType
+from graphql_app.graph.api.subscriptions import Subscription
+from graphql_app.graph.api.types import CURSOR, Cursor, Department, Employee, Floor, Workstation
+
+
+@strawberry.type(name="Query", description="What can be asked.")
+class Queries(Query, NotificationQueries, AuditQueries):
+    """All queries, each subject's from its own file."""
+
+
+@strawberry.type(
+    name="Mutation",
+    description="What can be changed. Each field is done whole or not at all. With the header Idempotency-Key a"
+    " repeated request does nothing twice.",
+)
+class Mutations(Mutation, NotificationMutations, AccountMutations):
+    """All mutations."""
+
+
+@strawberry.type(name="Subscription", description="What can be followed.")
+class Subscriptions(Subscription, NotificationSubscriptions, PresenceSubscriptions):
+    """All subscriptions."""
+
+
+def build() -> strawberry.Schema:
+    return strawberry.Schema(
+        query=Queries,
+        mutation=Mutations,
+        subscription=Subscriptions,
+        types=[AuditEntry, Department, Employee, Floor, Notification, Workstation, RefusalType],
+        config=StrawberryConfig(scalar_map={Cursor: CURSOR}),
+    )
+
+
+def printed(schema: strawberry.Schema) -> str:
+    """The schema in its own language, sorted, so that a difference is a change of the API."""
+    return schema.as_str() + "\n"
