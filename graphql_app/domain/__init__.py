@@ -1,0 +1,1 @@
+"""Plain values and rules, one file a subject: no I/O, no loop."""

@@ -1,0 +1,1 @@
+"""What moves: the feed, floors in memory, presence, sessions, limits, jobs."""

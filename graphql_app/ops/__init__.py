@@ -1,0 +1,1 @@
+"""Listeners to observe: logs, metrics, health."""

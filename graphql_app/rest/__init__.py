@@ -1,0 +1,1 @@
+"""REST, long-poll and server-sent events: one file a resource."""

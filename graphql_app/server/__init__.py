@@ -1,0 +1,1 @@
+"""What stands around the doors: uvicorn's connection classes, proxies, security headers, limits of bodies."""

@@ -1,0 +1,1 @@
+"""Documents: parsed, measured, validated and known by their hash, once each."""

@@ -1,0 +1,1 @@
+"""From an operation to its result, the same for every door: execution, response cache, subscriptions, masked errors."""

@@ -1,0 +1,1 @@
+"""The feed: one leader numbers, the relay carries, the hub hands out."""

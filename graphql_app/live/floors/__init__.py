@@ -1,0 +1,1 @@
+"""Floors in memory, kept true by the feed."""

@@ -1,0 +1,1 @@
+"""What time brings about: jobs of the leading process."""

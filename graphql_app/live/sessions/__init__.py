@@ -1,0 +1,1 @@
+"""Open connections, and the accounts behind them."""

@@ -1,0 +1,1 @@
+"""Following: streams, cohorts that share them, and where each subscriber stands."""

@@ -1,0 +1,1 @@
+"""Who somebody is: logging in, tokens and their keys, accounts."""

@@ -1,0 +1,1 @@
+"""The office from files, and the demo office."""

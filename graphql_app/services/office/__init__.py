@@ -1,0 +1,1 @@
+"""The office: reading it, and changing it."""

@@ -1,0 +1,1 @@
+"""Statements about accounts, login sessions, refresh tokens and failed logins."""

@@ -1,0 +1,1 @@
+"""Redis: broadcast, cache, limits, presence."""

@@ -1,0 +1,1 @@
+"""What carries the protocol: uvicorn's own transport, or any ASGI server."""
