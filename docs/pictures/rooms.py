@@ -93,8 +93,9 @@ def drawn() -> str:
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height:g}" role="img"'
         ' aria-label="The rooms of graphql_app; imports point downward only">',
-        "<style>rect{fill:#fff;stroke:#456}text{font:12px sans-serif;fill:#333}.room{font:bold 15px sans-serif;fill:#123}"
-        ".within{fill:#567;font-style:italic}path{fill:none;stroke:#89a;marker-end:url(#tip)}</style>",
+        "<style>rect{fill:#fff;stroke:#456}text{font:12px sans-serif;fill:#333}"
+        ".room{font:bold 15px sans-serif;fill:#123}.within{fill:#567;font-style:italic}"
+        "path{fill:none;stroke:#89a;marker-end:url(#tip)}</style>",
         '<defs><marker id="tip" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto">'
         '<path d="M0 0L8 4L0 8z" style="fill:#89a;stroke:none;marker-end:none"/></marker></defs>',
         '<rect x="0" y="0" width="100%" height="100%" style="fill:#f6f8fa;stroke:none"/>',
@@ -117,5 +118,7 @@ def drawn() -> str:
 if __name__ == "__main__":
     picture = drawn()
     if "--check" in sys.argv:
-        sys.exit(PICTURE.read_text() != picture and "docs/pictures/rooms.svg is out of date: run docs/pictures/rooms.py")
+        sys.exit(
+            PICTURE.read_text() != picture and "docs/pictures/rooms.svg is out of date: run docs/pictures/rooms.py"
+        )
     PICTURE.write_text(picture)

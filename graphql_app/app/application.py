@@ -29,10 +29,10 @@ from graphql_app.rest import health as admin
 from graphql_app.rest import keys
 from graphql_app.rest import workstations as rest
 from graphql_app.rest.openapi import described
-from graphql_app.rest.replies import http_error, refusal_error, unexpected_error, validation_error
 from graphql_app.server.body_limit import BodyLimit, RefusedBody, RequestLimit, unread
 from graphql_app.server.head import as_get
 from graphql_app.server.methods import closed
+from graphql_app.server.problems import http_error, refusal_error, unexpected_error, validation_error
 from graphql_app.server.proxies import introduce
 from graphql_app.server.security import SECURE, SecurityMiddleware, secured
 from graphql_app.server.write_coalescer import WriteCoalescer
@@ -153,7 +153,7 @@ def routers(settings: Settings, parts: Parts) -> list[APIRouter]:
     services, admission, sessions = parts.engine.services, parts.engine.admission, parts.engine.sessions
     identify = services.identify
     return [
-        rest.routes(services.browse, services.arrange, identify, admission, services.consistency),
+        rest.routes(services.browse, services.arrange, identify, admission, services.receipts),
         stream.routes(services.follow, identify, admission, sessions),
         keys.routes(identify),
         admin.routes(parts.health, identify, admission, settings.metrics_directory),

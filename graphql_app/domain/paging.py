@@ -48,6 +48,14 @@ class Page(Generic[T]):
     total: int | None = None
 
 
+def paged(found: Sequence[T], window: Window, total: int | None = None) -> Page[T]:
+    """The page of what was fetched: one row more than wanted, backward when the window is."""
+    more, found = len(found) > window.size, found[: window.size]
+    if window.backward:
+        return Page(found[::-1], has_next=window.before is not None, has_previous=more, total=total)
+    return Page(found, has_next=more, has_previous=window.after is not None, total=total)
+
+
 def sized(first: int | None, last: int | None, *, default: int, most: int) -> tuple[int, bool]:
     """How many rows, and whether from the end. Raises InvalidInput or TooMany, saying what is allowed."""
     if first is not None and last is not None:

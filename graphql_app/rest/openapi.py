@@ -6,7 +6,7 @@ from typing import Any, Final
 from fastapi.openapi.utils import get_openapi
 from starlette.routing import BaseRoute
 
-from graphql_app.rest.replies import PROBLEM, phrase
+from graphql_app.server.problems import PROBLEM, phrase
 
 Operation = dict[str, Any]
 

@@ -8,7 +8,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from graphql_app.domain.addresses import Proxies, is_loopback
 from graphql_app.domain.errors import RateLimited, Refusal, body_too_large
 from graphql_app.live.admission.admission import Admission
-from graphql_app.rest.replies import problem
+from graphql_app.server.problems import problem
 from graphql_app.server.security import secured
 
 ALIVE = "/healthz"  # answered by a constant: whoever looks whether this lives is never refused

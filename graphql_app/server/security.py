@@ -9,7 +9,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from graphql_app.domain.admission import NO_FOREIGN_PAGES, NO_TOKENS_IN_ADDRESSES, Origins, fields_of, names_a_token
 from graphql_app.domain.errors import Forbidden, InvalidInput, RateLimited, Refusal
 from graphql_app.live.admission.admission import Admission
-from graphql_app.rest.replies import problem
+from graphql_app.server.problems import problem
 
 # For answers that are data. Pages say more of themselves: pages.
 SECURE: Final = [

@@ -64,10 +64,10 @@ class Process:
         self.cursors = FeedCursors(secret)
         self.browse: Browse = parts.engine.services.browse
         self.follow: Follow = parts.engine.services.follow
-        self.receipts = parts.engine.services.consistency
+        self.receipts = parts.engine.services.receipts
         self.arrange = parts.engine.services.arrange
         self.health = parts.health
-        self._hub = parts.engine.services.consistency.hub
+        self._hub = parts.engine.services.receipts.hub
 
     @property
     def revision(self) -> int:

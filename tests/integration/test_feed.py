@@ -282,7 +282,7 @@ async def test_a_snapshot_that_is_read_part_by_part_while_others_write_is_of_one
     process = await start(batch_window_ms=0, snapshot_part=5)
     scenes = (Scene("admin"), Scene("visitor"), Scene("admin"))
     writing = asyncio.create_task(written(database_url, 4, 2.0))
-    recorders = []
+    recorders: list[Recorder] = []
     with statements() as sent:
         while not writing.done():
             recorders.append(Recorder(scenes[len(recorders) % 3]))

@@ -29,7 +29,7 @@ from httpx import Headers
 from graphql_app import observe
 from graphql_app.domain.identifiers import global_id
 from graphql_app.embedded import Servers
-from graphql_app.graph.engine.execution import build
+from graphql_app.graph.api.schema import build
 from tests.graphql_client import A_02, B_01, HQ, WEI, Office, Socket, fresh_database, running_office, seed, settings_for
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from graphql.execution.collect_fields import FieldDetailsList
 
-from graphql_app.graph.documents.limits import refused
+from graphql_app.graph.compile.measures import too_many
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,4 +47,4 @@ class Count:
         self._values += per_item * items
         self._lists += 1
         if self._lists > 1 and self._values > self._counting.most:
-            raise refused("cost", self._counting.most, self._values)
+            raise too_many("cost", self._counting.most, self._values)

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from graphql import DocumentNode, FragmentDefinitionNode, GraphQLSchema, OperationDefinitionNode, SelectionSetNode
 
-from graphql_app.domain.errors import TooMany
+from graphql_app.graph.compile.measures import too_many
 from graphql_app.graph.documents.comparisons import comparisons
 from graphql_app.graph.documents.sizes import Fragments, Size, Walk, count, paged_types
 
@@ -28,23 +28,6 @@ class DocumentLimits:
     comparisons: int = 5000
     cost: int = 100_000
     page: int = 500  # the largest page there is: what a `first` in a variable may be
-
-
-# What is measured of a document once it is parsed, and how a refusal says so.
-MEASURES: Mapping[str, str] = {
-    "depth": "The operation is {asked} levels deep, the limit is {limit}.",
-    "aliases": "The document has {asked} aliases, the limit is {limit}.",
-    "directives": "The document has {asked} directives, the limit is {limit}.",
-    "nodes": "The document has {asked} fields, arguments and values with its fragments in place, the limit is {limit}.",
-    "comparisons": "The same names stand beside each other too often: {asked} comparisons, the limit is {limit}.",
-    "cost": "The answer could have {asked} values, the limit is {limit}; ask for fewer fields or smaller pages.",
-}
-
-
-def refused(measure: str, limit: int, asked: int) -> TooMany:
-    # Twenty fragments can unfold to more than a number that anybody wants to read.
-    message = MEASURES[measure].format(limit=f"{limit:,}", asked=f"{asked:,}" if asked < 10**9 else "over a billion")
-    return TooMany(message, measure=measure, limit=limit, asked=min(asked, 10**9))
 
 
 class Measured(NamedTuple):
@@ -94,4 +77,4 @@ class Measure:
     def _bound(self, measure: str, asked: int) -> None:
         limit: int = getattr(self._limits, measure)
         if asked > limit:
-            raise refused(measure, limit, asked)
+            raise too_many(measure, limit, asked)

@@ -118,7 +118,7 @@ class Responding:
             if self._needs_no_token(named):
                 return ANONYMOUS
             raise
-        if not services.consistency.needs_primary(text(request.fields, b"x-min-cursor")):
+        if not services.receipts.needs_primary(text(request.fields, b"x-min-cursor")):
             return viewer
         return replace(viewer, reads_primary=True)
 

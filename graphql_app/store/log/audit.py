@@ -34,12 +34,10 @@ from sqlalchemy.dialects.postgresql import ARRAY
 
 from graphql_app.domain.access import View, hidden
 from graphql_app.domain.audit import Action, AuditFilter, Entry, Transport
-from graphql_app.domain.paging import Page, Window
+from graphql_app.domain.paging import Page, Window, paged
 from graphql_app.observe import EntryUnreadable, note
-from graphql_app.store.office.columns import SHAPES_KEPT
-from graphql_app.store.office.pages import paged
 from graphql_app.store.postgres.session import Reader
-from graphql_app.store.postgres.statements import Prepared, prepared
+from graphql_app.store.postgres.statements import SHAPES_KEPT, Prepared, prepared
 from graphql_app.store.schema import rows
 from graphql_app.store.schema.tables import HAPPENED, audit_log, change_log
 

@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Float, LargeBinary, cast, func, literal_column, null
 
 from graphql_app.domain.workstation import Workstation
+from graphql_app.store.postgres.statements import SHAPES_KEPT
 from graphql_app.store.schema import rows
 from graphql_app.store.schema.tables import workstations
 
@@ -20,7 +21,6 @@ FLOATS = ("x_position", "y_position", "width", "height")
 _NAN: ColumnElement[Any] = literal_column("'NaN'::numeric")  # numeric columns take it, and no answer can show it
 _MOMENTS = ("created_at", "updated_at")
 # Statements differ in what they select, in which filters are set and in their order; their values are parameters.
-SHAPES_KEPT = 500
 
 
 @lru_cache(SHAPES_KEPT)

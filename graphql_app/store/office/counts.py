@@ -23,11 +23,10 @@ from sqlalchemy import (
 from graphql_app.domain.filters import WorkstationFilter
 from graphql_app.domain.workstation import Counts, Place, Status
 from graphql_app.store.log.cells import CELLS
-from graphql_app.store.office.columns import SHAPES_KEPT
 from graphql_app.store.office.conditions import CONDITIONS, asked_of, parameters_of_places, there
 from graphql_app.store.office.searching import among_found, found_by
 from graphql_app.store.postgres.session import Reader
-from graphql_app.store.postgres.statements import Prepared, prepared
+from graphql_app.store.postgres.statements import SHAPES_KEPT, Prepared, prepared
 from graphql_app.store.schema.tables import workstations
 
 _C = workstations.c

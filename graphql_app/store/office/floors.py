@@ -9,10 +9,10 @@ from asyncpg import Record
 from sqlalchemy import ARRAY, Integer, String, any_, bindparam, column, exists, func, select, union_all
 
 from graphql_app.domain.workstation import Floor, Place
-from graphql_app.store.office.columns import FIELDS, SHAPES_KEPT, columns, names_of, wide
+from graphql_app.store.office.columns import FIELDS, columns, names_of, wide
 from graphql_app.store.office.conditions import parameters_of_places, there
 from graphql_app.store.postgres.session import Reader
-from graphql_app.store.postgres.statements import Prepared, prepared
+from graphql_app.store.postgres.statements import SHAPES_KEPT, Prepared, prepared
 from graphql_app.store.schema import rows
 from graphql_app.store.schema.tables import buildings, floors, workstations
 

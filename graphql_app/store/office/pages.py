@@ -8,14 +8,14 @@ from asyncpg import Record
 from sqlalchemy import Integer, bindparam, select, union_all
 
 from graphql_app.domain.filters import WorkstationFilter
-from graphql_app.domain.paging import Order, Page, Window
-from graphql_app.store.office.columns import FIELDS, SHAPES_KEPT, columns, names_of, wide
+from graphql_app.domain.paging import Order, Page, Window, paged
+from graphql_app.store.office.columns import FIELDS, columns, names_of, wide
 from graphql_app.store.office.conditions import CONDITIONS, asked_of
 from graphql_app.store.office.counts import count_workstations, counting
 from graphql_app.store.office.keyset import Stretch, complete, stretch
 from graphql_app.store.office.searching import is_search, searched
 from graphql_app.store.postgres.session import Reader
-from graphql_app.store.postgres.statements import Prepared, prepared
+from graphql_app.store.postgres.statements import SHAPES_KEPT, Prepared, prepared
 from graphql_app.store.schema import rows
 
 T = TypeVar("T")
@@ -69,11 +69,3 @@ async def _total(reader: Reader, matching: WorkstationFilter, window: Window, fo
     if found:
         return int(found[0][len(rows.SELECTED)])
     return 0 if window.after is None and window.before is None else await count_workstations(reader, matching)
-
-
-def paged(found: list[T], window: Window, total: int | None = None) -> Page[T]:
-    """The page of what was fetched: one row more than wanted, backward when the window is."""
-    more, found = len(found) > window.size, found[: window.size]
-    if window.backward:
-        return Page(found[::-1], has_next=window.before is not None, has_previous=more, total=total)
-    return Page(found, has_next=more, has_previous=window.after is not None, total=total)

@@ -8,13 +8,11 @@ from uuid import UUID
 from asyncpg import Record
 from sqlalchemy import ARRAY, ColumnElement, Integer, String, Uuid, any_, bindparam, literal_column, select, tuple_
 
-from graphql_app.domain.paging import Page, Window
+from graphql_app.domain.paging import Page, Window, paged
 from graphql_app.domain.workstation import Department, Employee
-from graphql_app.store.office.columns import SHAPES_KEPT
 from graphql_app.store.office.conditions import like
-from graphql_app.store.office.pages import paged
 from graphql_app.store.postgres.session import Reader
-from graphql_app.store.postgres.statements import Prepared, prepared
+from graphql_app.store.postgres.statements import SHAPES_KEPT, Prepared, prepared
 from graphql_app.store.schema.tables import departments, employees
 
 _DEPARTMENTS = prepared(select(departments).order_by(departments.c.name))

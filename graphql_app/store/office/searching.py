@@ -30,11 +30,11 @@ from sqlalchemy.sql.util import ClauseAdapter
 
 from graphql_app.domain.errors import TooMany
 from graphql_app.store.log.cells import CELLS
-from graphql_app.store.office.columns import SHAPES_KEPT, columns
+from graphql_app.store.office.columns import columns
 from graphql_app.store.office.conditions import CONDITIONS
 from graphql_app.store.office.keyset import Stretch
 from graphql_app.store.postgres.session import Reader
-from graphql_app.store.postgres.statements import Prepared, prepared
+from graphql_app.store.postgres.statements import SHAPES_KEPT, Prepared, prepared
 from graphql_app.store.schema import rows
 from graphql_app.store.schema.tables import workstations
 

@@ -10,10 +10,10 @@ from sqlalchemy import BigInteger, Integer, bindparam, select
 from graphql_app.domain.errors import TooMany
 from graphql_app.domain.filters import WorkstationFilter
 from graphql_app.domain.workstation import Place, Workstation
-from graphql_app.store.office.columns import EVERY, FIELDS, SHAPES_KEPT, columns, names_of
+from graphql_app.store.office.columns import EVERY, FIELDS, columns, names_of
 from graphql_app.store.office.conditions import CONDITIONS, THIS, asked_of, parameters_of_places, there
 from graphql_app.store.postgres.session import Reader, Session
-from graphql_app.store.postgres.statements import Prepared, prepared
+from graphql_app.store.postgres.statements import SHAPES_KEPT, Prepared, prepared
 from graphql_app.store.schema import rows
 from graphql_app.store.schema.tables import workstations
 

@@ -11,12 +11,12 @@ from sqlalchemy import ARRAY, ColumnElement, Integer, String, Uuid, any_, bindpa
 from graphql_app.domain.access import Viewer
 from graphql_app.domain.arranging import GuardedUpdate
 from graphql_app.domain.workstation import Workstation
-from graphql_app.store.office.columns import EVERY, FLOATS, SHAPES_KEPT
+from graphql_app.store.office.columns import EVERY, FLOATS
 from graphql_app.store.office.conditions import THIS
 from graphql_app.store.postgres.authorship import hasty_author, transaction_id
 from graphql_app.store.postgres.database import Database
 from graphql_app.store.postgres.session import Session
-from graphql_app.store.postgres.statements import Prepared, prepared
+from graphql_app.store.postgres.statements import SHAPES_KEPT, Prepared, prepared
 from graphql_app.store.schema import rows
 from graphql_app.store.schema.tables import employees, workstations
 

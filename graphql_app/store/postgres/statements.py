@@ -27,6 +27,8 @@ class Prepared:
 
 Statement = Prepared | ClauseElement
 
+SHAPES_KEPT = 500  # of each kind of statement: which columns, conditions and orders are asked for
+
 
 def prepared(statement: Statement) -> Prepared:
     """Compiling takes a few hundred microseconds: a statement that runs often is kept like this.

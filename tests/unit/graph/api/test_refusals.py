@@ -14,7 +14,7 @@ import pytest
 
 from graphql_app.domain import errors
 from graphql_app.graph.api.refusals import Refused, is_among
-from graphql_app.graph.engine.execution import build
+from graphql_app.graph.api.schema import build
 from graphql_app.services.identity.authenticate import Authenticate
 from graphql_app.services.notifications import Notify
 from graphql_app.services.office.arrange import Arrange

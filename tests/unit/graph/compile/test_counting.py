@@ -8,9 +8,10 @@ import pytest
 from graphql_app.domain.access import ROLES, View
 from graphql_app.domain.workstation import Floor, Place, WholeFloor, Workstation
 from graphql_app.graph.api.context import Context
+from graphql_app.graph.api.schema import build
 from graphql_app.graph.documents.document import Documents
 from graphql_app.graph.documents.limits import DocumentLimits
-from graphql_app.graph.engine.execution import Execution, build, shared_viewer
+from graphql_app.graph.engine.execution import Execution, shared_viewer
 from tests.examples import workstation
 
 EXECUTION = Execution(build(), seconds=5)

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 from graphql_app.domain.errors import Refusal, TooMany
 from graphql_app.graph.api.schema import build
+from graphql_app.graph.compile.measures import MEASURES
 from graphql_app.graph.documents.document import Documents, InvalidDocument
-from graphql_app.graph.documents.limits import MEASURES, DocumentLimits, Measure
+from graphql_app.graph.documents.limits import DocumentLimits, Measure
 from graphql_app.graph.documents.sizes import LISTS, is_list
 from graphql_app.graph.engine.execution import Execution
 
