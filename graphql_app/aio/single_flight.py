@@ -30,7 +30,8 @@ class SingleFlight(Generic[K, T]):
     def begin(self, key: K, work: Callable[[], Coroutine[Any, Any, T]]) -> "asyncio.Task[T]":
         """The task that does the work, begun now or before. Whether anybody waits for it makes no difference."""
         task = self._tasks.get(key)
-        if task is None:
+        # One that has ended is forgotten a turn later: who asked again in between, in a loop, would wait for nothing.
+        if task is None or (task.done() and not self._kept_seconds):
             task = self._tasks[key] = asyncio.create_task(work(), name=f"flight of {type(key).__name__}")
             task.add_done_callback(lambda done: self._landed(key, done))
         return task
@@ -46,7 +47,8 @@ class SingleFlight(Generic[K, T]):
     def _landed(self, key: K, task: "asyncio.Task[T]") -> None:
         # Asked for its exception, it is nobody's fault when all who waited have gone away.
         if task.cancelled() or task.exception() is not None or not self._kept_seconds:
-            self._forget(key)
+            if self._tasks.get(key) is task:
+                self._forget(key)
         else:
             self._kept.append(key)
             task.get_loop().call_later(self._kept_seconds, self._let_go, key)

@@ -91,3 +91,20 @@ async def test_closing_ends_what_is_under_way() -> None:
     await flights.close()
     with pytest.raises(asyncio.CancelledError):
         await asking
+
+
+async def test_who_asks_in_the_very_turn_in_which_work_ends_begins_it_anew() -> None:
+    """Else whoever asks until something has changed never lets the end of the work be noticed."""
+    flights: SingleFlight[None, int] = SingleFlight()
+    made: list[int] = []
+
+    async def work() -> int:
+        made.append(len(made))
+        return made[-1]
+
+    first = flights.begin(None, work)
+    second: list[asyncio.Task[int]] = []
+    asyncio.get_running_loop().call_soon(lambda: second.append(flights.begin(None, work)))
+    assert await first == 0
+    assert await second[0] == 1
+    assert await flights.join(None, work) == 2
