@@ -37,12 +37,12 @@ BEGIN
     -- jsonb takes no half characters, as everybody else; but no NUL either, which all others do as an escape.
     PERFORM replace(written, '\u0000', '\u0001')::jsonb;
     bare := regexp_replace(written, '"(?:[^"\\]|\\.)*"', '', 'g');
-    IF length(bare) - length(translate(bare, '[{', '')) > 200 AND (
+    IF length(bare) - length(translate(bare, '[{', '')) > 192 AND (
         SELECT max(open) FROM (
             SELECT sum(CASE WHEN mark[1] IN ('[', '{') THEN 1 ELSE -1 END) OVER (ORDER BY place) AS open
-            FROM regexp_matches(bare, '[][{}]', 'g') WITH ORDINALITY AS marks(mark, place)) steps) > 200
+            FROM regexp_matches(bare, '[][{}]', 'g') WITH ORDINALITY AS marks(mark, place)) steps) > 192
     THEN
-        RETURN 'is nested too deeply: 200 levels are the most';
+        RETURN 'is nested too deeply: 192 levels are the most';
     END IF;
     IF bare ~ '[0-9]{16}' AND EXISTS (
         SELECT FROM regexp_matches(bare, number, 'g') AS found(it)

@@ -48,7 +48,7 @@ def number_problem(value: float) -> str | None:
 # --- JSON ------------------------------------------------------------------------------------------------------------
 
 JSON_MOST = 20_000  # characters
-DEPTH_MOST = 200  # lists and objects in one another
+DEPTH_MOST = 192  # lists and objects in one another
 # What every client reads exactly: JavaScript, and whoever else makes a double of a number (RFC 8259, RFC 7493).
 INTEGER_MOST = 2**53 - 1
 _INTEGER = f"holds an integer beyond ±{INTEGER_MOST}; write it as a text"

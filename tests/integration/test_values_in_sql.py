@@ -116,7 +116,7 @@ async def test_a_moment_outside_of_what_all_can_hold_is_refused(
 @pytest.mark.parametrize(
     ("change", "why"),
     [
-        ("equipment = repeat('[', 65) || repeat(']', 65)", "nested too deeply"),
+        ("equipment = repeat('[', 193) || repeat(']', 193)", "nested too deeply"),
         ("equipment = '12345678901234567890'", "integer"),
         ("notes = repeat('x', 10001)", "10,000"),
         ("x_position = 'NaN'", "NaN"),
