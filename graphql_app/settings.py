@@ -142,7 +142,9 @@ class Settings(BaseSettings):
         4, description="changes within one window that are sent at once, before others wait for company"
     )
     progress_seconds: Seconds = Field(20, description="how often an idle subscription's cursor moves on")
-    catch_up_most: Count = Field(5000, description="changes of what is followed; a larger catch-up is a RESYNC")
+    catch_up_most: Count = Field(
+        5000, description="changes of what is followed; a larger catch-up is a RESYNC, if a snapshot is less"
+    )
     recent_changes: Count = Field(10_000, description="changes kept in memory for those who come back")
     log_hours: Seconds = Field(24, description="how long the change log is kept, and so how old a cursor may be")
 

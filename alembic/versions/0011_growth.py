@@ -1,11 +1,12 @@
 """What lists, searches and figures need that cost no more with a million workstations than with ten thousand.
 
-Indexes are made while others write (CONCURRENTLY): that takes longer, and a failure leaves an invalid index behind,
-which the next attempt drops.
+Indexes are made while others write.
 """
 
 import sqlalchemy as sa
 from alembic import op
+
+from graphql_app.store.schema.indexing import create_indexes, drop_indexes
 
 revision = "0011"
 down_revision = "0010"
@@ -93,19 +94,14 @@ def upgrade() -> None:
     op.get_bind().exec_driver_sql(RECOUNT)
     op.execute("INSERT INTO counted DEFAULT VALUES")
     op.execute("SELECT workstation_recount_v1()")
-    with op.get_context().autocommit_block():
-        for table, indexes in INDEXES.items():
-            for name, (columns, rows) in indexes.items():
-                _create(table, f"{table}_{name}_idx", columns, rows)
-        for name in REPLACED:
-            op.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {name}")
+    for table, indexes in INDEXES.items():
+        create_indexes(table, {f"{table}_{name}_idx": _described(*of) for name, of in indexes.items()})
+    drop_indexes(REPLACED)
 
 
-def _create(table: str, name: str, columns: str, rows: str | None) -> None:
-    op.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {name}")
+def _described(columns: str, rows: str | None) -> str:
     expressions = ", ".join(f"({one})" if "CAST" in one else one for one in columns.split(", "))
-    where = f" WHERE {rows}" if rows else ""
-    op.execute(f"CREATE INDEX CONCURRENTLY {name} ON {table} ({expressions}){where}")
+    return f"({expressions})" + (f" WHERE {rows}" if rows else "")
 
 
 def downgrade() -> None:

@@ -5,7 +5,7 @@ found behind a large one.
 Nearly every change leaves a workstation on its floor: where it was is listed for those alone that moved.
 """
 
-from alembic import op
+from graphql_app.store.schema.indexing import create_indexes, drop_indexes
 
 revision = "0012"
 down_revision = "0011"
@@ -24,10 +24,8 @@ INDEXES = {
 
 
 def upgrade() -> None:
-    for name, columns in INDEXES.items():
-        op.execute(f"CREATE INDEX {name} ON change_log {columns}")
+    create_indexes("change_log", INDEXES)
 
 
 def downgrade() -> None:
-    for name in INDEXES:
-        op.execute(f"DROP INDEX {name}")
+    drop_indexes(INDEXES)

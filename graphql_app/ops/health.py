@@ -1,6 +1,7 @@
 """Is this process able to serve? Each part by itself, and all together."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
@@ -15,8 +16,9 @@ from graphql_app.store.redis.broadcast import Channel
 
 CHECK_SECONDS = 2.0
 UNLED_SECONDS_MOST = 30.0  # nothing is numbered although something waits
+STILL_SECONDS_MOST = 30.0  # nothing is delivered although something is numbered
 BACKLOG_SECONDS = 1.0  # what has waited longer is behind others
-LAG_MOST = 5000  # revisions that this process has not delivered yet
+LAG_MOST = 5000  # revisions that this process has not delivered yet; with more it tells late, and reads the database
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,7 @@ class Health:
         self._channel = channel
         self._hub = hub
         self._staleness = staleness
+        self._came: tuple[Head, float] | None = None  # how far the feed was when asked last, and since when
 
     async def findings(self) -> dict[str, Finding]:
         """Every part, asked at the same time, each within its time."""
@@ -86,7 +89,14 @@ class Health:
             return Finding(False, "not started")
         async with self._database.reading() as connection:
             progress = await outbox.progress(connection)
-        return feed_finding(here, progress, self._staleness.unheard_seconds)
+        return feed_finding(here, progress, self._staleness.unheard_seconds, self._still_seconds(here))
+
+    def _still_seconds(self, here: Head) -> float:
+        """For how long at least nothing was delivered, as far as anybody asked."""
+        now = time.monotonic()
+        if self._came is None or self._came[0] != here:
+            self._came = here, now
+        return now - self._came[1]
 
     async def _caches_are_true(self) -> Finding:
         silent = self._staleness.silent_seconds
@@ -96,8 +106,12 @@ class Health:
         return Finding(True, f"off, every read asks the database: the feed was {heard}", degraded=True)
 
 
-def feed_finding(here: Head, progress: outbox.Progress, unheard_seconds: float | None) -> Finding:
-    """How near to the newest change a process is that has come so far.
+def feed_finding(
+    here: Head, progress: outbox.Progress, unheard_seconds: float | None, still_seconds: float = 0
+) -> Finding:
+    """How near to the newest change a process is that has come so far, and has not come further for so long.
+
+    One that is far behind and gets on serves truthfully: it reads the database, and tells its followers late.
 
     The log says when a change was made, not when it was committed and so could be numbered: that may be much later,
     where a large transaction made it. But as long as anything is numbered, all of it will be.
@@ -108,8 +122,10 @@ def feed_finding(here: Head, progress: outbox.Progress, unheard_seconds: float |
     unled = waited if unheard_seconds is None else min(waited, unheard_seconds)
     if unled > UNLED_SECONDS_MOST:
         return Finding(False, f"nobody has numbered a change for {unled:.0f} s", figures=figures)
-    if progress.head.epoch != here.epoch or lag > LAG_MOST:
+    if progress.head.epoch != here.epoch or (lag > LAG_MOST and still_seconds > STILL_SECONDS_MOST):
         return Finding(False, "far behind", figures=figures)
+    if lag > LAG_MOST:
+        return Finding(True, "far behind, and getting on", degraded=True, figures=figures)
     if waited > BACKLOG_SECONDS:
         return Finding(True, "a large transaction is being numbered", degraded=True, figures=figures)
     return Finding(True, "near the newest change", figures=figures)

@@ -279,6 +279,7 @@ async def test_a_snapshot_that_is_read_part_by_part_while_others_write_is_of_one
     start: StartProcess, psql: Connection, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(snapshots, "READ_MOST", 7)
+    monkeypatch.setattr(snapshots, "SMALL_MOST", 7)
     process = await start(batch_window_ms=0, snapshot_part=5)
     scenes = (Scene("admin"), Scene("visitor"), Scene("admin"))
     writing = asyncio.create_task(written(database_url, 4, 2.0))
@@ -657,6 +658,27 @@ async def test_who_was_away_for_too_many_changes_is_given_a_resync(
     await histories.told([recorder], database_url)
     leave()
     assert "too much has changed" in await resynced(process, old)
+
+
+@pytest.mark.parametrize(("changes", "kind"), [(40, "CHANGES"), (500, "RESYNC")])
+async def test_beyond_memory_the_log_is_read_in_parts_unless_a_snapshot_is_less(
+    start: StartProcess, psql: Connection, database_url: str, changes: int, kind: str
+) -> None:
+    process = await start(recent_changes=10, catch_up_most=20)
+    desks = await psql.fetchval("SELECT count(*) FROM workstations")
+    assert 45 < desks < 500
+    everything = Scene()
+    old = await cursor_now(process, everything)
+    recorder = Recorder(FLOOR)
+    await process.follow(recorder)
+    for number in range(changes // 10):
+        await psql.execute("UPDATE workstations SET notes = $1 WHERE id BETWEEN 1 AND 10", f"{number}")
+    await histories.told([recorder], database_url)
+    late = Recorder(everything)
+    await process.follow(late, old)
+
+    await histories.told([late], database_url)
+    assert late.payloads[0].kind == kind
 
 
 # --- the leader ------------------------------------------------------------------------------------------------------

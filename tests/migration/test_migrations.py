@@ -1,5 +1,6 @@
 """The migrations go up, down and up again, and make exactly the tables that store/schema/tables.py describes."""
 
+import asyncio
 import uuid
 from collections.abc import AsyncIterator
 
@@ -79,6 +80,8 @@ async def test_a_database_without_migrations_is_refused_until_it_is_migrated(emp
     await migrations.require_current(empty)
 
 
+WAITING = text("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'")
+
 BEFORE_VALUES = """
 INSERT INTO workstations (name, x_position, y_position, width, created_at, equipment) VALUES
     ('a', 'NaN', 1, 'NaN', 'infinity', repeat('[', 300) || repeat(']', 300)), ('b', 1, 1, 1, now(), '1');
@@ -104,3 +107,32 @@ async def test_what_was_written_before_values_were_held_is_brought_inside_or_kep
     assert desk["equipment"] == "[" * 300 + "]" * 300
     assert ends == [MOMENT_LAST, MOMENT_LAST, None]
     assert account == MOMENT_FIRST
+
+
+@pytest.mark.parametrize(("before", "after"), [("0010", "0011"), ("0011", "0012")])
+async def test_indexes_of_what_is_there_are_made_while_others_write(empty: Database, before: str, after: str) -> None:
+    async def migrate(to: str) -> None:
+        async with empty.engine.connect() as connection:
+            await connection.run_sync(lambda c: command.upgrade(migrations.config(c), to))
+
+    await migrate(before)
+    async with empty.engine.begin() as connection:
+        await connection.exec_driver_sql("INSERT INTO workstations (name, x_position, y_position) VALUES ('a', 1, 1)")
+    async with empty.engine.connect() as first, empty.engine.connect() as second:
+        await first.exec_driver_sql("UPDATE workstations SET x_position = 2")
+        migrating = asyncio.create_task(migrate(after))
+        try:
+            async with asyncio.timeout(20):
+                while not (await second.execute(WAITING)).scalar_one():
+                    await second.commit()
+                    await asyncio.sleep(0.05)
+            await second.commit()
+            await second.exec_driver_sql("SET lock_timeout = '1s'")
+            await second.exec_driver_sql(
+                "INSERT INTO workstations (name, x_position, y_position) VALUES ('b', 1, 1)"
+            )  # waits for nobody
+            await second.commit()
+        finally:
+            await first.rollback()
+            await second.rollback()
+            await migrating

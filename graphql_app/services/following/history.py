@@ -12,7 +12,8 @@ from graphql_app.aio.next_round import NextRound
 from graphql_app.aio.single_flight import SingleFlight
 from graphql_app.domain.access import View, redact
 from graphql_app.domain.change import Change, Head, Notice, rewind
-from graphql_app.domain.errors import Unavailable
+from graphql_app.domain.errors import TooMany, Unavailable
+from graphql_app.domain.filters import WorkstationFilter
 from graphql_app.domain.topics import Topic, Workstations
 from graphql_app.domain.workstation import Place, Workstation
 from graphql_app.live.feed.hub import Hub
@@ -26,6 +27,7 @@ from graphql_app.store.postgres.database import Database
 from graphql_app.store.postgres.retry import tried_again
 
 CATCH_UP_SECONDS = 10.0
+PART_MOST = 500  # changes of a long catch-up that are read at once: decoding them holds up the loop
 
 # Few beside all else that is logged, and found by an index of their own, however much that is.
 _RARE = frozenset({"notification"})
@@ -151,15 +153,30 @@ class History:
         }
         return head, exact, bool(waiting)
 
-    async def changes_between(self, after: int, last: int, topic: Topic[Any]) -> list[Change[Any]] | None:
-        """Those of the topic's entity, and of its floor if it has one: from memory, which is filled from the log once
-        for all who ask, else from the log. None when it is not kept so long, or they are too many to be worth it."""
+    async def missed(self, after: int, last: int, topic: Topic[Any]) -> tuple[list[Change[Any]], int] | None:
+        """The changes of the topic's entity, and of its floor if it has one, and up to where these are all: from
+        memory, which is filled from the log once for all who ask, else from the log, a part of it at once. None when it
+        is not kept so long, or a snapshot is less than that."""
         entity, place = topic.entity, topic.place
         if await self._recall.reaches(after):
-            return self.hub.since(after, last, entity, place)
+            found = self.hub.since(after, last, entity, place)
+            return None if found is None else (found, last)
         if last - after > self._catch_up_most and place is None and entity not in _RARE:
-            return None
-        return await self._reads.join((after, last, entity, place), partial(self._read_log, after, last, entity, place))
+            if last - after > await self._size(topic):
+                return None
+            last = after + min(self._catch_up_most, PART_MOST)
+        found = await self._reads.join(
+            (after, last, entity, place), partial(self._read_log, after, last, entity, place)
+        )
+        return None if found is None else (found, last)
+
+    async def _size(self, topic: Topic[Any]) -> int:
+        """How many a snapshot would show, or how many there are of which it would be searched."""
+        assert isinstance(topic, Workstations)
+        try:
+            return await queries.count_workstations(self._database, topic.matching)
+        except TooMany:
+            return await queries.count_workstations(self._database, WorkstationFilter())
 
     async def _read_log(self, after: int, last: int, entity: str, place: Place | None) -> list[Change[Any]] | None:
         most = self._catch_up_most + 1 if place is not None else None

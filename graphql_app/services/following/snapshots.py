@@ -6,7 +6,8 @@ from contextlib import aclosing
 from functools import partial
 from typing import Any
 
-from graphql_app.aio.cooperative import CooperativeScheduler
+from graphql_app.aio.cooperative import BRIEFLY_SECONDS, CooperativeScheduler
+from graphql_app.aio.heap import Heap
 from graphql_app.aio.next_round import NextRound
 from graphql_app.domain.change import Head, Rewinding
 from graphql_app.domain.errors import Unavailable
@@ -19,8 +20,9 @@ from graphql_app.store.postgres.retry import tried_again
 from graphql_app.store.postgres.session import Session
 from graphql_app.store.schema import rows
 
-READ_MOST = 2000  # rows by one statement: a few megabytes
-LARGE_AT_ONCE = 2  # of those that take more than one; others wait for their turn
+READ_MOST = 250  # rows by one statement: what the driver makes of it holds up the loop for a few milliseconds
+SMALL_MOST = 2000  # rows: a few megabytes, that are kept for all who ask at the same time
+LARGE_AT_ONCE = 2  # of those that are more; others wait for their turn
 REWOUND_MOST = 5000  # changes without a revision, of which each has two images in memory
 BEHIND_SECONDS = 10.0
 WAITED_SECONDS = 60  # for a client, between two statements
@@ -50,6 +52,7 @@ class Snapshots:
         self._turns = turns
         self._small: NextRound[Topic[Any], Part | None] = NextRound()
         self._large = asyncio.Semaphore(LARGE_AT_ONCE)
+        self._heap = Heap()
 
     async def read(self, topic: Topic[Any]) -> AsyncGenerator[Part, None]:
         """The head and what is shown, part by part and by id. Raises Unavailable."""
@@ -57,19 +60,27 @@ class Snapshots:
         if small is not None:
             yield small
             return
-        async with self._large, aclosing(self._parts(topic)) as parts:
-            async for head, shown, _ in parts:
-                yield head, shown
+        try:
+            async with self._large, aclosing(self._parts(topic, _MADE_ONCE[topic.entity]())) as parts:
+                async for part in parts:
+                    yield part
+        finally:
+            self._heap.give_back()
 
     @tried_again
     async def _whole(self, topic: Topic[Any]) -> Part | None:
-        """All of it, if that is no more than one part."""
-        async with aclosing(self._parts(topic)) as parts:
-            head, shown, is_last = await anext(parts)
-        return (head, shown) if is_last else None
+        """All of it, if that is not large."""
+        found: list[Part] = []
+        async with aclosing(self._parts(topic, _MADE[topic.entity])) as parts:
+            async for part in parts:
+                found.append(part)
+                if len(found) * READ_MOST > SMALL_MOST:
+                    return None
+        return found[0][0], [one for _, shown in found for one in shown]
 
-    async def _parts(self, topic: Topic[Any]) -> AsyncGenerator[tuple[Head, Sequence[Any], bool], None]:
-        read, make = _READ[topic.entity], _MADE[topic.entity]
+    async def _parts(self, topic: Topic[Any], make: Callable[[Any], Any]) -> AsyncGenerator[Part, None]:
+        """The first has what is shown of as many rows as one statement reads, and so on."""
+        read = _READ[topic.entity]
         await self._settled()
         async with self._database.snapshot() as session:
             head = await outbox.head(session)
@@ -78,13 +89,12 @@ class Snapshots:
             rewinding = Rewinding[Any](waiting)
             if len(found) == READ_MOST:
                 await session.may_idle(WAITED_SECONDS)
-                make = _MADE_ONCE[topic.entity]()
             while len(found) == READ_MOST:
-                made = await self._turns.all(map(make, found))
-                yield head, await self._shown(topic, rewinding.part(made)), False
+                made = await self._turns.all(map(make, found), BRIEFLY_SECONDS)
+                yield head, await self._shown(topic, rewinding.part(made))
                 found = await read(session, topic, made[-1].id)
-        made = await self._turns.all(map(make, found))
-        yield head, await self._shown(topic, rewinding.rest(made)), True
+        made = await self._turns.all(map(make, found), BRIEFLY_SECONDS)
+        yield head, await self._shown(topic, rewinding.rest(made))
 
     async def _settled(self) -> None:
         """Until no more changes are without a revision than fit into memory."""
@@ -96,5 +106,5 @@ class Snapshots:
             raise Unavailable("The change feed is behind; try again.") from error
 
     async def _shown(self, topic: Topic[Any], states: Sequence[Any]) -> list[Any]:
-        shown = await self._turns.all(map(topic.shown, states))
+        shown = await self._turns.all(map(topic.shown, states), BRIEFLY_SECONDS)
         return [one for one in shown if one is not None]

@@ -194,7 +194,7 @@ class Changes(Generic[E]):
                         yield part
                         position = part.revision
             else:
-                position = here
+                position = batch.revision
                 notice = notice or (Notice.FEED_SILENT if first and self._is_silent else None)
                 if first or batch.states or batch.removed:
                     yield replace(batch, notice=notice) if first and notice else batch
@@ -240,21 +240,22 @@ class Changes(Generic[E]):
         yield Batch(kind, revision, left, reason=reason, notice=notice)
 
     async def _caught_up(self, position: int, here: int) -> Batch[E] | None:
-        """What those are owed who stand at the position; None when it is too much, or not kept so long."""
+        """What those are owed next who stand at the position; None when it is too much, or not kept so long."""
 
         return await self._catch_ups.join((position, here), partial(self._read_missed, position, here))
 
     async def _read_missed(self, position: int, here: int) -> Batch[E] | None:
-        changes = await self._history.changes_between(position, here, self.topic)
-        if changes is None:
+        found = await self._history.missed(position, here, self.topic)
+        if found is None:
             return None
+        changes, upto = found
         turns = self._history.turns
         missed = list(merge(await turns.those(self._is_noticed, changes)).items())
         parts = await turns.all(
-            tell(dict(missed[begin : begin + TOLD_AT_ONCE]), self.topic, here)
+            tell(dict(missed[begin : begin + TOLD_AT_ONCE]), self.topic, upto)
             for begin in range(0, len(missed), TOLD_AT_ONCE)
         )
-        return joined(parts) if parts else Batch(Kind.CHANGES, here)
+        return joined(parts) if parts else Batch(Kind.CHANGES, upto)
 
     def _is_noticed(self, change: Change[E]) -> bool:
         states = (state for state in (change.before, change.after) if state is not None)

@@ -40,6 +40,14 @@ def test_what_was_committed_a_moment_ago_is_no_backlog() -> None:
     assert not feed_finding(Head(EPOCH, 10_000), progress(0.2), unheard_seconds=0.1).degraded
 
 
-@pytest.mark.parametrize("here", [Head(EPOCH, 10_000 - LAG_MOST - 1), Head(OTHER, 10_000)])
-def test_who_is_far_behind_or_of_another_history_is_not_ready(here: Head) -> None:
-    assert not feed_finding(here, progress(waiting_seconds=2), unheard_seconds=0.1).ok
+@pytest.mark.parametrize(
+    ("here", "still_seconds"), [(Head(EPOCH, 10_000 - LAG_MOST - 1), 31), (Head(OTHER, 10_000), 0)]
+)
+def test_who_stays_far_behind_or_is_of_another_history_is_not_ready(here: Head, still_seconds: float) -> None:
+    assert not feed_finding(here, progress(waiting_seconds=2), 0.1, still_seconds).ok
+
+
+def test_who_is_far_behind_and_gets_on_serves_truthfully() -> None:
+    finding = feed_finding(Head(EPOCH, 10_000 - LAG_MOST - 1), progress(waiting_seconds=2), 0.1, still_seconds=0.5)
+
+    assert (finding.ok, finding.degraded, finding.detail) == (True, True, "far behind, and getting on")
