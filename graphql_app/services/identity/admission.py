@@ -38,7 +38,7 @@ class Admission:
 
         Raises RateLimited, Unauthenticated, Unavailable.
         """
-        self.arrive(address)
+        self._limits.request(address)
         return self.sign_in(authorization)
 
     def arrive(self, address: str | None) -> None:
@@ -48,7 +48,12 @@ class Admission:
     def sign_in(self, authorization: str | None) -> Viewer | Awaitable[Viewer]:
         """Returns whose token it is, counted for them: the second half of admit(), where the address was counted in
         front of all doors. Raises as admit()."""
-        return self._verified(authorization, self._counted)
+        try:
+            viewer = self._identify.from_header(authorization)
+        except (KeyUnknown, NotHeardOf):
+            return self._verified_later(authorization, self._counted)
+        self._limits.operation(viewer)
+        return viewer
 
     # --- sockets, of which the token comes once ----------------------------------------------------------------------
 
@@ -60,7 +65,15 @@ class Admission:
         self, authorization: str | None, lease: ConnectionLease
     ) -> SocketSession | Awaitable[SocketSession]:
         """Returns whose socket it is, counted for them. Raises TooManyConnections, Unauthenticated, Unavailable."""
-        return self._verified(authorization, lambda viewer: SocketSession(viewer, self._limits.session(viewer, lease)))
+
+        def counted(viewer: Viewer) -> SocketSession:
+            return SocketSession(viewer, self._limits.session(viewer, lease))
+
+        try:
+            viewer = self._identify.from_header(authorization)
+        except (KeyUnknown, NotHeardOf):
+            return self._verified_later(authorization, counted)
+        return counted(viewer)
 
     def operation(self, address: str | None, viewer: Viewer, running: int, most: int) -> None:
         """Admits one operation of a socket, with which `running` are open there. Raises RateLimited, TooMany."""
@@ -79,15 +92,6 @@ class Admission:
     def stream(self, viewer: Viewer) -> ConnectionLease:
         """Counts the event stream or long-poll of an admitted viewer. Raises TooManyConnections."""
         return self._limits.stream(viewer)
-
-    # --- the token ---------------------------------------------------------------------------------------------------
-
-    def _verified(self, authorization: str | None, then: Callable[[Viewer], T]) -> T | Awaitable[T]:
-        try:
-            viewer = self._identify.from_header(authorization)
-        except (KeyUnknown, NotHeardOf):
-            return self._verified_later(authorization, then)
-        return then(viewer)
 
     async def _verified_later(self, authorization: str | None, then: Callable[[Viewer], T]) -> T:
         return then(await self._identify.arriving(authorization))
