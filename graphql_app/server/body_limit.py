@@ -34,6 +34,10 @@ class BodyLimit:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        declared = _declared(scope)
+        if declared > self._most:
+            await problem(body_too_large(self._most, declared), 413)(scope, receive, send)
+            return
         received = 0
 
         async def counted() -> Message:
@@ -45,3 +49,9 @@ class BodyLimit:
             return message
 
         await self._app(scope, counted, send)
+
+
+def _declared(scope: Scope) -> int:
+    """Returns how long the body is said to be; 0 where nothing is said."""
+    said = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")
+    return int(said[:18]) if said.isdigit() else 0
