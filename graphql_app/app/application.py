@@ -21,7 +21,6 @@ from graphql_app.graph.engine.engine import Engine
 from graphql_app.graph.http.endpoint import HttpEndpoint
 from graphql_app.graph.websocket.transports.asgi import PATH, WebSocketEndpoint
 from graphql_app.graph.websocket.wire import Rules
-from graphql_app.live.admission.admission import Admission
 from graphql_app.ops.garbage import settle
 from graphql_app.pages import graphiql_page, pages
 from graphql_app.rest import changes as stream
@@ -29,7 +28,8 @@ from graphql_app.rest import health as admin
 from graphql_app.rest import keys
 from graphql_app.rest import workstations as rest
 from graphql_app.rest.openapi import described
-from graphql_app.server.body_limit import BodyLimit, RefusedBody, RequestLimit, unread
+from graphql_app.server.address_limit import AddressLimit, WithinLimit
+from graphql_app.server.body_limit import BodyLimit, RefusedBody, unread
 from graphql_app.server.head import as_get
 from graphql_app.server.methods import closed
 from graphql_app.server.problems import http_error, refusal_error, unexpected_error, validation_error
@@ -44,6 +44,7 @@ class Application(FastAPI):
 
     graphql: HttpEndpoint
     guarded: ASGIApp
+    address_limit: AddressLimit
     origins: Origins
     proxies: Proxies
 
@@ -53,6 +54,8 @@ class Application(FastAPI):
             return
         if self.proxies:
             introduce(scope, self.proxies)
+        if scope["type"] == "http":
+            self.address_limit.count(scope)
         if scope["type"] == "http" and scope["method"] == "HEAD":
             scope, send = as_get(scope, send)
         if scope["type"] == "http" and scope["path"] == PATH:
@@ -94,7 +97,8 @@ async def lifespan(settings: Settings, app: Application) -> AsyncIterator[dict[s
     of uvicorn need to know of them."""
     async with running(settings) as parts, asyncio.TaskGroup() as tasks:
         app.graphql = http_door(settings, parts.engine, app)
-        app.guarded = in_front(app, parts.engine.admission)
+        app.guarded = SecurityMiddleware(WithinLimit(partial(FastAPI.__call__, app)), app.origins)
+        app.address_limit = AddressLimit(parts.engine.admission, app.proxies)
         rules = socket_rules(settings)
         sockets = WebSocketEndpoint(parts.engine, rules, tasks, origins=app.origins, proxies=app.proxies)
         app.router.routes.append(WebSocketRoute(PATH, sockets.handle))
@@ -112,19 +116,12 @@ async def lifespan(settings: Settings, app: Application) -> AsyncIterator[dict[s
         }
 
 
-def in_front(app: Application, admission: Admission) -> ASGIApp:
-    """The app, guarded and counted; outside of its own middleware, as an answer to an unexpected error is one too."""
-    return SecurityMiddleware(
-        RequestLimit(partial(FastAPI.__call__, app), admission, app.proxies), app.origins, admission
-    )
-
-
 def http_door(settings: Settings, engine: Engine, app: Application) -> HttpEndpoint:
     return HttpEndpoint(
         engine,
         body_most=settings.request_bytes,
-        page=RequestLimit(graphiql, engine.admission, app.proxies) if settings.is_explorable else None,
-        guard=partial(SecurityMiddleware, origins=app.origins, admission=engine.admission),
+        page=graphiql if settings.is_explorable else None,
+        guard=partial(SecurityMiddleware, origins=app.origins),
         secure=SECURE,
         proxies=app.proxies,
     )
@@ -153,7 +150,7 @@ def routers(settings: Settings, parts: Parts) -> list[APIRouter]:
     services, admission, sessions = parts.engine.services, parts.engine.admission, parts.engine.sessions
     identify = services.identify
     return [
-        rest.routes(services.browse, services.arrange, identify, admission, services.receipts),
+        rest.routes(services.browse, services.arrange, admission, services.receipts),
         stream.routes(services.follow, identify, admission, sessions),
         keys.routes(identify),
         admin.routes(parts.health, identify, admission, settings.metrics_directory),

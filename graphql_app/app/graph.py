@@ -18,18 +18,20 @@ from graphql_app.graph.engine.engine import Engine
 from graphql_app.graph.engine.execution import Execution
 from graphql_app.graph.engine.response_cache import ResponseCache
 from graphql_app.graph.engine.subscriptions import SubscriptionExecution
-from graphql_app.live.admission.admission import Admission
+from graphql_app.live.admission.limits import Limits
 from graphql_app.services.following.cohorts import Cohorts
+from graphql_app.services.identity.admission import Admission
 from graphql_app.settings import Settings, SettingsError
 
 
 def engine_of(settings: Settings, stores: Stores, live: Live, loops: Loops, stack: AsyncExitStack) -> Engine:
-    admission = Admission(live.limiter)
+    limits = Limits(live.limiter)
     cohorts = stack.enter_context(closing(Cohorts()))
     execution = Execution(build(), seconds=settings.operation_seconds, is_explorable=settings.is_explorable)
-    services = services_of(settings, stores, live, admission, cohorts, execution.turns, loops, stack)
+    services = services_of(settings, stores, live, limits, cohorts, execution.turns, loops, stack)
     documents = documents_of(settings, execution.schema)
     persisted = persisted_of(settings, documents)
+    admission = Admission(limits, services.identify)
     answers = answers_of(settings, execution, services, live, loops)
     subscribing = SubscriptionExecution(execution, cohorts)
     return Engine(services, documents, persisted, execution, subscribing, live.sessions, admission, answers)

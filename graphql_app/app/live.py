@@ -12,14 +12,14 @@ from graphql_app.domain.connection_limits import ConnectionLimit
 from graphql_app.domain.seal import Pseudonyms
 from graphql_app.domain.token_buckets import TokenRate
 from graphql_app.domain.workstation import Place
-from graphql_app.live.admission.admission import (
+from graphql_app.live.admission.limiter import KEPT_SECONDS, Limiter
+from graphql_app.live.admission.limits import (
     ADDRESS_CONNECTIONS,
     ADDRESS_REQUESTS,
     LOGINS,
     USER_CONNECTIONS,
     USER_OPERATIONS,
 )
-from graphql_app.live.admission.limiter import KEPT_SECONDS, Limiter
 from graphql_app.live.feed.hub import Hub
 from graphql_app.live.feed.leader import Leadership
 from graphql_app.live.feed.primary import PrimaryWatch

@@ -8,8 +8,8 @@ from graphql_app.app.live import Live
 from graphql_app.app.loops import Loops
 from graphql_app.app.store import Stores
 from graphql_app.graph.api.context import Services
-from graphql_app.live.admission.admission import Admission
 from graphql_app.live.admission.budgets import Budgets
+from graphql_app.live.admission.limits import Limits
 from graphql_app.live.feed.mailbox import Batching
 from graphql_app.services.audit import Audit
 from graphql_app.services.consistency import ConsistencyTokens
@@ -32,7 +32,7 @@ def services_of(
     settings: Settings,
     stores: Stores,
     live: Live,
-    admission: Admission,
+    limits: Limits,
     cohorts: Cohorts,
     turns: CooperativeScheduler,
     loops: Loops,
@@ -48,17 +48,17 @@ def services_of(
         catch_up_most=settings.catch_up_most,
         floor_projection=floor_projection,
     )
-    limits = stream_limits(settings)
+    streams = stream_limits(settings)
     cursors, page_cursors = FeedCursors(stores.secret), PageCursors(stores.secret)
     receipts = ConsistencyTokens(stores.secret, cursors, live.hub, live.staleness)
     identifying = identifying_with(settings, live, loops)
     return Services(
         identify=identifying,
-        authenticate=authenticate(settings, database, identifying, admission, stack),
+        authenticate=authenticate(settings, database, identifying, limits, stack),
         browse=Browse(database, page_cursors, page_most=page_most, floor_projection=floor_projection),
         arrange=Arrange(database, receipts),
         follow=Follow(
-            history, cursors, live.presence, live.places, limits, cohorts, Budgets(settings.user_followed_values)
+            history, cursors, live.presence, live.places, streams, cohorts, Budgets(settings.user_followed_values)
         ),
         notify=Notify(
             database,
@@ -66,7 +66,7 @@ def services_of(
             history,
             page_cursors,
             cursors,
-            limits,
+            streams,
             page_most=page_most,
             roles=role_table(settings).keys(),
         ),
@@ -83,13 +83,13 @@ def identifying_with(settings: Settings, live: Live, loops: Loops) -> Identify:
 
 
 def authenticate(
-    settings: Settings, database: Database, identifying: Identify, admission: Admission, stack: AsyncExitStack
+    settings: Settings, database: Database, identifying: Identify, limits: Limits, stack: AsyncExitStack
 ) -> Authenticate:
     passwords = Passwords()
     stack.callback(passwords.close)
     lifetimes = Lifetimes(settings.access_seconds, settings.refresh_seconds, settings.session_seconds)
     refused = refused_passwords(settings)
-    return Authenticate(database, identifying, passwords, lifetimes, admission, refused_passwords=refused)
+    return Authenticate(database, identifying, passwords, lifetimes, limits, refused_passwords=refused)
 
 
 def stream_limits(settings: Settings) -> StreamLimits:

@@ -19,19 +19,20 @@ from graphql_app.domain.errors import NotAcceptable, Refusal
 from graphql_app.domain.filters import WorkstationFilter
 from graphql_app.domain.media import EVENTS, JSON, named, quality, ranges
 from graphql_app.domain.workstation import Workstation
-from graphql_app.live.admission.admission import Admission
 from graphql_app.live.sessions.sessions import Sessions
 from graphql_app.rest import shapes
 from graphql_app.rest.models import Integer
 from graphql_app.rest.openapi import problems
-from graphql_app.rest.replies import reply, signed_in
+from graphql_app.rest.replies import reply
 from graphql_app.rest.resource import Resource
+from graphql_app.rest.signing_in import SignedIn
 from graphql_app.server.head import is_bodiless
 from graphql_app.services.following.cohorts import Payload, Same
 from graphql_app.services.following.follow import Follow
 from graphql_app.services.following.inbox import Inbox
 from graphql_app.services.following.reauthorisation import Leave, staying
 from graphql_app.services.following.streams import SHARED_SECONDS, Changes
+from graphql_app.services.identity.admission import Admission
 from graphql_app.services.identity.identify import Identify
 
 WAIT_MOST = 60
@@ -41,7 +42,7 @@ KEEP_ALIVE_SECONDS = 12.0
 
 def routes(follow: Follow, identify: Identify, admission: Admission, sessions: Sessions) -> APIRouter:
     router = APIRouter(tags=["changes"], route_class=Resource)
-    viewing = Annotated[Viewer, Depends(signed_in(identify, admission))]
+    viewing = Annotated[Viewer, Depends(SignedIn(admission))]
     polls = Polls(sessions)
 
     @router.get(
@@ -109,9 +110,9 @@ async def followed(
         return await follow.join(viewer, matching, after, rendered, inbox, resync)
 
     with ExitStack() as ending:
-        admitted = admission.stream(viewer)
-        ending.callback(admitted.leave)
-        admitted.when_revoked(inbox.failed)
+        lease = admission.stream(viewer)
+        ending.callback(lease.leave)
+        lease.when_revoked(inbox.failed)
         ending.callback(await staying(identify, viewer, join, inbox))
         yield inbox
 

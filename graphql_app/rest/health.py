@@ -9,16 +9,16 @@ from fastapi.responses import JSONResponse, PlainTextResponse
 from graphql_app.aio.single_flight import SingleFlight
 from graphql_app.domain.access import Scope, Viewer, require
 from graphql_app.domain.errors import Unauthenticated
-from graphql_app.live.admission.admission import Admission
 from graphql_app.ops.health import Finding, Health
 from graphql_app.ops.metrics import exposition
-from graphql_app.rest.replies import signed_in
-from graphql_app.server.body_limit import ALIVE, READY
+from graphql_app.rest.signing_in import AdmittingRoute, SignedIn
+from graphql_app.server.address_limit import ALIVE, READY
+from graphql_app.services.identity.admission import Admission
 from graphql_app.services.identity.identify import Identify
 
 
 def routes(health: Health, identify: Identify, admission: Admission, metrics_directory: Path | None) -> APIRouter:
-    router = APIRouter(tags=["operations"])
+    router = APIRouter(tags=["operations"], route_class=AdmittingRoute)
 
     found: SingleFlight[str, dict[str, Finding]] = (
         SingleFlight()
@@ -56,7 +56,7 @@ def routes(health: Health, identify: Identify, admission: Admission, metrics_dir
         summary="Prometheus metrics, summed over all workers; needs the scope server:read.",
         response_class=PlainTextResponse,
     )
-    async def metrics(viewer: Annotated[Viewer, Depends(signed_in(identify, admission))]) -> Response:
+    async def metrics(viewer: Annotated[Viewer, Depends(SignedIn(admission))]) -> Response:
         require(viewer, Scope.SERVER)
         text, media_type = exposition(metrics_directory)
         return Response(text, media_type=media_type)

@@ -1,26 +1,23 @@
 """A route that takes what it says it takes: parameters by their names, and a body of JSON."""
 
 import json
-from collections.abc import Callable, Coroutine
 from typing import Any, NoReturn
 
 from fastapi import Request, Response
 from fastapi.dependencies.models import Dependant
-from fastapi.routing import APIRoute
 
 from graphql_app.domain.errors import InvalidInput, UnsupportedMedia
 from graphql_app.domain.media import require_json
+from graphql_app.rest.signing_in import AdmittingRoute, Handler
 from graphql_app.server.body_limit import RefusedBody
 
-Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
-
-class Resource(APIRoute):
+class Resource(AdmittingRoute):
     """Refuses parameters that there are not, as a typo must not be a silent no-op; and bodies that are not JSON, or are
     not said to be."""
 
-    def get_route_handler(self) -> Handler:
-        handle = super().get_route_handler()
+    def admitted_handler(self) -> Handler:
+        handle = super().admitted_handler()
         known = parameters(self.dependant)
         has_body = self.body_field is not None
 

@@ -14,7 +14,6 @@ from graphql_app.domain.errors import NotFound, PreconditionFailed, VersionConfl
 from graphql_app.domain.etags import permits
 from graphql_app.domain.filters import WorkstationFilter
 from graphql_app.domain.workstation import Status, Workstation
-from graphql_app.live.admission.admission import Admission
 from graphql_app.rest import shapes
 from graphql_app.rest.models import (
     Integer,
@@ -27,10 +26,11 @@ from graphql_app.rest.models import (
     values_of,
 )
 from graphql_app.rest.openapi import problems
-from graphql_app.rest.replies import json_reply, reader
+from graphql_app.rest.replies import json_reply
 from graphql_app.rest.resource import Resource
+from graphql_app.rest.signing_in import reader
 from graphql_app.services.consistency import ConsistencyTokens
-from graphql_app.services.identity.identify import Identify
+from graphql_app.services.identity.admission import Admission
 from graphql_app.services.listing import Paging
 from graphql_app.services.office.arrange import Arrange, Arranged
 from graphql_app.services.office.browse import Browse
@@ -94,11 +94,9 @@ def etag(shown: Workstation) -> str:
     return f'"{blake2b(orjson.dumps(shapes.workstation(shown)), digest_size=12).hexdigest()}"'
 
 
-def routes(
-    browse: Browse, arrange: Arrange, identify: Identify, admission: Admission, receipts: ConsistencyTokens
-) -> APIRouter:
+def routes(browse: Browse, arrange: Arrange, admission: Admission, receipts: ConsistencyTokens) -> APIRouter:
     router = APIRouter(prefix=PATH, tags=["workstations"], route_class=Resource)
-    Viewing = Annotated[Viewer, Depends(reader(identify, admission, receipts))]  # noqa: N806  # a type, as its name says
+    Viewing = Annotated[Viewer, Depends(reader(admission, receipts))]  # noqa: N806  # a type, as its name says
 
     async def one(viewer: Viewer, identifier: str) -> Workstation:
         row = identifiers.row(identifier, "Workstation")

@@ -1,41 +1,12 @@
-"""How often a client may ask, and how much it may send."""
+"""How much a client may send."""
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from graphql_app.domain.addresses import Proxies, is_loopback
-from graphql_app.domain.errors import RateLimited, Refusal, body_too_large
-from graphql_app.live.admission.admission import Admission
+from graphql_app.domain.errors import Refusal, body_too_large
 from graphql_app.server.problems import problem
-from graphql_app.server.security import secured
-
-ALIVE = "/healthz"  # answered by a constant: whoever looks whether this lives is never refused
-READY = "/readyz"  # nor is this machine, or a proxy that asks for itself: they would take it for dead
-
-
-class RequestLimit:
-    """Counts every request against its address before anything is done for it, whatever it is for."""
-
-    def __init__(self, app: ASGIApp, admission: Admission, proxies: Proxies) -> None:
-        self._app = app
-        self._admission = admission
-        self._proxies = proxies
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http":
-            address = client[0] if (client := scope.get("client")) else None
-            try:
-                if not self._is_spared(scope["path"], address):
-                    self._admission.request(address)
-            except RateLimited as refusal:
-                await problem(refusal)(scope, receive, secured(send))
-                return
-        await self._app(scope, receive, send)
-
-    def _is_spared(self, path: str, address: str | None) -> bool:
-        return path == ALIVE or (path == READY and (is_loopback(address) or self._proxies.trusts(address)))
 
 
 class RefusedBody(HTTPException):
@@ -53,7 +24,7 @@ async def unread(_: Request, error: Exception) -> Response:
 
 
 class BodyLimit:
-    """Answers 413 to a longer body before it is read whole: FastAPI reads a body before it asks for the token."""
+    """Answers 413 to a longer body before it is read whole."""
 
     def __init__(self, app: ASGIApp, most: int) -> None:
         self._app = app
@@ -62,6 +33,10 @@ class BodyLimit:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
+            return
+        declared = _declared(scope)
+        if declared > self._most:
+            await problem(body_too_large(self._most, declared), 413)(scope, receive, send)
             return
         received = 0
 
@@ -74,3 +49,9 @@ class BodyLimit:
             return message
 
         await self._app(scope, counted, send)
+
+
+def _declared(scope: Scope) -> int:
+    """Returns how long the body is said to be; 0 where nothing is said."""
+    said = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")
+    return int(said[:18]) if said.isdigit() else 0

@@ -7,8 +7,8 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from graphql_app.domain.admission import NO_FOREIGN_PAGES, NO_TOKENS_IN_ADDRESSES, Origins, fields_of, names_a_token
-from graphql_app.domain.errors import Forbidden, InvalidInput, RateLimited, Refusal
-from graphql_app.live.admission.admission import Admission
+from graphql_app.domain.errors import Forbidden, InvalidInput, Refusal
+from graphql_app.server.address_limit import refusal_of
 from graphql_app.server.problems import problem
 
 # For answers that are data. Pages say more of themselves: pages.
@@ -43,9 +43,8 @@ class SecurityMiddleware:
     """Nothing is done for a page of a foreign origin, nor for an address with a token in it; and nobody behind this has
     to choose between two lines of one header field."""
 
-    def __init__(self, app: ASGIApp, origins: Origins, admission: Admission) -> None:
+    def __init__(self, app: ASGIApp, origins: Origins) -> None:
         self._origins = origins
-        self._admission = admission
         self._app = app
         self._for_pages = CORSMiddleware(app, **_cors(origins)) if origins.listed else app
 
@@ -57,23 +56,17 @@ class SecurityMiddleware:
             return
         headers = Headers(scope=scope)
         refusal = self._refusal(scope, headers)
-        if refusal is not None or is_preflight(scope, headers):  # goes no further, where all else is counted
-            refusal = self._counted(scope) or refusal
         app = problem(refusal) if refusal else self._for_pages if "origin" in headers else self._app
         await app(scope, receive, secured(send))
 
     def _refusal(self, scope: Scope, headers: Headers) -> Refusal | None:
+        limited = refusal_of(scope)
+        if limited is not None:  # for which nothing is looked at; the app says so, but where it would not be asked
+            return limited if is_preflight(scope, headers) else None
         if not self._origins.may_come(headers.get("origin"), headers.get("host")):
             return Forbidden(NO_FOREIGN_PAGES)
         if names_a_token(scope["query_string"].decode("latin-1")):
             return InvalidInput(NO_TOKENS_IN_ADDRESSES)
-        return None
-
-    def _counted(self, scope: Scope) -> Refusal | None:
-        try:
-            self._admission.request(client[0] if (client := scope.get("client")) else None)
-        except RateLimited as refusal:
-            return refusal
         return None
 
 

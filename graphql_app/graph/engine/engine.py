@@ -12,8 +12,8 @@ from graphql_app.graph.engine.execution import Execution
 from graphql_app.graph.engine.request import OperationRequest
 from graphql_app.graph.engine.response_cache import Answer, ResponseCache, ResponseKey, can_be_shared, is_kept
 from graphql_app.graph.engine.subscriptions import SubscriptionExecution
-from graphql_app.live.admission.admission import Admission
 from graphql_app.live.sessions.sessions import Sessions
+from graphql_app.services.identity.admission import Admission
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ request and response objects, and then ASGI itself, would be most of what there 
 
 import asyncio
 import secrets
+import time
 from collections.abc import Awaitable, Callable, Coroutine
 from functools import partial
 from itertools import count
@@ -33,7 +34,8 @@ from graphql_app.graph.http.requests import (
     require_json,
     text,
 )
-from graphql_app.graph.http.responding import Question, Responding
+from graphql_app.graph.http.responding import Responding
+from graphql_app.server.address_limit import refusal_of
 
 METHODS = "GET, HEAD, OPTIONS, POST"  # a HEAD comes as the GET that it is
 QUERIES = (b"query", b"documentId", b"extensions")  # by what an address asks, rather than for the page
@@ -71,8 +73,8 @@ class HttpEndpoint:
         secure: Headers,
         proxies: Proxies,
     ) -> None:
-        self._answering = Responding(engine)
-        self._prompt = FastPath(engine, self._answering)
+        self._responding = Responding(engine)
+        self._fast_path = FastPath(engine, self._responding)
         self._heads: dict[tuple[str | None, bytes], RequestHead] = {}
         self._body_most = body_most
         self._page = page
@@ -113,25 +115,9 @@ class HttpEndpoint:
         """What to send to a POST; or, where that takes waiting, what comes to it. None is as for head()."""
         if len(body) > self._body_most:
             return None
-        try:
-            question = self._answering.question("POST", body)
-        except HttpRequestError:
-            return None
         fields = head.fields
         request = Request("POST", b"", fields, head.accept, self._id_of(fields), head.address)
-        if b"x-min-cursor" not in fields:
-            sent = self._prompt.sent(request, question, self._written)
-            if sent is not None:
-                return sent
-        return self._answered(request, question)
-
-    async def _answered(self, request: Request, question: Question) -> Sent:
-        async def asked(_: Request) -> Question:
-            return question
-
-        reply = await self._answering.reply(request, asked)
-        assert isinstance(reply, Reply), "events are left to ASGI"
-        return self._written(request, reply)
+        return self._fast_path.answer(request, body, self._written)
 
     def _written(self, request: Request, reply: Reply) -> Sent:
         always = self._always.get(reply.caching) or self._always.setdefault(
@@ -153,13 +139,17 @@ class HttpEndpoint:
 
     async def _serve(self, fields: Fields, scope: Scope, receive: Receive, send: Send) -> None:
         accept = negotiated(fields.get(b"accept", b""))
-        if self._page is not None and accept.page and wants_page(scope):
+        refusal = refusal_of(scope)
+        if refusal is None and self._page is not None and accept.page and wants_page(scope):
             await self._page(scope, receive, send)
             return
         address = client[0] if (client := scope.get("client")) else None
         request = Request(scope["method"], scope["query_string"], fields, accept, self._id_of(fields), address)
         try:
-            reply = await self._reply(request, receive)
+            if refusal is not None:
+                reply: Reply | Response = self._responding.refuse(request, refusal, time.perf_counter())
+            else:
+                reply = await self._reply(request, receive)
         except ClientDisconnected:
             return
         if isinstance(reply, Response):
@@ -171,24 +161,24 @@ class HttpEndpoint:
         await send({"type": "http.response.body", "body": reply.body})
 
     async def _reply(self, request: Request, receive: Receive) -> Reply | Response:
-        """Raises Gone."""
+        """Raises ClientDisconnected."""
         if request.method == "OPTIONS":
             return Reply(204, b"", [(b"allow", METHODS.encode()), (b"accept-post", LEGACY.encode())])
-        return await self._answering.reply(request, partial(self._asked, receive))
+        return await self._responding.reply(request, partial(self._read, receive))
 
-    async def _asked(self, receive: Receive, request: Request) -> Question:
-        """What is asked. Raises Unanswerable when that is nothing, and Gone."""
+    async def _read(self, receive: Receive, request: Request) -> bytes:
+        """The body of a POST, the query string of a GET. Raises HttpRequestError, ClientDisconnected."""
         if request.accept.media is None and not request.accept.events:
             raise HttpRequestError(406, f"This answers {RESPONSE}, {LEGACY} or {EVENTS}; name one in `Accept`.")
         if request.method == "POST":
             require_json(request.fields)
-            return self._answering.question("POST", await body_of(request.fields, receive, self._body_most))
+            return await body_of(request.fields, receive, self._body_most)
         if request.method == "GET":
             query = request.query_string
             if len(query) > (most := self._body_most):
                 message, measure = f"The query string is longer than {most} bytes.", "bytes of the query string"
                 raise HttpRequestError.beyond(414, TooMany(message, measure=measure, limit=most, asked=len(query)))
-            return self._answering.question("GET", query)
+            return query
         raise HttpRequestError(405, "Ask by GET or POST.", {"Allow": METHODS})
 
     # --- every answer ------------------------------------------------------------------------------------------------

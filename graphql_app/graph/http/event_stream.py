@@ -60,18 +60,18 @@ async def subscribed(
 ) -> EventStream:
     """The response that carries a subscription. Raises BadVariables, GraphQLError, TooManyConnections."""
     inbox = Inbox()
-    admitted = engine.admission.stream(context.viewer)
-    admitted.when_revoked(inbox.failed)
+    lease = engine.admission.stream(context.viewer)
+    lease.when_revoked(inbox.failed)
     try:
         leave = await engine.subscribing.join(operation, variables, context, inbox)
     except BaseException:
-        admitted.leave()
+        lease.leave()
         raise
     engine.sessions.open(inbox)
     note(Subscribed())
 
     def ended() -> None:
-        admitted.leave()
+        lease.leave()
         engine.sessions.close(inbox)
         leave()
         note(Unsubscribed())

@@ -5,15 +5,17 @@ Most requests are such, and a task with the coroutines in it would cost as much 
 
 import asyncio
 import time
-from collections.abc import Callable
-from typing import Generic, NamedTuple, TypeVar
+from collections.abc import Awaitable, Callable, Coroutine
+from functools import partial
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import orjson
+from starlette.responses import Response
 
 from graphql_app.aio.deadlines import DeadlineWait
 from graphql_app.aio.deferred import Deferred
 from graphql_app.domain.access import Viewer
-from graphql_app.domain.errors import RateLimited
+from graphql_app.domain.errors import Unauthenticated
 from graphql_app.graph.api.context import Context
 from graphql_app.graph.compile.shortcut import Outcome
 from graphql_app.graph.documents.document import Operation
@@ -21,8 +23,16 @@ from graphql_app.graph.engine.engine import Engine
 from graphql_app.graph.engine.request import OperationRequest
 from graphql_app.graph.engine.results import regular
 from graphql_app.graph.http.replies import Reply, data, failure
-from graphql_app.graph.http.requests import REMEMBERED_BYTES, Request
-from graphql_app.graph.http.responding import Question, Responding, authorization
+from graphql_app.graph.http.requests import REMEMBERED_BYTES, HttpRequestError, Request
+from graphql_app.graph.http.responding import (
+    MIN_CURSOR,
+    Admitted,
+    OperationCount,
+    Question,
+    Responding,
+    authorization,
+    may_log_in,
+)
 from graphql_app.observe import OperationEnded, note
 
 Sent = TypeVar("Sent")
@@ -39,30 +49,56 @@ class StartedQuery(NamedTuple):
 
 
 class FastPath:
-    def __init__(self, engine: Engine, answering: Responding) -> None:
+    def __init__(self, engine: Engine, responding: Responding) -> None:
         self._engine = engine
-        self._answering = answering
+        self._responding = responding
 
-    def sent(self, request: Request, question: Question, written: Written[Sent]) -> Sent | asyncio.Future[Sent] | None:
-        """The reply, written. None says nothing but that there is more to it: Answering finds out whatever there is."""
-        began, engine = time.perf_counter(), self._engine
+    def answer(
+        self, request: Request, body: bytes, written: Written[Sent]
+    ) -> Sent | asyncio.Future[Sent] | Coroutine[Any, Any, Sent]:
+        """The reply, written; or, where that takes waiting, what comes to it."""
+        began, responding = time.perf_counter(), self._responding
+        admitted: Admitted
         try:
-            viewer = engine.services.identify.from_header(authorization(request))
+            admitted = self._engine.admission.admit(request.address, authorization(request))
+        except Unauthenticated as refusal:
+            if not may_log_in(body):
+                return written(request, responding.refuse(request, refusal, began))
+            admitted = refusal
+        except Exception as error:  # noqa: BLE001  # the outermost: said, and what nobody foresaw is masked
+            return written(request, responding.refuse(request, error, began))
+        if not isinstance(admitted, Viewer) or MIN_CURSOR in request.fields:
+            return self._later(request, partial(responding.admitted, request, admitted, given(body)), began, written)
+        try:
+            question = responding.question("POST", body)
+        except HttpRequestError as error:
+            return written(request, responding.refuse(request, error, began))
+        return self._answer(request, question, admitted, began, written)
+
+    def _answer(
+        self, request: Request, question: Question, viewer: Viewer, began: float, written: Written[Sent]
+    ) -> Sent | asyncio.Future[Sent] | Coroutine[Any, Any, Sent]:
+        try:
             found = self._found(question, viewer)
-        except Exception:  # noqa: BLE001  # said, and masked, by Answering
-            return None
-        if found is None:
-            return None
-        try:
-            engine.admission.request(request.address)
-            engine.admission.operation(viewer)
-        except RateLimited as refusal:
-            note(OperationEnded("invalid", time.perf_counter() - began, failed=True))
-            return written(request, failure(refusal, request.accept.media))
+        except Exception:  # noqa: BLE001  # raised again, said and masked by Responding
+            found = None
+        if isinstance(found, bytes):
+            note(OperationEnded("query", time.perf_counter() - began, failed=False))
+            return written(request, data(found, request.accept.media))
         if isinstance(found, StartedQuery):
-            return PendingReply(self._engine, self._answering, request, found, began, written).sent
-        note(OperationEnded("query", time.perf_counter() - began, failed=False))
-        return written(request, data(found, request.accept.media))
+            return PendingReply(self._engine, self._responding, request, found, began, written).sent
+        return self._later(request, partial(self._responding.take_turn, request, question, viewer), began, written)
+
+    async def _later(
+        self,
+        request: Request,
+        work: Callable[[OperationCount], Awaitable[Reply | Response]],
+        began: float,
+        written: Written[Sent],
+    ) -> Sent:
+        reply = await self._responding.respond(request, work, began)
+        assert isinstance(reply, Reply), "events are left to ASGI"
+        return written(request, reply)
 
     def _found(self, question: Question, viewer: Viewer) -> bytes | StartedQuery | None:
         """The answer that is kept for those who sent the same before; or what becomes of a document that was asked
@@ -70,12 +106,12 @@ class FastPath:
         engine, (sent, named, is_remembered) = self._engine, question
         if is_remembered:
             assert isinstance(named, OperationRequest)
-            known = self._answering.known(named, viewer)
-            return None if known is None else known.body
+            cached = self._responding.cached(named, viewer)
+            return None if cached is None else cached.body
         document = engine.documents.known(named.query) if isinstance(named, OperationRequest) else None
         if document is None or len(sent) > REMEMBERED_BYTES:
             return None
-        asked = self._answering.meant(named)
+        asked = self._responding.resolve_document(named)
         operation = document.operation(asked.operation_name)
         outcome = engine.execution.deferred_outcome(operation, asked.variables, Context(viewer, engine.services))
         if isinstance(outcome, Deferred):
@@ -91,13 +127,13 @@ class PendingReply(Generic[Sent]):
     def __init__(
         self,
         engine: Engine,
-        answering: Responding,
+        responding: Responding,
         request: Request,
         begun: StartedQuery,
         began: float,
         written: Written[Sent],
     ) -> None:
-        self._engine, self._answering, self._written = engine, answering, written
+        self._engine, self._responding, self._written = engine, responding, written
         self._request, self._begun, self._began = request, begun, began
         self._task: asyncio.Task[None] | None = None
         started = begun.deferred.start()
@@ -121,7 +157,8 @@ class PendingReply(Generic[Sent]):
         self._task = future.get_loop().create_task(self._again(present, outcome if same else None))
 
     async def _again(self, viewer: Viewer, outcome: Outcome | None) -> None:
-        reply = await self._answering.again(self._request, self._begun.asked, viewer, outcome, self._began)
+        work = partial(self._responding.execute, self._request, self._begun.asked, viewer, outcome)
+        reply = await self._responding.respond(self._request, work, self._began)
         assert isinstance(reply, Reply), "events are left to ASGI"
         self.sent.set_result(self._written(self._request, reply))
 
@@ -131,6 +168,13 @@ class PendingReply(Generic[Sent]):
     def _tell(self, reply: Reply, *, failed: bool) -> None:
         note(OperationEnded("query", time.perf_counter() - self._began, failed))
         self.sent.set_result(self._written(self._request, reply))
+
+
+def given(body: bytes) -> Callable[[Request], Awaitable[bytes]]:
+    async def read(_: Request) -> bytes:
+        return body
+
+    return read
 
 
 def _body(found: dict[str, object], operation: Operation, viewer: Viewer) -> bytes:

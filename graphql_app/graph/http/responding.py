@@ -1,4 +1,5 @@
-"""From a request of GraphQL over HTTP to its reply, whatever brought the one and takes the other."""
+"""From a request of GraphQL over HTTP to its reply, whatever brought the one and takes the other: admitted, read,
+answered from the cache or executed."""
 
 import time
 from collections.abc import Awaitable, Callable
@@ -32,6 +33,14 @@ from graphql_app.graph.http.requests import (
 )
 from graphql_app.observe import OperationEnded, note
 
+MIN_CURSOR = b"x-min-cursor"
+
+# How OPEN may stand in a body: by name, in escapes, or behind the hash of a document.
+LOGIN_MARKS = (*(name.encode() for name in OPEN), b"\\u", b"sha256Hash", b"documentId")
+
+# Whose request it is, at once or later; or why nobody's. Those who have no token yet may log in.
+Admitted = Viewer | Awaitable[Viewer] | Unauthenticated
+
 
 class Question(NamedTuple):
     """The part of a request that says what is asked, and how that was read."""
@@ -55,33 +64,26 @@ class Responding:
         self._remembered = {"POST": RequestCache(from_body), "GET": RequestCache(from_query)}
 
     def question(self, method: str, sent: bytes) -> Question:
-        """Raises Unanswerable."""
+        """What an admitted request asks. Raises HttpRequestError."""
         remembered = self._remembered[method]
-        known = remembered.get(sent)
-        return Question(sent, known or remembered.read(sent), known is not None)
+        before = remembered.get(sent)
+        return Question(sent, before or remembered.read(sent), before is not None)
 
-    async def reply(self, request: Request, ask: Callable[[Request], Awaitable[Question]]) -> Reply | Response:
-        """`ask` waits for the question. Raises Gone when the client is; anything else is a reply."""
+    async def reply(self, request: Request, read: Callable[[Request], Awaitable[bytes]]) -> Reply | Response:
+        """To a request whose address was counted in front of all doors. `read` waits for what it asks.
 
-        async def asked(counted: OperationCount) -> Reply | Response:
-            self._engine.admission.request(request.address)
-            return await self._replied(request, await ask(request), counted)
+        Raises ClientDisconnected; anything else is a reply.
+        """
 
-        return await self._told(request, asked, time.perf_counter())
+        async def admitted(counted: OperationCount) -> Reply | Response:
+            return await self.admitted(request, self._sign_in(request), read, counted)
 
-    async def again(
-        self, request: Request, asked: OperationRequest, viewer: Viewer, outcome: Outcome | None, began: float
-    ) -> Reply | Response:
-        """To what was begun without a coroutine and could not be ended so; `outcome` is what its resolver did."""
+        return await self.respond(request, admitted, time.perf_counter())
 
-        async def executed(counted: OperationCount) -> Reply | Response:
-            return await self._executed(request, asked, viewer, counted, outcome)
-
-        return await self._told(request, executed, began)
-
-    async def _told(
+    async def respond(
         self, request: Request, work: Callable[[OperationCount], Awaitable[Reply | Response]], began: float
     ) -> Reply | Response:
+        """Counts the work and what comes of it, and says what it raises. Raises ClientDisconnected."""
         counted = OperationCount()
         try:
             return await work(counted)
@@ -92,38 +94,82 @@ class Responding:
         finally:
             note(OperationEnded(counted.kind, time.perf_counter() - began, counted.failed))
 
-    async def _replied(self, request: Request, question: Question, counted: OperationCount) -> Reply | Response:
+    def refuse(self, request: Request, error: Exception, began: float) -> Reply:
+        """To a request that is not admitted."""
+        note(OperationEnded("invalid", time.perf_counter() - began, failed=True))
+        return failure(error, request.accept.media)
+
+    # --- admission: before anything is read --------------------------------------------------------------------------
+
+    def _sign_in(self, request: Request) -> Admitted:
+        try:
+            return self._engine.admission.sign_in(authorization(request))
+        except Unauthenticated as refusal:
+            return refusal
+
+    async def admitted(
+        self,
+        request: Request,
+        admitted: Admitted,
+        read: Callable[[Request], Awaitable[bytes]],
+        counted: OperationCount,
+    ) -> Reply | Response:
+        """To a request of which is known, or comes to be, who sent it. Raises Refusal, HttpRequestError and others."""
+        viewer = await _identified(admitted)
+        if isinstance(viewer, Unauthenticated):
+            question = await self._login(request, read, viewer)
+            return await self.answer(request, question, ANONYMOUS, counted)
+        question = self.question(request.method, await read(request))
+        return await self.take_turn(request, question, self._consistent(request, viewer), counted)
+
+    async def _login(
+        self, request: Request, read: Callable[[Request], Awaitable[bytes]], refusal: Unauthenticated
+    ) -> Question:
+        """What somebody without a good token asks: to log in, or else the refusal is raised."""
+        if request.method != "POST" or not may_log_in(sent := await read(request)):
+            raise refusal
+        question = self.question("POST", sent)
         await self._let_others_in(question.named)
-        viewer = await self._viewer(request, question.named)
-        self._engine.admission.operation(viewer)
-        asked = self.meant(question.named)
-        # What is at hand is answered before the document is looked at.
-        known = self.known(asked, viewer)
-        if known is None:
-            return await self._executed(request, asked, viewer, counted)
+        if not self._needs_no_token(question.named):
+            raise refusal
+        return question
+
+    def _consistent(self, request: Request, viewer: Viewer) -> Viewer:
+        """The viewer, who may ask to be shown a write. Raises InvalidInput."""
+        given = request.fields.get(MIN_CURSOR)
+        if given is None or not self._engine.services.receipts.needs_primary(given.decode("latin-1")):
+            return viewer
+        return replace(viewer, reads_primary=True)
+
+    # --- what was admitted -------------------------------------------------------------------------------------------
+
+    async def take_turn(
+        self, request: Request, question: Question, viewer: Viewer, counted: OperationCount
+    ) -> Reply | Response:
+        """As answer(), once the others had their turn."""
+        await self._let_others_in(question.named)
+        return await self.answer(request, question, viewer, counted)
+
+    async def answer(
+        self, request: Request, question: Question, viewer: Viewer, counted: OperationCount
+    ) -> Reply | Response:
+        """Raises Refusal, HttpRequestError and others."""
+        asked = self.resolve_document(question.named)
+        # What is cached is answered before the document is looked at.
+        cached = self.cached(asked, viewer)
+        if cached is None:
+            return await self.execute(request, asked, viewer, None, counted)
         self._remembered[request.method].keep(question.sent, asked)
         counted.kind, counted.failed = "query", False
-        return whole(known, request, is_shareable=True)
+        return whole(cached, request, is_shareable=True)
 
     async def _let_others_in(self, named: OperationRequest | PersistedRequest) -> None:
         """Before a document that may have to be prepared: many new ones can come in one moment."""
         if isinstance(named, PersistedRequest) or self._engine.documents.known(named.query) is None:
             await self._engine.execution.turns.next()
 
-    async def _viewer(self, request: Request, named: OperationRequest | PersistedRequest) -> Viewer:
-        services = self._engine.services
-        try:
-            viewer = await services.identify.arriving(authorization(request))
-        except Unauthenticated:
-            if self._needs_no_token(named):
-                return ANONYMOUS
-            raise
-        if not services.receipts.needs_primary(text(request.fields, b"x-min-cursor")):
-            return viewer
-        return replace(viewer, reads_primary=True)
-
     def _needs_no_token(self, named: OperationRequest | PersistedRequest) -> bool:
-        """Of a document that cannot be read, whoever has no token is told just that."""
+        """Whether it is a login. Of a document that cannot be read, whoever has no token is told just that."""
         try:
             query = (
                 named.query if isinstance(named, OperationRequest) else self._engine.persisted.text(None, named.digest)
@@ -135,7 +181,7 @@ class Responding:
         except (InvalidDocument, Refusal):
             return False
 
-    def meant(self, named: OperationRequest | PersistedRequest) -> OperationRequest:
+    def resolve_document(self, named: OperationRequest | PersistedRequest) -> OperationRequest:
         """What is asked, with its text, if that may be asked here. Raises a Refusal."""
         persisted = self._engine.persisted
         if isinstance(named, PersistedRequest):
@@ -143,21 +189,22 @@ class Responding:
         persisted.text(named.query, named.digest)
         return named
 
-    def known(self, asked: OperationRequest, viewer: Viewer) -> Answer | None:
+    def cached(self, asked: OperationRequest, viewer: Viewer) -> Answer | None:
         """The kept answer, if there is one that is true."""
         answers = self._engine.answers
         if answers is None or viewer.reads_primary:
             return None
         return answers.known(ResponseKey(asked.key, viewer.view))
 
-    async def _executed(
+    async def execute(
         self,
         request: Request,
         asked: OperationRequest,
         viewer: Viewer,
+        outcome: Outcome | None,
         counted: OperationCount,
-        outcome: Outcome | None = None,
     ) -> Reply | Response:
+        """`outcome`: what the resolver did of an operation that was begun without a coroutine. Raises as answer()."""
         operation = self._engine.documents.get(asked.query).operation(asked.operation_name)
         counted.kind = operation.kind
         if operation.kind == "mutation" and request.method == "GET":
@@ -169,7 +216,7 @@ class Responding:
         if operation.kind == "query":
             present = self._engine.services.identify.present(viewer)
             if present.view != viewer.view:  # since it was asked
-                return await self._executed(request, asked, present, counted)
+                return await self.execute(request, asked, present, None, counted)
         counted.failed = answer.has_errors
         return whole(answer, request, is_shareable=can_be_shared(operation))
 
@@ -196,6 +243,21 @@ class Responding:
             last_event_id=text(request.fields, b"last-event-id"),
             user_agent=text(request.fields, b"user-agent"),
         )
+
+
+async def _identified(admitted: Admitted) -> Viewer | Unauthenticated:
+    """Raises RateLimited, Unavailable."""
+    if isinstance(admitted, (Viewer, Unauthenticated)):
+        return admitted
+    try:
+        return await admitted
+    except Unauthenticated as refusal:
+        return refusal
+
+
+def may_log_in(sent: bytes) -> bool:
+    """Whether a body may ask to log in, told without parsing it."""
+    return any(mark in sent for mark in LOGIN_MARKS)
 
 
 def authorization(request: Request) -> str:

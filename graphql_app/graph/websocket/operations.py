@@ -82,7 +82,7 @@ class Operations:
         """Under an id that is not in use."""
         active = self._active[wanted.id] = ActiveOperation(self, wanted.id)
         try:
-            self._admit()
+            self._engine.admission.operation(self._address, self.viewer, len(self._active), self._most)
         except TooMany as refusal:
             self.fail(active, refusal)
         else:
@@ -105,25 +105,13 @@ class Operations:
         while self._active:
             self._active.popitem()[1].stop()
 
-    def _admit(self) -> None:
-        """Raises TooMany, and RateLimited."""
-        if len(self._active) > self._most:
-            raise TooMany(
-                f"A socket carries at most {self._most} operations; complete one first.",
-                measure="operations of one socket",
-                limit=self._most,
-                asked=len(self._active),
-            )
-        self._engine.admission.request(self._address)
-        self._engine.admission.operation(self.viewer)
-
     async def _run(self, active: ActiveOperation, wanted: SubscribeMessage) -> None:
         """One operation, until it is answered or has joined its cohort. Its failure is its own."""
         began = time.perf_counter()
         kind, failed = "invalid", True
         try:
             await self._engine.execution.turns.next()  # a hundred of them may have come in one packet
-            query, operation = self._meant(wanted)
+            query, operation = self._resolve_document(wanted)
             kind = operation.kind
             require_few(wanted.variables)
             if kind == "subscription":
@@ -139,7 +127,7 @@ class Operations:
         finally:
             note(OperationEnded(kind, time.perf_counter() - began, failed))
 
-    def _meant(self, wanted: SubscribeMessage) -> tuple[str, Operation]:
+    def _resolve_document(self, wanted: SubscribeMessage) -> tuple[str, Operation]:
         """Raises InvalidDocument, and a Refusal."""
         query = self._engine.persisted.text(wanted.query, wanted.digest)
         return query, self._engine.documents.get(query).operation(wanted.operation_name)

@@ -2,12 +2,11 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import orjson
 
-from graphql_app.domain.access import Viewer
 from graphql_app.domain.errors import TooManyConnections, Unauthenticated, Unavailable
 from graphql_app.graph.api.context import authorization
 from graphql_app.graph.engine.engine import Engine
@@ -29,8 +28,7 @@ from graphql_app.graph.websocket.wire import (
     Wire,
     fitting,
 )
-from graphql_app.live.sessions.accounts import NotHeardOf
-from graphql_app.services.identity.issuer import KeyUnknown
+from graphql_app.services.identity.admission import SocketSession
 
 
 def _nothing() -> None:
@@ -38,17 +36,18 @@ def _nothing() -> None:
 
 
 class Connection:
-    """One client. `receive` is called with each message; answers go to the wire. Raises RateLimited when it is made."""
+    """One client. `receive` is called with each message; answers go to the wire. Raises
+    TooManyConnections when it is made."""
 
     __slots__ = (
         "_address",
-        "_admitted",
         "_engine",
         "_entering",
         "_header",
         "_heard",
         "_init_timer",
         "_is_closed",
+        "_lease",
         "_operations",
         "_rules",
         "_second",
@@ -66,8 +65,7 @@ class Connection:
         tasks: asyncio.TaskGroup,
         address: str | None = None,
     ) -> None:
-        engine.admission.request(address)
-        self._admitted = engine.admission.connection(address)
+        self._lease = engine.admission.connect(address)
         self._wire = wire
         self._address = address
         self._engine = engine
@@ -82,7 +80,7 @@ class Connection:
         self._init_timer: asyncio.TimerHandle | None = asyncio.get_running_loop().call_later(
             rules.init_seconds, self._close, *INIT_TIMEOUT
         )
-        self._admitted.when_revoked(self._turn_away)
+        self._lease.when_revoked(self._turn_away)
 
     def receive(self, text: str | bytes) -> None:
         if self._is_closed:
@@ -104,7 +102,7 @@ class Connection:
     def closed(self) -> None:
         """The socket is gone: everything that ran for it ends."""
         self._is_closed = True
-        self._admitted.leave()
+        self._lease.leave()
         self._unwatch()
         self._stop_init_timer()
         if self._operations is not None:
@@ -125,29 +123,28 @@ class Connection:
             self._close(*TOO_MANY_INITS)
             return
         named = authorization(payload_in(message), self._header)
-        try:
-            self._enter(self._engine.services.identify.from_header(named))
-        except (KeyUnknown, NotHeardOf):
-            self._entering = self._tasks.create_task(self._enter_later(named), name="socket entry")
+        session = self._engine.admission.open_session(named, self._lease)
+        if isinstance(session, SocketSession):
+            self._enter(session)
+        else:
+            self._entering = self._tasks.create_task(self._enter_later(session), name="socket entry")
 
-    async def _enter_later(self, named: str | None) -> None:
-        """Of a client whose token is signed with a key that its issuer has to be asked for, or whose account was made
-        just now."""
+    async def _enter_later(self, session: Awaitable[SocketSession]) -> None:
+        """Waits for the key of a token, or for an account that was made just now."""
         try:
-            self._enter(await self._engine.services.identify.arriving(named))
+            self._enter(await session)
         except Exception as error:  # noqa: BLE001  # the supervisor of one entry: what nobody foresaw is masked, and noted
             self._turn_away(error)
 
-    def _enter(self, viewer: Viewer) -> None:
-        """Raises TooManyConnections."""
-        self._admitted = self._engine.admission.session(viewer, self._admitted)
+    def _enter(self, session: SocketSession) -> None:
+        viewer, self._lease = session
         most, address = self._rules.operations_most, self._address
         self._operations = Operations(self._wire, self._engine, most, self._tasks, viewer, address)
         self._unwatch = self._engine.services.identify.watch(viewer, self._changed)
         self._stop_init_timer()
         self._header = None
         self._send({"type": "connection_ack"})
-        self._admitted.when_revoked(self._turn_away)
+        self._lease.when_revoked(self._turn_away)
 
     def _stop_init_timer(self) -> None:
         if self._init_timer is not None:

@@ -29,7 +29,7 @@ from graphql_app.domain.errors import Forbidden, InvalidInput, NotFound, RateLim
 from graphql_app.domain.names import account_normal
 from graphql_app.domain.seal import Seal
 from graphql_app.domain.values import characters_problem
-from graphql_app.live.admission.admission import Admission
+from graphql_app.live.admission.limits import Limits
 from graphql_app.observe import LoginEnded, RefreshEnded, note
 from graphql_app.services.identity.identify import Identify
 from graphql_app.services.identity.passwords import Passwords
@@ -73,7 +73,7 @@ class Authenticate:
         identify: Identify,
         passwords: Passwords,
         lifetimes: Lifetimes,
-        admission: Admission,
+        limits: Limits,
         *,
         refused_passwords: frozenset[str] = frozenset(),
     ) -> None:
@@ -81,7 +81,7 @@ class Authenticate:
         self._identify = identify
         self._passwords = passwords
         self._lifetimes = lifetimes
-        self._admission = admission
+        self._limits = limits
         self._refused_passwords = refused_passwords
 
     async def login(self, viewer: Viewer, name: str, password: str, user_agent: str | None) -> SignedIn:
@@ -91,7 +91,7 @@ class Authenticate:
         problem = characters_problem(name)
         if problem is not None:
             raise InvalidInput(f"`name` {problem}.", field="name")
-        self._admission.login(viewer.address)
+        self._limits.login(viewer.address)
         name = account_normal(name)
         known, network = await accounts.by_name(self._database, name), network_of(viewer.address)
         account_id = known.account.id if known else NOBODY  # asked of nobody too: that takes as long

@@ -110,6 +110,10 @@ class WebSocketEndpoint:
         self._tasks = tasks
         self._origins = origins
 
+    def admit(self, address: str | None) -> None:
+        """Counts a handshake for the address that it came from, before it is looked at. Raises RateLimited."""
+        self._engine.admission.arrive(address)
+
     def refusal(self, target: str, headers: Mapping[str, str]) -> tuple[HTTPStatus, str] | None:
         """Why a handshake is refused, if it is; `target` is the address without its host."""
         path, _, query = target.partition("?")
@@ -125,10 +129,17 @@ class WebSocketEndpoint:
 
     def connection(self, wire: Wire, header: str | None, address: str | None) -> Connection:
         """What speaks the protocol over the wire; `header` is the Authorization of the upgrade request, `address` that
-        of the client. Raises RateLimited."""
+        of the client. Raises TooManyConnections."""
         return Connection(wire, self._engine, self.rules, header, self._tasks, address)
 
     async def handle(self, websocket: WebSocket) -> None:
+        address = websocket.client.host if websocket.client else None
+        try:
+            self.admit(address)
+        except RateLimited as refusal:
+            await websocket.accept(SUBPROTOCOL)
+            await websocket.close(TOO_MANY_CONNECTIONS, fitting(refusal.message))
+            return
         target = f"{websocket.url.path}?{websocket.url.query}"
         if self.refusal(target, websocket.headers) is not None:
             await websocket.close(1008)  # before accept: the server answers 403
@@ -139,7 +150,6 @@ class WebSocketEndpoint:
             return
         await websocket.accept(SUBPROTOCOL)
         wire = AsgiWire(websocket, self.rules.stall_seconds)
-        address = websocket.client.host if websocket.client else None
         try:
             connection = self.connection(wire, websocket.headers.get("authorization"), address)
         except RateLimited as refusal:

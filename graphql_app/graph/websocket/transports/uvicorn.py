@@ -202,15 +202,26 @@ class DirectSocket(asyncio.Protocol):
     def _shake_hands(self, request: Request) -> None:
         # Of what is said twice the core gives neither: two tokens are none, and two hosts no host of ours.
         fields = {name: ", ".join(request.headers.get_all(name)) for name in request.headers}
-        refusal = self._door.refusal(request.path, fields)
+        limited = self._limited(self._client(fields))
+        refusal = None if limited else self._door.refusal(request.path, fields)
         response = self._core.reject(*refusal) if refusal else self._core.accept(request)
         self._core.send_response(response)
         self._flush()
-        if self._core.state is State.OPEN and self._core.subprotocol is None:
+        if self._core.state is State.OPEN and limited is not None:
+            self.close(TOO_MANY_CONNECTIONS, fitting(limited.message))
+        elif self._core.state is State.OPEN and self._core.subprotocol is None:
             self.close(*SUBPROTOCOL_NOT_ACCEPTABLE)
         elif self._core.state is State.OPEN:
             self._begin(fields)
         request.headers.clear()  # the core holds on to the request for as long as the connection lasts
+
+    def _limited(self, address: str | None) -> RateLimited | None:
+        """Why nothing of the handshake is looked at; a browser hears of it in a close frame alone."""
+        try:
+            self._door.admit(address)
+        except RateLimited as refusal:
+            return refusal
+        return None
 
     def _begin(self, fields: Mapping[str, str]) -> None:
         try:

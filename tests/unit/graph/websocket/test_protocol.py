@@ -22,10 +22,11 @@ from graphql_app.graph.engine.execution import Execution
 from graphql_app.graph.engine.subscriptions import SubscriptionExecution
 from graphql_app.graph.websocket.protocol import Connection
 from graphql_app.graph.websocket.wire import REASON_BYTES_MOST, Rules, fitting
-from graphql_app.live.admission.admission import Admission
 from graphql_app.live.admission.limiter import Limiter
+from graphql_app.live.admission.limits import Limits
 from graphql_app.live.sessions.sessions import Sessions
 from graphql_app.services.following.cohorts import Payload, Subscriber
+from graphql_app.services.identity.admission import Admission
 from graphql_app.services.identity.identify import Identify
 from graphql_app.services.identity.issuer import KeyUnknown
 from graphql_app.services.identity.keys import KeyRing
@@ -143,7 +144,7 @@ async def strangers(
     browse, joined, wire = Departments(), cohorts or Joined(), Wire()
     services = Services(identify, cast(Browse, browse), *[cast(Any, None)] * 6)
     persisted = Persisted(DOCUMENTS, {}, only_trusted=False, registered_bytes=0)
-    admission = Admission(Limiter(cast(Any, None), [], [], processes=1))
+    admission = Admission(Limits(Limiter(cast(Any, None), [], [], processes=1)), identify)
     engine = Engine(
         services, DOCUMENTS, persisted, EXECUTION, cast(SubscriptionExecution, joined), Sessions(0), admission
     )
