@@ -14,21 +14,19 @@ from graphql_app.domain.access import View, redact
 from graphql_app.domain.change import Change, Head, Notice, rewind
 from graphql_app.domain.errors import Unavailable
 from graphql_app.domain.topics import Topic, Workstations
-from graphql_app.domain.workstation import Place, Workstation
+from graphql_app.domain.workstation import WORKSTATION, Place, Workstation
 from graphql_app.live.feed.hub import Hub
 from graphql_app.live.feed.recall import Recall
 from graphql_app.live.feed.watchdog import FeedWatchdog
 from graphql_app.live.floors.projection import FloorProjection
-from graphql_app.services.following.snapshots import Snapshots
+from graphql_app.services.following.snapshots import SnapshotRows, Snapshots
 from graphql_app.store import office as queries
 from graphql_app.store.log import outbox
 from graphql_app.store.postgres.database import Database
 from graphql_app.store.postgres.retry import tried_again
+from graphql_app.store.schema.entities import ENTITIES
 
 CATCH_UP_SECONDS = 10.0
-
-# Few beside all else that is logged, and found by an index of their own, however much that is.
-_RARE = frozenset({"notification"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,13 +48,14 @@ class History:
         recall: Recall,
         watchdog: FeedWatchdog,
         turns: CooperativeScheduler,
+        snapshot_rows: Mapping[str, SnapshotRows],
         *,
         catch_up_most: int,
         floor_projection: FloorProjection | None = None,
     ) -> None:
         self._database = database
         self._floor_projection = floor_projection
-        self._snapshots = Snapshots(database, turns)
+        self._snapshots = Snapshots(database, turns, snapshot_rows)
         self._recall = recall
         self._ends: NextRound[None, tuple[Head, int]] = NextRound()
         self._reads: SingleFlight[tuple[int, int, str, Place | None], list[Change[Any]] | None] = SingleFlight()
@@ -144,7 +143,7 @@ class History:
         async with self._database.snapshot() as connection:
             head = await outbox.head(connection)
             found = await queries.workstations_by_place(connection, places)
-            waiting = await outbox.unnumbered(connection, "workstation", places)
+            waiting = await outbox.unnumbered(connection, WORKSTATION, places)
         exact = {
             place: [redact(view, one) for one in rewind(rows, waiting) if one.place == place]
             for place, rows in found.items()
@@ -157,7 +156,7 @@ class History:
         entity, place = topic.entity, topic.place
         if await self._recall.reaches(after):
             return self.hub.since(after, last, entity, place)
-        if last - after > self._catch_up_most and place is None and entity not in _RARE:
+        if last - after > self._catch_up_most and place is None and not ENTITIES[entity].is_rare:
             return None
         return await self._reads.join((after, last, entity, place), partial(self._read_log, after, last, entity, place))
 
