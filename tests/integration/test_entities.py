@@ -62,10 +62,10 @@ async def test_nothing_but_a_trigger_writes_the_log(psql: Connection) -> None:
 
 
 async def test_a_trigger_of_an_entity_that_is_not_registered_is_found(psql: Connection) -> None:
-    await psql.execute("CREATE TABLE bookings (id integer PRIMARY KEY)")
+    await psql.execute("CREATE TABLE unheard_of (id integer PRIMARY KEY)")
     await psql.execute(
-        "CREATE TRIGGER bookings_inserted_v1 AFTER INSERT ON bookings REFERENCING NEW TABLE AS new_rows"
-        " FOR EACH STATEMENT EXECUTE FUNCTION office_changed_v1('booking')"
+        "CREATE TRIGGER unheard_of_inserted_v1 AFTER INSERT ON unheard_of REFERENCING NEW TABLE AS new_rows"
+        " FOR EACH STATEMENT EXECUTE FUNCTION office_changed_v1('unheard_of')"
     )
 
-    assert await written(psql) - set(ENTITIES) == {"booking"}
+    assert await written(psql) - set(ENTITIES) == {"unheard_of"}

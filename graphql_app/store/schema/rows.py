@@ -125,10 +125,10 @@ def selected_once() -> Callable[[Iterable[Any]], Workstation]:
 def workstation(image: Mapping[str, Any]) -> Workstation:
     """From an image in change_log. Of another release it may lack columns: those that may be null are null then, and
     without another there is no workstation. Raises KeyError."""
-    column = image.get
+    key, column = image["id"], image.get
     floor_name, its_department, employee, number = labels(column("labels"))
     return _workstation(
-        image["id"],
+        key,
         image["name"],
         STATUSES[image["status"]],
         image["building"],

@@ -145,13 +145,13 @@ def test_who_is_shown_an_image_with_a_field_less_can_be_told_what_changed(entity
 
 
 def test_a_row_of_an_unknown_entity_is_noted_counted_and_passed_over(noted: list[observe.News]) -> None:
-    rows = [record("booking", {"id": 1}), record("floor", IMAGES["floor"]), record("booking", {"id": 2})]
+    rows = [record("unheard_of", {"id": 1}), record("floor", IMAGES["floor"]), record("unheard_of", {"id": 2})]
     before = _counted()
 
     changes = decoded(rows)
 
     assert [change.entity for change in changes] == ["floor"]
-    assert noted == [observe.EntriesUnknown("booking", 2)]
+    assert noted == [observe.EntriesUnknown("unheard_of", 2)]
     metrics.count(noted[0])
     assert _counted() == before + 2
 
