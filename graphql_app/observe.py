@@ -134,6 +134,14 @@ class EntryUnreadable:
 
 
 @dataclass(frozen=True, slots=True)
+class EntriesUnknown:
+    """Changes in the log of an entity that this release does not know: passed over, as nobody here can ask for it."""
+
+    entity: str
+    entries: int
+
+
+@dataclass(frozen=True, slots=True)
 class FeedFailed:
     """`again`: as it did just before, with nothing done in between."""
 
@@ -288,6 +296,7 @@ News = (
     | ChangesDelivered
     | LeadershipChanged
     | EntryUnreadable
+    | EntriesUnknown
     | FeedFailed
     | FeedSilent
     | FeedHeard

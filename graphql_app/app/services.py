@@ -3,6 +3,7 @@
 from contextlib import AsyncExitStack
 
 from graphql_app.aio.cooperative import CooperativeScheduler
+from graphql_app.app.entities import SNAPSHOT_ROWS
 from graphql_app.app.identity import identify, openid_issuer, refused_passwords, role_table
 from graphql_app.app.live import Live
 from graphql_app.app.loops import Loops
@@ -45,6 +46,7 @@ def services_of(
         live.recall,
         live.watchdog,
         turns,
+        SNAPSHOT_ROWS,
         catch_up_most=settings.catch_up_most,
         floor_projection=floor_projection,
     )

@@ -180,6 +180,16 @@ def redact_employee(view: View, employee: Employee) -> Employee:
     return employee_redactor(view)(employee)
 
 
+def redact_employee_row(view: View, row: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A row of `employees` as this view may know of it."""
+    return {name: value for name, value in row.items() if name not in hidden(view, "Employee")}
+
+
+def shows_version(view: View) -> bool:
+    """Whether the view is shown the versions of workstations: then it notices every change of one."""
+    return may_see(view, "Workstation", "version")
+
+
 def redact_present(view: View, present: Present) -> Present:
     """How many are there, and to whom it is shown, who."""
     hidden: dict[str, Any] = dict.fromkeys(_hiding(view, "PresenceChange"))

@@ -11,6 +11,10 @@ from graphql_app.domain.addresses import network_of
 from graphql_app.domain.errors import InvalidInput
 from graphql_app.domain.names import account_normal, unseen
 
+# What the change log calls them.
+ACCOUNT = "account"
+LOGIN_SESSION = "login_session"
+
 NAME_LENGTH_MOST = 100
 PASSWORD_LENGTH_LEAST = 10
 # Of the accounts that a development server makes for itself. Nobody else is let in with it.

@@ -8,19 +8,18 @@ from itertools import pairwise
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 from uuid import UUID
 
-from graphql_app.domain.access import View, hidden, may_see, redact
 from graphql_app.domain.topics import Topic
 from graphql_app.domain.workstation import Place
 
 T = TypeVar("T")
 
 
-class Entity(Protocol):
+class Identified(Protocol):
     @property
     def id(self) -> int: ...
 
 
-E = TypeVar("E", bound=Entity)
+E = TypeVar("E", bound=Identified)
 
 
 class Head(NamedTuple):
@@ -48,20 +47,6 @@ def places_of(change: Change[Any]) -> set[Place]:
     """Where the entity was, and where it is; none of what stands on no floor."""
     places = (getattr(state, "place", None) for state in (change.before, change.after))
     return {place for place in places if place is not None}
-
-
-def can_be_noticed(view: View, change: Change[Any]) -> bool:
-    """Whether anything that the view is shown, by whatever question, is another after it."""
-    before, after = change.before, change.after
-    if before is None or after is None:
-        return True
-    match change.entity:
-        case "workstation" if not may_see(view, "Workstation", "version"):
-            return bool(redact(view, before) != redact(view, after))
-        case "employee":  # a row of the table
-            return any(before[name] != after.get(name) for name in before.keys() - hidden(view, "Employee"))
-        case _:
-            return True
 
 
 class Kind(StrEnum):

@@ -9,7 +9,7 @@ from graphql_app.domain.errors import InvalidInput, public_name
 from graphql_app.domain.interest import Attribute, Interest
 from graphql_app.domain.names import normal
 from graphql_app.domain.values import text_problem
-from graphql_app.domain.workstation import Place, Status, Workstation
+from graphql_app.domain.workstation import WORKSTATION, Place, Status, Workstation
 
 TEXT_MOST = 100
 IDS_MOST = 500
@@ -57,7 +57,7 @@ class WorkstationFilter(_Matching):
 
     def interest(self) -> Interest:
         """The changes that whoever follows this filter can notice."""
-        return Interest("workstation", tuple(self._wanted()), self.matches)
+        return Interest(WORKSTATION, tuple(self._wanted()), self.matches)
 
     def guarded_fields(self) -> Iterable[str]:
         """The guarded fields of Workstation that this filter would tell about."""

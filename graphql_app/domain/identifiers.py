@@ -31,9 +31,9 @@ def parse(identifier: str) -> tuple[str, str]:
     try:
         type_name, _, key = a2b_base64(identifier, strict_mode=True).decode().partition(":")
     except (NotBase64, UnicodeError, ValueError) as error:
-        raise _unknown(identifier) from error
+        raise unknown(identifier) from error
     if not key:
-        raise _unknown(identifier)
+        raise unknown(identifier)
     return type_name, key
 
 
@@ -41,7 +41,7 @@ def row(identifier: str, type_name: str, field: str = "id") -> int:
     """The row number in an ID of the type. Raises InvalidInput."""
     number = _row(identifier, type_name)
     if number is None or number > ROW_MOST:
-        raise _unknown(identifier, field, type_name)
+        raise unknown(identifier, field, type_name)
     return number
 
 
@@ -59,10 +59,10 @@ def public_key(identifier: str, type_name: str, field: str = "id") -> UUID:
             return UUID(key)
     except ValueError:
         pass
-    raise _unknown(identifier, field, type_name)
+    raise unknown(identifier, field, type_name)
 
 
-def _unknown(identifier: str, field: str = "id", type_name: str | None = None) -> InvalidInput:
+def unknown(identifier: str, field: str = "id", type_name: str | None = None) -> InvalidInput:
     shown = identifier if len(identifier) <= 60 else f"{identifier[:60]}…"
     return InvalidInput(
         f"{shown!r} is not the id of {f'the type {type_name}' if type_name else 'anything'} here.", field=field

@@ -10,7 +10,7 @@ from graphql_app.domain.access import View, hides, redact
 from graphql_app.domain.filters import WorkstationFilter
 from graphql_app.domain.interest import Interest
 from graphql_app.domain.notification import Audience, Notification
-from graphql_app.domain.workstation import Place, Workstation
+from graphql_app.domain.workstation import WORKSTATION, Place, Workstation
 
 T = TypeVar("T")
 
@@ -51,7 +51,7 @@ class Workstations:
 
     matching: WorkstationFilter
     view: View
-    entity: ClassVar[str] = "workstation"
+    entity: ClassVar[str] = WORKSTATION
 
     @property
     def place(self) -> Place | None:

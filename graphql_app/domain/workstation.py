@@ -15,6 +15,13 @@ from graphql_app.domain.values import is_carried
 
 T = TypeVar("T")
 
+# What the change log calls them.
+WORKSTATION = "workstation"
+FLOOR = "floor"
+BUILDING = "building"
+DEPARTMENT = "department"
+EMPLOYEE = "employee"
+
 
 class Status(StrEnum):
     AVAILABLE = "available"

@@ -79,6 +79,8 @@ def log(news: observe.News) -> None:  # noqa: PLR0912, PLR0915  # one arm for ea
             )
         case observe.EntryUnreadable(log, entity, key, why):
             logger.warning("an entry of %s is left out, of the %s %s: %s", log, entity, key, why)
+        case observe.EntriesUnknown(entity, entries):
+            logger.warning("%d entries of change_log are of an entity unknown to this release: %s", entries, entity)
         case observe.FeedSilent():
             logger.warning("the feed is not heard: this process knows of no changes, and tells those who follow so")
         case observe.FeedHeard():

@@ -64,6 +64,7 @@ COMMIT_TO_SEND = Histogram(
 LEADING = Gauge("graphql_app_feed_leading", "Processes that lead the feed", multiprocess_mode="livesum")
 FEED_FAILURES = Counter("graphql_app_feed_failures_total", "Interruptions of the feed")
 UNREADABLE = Counter("graphql_app_log_entries_unreadable_total", "Entries left out, as nobody can read them", ["log"])
+UNKNOWN = Counter("graphql_app_log_entries_unknown_total", "Entries passed over, of an entity nobody knows")
 SILENT = Gauge("graphql_app_feed_silent", "Processes that do not hear the feed", multiprocess_mode="livesum")
 BROADCAST = Gauge("graphql_app_broadcast_connected", "Processes connected to broadcast", multiprocess_mode="livesum")
 PRESENCE = Gauge(
@@ -186,6 +187,8 @@ def count(news: observe.News) -> None:  # noqa: PLR0912, PLR0915  # one arm for 
             FEED_FAILURES.inc()
         case observe.EntryUnreadable(log):
             UNREADABLE.labels(log).inc()
+        case observe.EntriesUnknown(_, entries):
+            UNKNOWN.inc(entries)
         case observe.FeedSilent():
             SILENT.set(1)
         case observe.FeedHeard():

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Sequence
 from typing import Annotated, Any
-from uuid import UUID
 
 import strawberry
 from strawberry import argument
@@ -14,6 +13,7 @@ from graphql_app.domain import workstation as domain
 from graphql_app.domain.access import Viewer
 from graphql_app.domain.errors import TooMany
 from graphql_app.domain.workstation import Counts, named_place
+from graphql_app.graph.api import nodes
 from graphql_app.graph.api.context import AppInfo, Context
 from graphql_app.graph.api.inputs import FilterInput, OrderInput, StatsGroup, filter_of, orders_of
 from graphql_app.graph.api.markers import Soonest
@@ -74,7 +74,7 @@ class Query:
     async def workstation(
         self, info: AppInfo, id: Annotated[strawberry.ID, argument(description="Its global ID.")]
     ) -> domain.Workstation | None:
-        return await _workstation(info, identifiers.row(id, "Workstation"))
+        return await nodes.workstation(info, id)
 
     @strawberry.field(
         graphql_type=WorkstationConnection,
@@ -138,7 +138,7 @@ class Query:
     @strawberry.field(graphql_type=Node | None, description="Anything with a global ID; null when there is none.")
     async def node(self, info: AppInfo, id: Annotated[strawberry.ID, argument(description="A global ID.")]) -> Any:
         _look_for_cursor(info)
-        return await _node(info, id)
+        return await nodes.node(info, id)
 
     @strawberry.field(
         graphql_type=list[Node | None], description="Several of them, in the order asked for; at most 100."
@@ -151,38 +151,9 @@ class Query:
             raise TooMany(message, measure="ids", limit=NODES_MOST, asked=len(ids))
         _look_for_cursor(info)
         # All at once, so that the loaders fetch each type with one statement.
-        return await asyncio.gather(*(_node(info, id) for id in ids))
+        return await asyncio.gather(*(nodes.node(info, id) for id in ids))
 
 
 def _look_for_cursor(info: AppInfo) -> None:
     if "cursor" in selected(info):
         info.context.exact_floors = True
-
-
-async def _workstation(info: AppInfo, key: int) -> domain.Workstation | None:
-    """No loader of this operation: the service gathers what all operations ask for at the moment."""
-    return await info.context.services.browse.workstation(info.context.viewer, key, selected(info))
-
-
-async def _node(info: AppInfo, identifier: str) -> Any:
-    """Whatever has the ID. Raises InvalidInput for an ID of no known type."""
-    context = info.context
-    viewer, browse = context.viewer, context.services.browse
-    match identifiers.parse(identifier)[0]:
-        case "Workstation":
-            return await _workstation(info, identifiers.row(identifier, "Workstation"))
-        case "Floor":
-            number = identifiers.row(identifier, "Floor")
-            return await context.load("floor by id", number, lambda keys: browse.floors_by_id(viewer, keys))
-        case "Department":
-            number = identifiers.row(identifier, "Department")
-            return await context.load("department", number, lambda keys: browse.departments_by_id(viewer, keys))
-        case "Notification":
-            number = identifiers.row(identifier, "Notification")
-            return await context.load("notification", number, lambda ids: context.services.notify.by_id(viewer, ids))
-        case "AuditEntry":
-            seq = context.services.audit.seq(identifiers.parse(identifier)[1])
-            return await context.load("audit entry", seq, lambda seqs: context.services.audit.by_seq(viewer, seqs))
-        case _:
-            key: UUID = identifiers.public_key(identifier, "Employee")
-            return await context.load("employee", key, lambda keys: browse.employees_by_key(viewer, keys))

@@ -17,7 +17,8 @@ import orjson
 
 from graphql_app.aio.single_flight import SingleFlight
 from graphql_app.domain.access import View
-from graphql_app.domain.change import Change, Head, can_be_noticed
+from graphql_app.domain.change import Change, Head
+from graphql_app.domain.entity import FloorRole
 from graphql_app.domain.interest import Interest
 from graphql_app.domain.workstation import Place
 from graphql_app.graph.api.context import Context, Services
@@ -29,6 +30,7 @@ from graphql_app.live.feed.interests import Interests
 from graphql_app.live.feed.staleness import Staleness
 from graphql_app.observe import AnswersCounted, note
 from graphql_app.services.reads import Read, hearing
+from graphql_app.store.schema.entities import ENTITIES
 
 # Fields of Query that show nothing of the person who asks, and whose resolvers, with those of all that can be asked for
 # below them, read through services that say what they read. `node` is none: it may be a notification for somebody.
@@ -177,7 +179,7 @@ class ResponseCache:
         for read in heard if here != head else ():
             changes = self._hub.since(head.revision, here.revision, read.interest.entity, read.place)
             if changes is None or any(
-                _matters(change, read.interest) and can_be_noticed(view, change) for change in changes
+                _matters(change, read.interest) and ENTITIES.can_be_noticed(view, change) for change in changes
             ):
                 return False
         return True
@@ -190,7 +192,7 @@ class ResponseCache:
             for follower in self._interests.of(change):
                 view = follower.kept.key.view
                 if view not in noticing:
-                    noticing[view] = can_be_noticed(view, change)
+                    noticing[view] = ENTITIES.can_be_noticed(view, change)
                 # What is hidden drops nothing: made anew, the answer would have other cursors, and so tell of it.
                 if noticing[view]:
                     self._counted.dropped += self._drop(follower.kept)
@@ -253,8 +255,11 @@ def is_kept(operation: Operation) -> bool:
     return not operation.roots <= NOT_KEPT
 
 
+_STANDING = ENTITIES.with_floor_role(FloorRole.CONTENT)
+
+
 def _places(heard: Sequence[Read]) -> frozenset[Place] | None:
-    places = [read.place for read in heard if read.interest.entity == "workstation"]
+    places = [read.place for read in heard if read.interest.entity in _STANDING]
     return None if None in places else frozenset(place for place in places if place is not None)
 
 

@@ -14,6 +14,10 @@ from graphql_app.store.log.numbering import Numbered
 PUBLISHED_AT_ONCE = 500  # changes in one message, and what came with the last of them
 
 
+class UnreadableMessage(Exception):
+    """A message that is none to this release: what it tells of is in the log."""
+
+
 @dataclass(frozen=True, slots=True)
 class Message:
     """The changes with previous < revision <= head.revision, as their JSON says; `below` as Numbered says it."""
@@ -25,7 +29,7 @@ class Message:
 
     def after(self, revision: int, most: int) -> Iterator[tuple[list[Change[Any]], Head]]:
         """Those that are newer, about so many at a time, each time with the head that they lead to. What this process
-        has heard of already, its own messages for one, is not made again. Raises Unreadable."""
+        has heard of already, its own messages for one, is not made again. Raises UnreadableChange."""
         newer = [one for one in self.changes if one["revision"] > revision]
         while newer:
             end = _end(newer, most)
@@ -66,10 +70,26 @@ def encoded(numbered: Numbered) -> bytes:
     )
 
 
+_OF_CHANGE = frozenset({"revision", "entity", "entity_id", "logged_at", "before", "after"})
+
+
 def decoded(content: bytes | Numbered) -> Message:
+    """The message. What another release says more is passed over. Raises UnreadableMessage for one without what is
+    needed here."""
     if isinstance(content, Numbered):
         return Message(content.previous, content.head, [orjson.loads(one) for one in content.changes], content.below)
-    message = orjson.loads(content)
+    try:
+        return _message(orjson.loads(content))
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise UnreadableMessage(f"a message of another release: {type(error).__name__}: {error}") from error
+
+
+def _message(message: Any) -> Message:
+    """Raises KeyError when it lacks what is needed, or one of its changes does."""
+    changes = message["changes"]
+    for change in changes:
+        if not change.keys() >= _OF_CHANGE:
+            raise KeyError(*(_OF_CHANGE - change.keys()))
     head = Head(UUID(message["epoch"]), message["revision"])
     # A leader of an older release does not say `below`.
-    return Message(message["previous"], head, message["changes"], message.get("below"))
+    return Message(message["previous"], head, changes, message.get("below"))

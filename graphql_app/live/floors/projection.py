@@ -11,14 +11,16 @@ from typing import Any
 from graphql_app.aio.single_flight import SingleFlight
 from graphql_app.domain.access import View
 from graphql_app.domain.change import Change, Head, places_of
+from graphql_app.domain.entity import FloorRole
 from graphql_app.domain.errors import Refusal
-from graphql_app.domain.workstation import Floor, Place, Workstation
+from graphql_app.domain.workstation import FLOOR, WORKSTATION, Floor, Place, Workstation
 from graphql_app.live.feed.hub import Hub
 from graphql_app.live.feed.staleness import Staleness
 from graphql_app.live.floors.cached_floor import CachedFloor
 from graphql_app.live.floors.floor_cache import FloorCache
 from graphql_app.observe import CachesCounted, note
 from graphql_app.store.office.whole_floor import FloorState
+from graphql_app.store.schema.entities import ENTITIES
 
 REACH_SECONDS = 1.0  # the database may be ahead of this process by so much; a longer lag is not waited for
 LOADED_AT_ONCE_MOST = 10  # of one request; more floors than that are one read of the database
@@ -131,11 +133,12 @@ class FloorProjection:
 
     def delivered(self, changes: Sequence[Change[Any]], head: Head) -> None:
         for change in changes:
-            if change.entity == "workstation":
-                self._floors.apply(change)
-            elif change.entity == "floor":  # moved, renamed or removed: read anew when somebody asks for it
-                for place in places_of(change):
-                    self._floors.drop(place)
+            match ENTITIES[change.entity].floor:
+                case FloorRole.CONTENT:
+                    self._floors.apply(change)
+                case FloorRole.FLOOR:  # moved, renamed or removed: read anew when somebody asks for it
+                    for place in places_of(change):
+                        self._floors.drop(place)
 
     def restarted(self, head: Head) -> None:
         self._floors.clear()
@@ -159,9 +162,9 @@ class FloorProjection:
     def _take_in(self, place: Place, state: FloorState) -> None:
         """Brings the state to the hub's head, within one breath: from then on the feed keeps it there."""
         held = CachedFloor(state.floor, state.workstations)
-        for change in self._since(state.head, "workstation", place):
+        for change in self._since(state.head, WORKSTATION, place):
             held.apply(change)
-        if self._since(state.head, "floor", place):
+        if self._since(state.head, FLOOR, place):
             return
         self._floors.add(held, self._clock())
         self._counted.evictions += self._floors.make_room()

@@ -7,7 +7,7 @@ from typing import Any
 from graphql_app.aio.single_flight import SingleFlight
 from graphql_app.domain.change import Change, Head
 from graphql_app.domain.errors import Refusal
-from graphql_app.domain.workstation import Place
+from graphql_app.domain.workstation import FLOOR, Place
 
 
 class ExistingPlaces:
@@ -32,7 +32,7 @@ class ExistingPlaces:
             await self._reading.join("places", self._take_in)
 
     def delivered(self, changes: Sequence[Change[Any]], head: Head) -> None:
-        moved = [change for change in changes if change.entity == "floor"]
+        moved = [change for change in changes if change.entity == FLOOR]
         if self._meanwhile is not None:
             self._meanwhile += moved
         if self._places is not None:

@@ -2,13 +2,14 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
 from graphql_app.domain.account import Account, LoginSession, SignIn
 from graphql_app.domain.change import Change, Head
+from graphql_app.domain.entity import LoginRole
 from graphql_app.domain.errors import Unauthenticated, Unavailable
 from graphql_app.live.feed.hub import Hub
 from graphql_app.live.feed.isolation import isolated
@@ -16,6 +17,7 @@ from graphql_app.live.feed.staleness import Staleness
 from graphql_app.observe import FeedFailed, note
 from graphql_app.store.accounts import accounts as store
 from graphql_app.store.postgres.database import Database
+from graphql_app.store.schema.entities import ENTITIES
 
 # A login is known here, as elsewhere, a moment after the account was made. So long it may take.
 ARRIVAL_SECONDS = 5.0
@@ -159,7 +161,7 @@ class Accounts:
     # --- told by the feed --------------------------------------------------------------------------------------------
 
     def delivered(self, changes: Sequence[Change[Any]], head: Head) -> None:
-        told = [change for change in changes if change.entity in _APPLIED]
+        told = [change for change in changes if ENTITIES[change.entity].login is not None]
         if self._missed is not None:
             self._missed += told
         for account_id in dict.fromkeys(account_id for change in told for account_id in self._apply(change)):
@@ -176,7 +178,8 @@ class Accounts:
 
     def _apply(self, change: Change[Any]) -> list[int]:
         """Takes a change in. Returns whose accounts it is about."""
-        return _APPLIED[change.entity](self, change)
+        role = ENTITIES[change.entity].login
+        return _APPLIED[role](self, change) if role is not None else []
 
     def _apply_account(self, change: Change[Account]) -> list[int]:
         if change.after is None:
@@ -255,10 +258,10 @@ class Accounts:
         self._revoked = {session: until for session, until in self._revoked.items() if until > now}
 
 
-_APPLIED: dict[str, Callable[[Accounts, Change[Any]], list[int]]] = {
-    "account": Accounts._apply_account,
-    "login_session": Accounts._apply_session,
-    "employee": Accounts._apply_employee,
+_APPLIED: Mapping[LoginRole, Callable[[Accounts, Change[Any]], list[int]]] = {
+    LoginRole.ACCOUNT: Accounts._apply_account,
+    LoginRole.SESSION: Accounts._apply_session,
+    LoginRole.PERSON: Accounts._apply_employee,
 }
 
 

@@ -15,22 +15,20 @@ from graphql_app.domain.change import Change, Head, Notice, rewind
 from graphql_app.domain.errors import TooMany, Unavailable
 from graphql_app.domain.filters import WorkstationFilter
 from graphql_app.domain.topics import Topic, Workstations
-from graphql_app.domain.workstation import Place, Workstation
+from graphql_app.domain.workstation import WORKSTATION, Place, Workstation
 from graphql_app.live.feed.hub import Hub
 from graphql_app.live.feed.recall import Recall
 from graphql_app.live.feed.watchdog import FeedWatchdog
 from graphql_app.live.floors.projection import FloorProjection
-from graphql_app.services.following.snapshots import Snapshots
+from graphql_app.services.following.snapshots import SnapshotRows, Snapshots
 from graphql_app.store import office as queries
 from graphql_app.store.log import outbox
 from graphql_app.store.postgres.database import Database
 from graphql_app.store.postgres.retry import tried_again
+from graphql_app.store.schema.entities import ENTITIES
 
 CATCH_UP_SECONDS = 10.0
 PART_MOST = 500  # changes of a long catch-up that are read at once: decoding them holds up the loop
-
-# Few beside all else that is logged, and found by an index of their own, however much that is.
-_RARE = frozenset({"notification"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,13 +50,14 @@ class History:
         recall: Recall,
         watchdog: FeedWatchdog,
         turns: CooperativeScheduler,
+        snapshot_rows: Mapping[str, SnapshotRows],
         *,
         catch_up_most: int,
         floor_projection: FloorProjection | None = None,
     ) -> None:
         self._database = database
         self._floor_projection = floor_projection
-        self._snapshots = Snapshots(database, turns)
+        self._snapshots = Snapshots(database, turns, snapshot_rows)
         self._recall = recall
         self._ends: NextRound[None, tuple[Head, int]] = NextRound()
         self._reads: SingleFlight[tuple[int, int, str, Place | None], list[Change[Any]] | None] = SingleFlight()
@@ -146,7 +145,7 @@ class History:
         async with self._database.snapshot() as connection:
             head = await outbox.head(connection)
             found = await queries.workstations_by_place(connection, places)
-            waiting = await outbox.unnumbered(connection, "workstation", places)
+            waiting = await outbox.unnumbered(connection, WORKSTATION, places)
         exact = {
             place: [redact(view, one) for one in rewind(rows, waiting) if one.place == place]
             for place, rows in found.items()
@@ -161,7 +160,7 @@ class History:
         if await self._recall.reaches(after):
             found = self.hub.since(after, last, entity, place)
             return None if found is None else (found, last)
-        if last - after > self._catch_up_most and place is None and entity not in _RARE:
+        if last - after > self._catch_up_most and place is None and not ENTITIES[entity].is_rare:
             if last - after > await self._size(topic):
                 return None
             last = after + min(self._catch_up_most, PART_MOST)

@@ -7,6 +7,7 @@ from uuid import UUID
 from graphql_app.domain.change import Change
 from graphql_app.domain.errors import Conflict
 from graphql_app.domain.interest import Interest
+from graphql_app.domain.workstation import EMPLOYEE
 from graphql_app.live.feed.hub import Hub
 
 _Image = Mapping[str, Any]  # of a row of `employees`, as the log has it
@@ -21,7 +22,7 @@ class MembershipGuard:
 
     def __init__(self, hub: Hub, employee_key: UUID, revision: int) -> None:
         self._hub = hub
-        self._interest = Interest("employee", ((_key, frozenset({str(employee_key)})),))
+        self._interest = Interest(EMPLOYEE, ((_key, frozenset({str(employee_key)})),))
         self._key = str(employee_key)
         self._revision = revision
 
@@ -36,7 +37,7 @@ class MembershipGuard:
         """Raises Conflict when that has happened by now; from then on, in the same moment, watch."""
         head = self._hub.head
         assert head is not None
-        meanwhile = self._hub.since(self._revision, head.revision, "employee")
+        meanwhile = self._hub.since(self._revision, head.revision, EMPLOYEE)
         if meanwhile is None or any(self._concerns(change) and _belongs_elsewhere(change) for change in meanwhile):
             raise _moved()
 

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -12,13 +13,11 @@ from graphql_app.aio.next_round import NextRound
 from graphql_app.domain.change import Head, Rewinding
 from graphql_app.domain.errors import Unavailable
 from graphql_app.domain.topics import Topic
-from graphql_app.store import notifications
 from graphql_app.store import office as queries
 from graphql_app.store.log import outbox
 from graphql_app.store.postgres.database import Database
 from graphql_app.store.postgres.retry import tried_again
 from graphql_app.store.postgres.session import Session
-from graphql_app.store.schema import rows
 
 READ_MOST = 250  # rows by one statement: what the driver makes of it holds up the loop for a few milliseconds
 SMALL_MOST = 2000  # rows: a few megabytes, that are kept for all who ask at the same time
@@ -27,19 +26,21 @@ REWOUND_MOST = 5000  # changes without a revision, of which each has two images 
 BEHIND_SECONDS = 10.0
 WAITED_SECONDS = 60  # for a client, between two statements
 
-# Of the topics of each entity: what is made of the rows of a small snapshot, and of a large one; the next rows after an
-# id.
-_MADE: Mapping[str, Callable[[Any], Any]] = {"workstation": rows.selected, "notification": lambda found: found}
-_MADE_ONCE: Mapping[str, Callable[[], Callable[[Any], Any]]] = {
-    "workstation": rows.selected_once,
-    "notification": lambda: lambda found: found,
-}
-_READ: Mapping[str, Callable[[Session, Any, int], Awaitable[Sequence[Any]]]] = {
-    "workstation": lambda session, topic, after: queries.matching_workstations(
-        session, topic.matching, after=after, most=READ_MOST
-    ),
-    "notification": lambda session, topic, after: notifications.told_to(session, topic.audience, after, READ_MOST),
-}
+
+def _as_it_is(row: Any) -> Any:
+    return row
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotRows:
+    """How the topics of an entity are read: `read` gives the next rows that the topic shows, in the order of their ids,
+    after an id and at most so many; `make` makes a state of one. `for_large` gives what makes the states of a large
+    snapshot instead."""
+
+    read: Callable[[Session, Any, int, int], Awaitable[Sequence[Any]]]
+    make: Callable[[Any], Any] = _as_it_is
+    for_large: Callable[[], Callable[[Any], Any]] | None = None
+
 
 Part = tuple[Head, Sequence[Any]]
 
@@ -47,8 +48,10 @@ Part = tuple[Head, Sequence[Any]]
 class Snapshots:
     """Reads them. Those who show the same in different ways need not read it each, unless it is large."""
 
-    def __init__(self, database: Database, turns: CooperativeScheduler) -> None:
+    def __init__(self, database: Database, turns: CooperativeScheduler, rows: Mapping[str, SnapshotRows]) -> None:
+        """`rows`: by the entity of the topics."""
         self._database = database
+        self._rows = rows
         self._turns = turns
         self._small: NextRound[Topic[Any], Part | None] = NextRound()
         self._large = asyncio.Semaphore(LARGE_AT_ONCE)
@@ -61,7 +64,9 @@ class Snapshots:
             yield small
             return
         try:
-            async with self._large, aclosing(self._parts(topic, _MADE_ONCE[topic.entity]())) as parts:
+            rows = self._rows[topic.entity]
+            make = rows.for_large() if rows.for_large is not None else rows.make
+            async with self._large, aclosing(self._parts(topic, make)) as parts:
                 async for part in parts:
                     yield part
         finally:
@@ -71,7 +76,7 @@ class Snapshots:
     async def _whole(self, topic: Topic[Any]) -> Part | None:
         """All of it, if that is not large."""
         found: list[Part] = []
-        async with aclosing(self._parts(topic, _MADE[topic.entity])) as parts:
+        async with aclosing(self._parts(topic, self._rows[topic.entity].make)) as parts:
             async for part in parts:
                 found.append(part)
                 if len(found) * READ_MOST > SMALL_MOST:
@@ -80,11 +85,11 @@ class Snapshots:
 
     async def _parts(self, topic: Topic[Any], make: Callable[[Any], Any]) -> AsyncGenerator[Part, None]:
         """The first has what is shown of as many rows as one statement reads, and so on."""
-        read = _READ[topic.entity]
+        rows = self._rows[topic.entity]
         await self._settled()
         async with self._database.snapshot() as session:
             head = await outbox.head(session)
-            found = await read(session, topic, queries.BEFORE_ALL)
+            found = await rows.read(session, topic, queries.BEFORE_ALL, READ_MOST)
             waiting = await outbox.unnumbered(session, topic.entity, [topic.place] if topic.place else None)
             rewinding = Rewinding[Any](waiting)
             if len(found) == READ_MOST:
@@ -92,7 +97,7 @@ class Snapshots:
             while len(found) == READ_MOST:
                 made = await self._turns.all(map(make, found), BRIEFLY_SECONDS)
                 yield head, await self._shown(topic, rewinding.part(made))
-                found = await read(session, topic, made[-1].id)
+                found = await rows.read(session, topic, made[-1].id, READ_MOST)
         made = await self._turns.all(map(make, found), BRIEFLY_SECONDS)
         yield head, await self._shown(topic, rewinding.rest(made))
 

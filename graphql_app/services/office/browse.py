@@ -12,7 +12,18 @@ from graphql_app.domain.access import Scope, Viewer, redact, redact_employee, re
 from graphql_app.domain.filters import WorkstationFilter, checked
 from graphql_app.domain.names import normal
 from graphql_app.domain.paging import Order, Page
-from graphql_app.domain.workstation import Counts, Department, Employee, Floor, Place, WholeFloor, Workstation
+from graphql_app.domain.workstation import (
+    DEPARTMENT,
+    EMPLOYEE,
+    FLOOR,
+    Counts,
+    Department,
+    Employee,
+    Floor,
+    Place,
+    WholeFloor,
+    Workstation,
+)
 from graphql_app.live.floors.cached_floor import CachedFloor
 from graphql_app.live.floors.projection import FloorProjection
 from graphql_app.services.cursors import PageCursors
@@ -135,7 +146,7 @@ class Browse:
     ) -> Mapping[Place, WholeFloor]:
         """Floors with their workstations, in one statement. Those that there are."""
         require(viewer, Scope.READ)
-        reads("floor")
+        reads(FLOOR)
         reads_floors(*places)
         held = await self._held(viewer, places)
         if held is not None:
@@ -153,12 +164,12 @@ class Browse:
 
     async def floors(self, viewer: Viewer, building: str | None = None) -> list[Floor]:
         require(viewer, Scope.READ)
-        reads("floor")
+        reads(FLOOR)
         return await queries.all_floors(self._database, building and normal(building))
 
     async def floors_by_place(self, viewer: Viewer, places: Collection[Place]) -> Mapping[Place, Floor]:
         require(viewer, Scope.READ)
-        reads("floor")
+        reads(FLOOR)
         held = await self._held(viewer, places)
         if held is not None:
             return {place: floor.floor for place, floor in held.items()}
@@ -166,7 +177,7 @@ class Browse:
 
     async def floors_by_id(self, viewer: Viewer, ids: Collection[int]) -> Mapping[int, Floor]:
         require(viewer, Scope.READ)
-        reads("floor")
+        reads(FLOOR)
         known = (
             self._floor_projection.floors_by_id(ids)
             if self._floor_projection is not None and not viewer.reads_primary
@@ -179,12 +190,12 @@ class Browse:
 
     async def departments(self, viewer: Viewer) -> list[Department]:
         require(viewer, Scope.READ)
-        reads("department")
+        reads(DEPARTMENT)
         return await queries.all_departments(self._database)
 
     async def departments_by_id(self, viewer: Viewer, ids: Collection[int]) -> Mapping[int, Department]:
         require(viewer, Scope.READ)
-        reads("department")
+        reads(DEPARTMENT)
         return await queries.departments_by_id(self._database, ids)
 
     async def employees(
@@ -192,7 +203,7 @@ class Browse:
     ) -> Listing[Employee]:
         """A page of employees, by name."""
         require(viewer, Scope.READ)
-        reads("employee", "department")
+        reads(EMPLOYEE, DEPARTMENT)
         name_contains = checked(WorkstationFilter(name_contains=name_contains)).name_contains
         listing = ["employees", department_id, name_contains]
         window = paging.window(self._cursors, listing, most=self._page_most)
@@ -202,7 +213,7 @@ class Browse:
 
     async def employees_by_key(self, viewer: Viewer, keys: Collection[UUID]) -> Mapping[UUID, Employee]:
         require(viewer, Scope.READ)
-        reads("employee", "department")
+        reads(EMPLOYEE, DEPARTMENT)
         found = await queries.employees_by_key(self._database, keys)
         return {key: redact_employee(viewer.view, employee) for key, employee in found.items()}
 
@@ -210,7 +221,7 @@ class Browse:
         """The viewer's own record; the own number is in the viewer itself, whatever the scopes."""
         if viewer.employee_key is None:
             return None
-        reads("employee", "department")
+        reads(EMPLOYEE, DEPARTMENT)
         found = await queries.employees_by_key(self._database, [viewer.employee_key])
         own = found.get(viewer.employee_key)
         return redact_employee(viewer.view, own) if own is not None else None

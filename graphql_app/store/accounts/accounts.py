@@ -8,10 +8,12 @@ from sqlalchemy import String, bindparam, func, select, text
 
 from graphql_app.domain.account import Account
 from graphql_app.domain.change import Change, Head
+from graphql_app.domain.entity import LoginRole
 from graphql_app.store.log import outbox
 from graphql_app.store.postgres.session import Reader, Session
 from graphql_app.store.postgres.statements import prepared
 from graphql_app.store.schema import rows
+from graphql_app.store.schema.entities import ENTITIES
 from graphql_app.store.schema.tables import accounts, employees
 
 COLUMNS = (
@@ -76,6 +78,10 @@ async def standing(snapshot: Session, seconds: float) -> Standing:
     return Standing(await everybody(snapshot), frozenset(row["key"] for row in revoked))
 
 
+# A person is no part of it: a number that comes late keeps nobody in or out.
+_LOGINS = ENTITIES.with_login_role(LoginRole.ACCOUNT, LoginRole.SESSION)
+
+
 async def beyond(snapshot: Session, here: Head) -> list[Change[Any]] | None:
     """What the log says of accounts and sessions after `here`, numbered or not; None where it does not reach back so
     far, or tells another history."""
@@ -83,7 +89,7 @@ async def beyond(snapshot: Session, here: Head) -> list[Change[Any]] | None:
     if head.epoch != here.epoch:
         return None
     found: list[Change[Any]] = []
-    for entity in ("account", "login_session"):
+    for entity in _LOGINS:
         numbered = await outbox.changes_between(snapshot, here.revision, head.revision, entity)
         if numbered is None:
             return None

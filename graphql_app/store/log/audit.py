@@ -38,14 +38,14 @@ from graphql_app.domain.paging import Page, Window, paged
 from graphql_app.observe import EntryUnreadable, note
 from graphql_app.store.postgres.session import Reader
 from graphql_app.store.postgres.statements import SHAPES_KEPT, Prepared, prepared
-from graphql_app.store.schema import rows
+from graphql_app.store.schema.entities import WORKSTATION
 from graphql_app.store.schema.tables import HAPPENED, audit_log, change_log
 
 _SHARED = ("seq", "logged_at", "actor", "transport", "address", "request_id", "before", "after")
 # The workstation of an entry, and which rows are entries, in each table: as the indexes have it.
 _TABLES: Mapping[Table, tuple[ColumnElement[Any], ColumnElement[bool]]] = {
     audit_log: (audit_log.c.workstation_id, true()),
-    change_log: (cast(change_log.c.entity_id, Integer), literal_column("entity = 'workstation'")),
+    change_log: (cast(change_log.c.entity_id, Integer), literal_column(f"entity = '{WORKSTATION.name}'")),
 }
 _CONDITIONS = ("workstation_id", "actor", "since", "until")
 
@@ -130,7 +130,7 @@ def _entry_of(row: Record) -> Entry | None:
     try:
         return _entry(row)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        note(EntryUnreadable("audit_log", "workstation", str(row["workstation_id"]), type(error).__name__))
+        note(EntryUnreadable("audit_log", WORKSTATION.name, str(row["workstation_id"]), type(error).__name__))
         return None
 
 
@@ -144,8 +144,8 @@ def _entry(row: Record) -> Entry:
         transport=_TRANSPORTS.get(row["transport"]),
         address=row["address"],
         request_id=row["request_id"],
-        before=None if before is None else rows.workstation(before),
-        after=None if after is None else rows.workstation(after),
+        before=None if before is None else WORKSTATION.decode(before),
+        after=None if after is None else WORKSTATION.decode(after),
     )
 
 

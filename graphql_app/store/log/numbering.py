@@ -10,8 +10,10 @@ from uuid import UUID
 import asyncpg
 
 from graphql_app.domain.change import Head
+from graphql_app.domain.entity import LoginRole
 from graphql_app.store.postgres.database import Database
 from graphql_app.store.postgres.driver import Connection
+from graphql_app.store.schema.entities import ENTITIES
 
 CHANNEL = "graphql_app_changes"
 # One lock a database: whoever holds it numbers. Any fixed number that no other program takes will do.
@@ -62,7 +64,7 @@ waiting (transaction_id) AS (
         SELECT * FROM change_log WHERE revision IS NULL AND transaction_id = small.transaction_id) l
 ), barrier AS (
     SELECT min(seq) AS seq FROM change_log
-    WHERE revision IS NULL AND entity IN ('account', 'login_session', 'employee')
+    WHERE revision IS NULL AND entity IN ({logins})
       AND transaction_id NOT IN (SELECT transaction_id FROM small)
 ), held (transaction_id) AS (
     SELECT c.transaction_id FROM candidates c
@@ -76,7 +78,7 @@ waiting (transaction_id) AS (
     JOIN candidates behind ON behind.entity = c.entity AND behind.entity_id = c.entity_id AND behind.seq > c.seq
 ), chosen AS (
     SELECT seq FROM candidates WHERE transaction_id NOT IN (SELECT transaction_id FROM held)
-)"""
+)""".format(logins=", ".join(f"'{name}'" for name in ENTITIES.with_login_role(*LoginRole)))  # noqa: S608  # own texts
 )
 
 # What this session touches it finds by an index, few at a time. Statistics that were taken while most of the log waited

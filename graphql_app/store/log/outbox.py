@@ -1,5 +1,6 @@
 """The change log as an outbox: what changed since a revision, and how far it is numbered."""
 
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from functools import cache
@@ -8,11 +9,13 @@ from typing import Any
 from sqlalchemy import BigInteger, String, bindparam, literal_column, select, text
 
 from graphql_app.domain.change import Change, Head
+from graphql_app.domain.entity import Entity
 from graphql_app.domain.workstation import Place
-from graphql_app.observe import EntryUnreadable, FeedFailed, note
+from graphql_app.observe import EntriesUnknown, EntryUnreadable, FeedFailed, note
 from graphql_app.store.postgres.session import Reader
 from graphql_app.store.postgres.statements import Prepared, prepared
 from graphql_app.store.schema import rows
+from graphql_app.store.schema.entities import ENTITIES
 from graphql_app.store.schema.tables import change_log, feed_head
 
 _LOG = change_log.c
@@ -40,19 +43,28 @@ class UnreadableChange(Exception):
 
 
 def decoded(records: Iterable[Any]) -> list[Change[Any]]:
-    """Changes from rows of the log, or from their JSON on the relay. Entities that this release does not know (a newer
-    one writes them) are passed over, and so are those that nobody can read: that is noted. Raises Unreadable."""
-    known = (record for record in records if record["entity"] in rows.IMAGES)
-    return [change for change in map(_change_of, known) if change is not None]
+    """Changes from rows of the log, or from their JSON on the relay. Those of entities that this release does not know
+    (a newer one writes them), and those that nobody can read, are noted and passed over. Raises UnreadableChange."""
+    changes: list[Change[Any]] = []
+    unknown: list[str] = []
+    for record in records:
+        entity = ENTITIES.get(record["entity"])
+        if entity is None:
+            unknown.append(record["entity"])
+        elif (change := _change_of(record, entity)) is not None:
+            changes.append(change)
+    for name, entries in Counter(unknown).items():
+        note(EntriesUnknown(name, entries))
+    return changes
 
 
-def _change_of(record: Any) -> Change[Any] | None:
+def _change_of(record: Any, entity: Entity) -> Change[Any] | None:
     try:
-        return _change(record, rows.IMAGES[record["entity"]])
+        return _change(record, entity.decode)
     except KeyError as error:
-        raise UnreadableChange(f"KeyError: {error}") from error
+        raise UnreadableChange(f"a change of the entity {entity.name} without {error}") from error
     except (AttributeError, TypeError, ValueError) as error:
-        note(EntryUnreadable("change_log", record["entity"], record["entity_id"], type(error).__name__))
+        note(EntryUnreadable("change_log", entity.name, record["entity_id"], type(error).__name__))
         return None
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import orjson
 from sqlalchemy import Integer, String, bindparam, text
@@ -42,17 +43,22 @@ FROM feed_head
 
 
 async def read(reader: Reader, place: Place) -> FloorState | None:
-    """The state at the head of the log; None when there is no such floor, when it is on the move, and while a change
-    waits that this release cannot read. Raises Unavailable."""
+    """The state at the head of the log; None when there is no such floor, when it is on the move, and while it
+    is, or a change waits, as this release cannot read it. Raises Unavailable."""
     row = await reader.row(_STATE, {"building": place.building, "number": place.number})
     assert row is not None, "feed_head always has its one row"
     if row["floor"] is None or row["is_moving"]:
         return None
-    workstations = map(rows.workstation, orjson.loads(row["workstations"]))
     try:
-        waiting = outbox.decoded(orjson.loads(row["waiting"]))
-    except outbox.UnreadableChange as error:
+        return _state(row, place)
+    except (KeyError, outbox.UnreadableChange) as error:  # of the columns of another release
         note(FeedFailed(error))
         return None
+
+
+def _state(row: Any, place: Place) -> FloorState:
+    """Raises KeyError and UnreadableChange."""
+    workstations = map(rows.workstation, orjson.loads(row["workstations"]))
+    waiting = outbox.decoded(orjson.loads(row["waiting"]))
     exact = [one for one in rewind(workstations, waiting) if one.place == place]
     return FloorState(Head(row["epoch"], row["revision"]), rows.floor(orjson.loads(row["floor"])), exact)

@@ -14,8 +14,9 @@ from graphql_app.domain.workstation import STATUSES, Department, Employee, Floor
 from graphql_app.store.office.whole_floor import FloorState
 
 _FIELDS = tuple(Workstation.__dataclass_fields__)
-# Of another release with other fields: not understood, and read anew.
-_FORMAT = [1, *_FIELDS]
+# Of another release with other fields, in whatever is part of a copy: not understood, and read anew.
+_PARTS = (Workstation, Employee, Department, Floor)
+_FORMAT = [2, *([kind.__name__, *kind.__dataclass_fields__] for kind in _PARTS)]
 _row = attrgetter(*_FIELDS)
 _workstation = maker(Workstation)
 _STATUS, _DEPARTMENT, _EMPLOYEE = map(_FIELDS.index, ("status", "department", "employee"))
@@ -31,10 +32,13 @@ def encoded(state: FloorState) -> bytes:
 
 def decoded(content: bytes) -> FloorState | None:
     """None for what another release has written."""
-    form, *parts = orjson.loads(content)
-    if form != _FORMAT:
-        return None
-    epoch, revision, place, rows = parts
+    match orjson.loads(content):
+        case [form, epoch, revision, place, rows] if form == _FORMAT:
+            return _state(epoch, revision, place, rows)
+    return None
+
+
+def _state(epoch: str, revision: int, place: list[Any], rows: list[list[Any]]) -> FloorState:
     people: dict[str, Employee] = {}
     departments: dict[int, Department] = {}
 

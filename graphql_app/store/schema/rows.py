@@ -123,10 +123,12 @@ def selected_once() -> Callable[[Iterable[Any]], Workstation]:
 
 
 def workstation(image: Mapping[str, Any]) -> Workstation:
-    """From an image in change_log: all of its columns."""
-    floor_name, its_department, employee, number = labels(image["labels"])
+    """From an image in change_log. Of another release it may lack columns: those that may be null are null then, and
+    without another there is no workstation. Raises KeyError."""
+    key, column = image["id"], image.get
+    floor_name, its_department, employee, number = labels(column("labels"))
     return _workstation(
-        image["id"],
+        key,
         image["name"],
         STATUSES[image["status"]],
         image["building"],
@@ -134,13 +136,13 @@ def workstation(image: Mapping[str, Any]) -> Workstation:
         floor_name,
         its_department,
         employee,
-        _number(image["x_position"]),
-        _number(image["y_position"]),
-        _number(image["width"]),
-        _number(image["height"]),
+        _number(column("x_position")),
+        _number(column("y_position")),
+        _number(column("width")),
+        _number(column("height")),
         number,
-        image["equipment"],
-        image["notes"],
+        column("equipment"),
+        column("notes"),
         moment(image["created_at"]),
         moment(image["updated_at"]),
         image["version"],
@@ -148,7 +150,8 @@ def workstation(image: Mapping[str, Any]) -> Workstation:
 
 
 def notification(row: Mapping[str, Any] | Record) -> Notification:
-    """From a row of `notifications`, or from an image of one in change_log."""
+    """From a row of `notifications`, or from an image of one in change_log. Each field says whom it is for or until
+    when: no default can stand for a missing one. Raises KeyError."""
     return Notification(
         id=row["id"],
         level=_LEVELS.get(row["level"], Level.INFO),
@@ -164,7 +167,8 @@ def notification(row: Mapping[str, Any] | Record) -> Notification:
 
 
 def account(row: Mapping[str, Any] | Record) -> Account:
-    """From a row of `accounts` with the employee's number, or from an image of one in change_log."""
+    """From a row of `accounts` with the employee's number, or from an image of one in change_log. Who may come in
+    follows from it: no default can stand for a missing field. Raises KeyError."""
     return Account(
         id=row["id"],
         name=row["name"],
@@ -178,7 +182,8 @@ def account(row: Mapping[str, Any] | Record) -> Account:
 
 
 def login_session(row: Mapping[str, Any] | Record) -> LoginSession:
-    """From a row of `login_sessions`, or from an image of one in change_log."""
+    """From a row of `login_sessions`, or from an image of one in change_log. Raises KeyError for a missing field, as
+    account() does."""
     return LoginSession(
         row["id"], _uuid(row["key"]), row["account_id"], moment(row["created_at"]), moment(row["revoked_at"])
     )
@@ -201,21 +206,26 @@ def moment(value: Any) -> Any:
 
 
 def floor(row: Mapping[str, Any]) -> Floor:
-    return Floor(row["id"], row["building"], row["number"], row["name"])
+    """From an image of a floor. Raises KeyError for a missing field but its name."""
+    return Floor(row["id"], row["building"], row["number"], row.get("name") or "")
 
 
-def _as_it_is(image: Mapping[str, Any]) -> Mapping[str, Any]:
+def department_row(row: Mapping[str, Any]) -> Department:
+    """From an image of a department. Raises KeyError for a missing field."""
+    return _department(row["id"], row["name"])
+
+
+def employee_row(row: Mapping[str, Any]) -> Mapping[str, Any]:
+    """An image of an employee as it is, with all that is asked of it: memberships and accounts follow from that, so
+    that no default can stand for a missing field. Raises KeyError."""
+    for name in _OF_EMPLOYEE:
+        row[name]
+    return row
+
+
+_OF_EMPLOYEE = ("public_key", "employee_number", "department_id")
+
+
+def as_it_is(image: Mapping[str, Any]) -> Mapping[str, Any]:
+    """An image of which nothing is asked: it only says that something changed."""
     return image
-
-
-# How the images of each entity in change_log are read. Those of people and buildings only say that something changed.
-IMAGES: Mapping[str, Callable[[Mapping[str, Any]], Any]] = {
-    "workstation": workstation,
-    "notification": notification,
-    "floor": floor,
-    "department": department,
-    "employee": _as_it_is,
-    "account": account,
-    "login_session": login_session,
-    "building": _as_it_is,
-}

@@ -1,9 +1,13 @@
 """What goes from process to process, in as few messages as there can be."""
 
+import json
+from typing import Any
 from uuid import UUID
 
+import pytest
+
 from graphql_app.domain.change import Head
-from graphql_app.live.feed.messages import PUBLISHED_AT_ONCE, decoded, encoded, joined
+from graphql_app.live.feed.messages import PUBLISHED_AT_ONCE, UnreadableMessage, decoded, encoded, joined
 from graphql_app.store.log.numbering import Numbered
 
 EPOCH, OTHER = UUID(int=1), UUID(int=2)
@@ -69,3 +73,51 @@ def test_a_part_ends_between_transactions_unless_one_is_larger() -> None:
         [6, 7, 8, 9],
         [10, 11],
     ]
+
+
+def told(**changes: Any) -> dict[str, Any]:
+    message: dict[str, Any] = json.loads(encoded(numbered(1, 2, below=9)))
+    return {**message, **changes}
+
+
+def revisions(message: Any) -> list[int]:
+    return [one.revision for part, _ in decoded(json.dumps(message).encode()).after(0, 100) for one in part]
+
+
+def test_a_message_with_fields_more_is_read_as_without_them() -> None:
+    message = told(of_a_newer_release=1)
+    for change in message["changes"]:
+        change["of_a_newer_release"] = {"more": 1}
+        change["after"]["of_a_newer_release"] = 1
+
+    assert revisions(message) == [1, 2]
+
+
+@pytest.mark.parametrize("field", sorted(told()))
+def test_a_message_with_a_field_less_is_read_or_refused_so_that_the_log_is_read(field: str) -> None:
+    message = told()
+    del message[field]
+
+    if field == "below":
+        assert revisions(message) == [1, 2]
+    else:
+        with pytest.raises(UnreadableMessage):
+            decoded(json.dumps(message).encode())
+
+
+@pytest.mark.parametrize("field", sorted(told()["changes"][0]))
+def test_a_change_with_a_field_less_is_read_or_refused_so_that_the_log_is_read(field: str) -> None:
+    message = told()
+    del message["changes"][1][field]
+
+    if field == "transaction_id":
+        assert revisions(message) == [1, 2]
+    else:
+        with pytest.raises(UnreadableMessage):
+            decoded(json.dumps(message).encode())
+
+
+@pytest.mark.parametrize("content", [b"", b"no JSON", b"[]", b"5", b"null", b'{"changes": [5]}', b'{"changes": null}'])
+def test_what_is_no_message_is_refused_likewise(content: bytes) -> None:
+    with pytest.raises(UnreadableMessage):
+        decoded(content)

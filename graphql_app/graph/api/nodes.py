@@ -1,0 +1,67 @@
+"""What has a global ID, found by it."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, TypeAlias
+
+from graphql_app.domain import identifiers
+from graphql_app.domain import workstation as domain
+from graphql_app.graph.api.context import AppInfo
+from graphql_app.graph.api.selection import selected
+
+NodeLoader: TypeAlias = Callable[[AppInfo, str], Awaitable[Any]]
+
+
+async def workstation(info: AppInfo, identifier: str) -> domain.Workstation | None:
+    """No loader of this operation: the service gathers what all operations ask for at the moment."""
+    key = identifiers.row(identifier, "Workstation")
+    return await info.context.services.browse.workstation(info.context.viewer, key, selected(info))
+
+
+def _floor(info: AppInfo, identifier: str) -> Awaitable[Any]:
+    context, number = info.context, identifiers.row(identifier, "Floor")
+    browse, viewer = context.services.browse, context.viewer
+    return context.load("floor by id", number, lambda keys: browse.floors_by_id(viewer, keys))
+
+
+def _department(info: AppInfo, identifier: str) -> Awaitable[Any]:
+    context, number = info.context, identifiers.row(identifier, "Department")
+    browse, viewer = context.services.browse, context.viewer
+    return context.load("department", number, lambda keys: browse.departments_by_id(viewer, keys))
+
+
+def _employee(info: AppInfo, identifier: str) -> Awaitable[Any]:
+    context, key = info.context, identifiers.public_key(identifier, "Employee")
+    browse, viewer = context.services.browse, context.viewer
+    return context.load("employee", key, lambda keys: browse.employees_by_key(viewer, keys))
+
+
+def _notification(info: AppInfo, identifier: str) -> Awaitable[Any]:
+    context, number = info.context, identifiers.row(identifier, "Notification")
+    notify, viewer = context.services.notify, context.viewer
+    return context.load("notification", number, lambda ids: notify.by_id(viewer, ids))
+
+
+def _audit_entry(info: AppInfo, identifier: str) -> Awaitable[Any]:
+    context, viewer = info.context, info.context.viewer
+    audit = context.services.audit
+    seq = audit.seq(identifiers.parse(identifier)[1])
+    return context.load("audit entry", seq, lambda seqs: audit.by_seq(viewer, seqs))
+
+
+# By the name of the type, which a global ID begins with: every type that implements Node.
+NODES: Mapping[str, NodeLoader] = {
+    "Workstation": workstation,
+    "Floor": _floor,
+    "Department": _department,
+    "Employee": _employee,
+    "Notification": _notification,
+    "AuditEntry": _audit_entry,
+}
+
+
+async def node(info: AppInfo, identifier: str) -> Any:
+    """Returns whatever has the ID, or None. Raises InvalidInput for an ID of no known type."""
+    loader = NODES.get(identifiers.parse(identifier)[0])
+    if loader is None:
+        raise identifiers.unknown(identifier)
+    return await loader(info, identifier)
