@@ -291,4 +291,5 @@ UNTESTED: Reasons = {
         "domain/values.py",
     ),
     "refused at the start of a production server: tests/unit/test_settings.py": ("weak_secrets.py",),
+    "starts real servers: tests/integration/test_testing.py": ("testing.py",),
 }
