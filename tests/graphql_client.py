@@ -31,7 +31,8 @@ ANSWER_SECONDS = 10
 def settings_for(database_url: str, servers: Servers, **overrides: Any) -> Settings:
     """Settings of a server of its own over this database; nothing is taken from the environment's keys."""
     # Without rows in memory, as what a test writes with SQL it reads at once.
-    return testing.settings_for(database_url, servers.redis_url, **{"cache_rows": 0, **overrides})
+    given: dict[str, Any] = {"redis_url": servers.redis_url, "cache_rows": 0, **overrides}
+    return testing.settings_for(database_url, **given)
 
 
 class Socket:
