@@ -1,7 +1,6 @@
 """The whole application in one process, and clients that speak to it as the network would: HTTP and WebSocket."""
 
 import asyncio
-import secrets
 import uuid
 from collections.abc import AsyncIterator, Iterable, Mapping, MutableMapping
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -10,19 +9,17 @@ from uuid import UUID
 
 import asyncpg
 import orjson
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from fastapi import FastAPI
 from httpx import ASGITransport, AsyncBaseTransport, AsyncClient, Response
-from pydantic import SecretStr
 from sqlalchemy import text
 
+from graphql_app import testing
 from graphql_app.app.application import Application, create
 from graphql_app.app.identity import identify
 from graphql_app.domain.identifiers import global_id
 from graphql_app.embedded import Servers
 from graphql_app.graph.websocket.wire import SUBPROTOCOL
-from graphql_app.settings import Settings, read
+from graphql_app.settings import Settings
 from graphql_app.store.log.numbering import LEADER_LOCK
 from graphql_app.store.postgres.database import Database
 from tests.conftest import with_database
@@ -31,23 +28,11 @@ from tests.one_piece import OnePiece, listening
 ANSWER_SECONDS = 10
 
 
-def new_key() -> str:
-    key = Ed25519PrivateKey.generate()
-    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
-
-
 def settings_for(database_url: str, servers: Servers, **overrides: Any) -> Settings:
     """Settings of a server of its own over this database; nothing is taken from the environment's keys."""
-    given: dict[str, Any] = {
-        "database_url": database_url,
-        "redis_url": servers.redis_url,
-        "secret": SecretStr(secrets.token_urlsafe(32)),
-        "token_private_key": SecretStr(new_key()),
-        "batch_window_ms": 0,
-        "cache_rows": 0,  # what a test writes with SQL it reads at once
-        **overrides,
-    }
-    return read(**given)
+    # Without rows in memory, as what a test writes with SQL it reads at once.
+    given: dict[str, Any] = {"redis_url": servers.redis_url, "cache_rows": 0, **overrides}
+    return testing.settings_for(database_url, **given)
 
 
 class Socket:

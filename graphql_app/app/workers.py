@@ -115,7 +115,7 @@ class Worker:
 
 
 @dataclass(slots=True, eq=False)
-class Place:
+class WorkerSlot:
     """Where one worker after the other serves. `failures` in a row: those that ended before they had been ready."""
 
     worker: Worker | None = None
@@ -135,7 +135,7 @@ class Workers:
     def __init__(self, config: uvicorn.Config, listening: socket.socket) -> None:
         self._config = config
         self._listening = listening
-        self._places = [Place() for _ in range(config.workers)]
+        self._slots = [WorkerSlot() for _ in range(config.workers)]
         self._is_told_to_stop = False
         self._renewed_at = 0.0  # whoever was started before is to be replaced
 
@@ -160,8 +160,8 @@ class Workers:
 
     def _renew(self) -> None:
         """One after the other, while the others serve."""
-        workers = [place.worker for place in self._places if place.worker is not None]
-        if len(workers) < len(self._places) or any(one.is_leaving or not one.is_ready for one in workers):
+        workers = [slot.worker for slot in self._slots if slot.worker is not None]
+        if len(workers) < len(self._slots) or any(one.is_leaving or not one.is_ready for one in workers):
             return
         oldest = min(workers, key=lambda one: one.started_at)
         if oldest.started_at < self._renewed_at:
@@ -169,23 +169,23 @@ class Workers:
 
     def _rest(self) -> None:
         """Until the next look; a worker that ends is looked at at once."""
-        wait([place.worker.process.sentinel for place in self._places if place.worker is not None], LOOK_SECONDS)
+        wait([slot.worker.process.sentinel for slot in self._slots if slot.worker is not None], LOOK_SECONDS)
 
     def _look(self) -> None:
-        for place in self._places:
-            if place.worker is not None:
-                self._judge(place, place.worker)
-            if place.worker is None and time.monotonic() >= place.due_at:
-                place.worker = self._started()
+        for slot in self._slots:
+            if slot.worker is not None:
+                self._judge(slot, slot.worker)
+            if slot.worker is None and time.monotonic() >= slot.due_at:
+                slot.worker = self._started()
 
-    def _judge(self, place: Place, worker: Worker) -> None:
+    def _judge(self, slot: WorkerSlot, worker: Worker) -> None:
         worker.listen()
         found = verdict(worker.seen())
         if found is Verdict.FINE:
             return
         worker.end()
-        place.vacate()
-        if found is Verdict.BROKEN and not any(other.worker and other.worker.is_ready for other in self._places):
+        slot.vacate()
+        if found is Verdict.BROKEN and not any(other.worker and other.worker.is_ready for other in self._slots):
             raise WorkersFailed("the workers do not start: the log says why")
         logs.logger.warning("worker %d %s%s: starting another", worker.pid, found.value, _how(worker, found))
 
@@ -200,7 +200,7 @@ class Workers:
         """Whoever connects while they drain is refused, and goes elsewhere at once, instead of waiting in the queue of
         a socket that only the parent still holds."""
         self._listening.close()
-        left = [place.worker for place in self._places if place.worker is not None]
+        left = [slot.worker for slot in self._slots if slot.worker is not None]
         for worker in left:
             worker.leave()
         _joined(left)

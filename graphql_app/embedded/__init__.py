@@ -75,7 +75,8 @@ class Embedded:
         return Servers(self.postgres.url, self.valkey.url)
 
     def claim(self) -> bool:
-        """Whether the data directory is ours, not another owner's. stop() gives it back."""
+        """Tells whether the data directory is ours, not another owner's; stop() gives it back. Raises EmbeddedError
+        when it cannot be used."""
         try:
             # Root's servers are somebody else (account.py), who must get in. All that lies within has modes of its own.
             self.data.mkdir(0o711 if os.geteuid() == 0 else 0o700, parents=True, exist_ok=True)

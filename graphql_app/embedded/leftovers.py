@@ -11,8 +11,11 @@ from graphql_app.embedded.server import Server
 
 
 def stop(server: Server) -> None:
-    """The pid is read from the file that the server itself wrote: that is true also if its owner died before it could
-    note the pid, or if the server was restarted since."""
+    """Stops what an earlier run left. Raises EmbeddedError when that cannot be stopped.
+
+    The pid is read from the file that the server itself wrote: that is true also if its owner died before it could
+    note the pid, or if the server was restarted since.
+    """
     process = _ours(server.pid_file, server.directory)
     if process is None:
         return

@@ -82,6 +82,7 @@ class Postgres(Server):
             return connection.recv(4096).startswith(b"R")
 
     def wait(self) -> None:
+        """Returns when it takes connections. Raises EmbeddedError, also for data of another major version."""
         try:
             super().wait()
         except EmbeddedError as error:

@@ -85,6 +85,7 @@ class Server(ABC):
         self._guard = OwnerWatch(self._process.pid, self.last_signal)
 
     def wait(self) -> None:
+        """Returns when it takes connections. Raises EmbeddedError when it ends before that, or takes too long."""
         deadline = time.monotonic() + self.patience_seconds
         while not self._is_ready():
             late = time.monotonic() > deadline

@@ -11,7 +11,7 @@ import httptools
 from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from graphql_app.server.framing import MALFORMED, Fault, answer, is_handshake, require_certain, written
+from graphql_app.server.framing import MALFORMED, FramingFault, answer, is_handshake, require_certain, written
 from graphql_app.server.write_coalescer import CoalescedTransport
 
 PIPELINED_MOST = 100  # requests sent ahead of their answers
@@ -72,7 +72,7 @@ class Arrivals(HttpToolsProtocol):
         assert self.ws_protocol_class is not None
         self._is_arriving = False
         if not self._is_free():
-            self._refuse(Fault(400, "Open a WebSocket on a connection where nothing waits for its answer."))
+            self._refuse(FramingFault(400, "Open a WebSocket on a connection where nothing waits for its answer."))
             return
         self._is_over = True
         self.connections.discard(self)
@@ -87,8 +87,9 @@ class Arrivals(HttpToolsProtocol):
     # --- what the parser tells -----------------------------------------------------------------------------------
 
     def on_message_begin(self) -> None:
+        """Begins a request. Raises FramingFault when too many wait for their answers already."""
         if len(self.pipeline) >= PIPELINED_MOST - 1:  # besides the one that is answered now
-            raise Fault(400, f"Send no more than {PIPELINED_MOST} requests ahead of their answers.")
+            raise FramingFault(400, f"Send no more than {PIPELINED_MOST} requests ahead of their answers.")
         super().on_message_begin()
         self._unset_keepalive_if_required()  # not before: empty lines are no reason to stay
         self._is_arriving = self._is_in_head = True
@@ -155,7 +156,7 @@ class Arrivals(HttpToolsProtocol):
     def _go_ahead(self) -> None:
         """Tells a client to send the body that it asks leave for."""
         if not self._is_free():
-            raise Fault(417, "Ask leave to send a body when nothing waits for its answer.")
+            raise FramingFault(417, "Ask leave to send a body when nothing waits for its answer.")
         self.transport.write(CONTINUE)
         self._is_in_parts = True
 
@@ -168,7 +169,7 @@ class Arrivals(HttpToolsProtocol):
         if parts:
             super().on_body(b"".join(parts))
 
-    def _refuse(self, fault: Fault) -> None:
+    def _refuse(self, fault: FramingFault) -> None:
         """Says why, after the answers to what came before; and reads no more."""
         is_handed_on = self._is_arriving and self._is_handed_on
         self._is_over, self._is_arriving, self._held = True, False, None
@@ -197,7 +198,7 @@ def _parser(protocol: Arrivals) -> httptools.HttpRequestParser:
     return parser
 
 
-def _fault(error: httptools.HttpParserError) -> Fault:
+def _fault(error: httptools.HttpParserError) -> FramingFault:
     """What the parser was told by whom it asked, or what it says itself."""
     told = error.__context__
-    return told if isinstance(told, Fault) else Fault(400, f"{MALFORMED}: {error}.")
+    return told if isinstance(told, FramingFault) else FramingFault(400, f"{MALFORMED}: {error}.")

@@ -20,14 +20,14 @@ Sent = tuple[int, bytes, bytes]  # status, header lines with their ends, body
 Answer = Sent | asyncio.Future[Sent] | Coroutine[Any, Any, Sent]
 
 
-class Head(Protocol):
+class SizedHead(Protocol):
     """What a request line and header fields come to; the body that they announce has so many bytes."""
 
     @property
     def length(self) -> int | None: ...
 
 
-H = TypeVar("H", bound=Head)
+H = TypeVar("H", bound=SizedHead)
 
 
 class RequestHandler(Protocol[H]):

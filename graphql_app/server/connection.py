@@ -7,7 +7,7 @@ from typing import Any, cast
 
 from graphql_app.observe import AnswerUnread, RequestUnfinished, note
 from graphql_app.server.buffered_requests import BufferedRequests
-from graphql_app.server.framing import HEAD_BYTES_MOST, TARGET_BYTES_MOST, TOO_LONG, Fault
+from graphql_app.server.framing import HEAD_BYTES_MOST, TARGET_BYTES_MOST, TOO_LONG, FramingFault
 from graphql_app.server.write_coalescer import CoalescedTransport
 
 GOODBYE_SECONDS = 3.0  # while the process ends, for a peer to go on reading
@@ -73,7 +73,7 @@ class HttpConnection(BufferedRequests[Any]):
         if not self.transport.is_closing():
             note(RequestUnfinished())
             self._stop_awaiting()
-            self._refuse(Fault(status, TOO_LONG[status]))
+            self._refuse(FramingFault(status, TOO_LONG[status]))
 
     # --- who does not read -------------------------------------------------------------------------------------------
 

@@ -19,7 +19,7 @@ _HOST: Final = re.compile(rb"(?:\[[0-9A-Fa-f:.]+\]|[\w.~!$&'()*+,;=%-]*)(?::[0-9
 Lines = Sequence[tuple[bytes, bytes]]
 
 
-class Fault(Exception):
+class FramingFault(Exception):
     """Why a request is refused without being handed on; the connection ends with it, as nobody knows what follows."""
 
     def __init__(self, status: int, detail: str) -> None:
@@ -38,7 +38,7 @@ TOO_LONG: Final[Mapping[int, str]] = {
 
 
 def require_certain(method: bytes, target: bytes, version: str, lines: Lines) -> None:
-    """Raises Fault for a head of which two readers might think differently, or that is too long."""
+    """Raises FramingFault for a head of which two readers might think differently, or that is too long."""
     hosts, codings, size = [], [], len(method) + len(target) + len(" HTTP/1.1 \r\n\r\n")
     for name, value in lines:
         size += len(name) + len(value) + len(": \r\n")
@@ -47,30 +47,30 @@ def require_certain(method: bytes, target: bytes, version: str, lines: Lines) ->
         elif name == b"transfer-encoding":
             codings.append(value.lower())
     if version not in ("1.0", "1.1"):
-        raise Fault(505, "Speak HTTP/1.1.")
+        raise FramingFault(505, "Speak HTTP/1.1.")
     if method == b"CONNECT":  # what follows would be of another protocol
-        raise Fault(501, "This is no proxy.")
+        raise FramingFault(501, "This is no proxy.")
     if len(target) > TARGET_BYTES_MOST:
-        raise Fault(414, TOO_LONG[414])
+        raise FramingFault(414, TOO_LONG[414])
     if size > HEAD_BYTES_MOST:
-        raise Fault(431, TOO_LONG[431])
+        raise FramingFault(431, TOO_LONG[431])
     _require_host(version, hosts)
     _require_coding(version, codings)
 
 
 def _require_host(version: str, hosts: Sequence[bytes]) -> None:
     if len(hosts) > 1 or (not hosts and version == "1.1"):
-        raise Fault(400, "Send one `Host` (RFC 9112, 3.2).")
+        raise FramingFault(400, "Send one `Host` (RFC 9112, 3.2).")
     if hosts and not _HOST.fullmatch(hosts[0]):
-        raise Fault(400, "`Host` is not a name or address with a port.")
+        raise FramingFault(400, "`Host` is not a name or address with a port.")
 
 
 def _require_coding(version: str, codings: Sequence[bytes]) -> None:
     """The parser sees to lengths: it takes one of digits alone, and none beside a coding."""
     if codings and version == "1.0":
-        raise Fault(400, "HTTP/1.0 has no `Transfer-Encoding`.")
+        raise FramingFault(400, "HTTP/1.0 has no `Transfer-Encoding`.")
     if codings and codings != [b"chunked"]:
-        raise Fault(501, "Send the body as it is, or with `Transfer-Encoding: chunked` alone.")
+        raise FramingFault(501, "Send the body as it is, or with `Transfer-Encoding: chunked` alone.")
 
 
 def is_handshake(method: bytes, version: str, lines: Lines) -> bool:
@@ -92,7 +92,7 @@ def written(method: bytes, target: bytes, version: str, lines: Lines) -> bytes:
     return b"%b %b HTTP/%b\r\n%b\r\n" % (method, target, version.encode(), fields)
 
 
-def answer(fault: Fault, lines: Lines) -> bytes:
+def answer(fault: FramingFault, lines: Lines) -> bytes:
     """The fault as problem+json (RFC 9457), with what is said in every answer; the last one of its connection."""
     title = HTTPStatus(fault.status).phrase
     body = orjson.dumps({"type": "about:blank", "status": fault.status, "title": title, "detail": fault.detail})

@@ -16,13 +16,12 @@ from pathlib import Path
 import asyncpg
 import httpx
 import pytest
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from graphql_app.domain.access import ROLES
 from graphql_app.embedded import Servers
 from graphql_app.services.identity.identify import Identify
 from graphql_app.services.identity.keys import KeyRing
+from graphql_app.testing import new_key
 from tests import histories
 from tests.conftest import with_database
 
@@ -70,13 +69,12 @@ StartServer = Callable[..., Server]
 
 def environment_for(database_url: str, redis_url: str) -> dict[str, str]:
     """What a server process is given; two processes with the same one are one installation."""
-    key = Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     return {
         "DATABASE_URL": database_url,
         "REDIS_URL": redis_url,
         "PORT": "0",
         "GRAPHQL_APP_SECRET": secrets.token_urlsafe(32),
-        "GRAPHQL_APP_TOKEN_PRIVATE_KEY": key.decode(),
+        "GRAPHQL_APP_TOKEN_PRIVATE_KEY": new_key(),
         "GRAPHQL_APP_SEED": "false",
     }
 

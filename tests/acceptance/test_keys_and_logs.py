@@ -12,9 +12,9 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 from websockets.typing import Subprotocol
 
+from graphql_app.testing import new_key
 from tests.acceptance.conftest import Server, StartServer
 from tests.acceptance.test_commands import assert_one_line, run
-from tests.graphql_client import new_key
 from tests.issuer import AUDIENCE, openid_server
 
 ME = {"query": "{ me { subject } }"}

@@ -16,6 +16,7 @@ from graphql_app.live.sessions.accounts import Accounts
 from graphql_app.services.identity import passwords as passwords_module
 from graphql_app.services.identity.passwords import Passwords
 from graphql_app.store.log import retention as housekeeping
+from graphql_app.testing import new_key
 from tests.accounts import (
     LOGIN,
     LOGOUT,
@@ -29,7 +30,7 @@ from tests.accounts import (
     refreshed,
     signed_in,
 )
-from tests.graphql_client import WEI_KEY, Office, leaderless, new_key, numbered, running_office, seed, settings_for
+from tests.graphql_client import WEI_KEY, Office, leaderless, numbered, running_office, seed, settings_for
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

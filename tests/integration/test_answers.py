@@ -15,6 +15,7 @@ from pydantic import SecretStr
 from graphql_app.domain.access import ROLES
 from graphql_app.embedded import Servers
 from graphql_app.graph.engine.execution import Execution
+from graphql_app.testing import new_key
 from tests.graphql_client import (
     A_01,
     A_02,
@@ -28,7 +29,6 @@ from tests.graphql_client import (
     Office,
     Socket,
     fresh_database,
-    new_key,
     numbered,
     running_office,
     seed,

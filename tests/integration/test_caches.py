@@ -34,8 +34,9 @@ from graphql_app.store.office import whole_floor as floors
 from graphql_app.store.postgres.database import Database
 from graphql_app.store.redis.cache import SharedFloorCache
 from graphql_app.store.schema import rows
+from graphql_app.testing import new_key
 from tests import histories
-from tests.graphql_client import Office, leaderless, new_key, numbered, running_office, settings_for
+from tests.graphql_client import Office, leaderless, numbered, running_office, settings_for
 from tests.histories import Committed, committed
 
 PLACES = [Place("总部A座", 3), Place("总部A座", 4), Place("Riverside", 1)]

@@ -22,7 +22,8 @@ from graphql_app.services.identity.issuer import Issuer
 from graphql_app.services.identity.keys import KeyRing
 from graphql_app.store import discovery
 from graphql_app.store.discovery import DOCUMENT_BYTES_MOST, IssuerAway, published_keys
-from tests.graphql_client import Socket, new_key, running_office, seed, settings_for
+from graphql_app.testing import new_key
+from tests.graphql_client import Socket, running_office, seed, settings_for
 from tests.issuer import AUDIENCE, DISCOVERY, KEYS, OpenIdServer, answer, openid_server
 
 CLAIM_ROLES = {"realm_access.roles": {"office-admin": "admin", "staff": "employee"}, "groups": {"/hr": "hr"}}

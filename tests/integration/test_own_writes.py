@@ -7,7 +7,8 @@ import pytest
 from pydantic import SecretStr
 
 from graphql_app.embedded import Servers
-from tests.graphql_client import A_01, Office, new_key, running_office, seed, settings_for
+from graphql_app.testing import new_key
+from tests.graphql_client import A_01, Office, running_office, seed, settings_for
 
 SET_STATUS = """
 mutation Set($id: ID!, $status: WorkstationStatus!) {

@@ -64,6 +64,7 @@ def name(most: int) -> Callable[[str], str]:
 
 
 def whole(cell: str) -> int:
+    """Reads a whole number. Raises Bad."""
     value = _number(cell)
     if abs(value) >= INTEGER_BELOW:
         raise Bad(f"{shown(cell)} is too large")
@@ -73,7 +74,7 @@ def whole(cell: str) -> int:
 
 
 def coordinate(cell: str) -> Decimal:
-    """At most two decimals, as the column keeps no more: 1.005 is refused, 1.500 is 1.5."""
+    """Reads a number of at most two decimals, as the column keeps no more: 1.500 is 1.5. Raises Bad for 1.005."""
     value = _number(cell)
     if abs(value) >= COORDINATE_BELOW:
         raise Bad(f"{shown(cell)} is too large: it must stay below {COORDINATE_BELOW:,}")
@@ -83,6 +84,7 @@ def coordinate(cell: str) -> Decimal:
 
 
 def size(cell: str) -> Decimal:
+    """Reads a coordinate above 0. Raises Bad."""
     value = coordinate(cell)
     if value <= 0:
         raise Bad(f"{shown(cell)} is not above 0")
@@ -97,6 +99,7 @@ def _number(cell: str) -> Decimal:
 
 
 def status(cell: str) -> str:
+    """Reads the name of a status, in any case. Raises Bad."""
     found = STATUSES.get(cell.strip().casefold())
     if found is None:
         raise Bad(f"{shown(cell)} is no status; it is one of {', '.join(STATUSES)}")
@@ -109,6 +112,7 @@ def _time_zones() -> frozenset[str]:
 
 
 def time_zone(cell: str) -> str:
+    """Reads the name of a time zone. Raises Bad for one that IANA does not list."""
     value = cell.strip()
     if value not in _time_zones():
         raise Bad(f"{shown(cell)} is no IANA time zone; write it as Asia/Shanghai")
@@ -119,7 +123,7 @@ notes = text(NOTES_MOST, stripped=False)
 
 
 def equipment(cell: str) -> str:
-    """JSON, kept as it was written."""
+    """Checks a JSON text, and keeps it as it was written. Raises Bad."""
     problem = json_text_problem(cell)
     if problem is not None:
         raise Bad(f"{problem}: {shown(cell)}")

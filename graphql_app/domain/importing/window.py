@@ -119,7 +119,7 @@ class JsonWindow:
 
 
 def written(value: Any) -> str:
-    """The value as JSON again, its numbers digit for digit."""
+    """Writes the value as JSON again, its numbers digit for digit. Raises Bad for what JSON has not."""
     if isinstance(value, Constant):
         raise Bad(f"is not JSON: {value} is no JSON number")
     if isinstance(value, Repeated):

@@ -84,6 +84,7 @@ class Argument:
     needs_value: bool  # null will not do
 
     def put(self, given: Variables, into: dict[str, Any]) -> None:
+        """Puts the value where the resolver finds it. Raises NotRegular where a value is missing that must be there."""
         if self.variable is None or self.variable not in given:
             if self.needs_value and not self.otherwise:
                 raise NotRegular

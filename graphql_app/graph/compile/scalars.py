@@ -44,7 +44,8 @@ NAMED: Mapping[str, Any] = {
 
 
 def write_enum(text: FunctionText, of: GraphQLEnumType, name: str, *, is_column: bool) -> str:
-    """What makes the name of the member, of a value that is not None. Returns where it is."""
+    """Writes what makes the name of the member, of a value that is not None. Returns where it is. Raises NotPlain for
+    an enum that no Python enum stands behind."""
     members = getattr(of, "wrapped_cls", None)
     if members is None:
         raise NotPlain

@@ -64,7 +64,7 @@ class Importing:
         skip_bad: bool = False,
         progress: Progress = _silent,
     ) -> Report:
-        """run() for a file that is open already."""
+        """Imports a file that is open already, as run() does, and raises the same."""
         require(viewer, Scope.ADMIN)
         one = _Import(source, _known(kind), skip_bad, progress)
         try:

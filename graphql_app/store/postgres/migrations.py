@@ -101,7 +101,8 @@ async def _alone(connection: AsyncConnection) -> AsyncIterator[None]:
 
 
 async def require_current(reader: Reader) -> None:
-    """Raises MigrationError unless the database is at this release's migration, and Unavailable."""
+    """Raises MigrationError unless the database is at this release's migration (NewerDatabase when it is beyond), and
+    Unavailable."""
     try:
         current = await reader.scalar(_AT)
     except asyncpg.UndefinedTableError:

@@ -9,10 +9,10 @@ from graphql_app.app.workers import (
     READY_SECONDS,
     RESTART_SECONDS,
     SILENT_LOOKS,
-    Place,
     Seen,
     Verdict,
     Worker,
+    WorkerSlot,
     verdict,
 )
 
@@ -50,12 +50,12 @@ def test_one_that_ends_before_it_is_ready_again_and_again_is_started_less_and_le
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("time.monotonic", lambda: 100.0)
-    place, waits = Place(), []
+    slot, waits = WorkerSlot(), []
     for _ in range(len(RESTART_SECONDS) + 1):
-        place.worker = Worker(None, None, 0.0)  # type: ignore[arg-type]  # it is neither asked nor ended
-        place.vacate()
-        waits.append(place.due_at - 100.0)
+        slot.worker = Worker(None, None, 0.0)  # type: ignore[arg-type]  # it is neither asked nor ended
+        slot.vacate()
+        waits.append(slot.due_at - 100.0)
     assert waits == [*RESTART_SECONDS[1:], RESTART_SECONDS[-1], RESTART_SECONDS[-1]]
-    place.worker = Worker(None, None, 0.0, is_ready=True)  # type: ignore[arg-type]
-    place.vacate()
-    assert place.due_at == 100.0
+    slot.worker = Worker(None, None, 0.0, is_ready=True)  # type: ignore[arg-type]
+    slot.vacate()
+    assert slot.due_at == 100.0

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from graphql_app import observe
 from graphql_app.domain.urls import secrets_of
 from graphql_app.ops import logs
-from tests.graphql_client import new_key
+from graphql_app.testing import new_key
 
 TOKEN = "eyJhbGciOiJFZERTQSIsImtpZCI6IkEifQ.eyJzdWIiOiJhZGEiLCJleHAiOjE3OTl9.c2lnbmF0dXJlLXdpdGgtXy0"
 KEY = new_key()

@@ -31,8 +31,8 @@ from graphql_app.services.identity.identify import Identify
 from graphql_app.services.identity.issuer import KeyUnknown
 from graphql_app.services.identity.keys import KeyRing
 from graphql_app.services.office.browse import Browse
+from graphql_app.testing import new_key
 from tests.clock import Clock, settle
-from tests.graphql_client import new_key
 
 IDENTIFY = Identify(KeyRing.read(new_key()), issuer="us", audience="us", roles=ROLES)
 TOKEN = f"Bearer {IDENTIFY.issue('ada', ['visitor'], seconds=3600)}"
