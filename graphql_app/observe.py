@@ -193,7 +193,7 @@ class RowsPruned:
 
 
 @dataclass(frozen=True, slots=True)
-class DutyFailed:
+class JobFailed:
     name: str
     error: BaseException
 
@@ -298,7 +298,7 @@ News = (
     | GapFilled
     | Resynced
     | RowsPruned
-    | DutyFailed
+    | JobFailed
     | CachesCounted
     | SharedCacheAsked
     | SharedCacheLost

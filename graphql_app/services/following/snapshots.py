@@ -15,7 +15,7 @@ from graphql_app.store import notifications
 from graphql_app.store import office as queries
 from graphql_app.store.log import outbox
 from graphql_app.store.postgres.database import Database
-from graphql_app.store.postgres.retry import tried_again
+from graphql_app.store.postgres.retry import retry_on_contention
 from graphql_app.store.postgres.session import Session
 from graphql_app.store.schema import rows
 
@@ -61,7 +61,7 @@ class Snapshots:
             async for head, shown, _ in parts:
                 yield head, shown
 
-    @tried_again
+    @retry_on_contention
     async def _whole(self, topic: Topic[Any]) -> Part | None:
         """All of it, if that is no more than one part."""
         async with aclosing(self._parts(topic)) as parts:
