@@ -39,5 +39,5 @@ def test_no_metric_has_a_label_for_what_a_client_calls_something() -> None:
         for name in metric._labelnames
     }
 
-    assert named == {"code", "duty", "kind", "limit", "result", "table", "where"}
+    assert named == {"code", "duty", "kind", "limit", "log", "result", "table", "where"}
     assert isinstance(metrics.CLOSES, Counter)
