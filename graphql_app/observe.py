@@ -201,7 +201,7 @@ class RowsPruned:
 
 
 @dataclass(frozen=True, slots=True)
-class DutyFailed:
+class JobFailed:
     name: str
     error: BaseException
 
@@ -307,7 +307,7 @@ News = (
     | GapFilled
     | Resynced
     | RowsPruned
-    | DutyFailed
+    | JobFailed
     | CachesCounted
     | SharedCacheAsked
     | SharedCacheLost

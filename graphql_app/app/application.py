@@ -27,13 +27,13 @@ from graphql_app.rest import changes as stream
 from graphql_app.rest import health as admin
 from graphql_app.rest import keys
 from graphql_app.rest import workstations as rest
-from graphql_app.rest.openapi import described
+from graphql_app.rest.openapi import openapi_document
 from graphql_app.server.address_limit import AddressLimit, WithinLimit
 from graphql_app.server.body_limit import BodyLimit, RefusedBody, unread
 from graphql_app.server.head import as_get
-from graphql_app.server.methods import closed
+from graphql_app.server.methods import with_other_methods
 from graphql_app.server.problems import http_error, refusal_error, unexpected_error, validation_error
-from graphql_app.server.proxies import introduce
+from graphql_app.server.proxies import apply_forwarded_headers
 from graphql_app.server.security import SECURE, SecurityMiddleware, secured
 from graphql_app.server.write_coalescer import WriteCoalescer
 from graphql_app.settings import Settings
@@ -53,7 +53,7 @@ class Application(FastAPI):
             await super().__call__(scope, receive, send)
             return
         if self.proxies:
-            introduce(scope, self.proxies)
+            apply_forwarded_headers(scope, self.proxies)
         if scope["type"] == "http":
             self.address_limit.count(scope)
         if scope["type"] == "http" and scope["method"] == "HEAD":
@@ -65,7 +65,7 @@ class Application(FastAPI):
 
     def openapi(self) -> dict[str, Any]:
         if self.openapi_schema is None:
-            self.openapi_schema = described(self.title, self.version, self.description, self.routes)
+            self.openapi_schema = openapi_document(self.title, self.version, self.description, self.routes)
         return self.openapi_schema
 
 
@@ -104,7 +104,7 @@ async def lifespan(settings: Settings, app: Application) -> AsyncIterator[dict[s
         app.router.routes.append(WebSocketRoute(PATH, sockets.handle))
         for router in routers(settings, parts):
             app.router.routes.extend(router.routes)
-        app.router.routes[:] = closed(app.router.routes)
+        app.router.routes[:] = with_other_methods(app.router.routes)
         settle()
         yield {
             "graphql": app.graphql,

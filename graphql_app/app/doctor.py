@@ -7,7 +7,7 @@ from pydantic import SecretStr
 from graphql_app.app.checks import check
 from graphql_app.domain.urls import without_password
 from graphql_app.services.identity.keys import key_of_jwk
-from graphql_app.settings import Settings, SettingsError, unknown
+from graphql_app.settings import Settings, SettingsError, source, unknown
 from graphql_app.store.discovery import IssuerAway, published_keys
 from graphql_app.store.postgres.database import Database
 from graphql_app.store.postgres.migrations import MigrationError, require_current
@@ -38,8 +38,8 @@ def listed(settings: Settings) -> Iterator[str]:
     variables = {name: Settings.variable(name) for name in Settings.model_fields}
     width = max(map(len, variables.values()))
     for name, field in Settings.model_fields.items():
-        value, source = shown(getattr(settings, name), is_url=name in URLS), settings.source(name)
-        yield f"  {variables[name]:<{width}}  {value:<26}  {source:<11}  {field.description}"
+        value, origin = shown(getattr(settings, name), is_url=name in URLS), source(settings, name)
+        yield f"  {variables[name]:<{width}}  {value:<26}  {origin:<11}  {field.description}"
 
 
 def settings_problem(settings: Settings) -> str | None:

@@ -29,7 +29,7 @@ from graphql_app.live.feed.staleness import Staleness
 from graphql_app.live.feed.watchdog import FeedWatchdog
 from graphql_app.live.floors.projection import FloorProjection
 from graphql_app.live.floors.warm_up import WarmUp
-from graphql_app.live.jobs.scheduler import Job, Scheduler, housekeeping_duties
+from graphql_app.live.jobs.scheduler import Job, Scheduler, housekeeping_jobs
 from graphql_app.live.presence import Presence, kept_seconds
 from graphql_app.live.presence.existing_places import ExistingPlaces
 from graphql_app.live.sessions.accounts import Accounts
@@ -46,7 +46,7 @@ from graphql_app.store.redis.presence import PresenceStore
 
 @dataclass(frozen=True, slots=True)
 class Live:
-    """`replica` and `warming` are the two levels of the cache of floors, as far as they are on."""
+    """The parts that move. `floor_projection` and `warm_up` are None where the settings turn them off."""
 
     hub: Hub
     recall: Recall
@@ -61,21 +61,21 @@ class Live:
     presence: Presence
     places: ExistingPlaces
     floor_projection: FloorProjection | None
-    warming: WarmUp | None
+    warm_up: WarmUp | None
     limiter: Limiter
 
     def begin(self, loops: Loops) -> None:
         parts = {
-            "replica": self.floor_projection,
-            "warming": self.warming,
+            "floors": self.floor_projection,
+            "warm_up": self.warm_up,
             "limits": self.limiter,
             "relay": self.relay,
             "recall": self.recall,
             "feed": self.feed,
             "accounts": self.accounts,
-            "silence": self.watchdog,
+            "watchdog": self.watchdog,
             "primary": self.primary,
-            "ticker": self.scheduler,
+            "scheduler": self.scheduler,
             "sessions": self.sessions,
             "presence": self.presence,
         }
@@ -93,7 +93,7 @@ def live_of(settings: Settings, stores: Stores, stack: AsyncExitStack) -> Live:
     relay = Relay(stores.inner, stores.channel, hub, staleness)
     feed = Leadership(stores.inner, relay)
     presence = presence_of(settings, stores, stack)
-    floor_projection, warming = floors_in_memory(settings, stores, hub, staleness, stack)
+    floor_projection, warm_up = floors_in_memory(settings, stores, hub, staleness, stack)
     return Live(
         hub,
         Recall(stores.inner, hub),
@@ -108,13 +108,13 @@ def live_of(settings: Settings, stores: Stores, stack: AsyncExitStack) -> Live:
         presence,
         existing_places(stores, hub, presence, stack),
         floor_projection,
-        warming,
+        warm_up,
         limiter_of(settings, stores, stack),
     )
 
 
 def jobs(settings: Settings, database: Database) -> list[Job]:
-    return housekeeping_duties(
+    return housekeeping_jobs(
         database,
         log_hours=settings.log_hours,
         idempotency_hours=settings.idempotency_hours,

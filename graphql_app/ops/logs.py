@@ -119,7 +119,7 @@ def log(news: observe.News) -> None:  # noqa: PLR0912, PLR0915  # one arm for ea
             logger.info("the OpenID issuer has %d keys that can be used", keys)
         case observe.IssuerLost(why):
             logger.warning("the OpenID issuer is away, its known keys go on verifying: %s", why)
-        case observe.DutyFailed(name, error):
+        case observe.JobFailed(name, error):
             logger.warning("could not %s, tries again: %s: %s", name, type(error).__name__, error)
         case observe.RowsPruned(table, count) if count:
             logger.debug("forgot %d old rows of %s", count, table)

@@ -207,7 +207,7 @@ def count(news: observe.News) -> None:  # noqa: PLR0912, PLR0915  # one arm for 
             RESYNCS.inc()
         case observe.RowsPruned(table, number):
             PRUNED.labels(table).inc(number)
-        case observe.DutyFailed(name):
+        case observe.JobFailed(name):
             DUTY_FAILURES.labels(name).inc()
         case observe.CachesCounted():
             _count_caches(news)

@@ -30,7 +30,7 @@ from graphql_app.server.head import is_bodiless
 from graphql_app.services.following.cohorts import Payload, Same
 from graphql_app.services.following.follow import Follow
 from graphql_app.services.following.inbox import Inbox
-from graphql_app.services.following.reauthorisation import Leave, staying
+from graphql_app.services.following.reauthorisation import Leave, reauthorised
 from graphql_app.services.following.streams import SHARED_SECONDS, Changes
 from graphql_app.services.identity.admission import Admission
 from graphql_app.services.identity.identify import Identify
@@ -113,7 +113,7 @@ async def followed(
         lease = admission.stream(viewer)
         ending.callback(lease.leave)
         lease.when_revoked(inbox.failed)
-        ending.callback(await staying(identify, viewer, join, inbox))
+        ending.callback(await reauthorised(identify, viewer, join, inbox))
         yield inbox
 
 

@@ -40,21 +40,21 @@ _FIELDS: Final[Mapping[int, tuple[str, str]]] = {
 
 
 def problems(*statuses: int) -> dict[int | str, Operation]:
-    """What a route answers besides what it is for, as FastAPI is told of it."""
+    """Returns the refusals of a route, as the `responses` that FastAPI takes."""
     return {status: _problem(status) for status in statuses}
 
 
 def _problem(status: int) -> Operation:
     schema = {"$ref": "#/components/schemas/Problem"}
-    described: Operation = {"description": phrase(status), "content": {PROBLEM: {"schema": schema}}}
+    response: Operation = {"description": phrase(status), "content": {PROBLEM: {"schema": schema}}}
     if status in _FIELDS:
         name, description = _FIELDS[status]
-        described["headers"] = {name: {"description": description, "schema": {"type": "string"}}}
-    return described
+        response["headers"] = {name: {"description": description, "schema": {"type": "string"}}}
+    return response
 
 
-def described(title: str, version: str, description: str, routes: Sequence[BaseRoute]) -> dict[str, Any]:
-    """Returns the document."""
+def openapi_document(title: str, version: str, description: str, routes: Sequence[BaseRoute]) -> dict[str, Any]:
+    """Returns the OpenAPI document of the routes, with the refusals that all share and a HEAD for each GET."""
     document = get_openapi(title=title, version=version, description=description, routes=routes)
     for operations in document["paths"].values():
         for operation in operations.values():
@@ -70,7 +70,7 @@ def described(title: str, version: str, description: str, routes: Sequence[BaseR
 
 
 def _complete(operation: Operation) -> None:
-    """Adds what is said of every operation of its kind, and takes away what is never said."""
+    """Adds the refusals that every operation of its kind can give, and removes the 422 that none gives."""
     answers = operation["responses"]
     answers.pop("422", None)
     answers |= {str(status): _problem(status) for status in _statuses(operation) if str(status) not in answers}
@@ -86,7 +86,7 @@ def _statuses(operation: Operation) -> Iterator[int]:
 
 
 def _bodiless(get: Operation) -> Operation:
-    """HEAD, as the GET has it."""
+    """Returns the HEAD that belongs to a GET: its responses without their bodies."""
     answers = {
         status: {part: said for part, said in answer.items() if part != "content"}
         for status, answer in get["responses"].items()

@@ -18,8 +18,8 @@ PIPELINED_MOST = 100  # requests sent ahead of their answers
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
-class LastWords:
-    """Waits its turn among the requests that were sent ahead, and is the last answer."""
+class FinalResponse:
+    """The refusal that ends a connection; it waits its turn among the requests that were sent ahead."""
 
     __slots__ = ("sent",)
 
@@ -31,8 +31,8 @@ class Arrivals(HttpToolsProtocol):
     """One that is larger than any door takes is handed on at once, to be refused: it is not kept."""
 
     transport: CoalescedTransport  # type: ignore[assignment]  # of which more is asked than of a transport
-    _held: list[bytes] | None = None  # the body so far of a request that nobody was told of yet
-    _held_bytes = 0
+    _body_parts: list[bytes] | None = None  # the body so far of a request that nobody was told of yet
+    _body_bytes = 0
     _is_arriving = False
     _is_in_head = False
     _is_in_parts = False
@@ -106,7 +106,7 @@ class Arrivals(HttpToolsProtocol):
         self._is_in_head = False
         if self.parser.should_upgrade():
             return  # see _parse
-        self._held, self._held_bytes = [], 0
+        self._body_parts, self._body_bytes = [], 0
         fields = dict(self.headers)
         if int(fields.get(b"content-length", 0)) > self._body_most:
             self._hand_on()
@@ -114,21 +114,21 @@ class Arrivals(HttpToolsProtocol):
             self._go_ahead()
 
     def on_body(self, body: bytes) -> None:
-        if self._held is None:
+        if self._body_parts is None:
             super().on_body(body)
             return
-        self._held.append(body)
-        self._held_bytes += len(body)
-        if self._held_bytes > self._body_most:
+        self._body_parts.append(body)
+        self._body_bytes += len(body)
+        if self._body_bytes > self._body_most:
             self._hand_on()
 
     def on_message_complete(self) -> None:
         if self.parser.should_upgrade():
             return
         self._is_arriving = False
-        if self._held is not None:
-            if self._is_taken(b"".join(self._held)):
-                self._held = None
+        if self._body_parts is not None:
+            if self._is_taken(b"".join(self._body_parts)):
+                self._body_parts = None
                 return
             self._hand_on()
         self.transport.lingers = False
@@ -162,7 +162,7 @@ class Arrivals(HttpToolsProtocol):
 
     def _hand_on(self) -> None:
         """To ASGI, as uvicorn would have."""
-        parts, self._held = self._held, None
+        parts, self._body_parts = self._body_parts, None
         self.transport.lingers = self._is_arriving
         super().on_headers_complete()
         self._is_handed_on = True
@@ -172,19 +172,19 @@ class Arrivals(HttpToolsProtocol):
     def _refuse(self, fault: FramingFault) -> None:
         """Says why, after the answers to what came before; and reads no more."""
         is_handed_on = self._is_arriving and self._is_handed_on
-        self._is_over, self._is_arriving, self._held = True, False, None
+        self._is_over, self._is_arriving, self._body_parts = True, False, None
         self.transport.lingers = True
         if is_handed_on:  # too large: it was or will be told so
             self.transport.close()
             return
-        words: Any = LastWords(answer(fault, self.server_state.default_headers))
+        words: Any = FinalResponse(answer(fault, self.server_state.default_headers))
         if self.cycle is None or self.cycle.response_complete:
             self._start_asgi_task(words, self.app)
         else:
             self.pipeline.appendleft((words, self.app))
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
-        if isinstance(cycle, LastWords):
+        if isinstance(cycle, FinalResponse):
             self.transport.write(cycle.sent)
             self.transport.close()
         else:

@@ -24,9 +24,12 @@ class OtherMethods:
         await Response(status_code=204, headers={"Allow": self.allow})(scope, receive, send)
 
 
-def closed(routes: Iterable[BaseRoute]) -> list[BaseRoute]:
-    """Returns the routes with one behind the last of each path, that takes what they do not: each knows of its own
-    methods alone, and a path that is there with another method would be looked for among the ids of the next."""
+def with_other_methods(routes: Iterable[BaseRoute]) -> list[BaseRoute]:
+    """Returns the routes, and behind the last of each path one that answers all other methods with 405.
+
+    A route knows its own methods alone: without this, a path asked by another method would be matched as an id of the
+    next route.
+    """
     routes = list(routes)
     last = {route.path: route for route in routes if isinstance(route, Route)}
     methods = {path: _methods(routes, path) for path in last}

@@ -1,15 +1,15 @@
-"""What connections write in one moment, handed to the system together.
+"""Writes that connections make in one round of the loop, handed to the system together.
 
-To wake whoever waits for an answer is the most that a small one costs. A proxy, or a client with many connections, that
-was woken by the first is still awake for the others.
+Waking the reader is most of what a small answer costs. A proxy, or a client with many connections, that was woken by
+the first answer is still awake for the others.
 """
 
 import asyncio
 from collections.abc import Callable, Iterable
 from typing import Any
 
-TOGETHER_MOST = 32  # connections: the first of them is not to wait for more answers than that
-HELD_BYTES_MOST = 64 * 1024  # of one connection: only what was handed on can make a writer pause
+CONNECTIONS_MOST = 32  # connections: the first of them is not to wait for more answers than that
+PENDING_BYTES_MOST = 64 * 1024  # of one connection: only what was handed on can make a writer pause
 LINGER_SECONDS = 3.0  # for a peer that still sends to read why nobody listens any more
 
 
@@ -24,7 +24,7 @@ class WriteCoalescer:
         if not self._written:
             self._deferred(self._flush)
         self._written.append(transport)
-        if len(self._written) == TOGETHER_MOST:
+        if len(self._written) == CONNECTIONS_MOST:
             self._flush()
 
     def _flush(self) -> None:
@@ -41,22 +41,22 @@ class CoalescedTransport:
     written last is lost with it.
     """
 
-    __slots__ = ("_held", "_held_bytes", "_is_closing", "_transport", "_write_coalescer", "lingers")
+    __slots__ = ("_is_closing", "_pending", "_pending_bytes", "_transport", "_write_coalescer", "lingers")
 
     def __init__(self, transport: asyncio.Transport, write_coalescer: WriteCoalescer) -> None:
         self._transport = transport
         self._write_coalescer = write_coalescer
-        self._held: list[bytes] = []
-        self._held_bytes = 0
+        self._pending: list[bytes] = []
+        self._pending_bytes = 0
         self._is_closing = False
         self.lingers = False
 
     def write(self, data: bytes) -> None:
-        self._held.append(data)
-        self._held_bytes += len(data)
-        if len(self._held) == 1:
+        self._pending.append(data)
+        self._pending_bytes += len(data)
+        if len(self._pending) == 1:
             self._write_coalescer.add(self)
-        elif self._held_bytes > HELD_BYTES_MOST:
+        elif self._pending_bytes > PENDING_BYTES_MOST:
             self.flush()
 
     def writelines(self, parts: Iterable[bytes]) -> None:
@@ -77,9 +77,9 @@ class CoalescedTransport:
         return self._is_closing or self._transport.is_closing()
 
     def flush(self) -> None:
-        held, self._held, self._held_bytes = self._held, [], 0
-        if held and not self._transport.is_closing():
-            self._transport.writelines(held)
+        pending, self._pending, self._pending_bytes = self._pending, [], 0
+        if pending and not self._transport.is_closing():
+            self._transport.writelines(pending)
 
     def released(self) -> asyncio.Transport:
         """The transport itself, for who writes without delay."""
@@ -87,7 +87,7 @@ class CoalescedTransport:
         return self._transport
 
     def get_write_buffer_size(self) -> int:
-        return self._transport.get_write_buffer_size() + self._held_bytes
+        return self._transport.get_write_buffer_size() + self._pending_bytes
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._transport, name)

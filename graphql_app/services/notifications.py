@@ -18,7 +18,7 @@ from graphql_app.services.listing import Listing, Paging
 from graphql_app.store import notifications
 from graphql_app.store import office as queries
 from graphql_app.store.postgres.database import Database
-from graphql_app.store.postgres.retry import tried_again
+from graphql_app.store.postgres.retry import retry_on_contention
 from graphql_app.store.postgres.transaction import Transaction
 
 
@@ -45,7 +45,7 @@ class Notify:
     def __init__(
         self,
         database: Database,
-        receipts: ConsistencyTokens,
+        tokens: ConsistencyTokens,
         history: History,
         cursors: PageCursors,
         feed_cursors: FeedCursors,
@@ -55,7 +55,7 @@ class Notify:
         roles: Collection[str],
     ) -> None:
         self._database = database
-        self._receipts = receipts
+        self._tokens = tokens
         self._history = history
         self._cursors = cursors
         self._feed_cursors = feed_cursors
@@ -63,7 +63,7 @@ class Notify:
         self._page_most = page_most
         self._roles = frozenset(roles)
 
-    @tried_again
+    @retry_on_contention
     async def publish(self, viewer: Viewer, draft: Draft, key: Idempotency | None = None) -> Published:
         """Raises Forbidden, InvalidInput, Conflict (of idempotency keys), ReadOnly."""
         require(viewer, Scope.NOTIFY, Scope.READ)
@@ -74,7 +74,7 @@ class Notify:
                 return await self._as_before(transaction)
             made = await notifications.insert(transaction.connection, draft)
             await transaction.remember(viewer, f"{made.id} {transaction.id}")
-        return Published(made, self._receipts.issue(transaction.id))
+        return Published(made, self._tokens.issue(transaction.id))
 
     async def audience(self, viewer: Viewer, building: str | None = None, floor_number: int | None = None) -> Audience:
         """What the viewer is told of, in the place that they name. The department is the present one of the employee
@@ -130,4 +130,4 @@ class Notify:
         found = await notifications.published(transaction.connection, notification_id)
         if found is None:
             raise Conflict("The notification of this idempotency key is no longer kept; make a new key for another.")
-        return Published(found, self._receipts.issue(transaction_id))
+        return Published(found, self._tokens.issue(transaction_id))

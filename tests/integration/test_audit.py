@@ -13,7 +13,7 @@ from sqlalchemy import text
 
 from graphql_app.domain.access import Scope, by_command
 from graphql_app.embedded import Servers
-from graphql_app.live.jobs.scheduler import housekeeping_duties
+from graphql_app.live.jobs.scheduler import housekeeping_jobs
 from graphql_app.services.importing.importing import Importing
 from graphql_app.store.log import retention as housekeeping
 from tests.graphql_client import (
@@ -333,7 +333,7 @@ async def test_it_is_kept_for_as_long_as_the_setting_says(office: Office) -> Non
     await office.sql("UPDATE audit_log SET logged_at = now() - interval '364 days' WHERE after->>'notes' = '1'")
     jobs = {
         job.name: job
-        for job in housekeeping_duties(
+        for job in housekeeping_jobs(
             office.database, log_hours=24, idempotency_hours=24, notification_hours=1, audit_days=365, refresh_seconds=1
         )
     }

@@ -10,7 +10,7 @@ from sqlalchemy import text
 
 from graphql_app.domain.identifiers import global_id
 from graphql_app.domain.notification import Audience
-from graphql_app.live.jobs.scheduler import housekeeping_duties
+from graphql_app.live.jobs.scheduler import housekeeping_jobs
 from graphql_app.store import notifications
 from graphql_app.store.log import retention as housekeeping
 from tests.graphql_client import (
@@ -310,7 +310,7 @@ async def test_the_leading_process_forgets_old_notifications_by_the_clock(office
     await office.sql("UPDATE notifications SET created_at = now() - interval '721 hours' WHERE title = 'old'")
     jobs = {
         job.name: job
-        for job in housekeeping_duties(
+        for job in housekeeping_jobs(
             office.database,
             log_hours=24,
             idempotency_hours=24,

@@ -96,7 +96,7 @@ TOLD = "subscription { notifications { kind notifications { id level title expir
 @asynccontextmanager
 async def undisturbed() -> AsyncIterator[None]:
     """Fails when anything went wrong that somebody else notices."""
-    bad = (observe.Unexpected, observe.FeedFailed, observe.IsolatedFailure, observe.Resynced, observe.DutyFailed)
+    bad = (observe.Unexpected, observe.FeedFailed, observe.IsolatedFailure, observe.Resynced, observe.JobFailed)
     found: list[observe.News] = []
     end = observe.listen(lambda news: found.append(news) if isinstance(news, bad) else None)
     try:

@@ -1,4 +1,4 @@
-"""The migrations go up, down and up again, and make exactly the tables that store/schema/tables.py describes."""
+"""The migrations go up, down and up again, and make exactly the tables that store/schema/tables describes."""
 
 import asyncio
 import uuid

@@ -124,7 +124,7 @@ def test_only_the_store_commits() -> None:
 
 
 def test_only_the_settings_read_the_environment() -> None:
-    assert where("environ") | where("getenv") == {"settings.py"}
+    assert where("environ") | where("getenv") == {"settings/environment.py"}
 
 
 def test_nothing_is_read_from_the_environment_by_another_name() -> None:

@@ -13,7 +13,7 @@ from graphql_app.app.development import with_keys
 from graphql_app.app.doctor import shown
 from graphql_app.app.identity import openid_issuer, role_table
 from graphql_app.domain.access import ROLES, Scope
-from graphql_app.settings import Settings, SettingsError, read, unknown
+from graphql_app.settings import Settings, SettingsError, read, source, unknown
 
 SECRET = "k3Vt9Qw1ZrY7mB5nX0pL2sD8fG4hJ6aE"
 PRODUCTION = {
@@ -61,17 +61,17 @@ def test_the_environment_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     )
 
     assert (settings.port, settings.page_most, settings.origins) == (0, 7, ["https://office.example"])
-    assert (settings.source("port"), settings.source("host")) == ("environment", "default")
+    assert (source(settings, "port"), source(settings, "host")) == ("environment", "default")
 
 
 def test_an_empty_variable_is_not_where_a_value_comes_from(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert from_environment(monkeypatch, HOST="").source("host") == "default"
+    assert source(from_environment(monkeypatch, HOST=""), "host") == "default"
 
 
 def test_a_key_that_was_made_for_a_developer_is_no_default(tmp_path: Path) -> None:
     settings = with_keys(read(data=tmp_path))
 
-    assert (settings.source("secret"), settings.source("token_public_key")) == ("made here", "default")
+    assert (source(settings, "secret"), source(settings, "token_public_key")) == ("made here", "default")
 
 
 def test_a_variable_that_is_no_setting_is_told_with_the_one_that_is_meant(monkeypatch: pytest.MonkeyPatch) -> None:

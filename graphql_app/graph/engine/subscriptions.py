@@ -12,7 +12,7 @@ from graphql_app.graph.documents.document import Operation
 from graphql_app.graph.engine.execution import Execution, shared_viewer
 from graphql_app.services.following.cohorts import Cohorts, Payload, Render, Subscriber
 from graphql_app.services.following.history import Start
-from graphql_app.services.following.reauthorisation import staying
+from graphql_app.services.following.reauthorisation import reauthorised
 from graphql_app.services.following.streams import Stream
 
 
@@ -35,7 +35,7 @@ class SubscriptionExecution:
         async def enter(viewer: Viewer, resync: str | None) -> Callable[[], None]:
             return await self._enter(operation, variables, replace(context, viewer=viewer), subscriber, resync)
 
-        return await staying(context.services.identify, context.viewer, enter, subscriber)
+        return await reauthorised(context.services.identify, context.viewer, enter, subscriber)
 
     async def _enter(
         self,

@@ -1,4 +1,4 @@
-"""What was numbered, as one process tells it to the others."""
+"""The relay's messages: numbered changes, encoded by the leader and decoded by every process."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -46,15 +46,15 @@ def _end(changes: Sequence[Any], most: int) -> int:
 
 
 def joined(numbered: Iterable[Numbered]) -> list[Numbered]:
-    """The same in as few messages as there can be."""
+    """Merges consecutive messages as long as the earlier one is below PUBLISHED_AT_ONCE changes."""
     messages: list[Numbered] = []
     for one in numbered:
         is_small = bool(messages) and len(messages[-1].changes) < PUBLISHED_AT_ONCE
-        write_coalescer = messages[-1].joined(one) if is_small else None
-        if write_coalescer is None:
+        merged = messages[-1].joined(one) if is_small else None
+        if merged is None:
             messages.append(one)
         else:
-            messages[-1] = write_coalescer
+            messages[-1] = merged
     return messages
 
 

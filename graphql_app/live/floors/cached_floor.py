@@ -65,13 +65,13 @@ class CachedFloor:
         return [self.workstation(key, view) for key in self._in_order() if matching.matches(self._rows[key])]
 
     def counts(self) -> Counts:
-        """How many are in each status."""
+        """Returns how many workstations are in each status."""
         if self._counts is None:
             self._counts = _counted(self._rows.values())
         return self._counts
 
     def counts_matching(self, matching: WorkstationFilter) -> Counts:
-        """The same of those that match."""
+        """Returns how many of the matching workstations are in each status."""
         if self._is_all(matching):
             return self.counts()
         return _counted(one for one in self._rows.values() if matching.matches(one))

@@ -28,11 +28,11 @@ class FloorCache:
 
     @property
     def rows(self) -> int:
-        return sum(held.size for held in self._floors.values())
+        return sum(cached.size for cached in self._floors.values())
 
     @property
     def has_room(self) -> bool:
-        """For one more, so that nothing must go."""
+        """Whether another floor can be added without dropping any."""
         return self.rows < self._rows_most / 2
 
     def place_of(self, workstation_id: int) -> Place | None:
@@ -44,26 +44,26 @@ class FloorCache:
 
     def used(self, place: Place, now: float) -> CachedFloor:
         self._floors.move_to_end(place)
-        held = self._floors[place]
-        held.used_at = now
-        held.uses += 1
-        return held
+        cached = self._floors[place]
+        cached.used_at = now
+        cached.uses += 1
+        return cached
 
     def busiest(self, most: int) -> list[Place]:
-        """The floors that are used most; what was used long ago counts ever less with each time that this is asked."""
+        """Returns the floors that are used most. Each call halves the counts, so that old uses count ever less."""
         found = sorted(self._floors, key=lambda place: self._floors[place].uses, reverse=True)[:most]
-        for held in self._floors.values():
-            held.uses //= 2
+        for cached in self._floors.values():
+            cached.uses //= 2
         return found
 
-    def add(self, held: CachedFloor, now: float) -> None:
-        """Unless it is larger than all that may be held."""
-        if held.size > self._rows_most:
+    def add(self, cached: CachedFloor, now: float) -> None:
+        """Unless it is larger than the whole cache may be."""
+        if cached.size > self._rows_most:
             return
-        place = held.floor.place
-        self._floors[place] = held
-        self._by_id[held.floor.id] = place
-        self._places.update(dict.fromkeys(held.ids, place))
+        place = cached.floor.place
+        self._floors[place] = cached
+        self._by_id[cached.floor.id] = place
+        self._places.update(dict.fromkeys(cached.ids, place))
         self.used(place, now)
 
     def apply(self, change: Change[Workstation]) -> None:
@@ -76,21 +76,21 @@ class FloorCache:
             self._places[change.key] = here
 
     def drop(self, place: Place) -> None:
-        held = self._floors.pop(place, None)
-        if held is not None:
-            del self._by_id[held.floor.id]
-            for key in held.ids:
+        cached = self._floors.pop(place, None)
+        if cached is not None:
+            del self._by_id[cached.floor.id]
+            for key in cached.ids:
                 self._places.pop(key, None)
 
     def drop_unused(self, since: float) -> int:
-        """Returns how many that were."""
-        unused = [place for place, held in self._floors.items() if held.used_at < since]
+        """Drops the floors that were not used since then. Returns how many."""
+        unused = [place for place, cached in self._floors.items() if cached.used_at < since]
         for place in unused:
             self.drop(place)
         return len(unused)
 
     def make_room(self) -> int:
-        """Drops what is too much. Returns how many floors that were."""
+        """Drops the floors used least recently until the rest fits. Returns how many were dropped."""
         rows, floors = self.rows, len(self)
         while rows > self._rows_most:
             oldest = next(iter(self._floors))

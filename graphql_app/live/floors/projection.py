@@ -29,7 +29,7 @@ COUNT_SECONDS = 1.0
 
 @dataclass(slots=True)
 class FloorReadCount:
-    """Since it was noted last."""
+    """Counts reads since they were noted last."""
 
     hits: int = 0
     misses: int = 0
@@ -40,7 +40,8 @@ class FloorReadCount:
 class FloorProjection:
     """A cache that does not forget what changed, but applies it: before anybody is told of a change, reads show it.
 
-    What nobody used for a while goes. When the feed is not heard it holds its tongue, and the database is asked.
+    A floor that nobody used for a while is dropped. While the feed is not heard nothing is answered from here, and the
+    database is asked.
     """
 
     def __init__(
@@ -93,7 +94,7 @@ class FloorProjection:
         return {place: self._floors.used(place, now) for place in places}
 
     def workstation(self, key: int, view: View) -> Workstation | None:
-        """The workstation, redacted for the view, if it is held."""
+        """The workstation, redacted for the view, if its floor is in memory."""
         place = self._floors.place_of(key)
         if place is None or not self._staleness.is_current or self._staleness.awaits(place):
             self._counted.misses += 1
@@ -102,7 +103,7 @@ class FloorProjection:
         return self._floors.used(place, self._clock()).workstation(key, view)
 
     def floors_by_id(self, keys: Collection[int]) -> dict[int, Floor]:
-        """Those of the floors that are held."""
+        """Returns those of the floors that are in memory."""
         if not self._staleness.is_current:
             return {}
         return {key: floor for key in keys if (floor := self._floors.floor(key)) is not None}
@@ -161,12 +162,12 @@ class FloorProjection:
 
     def _take_in(self, place: Place, state: FloorState) -> None:
         """Brings the state to the hub's head, within one breath: from then on the feed keeps it there."""
-        held = CachedFloor(state.floor, state.workstations)
+        cached = CachedFloor(state.floor, state.workstations)
         for change in self._since(state.head, WORKSTATION, place):
-            held.apply(change)
+            cached.apply(change)
         if self._since(state.head, FLOOR, place):
             return
-        self._floors.add(held, self._clock())
+        self._floors.add(cached, self._clock())
         self._counted.evictions += self._floors.make_room()
 
     def _since(self, head: Head, entity: str, place: Place) -> list[Change[Any]]:
@@ -180,7 +181,7 @@ class FloorProjection:
         return self.is_on and place not in self._floors and self._floors.has_room
 
     def tidy(self) -> None:
-        """Forgets what nobody uses, and tells what happened since the last time."""
+        """Drops floors that nobody uses, and notes what was counted since the last time."""
         self._counted.evictions += self._floors.drop_unused(self._clock() - self._unused_seconds)
         self._counted.evictions += self._floors.make_room()
         counted, self._counted = self._counted, FloorReadCount()

@@ -1,1 +1,1 @@
-"""What time brings about: jobs of the leading process."""
+"""Jobs that the leading process runs at intervals."""

@@ -1,11 +1,11 @@
-"""What time brings about: duties that the leading process carries out, each at its own pace."""
+"""The scheduler: runs each job of the leading process at its own interval."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from graphql_app.live.feed.leader import Leadership
-from graphql_app.observe import DutyFailed, RowsPruned, note
+from graphql_app.observe import JobFailed, RowsPruned, note
 from graphql_app.store.log import counting
 from graphql_app.store.log import retention as housekeeping
 from graphql_app.store.postgres.database import Database
@@ -13,7 +13,7 @@ from graphql_app.store.postgres.session import Session
 
 AT_ONCE_MOST = 1000
 
-# Forgets what is older than the age (in the function's own unit), so many rows at most. Returns how many.
+# Deletes rows older than the age (in the function's own unit), at most so many. Returns how many.
 Prune = Callable[[Session, float, int], Awaitable[int]]
 
 
@@ -27,7 +27,7 @@ class Job:
 
 
 class Scheduler:
-    """Runs in every process and acts in the one that leads; what it changes goes through the database."""
+    """Runs in every process, and carries jobs out only where that process leads the feed."""
 
     def __init__(self, feed: Leadership, jobs: Sequence[Job]) -> None:
         self._feed = feed
@@ -45,12 +45,12 @@ class Scheduler:
             if self._feed.is_leading:
                 try:
                     has_more = await job.carry_out()
-                except Exception as error:  # noqa: BLE001  # the supervisor of a duty: noted, and tried again
-                    note(DutyFailed(job.name, error))
+                except Exception as error:  # noqa: BLE001  # the supervisor of a job: noted, and tried again
+                    note(JobFailed(job.name, error))
             await asyncio.sleep(0.05 if has_more else job.every_seconds)
 
 
-def housekeeping_duties(
+def housekeeping_jobs(
     database: Database,
     *,
     log_hours: float,
@@ -59,6 +59,8 @@ def housekeeping_duties(
     audit_days: float,
     refresh_seconds: float,
 ) -> list[Job]:
+    """Returns the jobs that count workstations and delete what is older than it is kept."""
+
     def pruning(name: str, every_seconds: float, table: str, prune: Prune, age: float) -> Job:
         async def carry_out() -> bool:
             async with database.reading() as connection:

@@ -219,13 +219,13 @@ class Accounts:
 
     async def _load(self) -> None:
         async with self._database.snapshot() as connection:
-            standing = await store.standing(connection, self._remembered_seconds)
+            snapshot = await store.accounts_snapshot(connection, self._remembered_seconds)
         if self._to_load.is_set():
             return  # another history began meanwhile
         missed = self._missed or []
         until = self._clock() + self._remembered_seconds
-        self._accounts = {account.id: account for account in standing.accounts}
-        self._revoked |= dict.fromkeys(standing.revoked, until)
+        self._accounts = {account.id: account for account in snapshot.accounts}
+        self._revoked |= dict.fromkeys(snapshot.revoked, until)
         # Some of it is in what was read: an account that is newer there stays as it is.
         for change in missed:
             self._apply(change)

@@ -24,7 +24,7 @@ from graphql_app.services.following.snapshots import SnapshotRows, Snapshots
 from graphql_app.store import office as queries
 from graphql_app.store.log import outbox
 from graphql_app.store.postgres.database import Database
-from graphql_app.store.postgres.retry import tried_again
+from graphql_app.store.postgres.retry import retry_on_contention
 from graphql_app.store.schema.entities import ENTITIES
 
 CATCH_UP_SECONDS = 10.0
@@ -137,7 +137,7 @@ class History:
             raise Unavailable("The change feed is behind; try again.") from error
         return read[:2]
 
-    @tried_again
+    @retry_on_contention
     async def _read_floors(
         self, places: Collection[Place], view: View
     ) -> tuple[Head, Mapping[Place, Sequence[Workstation]], bool]:

@@ -14,7 +14,7 @@ Leave = Callable[[], None]
 Join = Callable[[Viewer, str | None], Awaitable[Leave]]  # as this viewer, and with a RESYNC if there is a reason
 
 
-async def staying(identify: Identify, viewer: Viewer, join: Join, subscriber: Subscriber) -> Leave:
+async def reauthorised(identify: Identify, viewer: Viewer, join: Join, subscriber: Subscriber) -> Leave:
     """Joins as the viewer, and again with a RESYNC whenever they may see other things than before. When their login is
     over the subscription fails. Both happen before any later change is handed out. Returns what leaves.
 

@@ -16,7 +16,7 @@ from graphql_app.domain.topics import Topic
 from graphql_app.store import office as queries
 from graphql_app.store.log import outbox
 from graphql_app.store.postgres.database import Database
-from graphql_app.store.postgres.retry import tried_again
+from graphql_app.store.postgres.retry import retry_on_contention
 from graphql_app.store.postgres.session import Session
 
 READ_MOST = 250  # rows by one statement: what the driver makes of it holds up the loop for a few milliseconds
@@ -72,7 +72,7 @@ class Snapshots:
         finally:
             self._heap.give_back()
 
-    @tried_again
+    @retry_on_contention
     async def _whole(self, topic: Topic[Any]) -> Part | None:
         """All of it, if that is not large."""
         found: list[Part] = []

@@ -10,7 +10,7 @@ from graphql_app.services.identity.passwords import Passwords
 from graphql_app.store import office as queries
 from graphql_app.store.accounts import accounts as store
 from graphql_app.store.postgres.database import Database
-from graphql_app.store.postgres.retry import tried_again
+from graphql_app.store.postgres.retry import retry_on_contention
 
 
 class Administer:
@@ -34,7 +34,7 @@ class Administer:
         require(viewer, Scope.ADMIN)
         return await store.everybody(self._database)
 
-    @tried_again
+    @retry_on_contention
     async def add(self, viewer: Viewer, name: str, password: str, role: str, employee_number: str | None) -> None:
         """Raises Forbidden, InvalidInput, NotFound for the employee, Conflict for a name that is taken."""
         require(viewer, Scope.ADMIN)
@@ -65,7 +65,7 @@ class Administer:
         require(viewer, Scope.ADMIN)
         await self._change(viewer, name, "password_hash", await self._hashed(password))
 
-    @tried_again
+    @retry_on_contention
     async def _change(self, viewer: Viewer, name: str, column: str, value: object) -> None:
         require(viewer, Scope.ADMIN)
         async with self._database.writing(viewer) as transaction:

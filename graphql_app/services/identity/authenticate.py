@@ -34,10 +34,10 @@ from graphql_app.observe import LoginEnded, RefreshEnded, note
 from graphql_app.services.identity.identify import Identify
 from graphql_app.services.identity.passwords import Passwords
 from graphql_app.store.accounts import accounts, login_addresses, login_failures, login_sessions, refresh_tokens
-from graphql_app.store.accounts.accounts import Known
+from graphql_app.store.accounts.accounts import StoredAccount
 from graphql_app.store.accounts.refresh_tokens import Presented
 from graphql_app.store.postgres.database import Database
-from graphql_app.store.postgres.retry import tried_again
+from graphql_app.store.postgres.retry import retry_on_contention
 from graphql_app.store.postgres.session import Session
 
 TOKEN_BYTES = 32
@@ -110,9 +110,9 @@ class Authenticate:
         note(LoginEnded("ok"))
         return self._signed_in(known.account, session, token, expires_at)
 
-    @tried_again
+    @retry_on_contention
     async def _open(
-        self, viewer: Viewer, known: Known, name: str, counted: list[str], user_agent: str | None
+        self, viewer: Viewer, known: StoredAccount, name: str, counted: list[str], user_agent: str | None
     ) -> tuple[LoginSession, str, datetime]:
         """A session, and its first refresh token; what failed with the name from there is forgiven, and the address is
         known from now on. Raises Unauthenticated when the account is disabled, or given another password, in this very
@@ -127,7 +127,7 @@ class Authenticate:
             await login_addresses.remember(transaction.connection, known.account.id, network_of(viewer.address))
             return session, *await self._issue(transaction.connection, session, session.created_at)
 
-    @tried_again
+    @retry_on_contention
     async def refresh(self, viewer: Viewer, token: str, user_agent: str | None) -> SignedIn:
         """Exchanges a refresh token for the next. One that was used a moment ago is exchanged for the same again, and
         one that was used before ends its session. Raises Unauthenticated, Forbidden, ReadOnly, Unavailable."""
@@ -147,7 +147,7 @@ class Authenticate:
             raise Unauthenticated("This refresh token is not valid, or no longer; log in again.")
         return self._signed_in(given.account, given.session, token, expires_at)
 
-    @tried_again
+    @retry_on_contention
     async def logout(self, viewer: Viewer) -> str:
         """Ends the session of the viewer's token. Returns the name of the account.
 
@@ -159,7 +159,7 @@ class Authenticate:
             await login_sessions.revoke(transaction.connection, viewer.sign_in.session)
         return viewer.subject
 
-    @tried_again
+    @retry_on_contention
     async def revoke(self, viewer: Viewer, name: str | None) -> int:
         """Ends all sessions of an account, the viewer's own when no name is given. Returns how many were open.
 
@@ -180,7 +180,7 @@ class Authenticate:
             raise NotFound("There is no account of that name.")
         return ended
 
-    @tried_again
+    @retry_on_contention
     async def _attempt(self, viewer: Viewer, name: str, *, is_stranger: bool) -> list[str]:
         """Counts an attempt under all that it is counted under, as failed until it has not; under none when one must
         wait, so that nobody who may not try keeps the owner of the name out. Returns under what it was counted besides

@@ -16,13 +16,13 @@ from graphql_app.services.consistency import ConsistencyTokens
 from graphql_app.services.office.write_batcher import WriteBatcher
 from graphql_app.store import office as queries
 from graphql_app.store.postgres.database import Database
-from graphql_app.store.postgres.retry import tried_again
+from graphql_app.store.postgres.retry import retry_on_contention
 from graphql_app.store.postgres.transaction import Transaction
 
 
 @dataclass(frozen=True, slots=True)
 class Arranged:
-    """The row just written, redacted for its author, and the receipt of the transaction that wrote it."""
+    """The row just written, redacted for its author, and the consistency token of its transaction (`receipt`)."""
 
     workstation: Workstation
     receipt: str
@@ -37,20 +37,20 @@ class Removed:
 Rule = Callable[[Workstation, Transaction], Awaitable[Mapping[str, Any]]]
 
 
-LOCK_MILLISECONDS = 250  # so long a connection is held by who waits for a row; others need it
-# What is written is shown, and so is what came in its way.
+LOCK_MILLISECONDS = 250  # the longest that a connection waits for a row: other requests need the connection
+# A writer is shown the row that was written, and the row that stood in the way: writing takes both scopes.
 ARRANGING = (Scope.WRITE, Scope.READ)
 
 
 class Arrange:
     """Use cases of those who may write. `key` makes a repeated request do nothing twice and answer the same."""
 
-    def __init__(self, database: Database, receipts: ConsistencyTokens) -> None:
+    def __init__(self, database: Database, tokens: ConsistencyTokens) -> None:
         self._database = database
-        self._receipts = receipts
-        self._commits = WriteBatcher(partial(queries.update_guarded, database))
+        self._tokens = tokens
+        self._batcher = WriteBatcher(partial(queries.update_guarded, database))
 
-    @tried_again
+    @retry_on_contention
     async def create(self, viewer: Viewer, values: Mapping[str, Any], key: Idempotency | None = None) -> Arranged:
         """Raises Forbidden, InvalidInput, NameTaken, ReadOnly."""
         require(viewer, *ARRANGING)
@@ -63,7 +63,7 @@ class Arrange:
                 return before
             created = await queries.insert_workstation(transaction.connection, values)
             await transaction.remember(viewer, f"{created.id} {transaction.id}")
-        return Arranged(redact(viewer.view, created), self._receipts.issue(transaction.id, created.place))
+        return Arranged(redact(viewer.view, created), self._tokens.issue(transaction.id, created.place))
 
     async def edit(
         self,
@@ -119,7 +119,7 @@ class Arrange:
         """Raises Forbidden, NotFound, VersionConflict, ReadOnly."""
         return await self._edit(viewer, workstation_id, {"status": Status.AVAILABLE}, expected_version, key)
 
-    @tried_again
+    @retry_on_contention
     async def delete(
         self,
         viewer: Viewer,
@@ -131,13 +131,13 @@ class Arrange:
         require(viewer, *ARRANGING)
         async with self._database.writing(viewer, key, lock_milliseconds=LOCK_MILLISECONDS) as transaction:
             if transaction.replayed is not None:
-                return Removed(workstation_id, self._receipts.issue(int(transaction.replayed.split()[1])))
+                return Removed(workstation_id, self._tokens.issue(int(transaction.replayed.split()[1])))
             current = await self._locked(transaction, workstation_id)
             with _showing(viewer, current):
                 arranging.require_version(current, expected_version)
             await queries.delete_workstation(transaction.connection, workstation_id)
             await transaction.remember(viewer, f"{workstation_id} {transaction.id}")
-        return Removed(workstation_id, self._receipts.issue(transaction.id, current.place))
+        return Removed(workstation_id, self._tokens.issue(transaction.id, current.place))
 
     async def _edit(
         self,
@@ -147,22 +147,25 @@ class Arrange:
         expected: int | None,
         key: Idempotency | None,
     ) -> Arranged:
-        """In one round trip, together with others, where that does it; who is refused, moves it or has a key goes the
-        long way."""
+        """Writes in one round trip, in a batch with others, where the guards allow it.
+
+        An edit that they refuse, that moves the workstation or that has an idempotency key takes a transaction of its
+        own.
+        """
         require(viewer, *ARRANGING)
         guarded = arranging.guarded(changes)
         if guarded is not None and guarded.changes and "building" not in changes and key is None:
-            written = await self._commits.write(queries.Update(viewer, workstation_id, guarded, expected))
+            written = await self._batcher.write(queries.Update(viewer, workstation_id, guarded, expected))
             if written is not None:
                 saved, transaction_id = written
-                return Arranged(redact(viewer.view, saved), self._receipts.issue(transaction_id, saved.place))
+                return Arranged(redact(viewer.view, saved), self._tokens.issue(transaction_id, saved.place))
 
         async def rule(current: Workstation, _: Transaction) -> Mapping[str, Any]:
             return arranging.edit(current, changes)
 
         return await self._change(viewer, workstation_id, rule, expected, key)
 
-    @tried_again
+    @retry_on_contention
     async def _change(
         self, viewer: Viewer, workstation_id: int, rule: Rule, expected: int | None, key: Idempotency | None
     ) -> Arranged:
@@ -180,7 +183,7 @@ class Arrange:
             if changes:
                 saved = await queries.update_workstation(transaction.connection, workstation_id, changes)
             await transaction.remember(viewer, f"{workstation_id} {transaction.id}")
-        return Arranged(redact(viewer.view, saved), self._receipts.issue(transaction.id, before.place, saved.place))
+        return Arranged(redact(viewer.view, saved), self._tokens.issue(transaction.id, before.place, saved.place))
 
     async def _locked(self, transaction: Transaction, workstation_id: int) -> Workstation:
         current = await queries.locked_workstation(transaction.connection, workstation_id)
@@ -189,19 +192,21 @@ class Arrange:
         return current
 
     async def _as_before(self, viewer: Viewer, transaction: Transaction) -> Arranged | None:
-        """The answer to a repeated request: the workstation that the first one changed, as it is now; None when it has
-        been deleted since."""
+        """Returns the answer to a repeated request: the workstation that the first request changed, as it is now.
+
+        Returns None when the workstation has been deleted since.
+        """
         assert transaction.replayed is not None
         workstation_id, transaction_id = map(int, transaction.replayed.split())
         found = await queries.workstations_by_id(transaction.connection, [workstation_id])
         if workstation_id not in found:
             return None
-        return Arranged(redact(viewer.view, found[workstation_id]), self._receipts.issue(transaction_id))
+        return Arranged(redact(viewer.view, found[workstation_id]), self._tokens.issue(transaction_id))
 
 
 @contextmanager
 def _showing(viewer: Viewer, current: Workstation) -> Iterator[None]:
-    """A conflict in this block carries the present state, as the viewer may see it."""
+    """Adds the present state, redacted for the viewer, to a Conflict that is raised in the block."""
     try:
         yield
     except Conflict as conflict:

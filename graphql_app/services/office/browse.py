@@ -89,9 +89,9 @@ class Browse:
         """How many are in each status, in all or for each building, floor or department."""
         self._require_readable(viewer, matching)
         reads_workstations(matching)
-        held = None if group else await self._held_by(viewer, matching)
-        if held is not None:
-            return [held.counts_matching(matching)]
+        cached = None if group else await self._cached_floor_of(viewer, matching)
+        if cached is not None:
+            return [cached.counts_matching(matching)]
         return await queries.workstation_counts(self._database, matching, group)
 
     async def workstation(
@@ -106,8 +106,10 @@ class Browse:
     def workstation_soon(
         self, viewer: Viewer, key: int, fields: Collection[str]
     ) -> Workstation | Deferred[Workstation | None]:
-        """The same: at once, if this process has it in memory and knows that it is the present one; else by one
-        statement for all who ask at that moment."""
+        """Returns the workstation at once if this process has its present state in memory.
+
+        Otherwise returns a Deferred, which is loaded by one statement for all who ask at that moment.
+        """
         require(viewer, Scope.READ)
         reads_ids([key])
         return self._workstation(viewer, key, fields)
@@ -135,9 +137,9 @@ class Browse:
     ) -> Mapping[Place, Sequence[Workstation]]:
         require(viewer, Scope.READ)
         reads_floors(*places)
-        held = await self._held(viewer, places)
-        if held is not None:
-            return {place: floor.workstations(viewer.view) for place, floor in held.items()}
+        cached = await self._cached_floors(viewer, places)
+        if cached is not None:
+            return {place: floor.workstations(viewer.view) for place, floor in cached.items()}
         found = await queries.workstations_by_place(self._database, places, seen(viewer.view, fields))
         return {place: list(map(redactor(viewer.view), group)) for place, group in found.items()}
 
@@ -148,18 +150,18 @@ class Browse:
         require(viewer, Scope.READ)
         reads(FLOOR)
         reads_floors(*places)
-        held = await self._held(viewer, places)
-        if held is not None:
-            return {place: _whole(floor.floor, floor.workstations(viewer.view)) for place, floor in held.items()}
+        cached = await self._cached_floors(viewer, places)
+        if cached is not None:
+            return {place: _whole(floor.floor, floor.workstations(viewer.view)) for place, floor in cached.items()}
         found = await queries.whole_floors(self._database, places, seen(viewer.view, fields))
         return {place: _whole(floor, Table(group, viewer.view, place)) for place, (floor, group) in found.items()}
 
     async def counts_by_place(self, viewer: Viewer, places: Collection[Place]) -> Mapping[Place, Counts]:
         require(viewer, Scope.READ)
         reads_floors(*places)
-        held = await self._held(viewer, places)
-        if held is not None:
-            return {place: floor.counts() for place, floor in held.items()}
+        cached = await self._cached_floors(viewer, places)
+        if cached is not None:
+            return {place: floor.counts() for place, floor in cached.items()}
         return await queries.counts_by_place(self._database, places)
 
     async def floors(self, viewer: Viewer, building: str | None = None) -> list[Floor]:
@@ -170,9 +172,9 @@ class Browse:
     async def floors_by_place(self, viewer: Viewer, places: Collection[Place]) -> Mapping[Place, Floor]:
         require(viewer, Scope.READ)
         reads(FLOOR)
-        held = await self._held(viewer, places)
-        if held is not None:
-            return {place: floor.floor for place, floor in held.items()}
+        cached = await self._cached_floors(viewer, places)
+        if cached is not None:
+            return {place: floor.floor for place, floor in cached.items()}
         return await queries.floors_by_place(self._database, places)
 
     async def floors_by_id(self, viewer: Viewer, ids: Collection[int]) -> Mapping[int, Floor]:
@@ -226,16 +228,16 @@ class Browse:
         own = found.get(viewer.employee_key)
         return redact_employee(viewer.view, own) if own is not None else None
 
-    async def _held(self, viewer: Viewer, places: Collection[Place]) -> Mapping[Place, CachedFloor] | None:
-        """The floors from memory; None when the viewer, or the state of things, demands the database."""
+    async def _cached_floors(self, viewer: Viewer, places: Collection[Place]) -> Mapping[Place, CachedFloor] | None:
+        """Returns the floors from memory; None when the viewer asks for the latest, or memory is stale."""
         if self._floor_projection is None or viewer.reads_primary:
             return None
         return await self._floor_projection.floors(places)
 
-    async def _held_by(self, viewer: Viewer, matching: WorkstationFilter) -> CachedFloor | None:
-        """The one floor that the filter stays on, likewise."""
-        held = await self._held(viewer, [matching.place]) if matching.place is not None else None
-        return next(iter(held.values())) if held else None
+    async def _cached_floor_of(self, viewer: Viewer, matching: WorkstationFilter) -> CachedFloor | None:
+        """Returns the one floor that the filter stays on, from memory; None where _cached_floors returns None."""
+        cached = await self._cached_floors(viewer, [matching.place]) if matching.place is not None else None
+        return next(iter(cached.values())) if cached else None
 
     def _require_readable(self, viewer: Viewer, matching: WorkstationFilter) -> None:
         require(viewer, Scope.READ)

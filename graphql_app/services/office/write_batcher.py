@@ -1,7 +1,7 @@
-"""Group commit: changes that come while others are being written share the next transaction, and its fsync.
+"""Group commit: changes that arrive while others are being written share the next transaction and its fsync.
 
-Each is still decided by itself, by its guards, and logged in its author's name. What cannot be had at once (a row that
-somebody holds), or would undo the others (a name that is taken), is not done here: then each goes the long way, alone.
+Each change is still decided by its own guards and logged under its own author. A change that would have to wait (for a
+locked row) or would undo the others (a name that is taken) is not written here: each then gets its own transaction.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ Write = Callable[[Sequence[Update]], Awaitable[Sequence[Written | None]]]
 
 
 class WriteBatcher:
-    """`write` is given changes of the same fields."""
+    """Collects changes by the fields that they set; `write` is called with changes of the same fields."""
 
     def __init__(self, write: Write) -> None:
         self._write = write
@@ -28,8 +28,11 @@ class WriteBatcher:
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def write(self, update: Update) -> Written | None:
-        """The workstation as it was written, and the transaction's id. None when nothing was, which the long way will
-        explain or do. Raises ReadOnly, Unavailable."""
+        """Writes the change with the next batch. Returns the workstation as written and the transaction's id.
+
+        Returns None when nothing was written: a transaction of its own then does it, or says why not. Raises ReadOnly,
+        Unavailable.
+        """
         loop = asyncio.get_running_loop()
         answer: Answer = loop.create_future()
         if not self._waiting:
@@ -40,10 +43,10 @@ class WriteBatcher:
     def _begin(self) -> None:
         while self._waiting and len(self._tasks) < AT_ONCE_MOST:
             fields = next(iter(self._waiting))
-            asked = self._waiting.pop(fields)
-            if len(asked) > CHANGES_MOST:
-                self._waiting[fields] = asked[CHANGES_MOST:]
-            task = asyncio.create_task(self._write_coalescer(asked[:CHANGES_MOST]), name="group commit")
+            batch = self._waiting.pop(fields)
+            if len(batch) > CHANGES_MOST:
+                self._waiting[fields] = batch[CHANGES_MOST:]
+            task = asyncio.create_task(self._write_batch(batch[:CHANGES_MOST]), name="group commit")
             self._tasks.add(task)
             task.add_done_callback(self._ended)
 
@@ -51,8 +54,8 @@ class WriteBatcher:
         self._tasks.discard(task)
         self._begin()
 
-    async def _write_coalescer(self, asked: Sequence[tuple[Update, Answer]]) -> None:
-        present = [(update, answer) for update, answer in asked if not answer.done()]  # some may have gone away
+    async def _write_batch(self, batch: Sequence[tuple[Update, Answer]]) -> None:
+        present = [(update, answer) for update, answer in batch if not answer.done()]  # some may have gone away
         if not present:
             return
         written: Sequence[Written | None] = [None] * len(present)

@@ -38,14 +38,14 @@ _BY_NAME = prepared(
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class StoredAccount:
     account: Account
     password_hash: str
 
 
-async def by_name(reader: Reader, name: str) -> Known | None:
+async def by_name(reader: Reader, name: str) -> StoredAccount | None:
     row = await reader.row(_BY_NAME, {"name": name})
-    return None if row is None else Known(rows.account(row), row["password_hash"])
+    return None if row is None else StoredAccount(rows.account(row), row["password_hash"])
 
 
 async def everybody(reader: Reader) -> list[Account]:
@@ -64,7 +64,7 @@ WHERE revoked_at > clock_timestamp() - make_interval(secs => CAST(:seconds AS fl
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class AccountsSnapshot:
     """All accounts, and the keys of sessions that were revoked lately: as new as the database, and so newer than the
     head by what the feed has not numbered yet."""
 
@@ -72,10 +72,10 @@ class Standing:
     revoked: frozenset[UUID]
 
 
-async def standing(snapshot: Session, seconds: float) -> Standing:
-    """As of one moment; `seconds`: how far back revocations matter."""
+async def accounts_snapshot(snapshot: Session, seconds: float) -> AccountsSnapshot:
+    """Reads all accounts, and the sessions revoked within the last `seconds`, as of one moment."""
     revoked = await snapshot.fetch(_REVOKED, {"seconds": seconds})
-    return Standing(await everybody(snapshot), frozenset(row["key"] for row in revoked))
+    return AccountsSnapshot(await everybody(snapshot), frozenset(row["key"] for row in revoked))
 
 
 # A person is no part of it: a number that comes late keeps nobody in or out.

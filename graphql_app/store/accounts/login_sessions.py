@@ -6,7 +6,7 @@ from sqlalchemy import text
 
 from graphql_app.domain.account import LoginSession
 from graphql_app.domain.texts import plain
-from graphql_app.store.accounts.accounts import Known
+from graphql_app.store.accounts.accounts import StoredAccount
 from graphql_app.store.postgres.session import Session
 from graphql_app.store.postgres.statements import prepared
 from graphql_app.store.schema import rows
@@ -46,7 +46,7 @@ UPDATE accounts SET tokens_from = clock_timestamp() WHERE lower(name) = lower(CA
 
 
 async def open_for(
-    connection: Session, known: Known, address: str | None, user_agent: str | None
+    connection: Session, known: StoredAccount, address: str | None, user_agent: str | None
 ) -> LoginSession | None:
     """None when the account is not what it was when it was read."""
     values = {"account_id": known.account.id, "password_hash": known.password_hash, **_told(address, user_agent)}

@@ -12,20 +12,22 @@ from graphql_app.domain.access import Viewer
 
 HASTE = "100ms"
 
-_TOLD = ("actor", "transport", "address", "request_id")
+_AUTHOR_SETTINGS = ("actor", "transport", "address", "request_id")
 
 
 def _author(*besides: ColumnElement[Any]) -> CTE:
-    told = (func.set_config(f"graphql_app.{it}", bindparam(it, type_=String), true()).label(it) for it in _TOLD)
-    return select(*told, *besides).cte("author").prefix_with("MATERIALIZED")
+    set_author = (
+        func.set_config(f"graphql_app.{it}", bindparam(it, type_=String), true()).label(it) for it in _AUTHOR_SETTINGS
+    )
+    return select(*set_author, *besides).cte("author").prefix_with("MATERIALIZED")
 
 
 author = _author()
-# The same for who shall not wait long for a row that another transaction holds: others are written together with it.
+# `author` with a short lock time-out: a locked row must not delay the rows that are written together with it.
 hasty_author = _author(
     func.set_config("lock_timeout", literal_column(f"'{HASTE}'", String), true()).label("lock_timeout")
 )
-# The same for who says how long they wait for a row, in milliseconds, if not as long as everybody.
+# `author` with a lock time-out of its own in milliseconds (`patience`); null keeps that of the session.
 patient_author = _author(
     func.set_config(
         "lock_timeout",
@@ -36,8 +38,8 @@ patient_author = _author(
 transaction_id = cast(cast(func.pg_current_xact_id(), Text), BigInteger).label("transaction_id")
 
 
-def told(viewer: Viewer) -> dict[str, str]:
-    """The parameters of `author`."""
+def author_parameters(viewer: Viewer) -> dict[str, str]:
+    """Returns the parameters of `author` for a viewer."""
     return {
         "actor": viewer.subject,
         "transport": viewer.transport or "",

@@ -13,14 +13,14 @@ from graphql_app.domain.access import Viewer
 from graphql_app.domain.arranging import Idempotency
 from graphql_app.domain.urls import advice, without_password, without_secrets
 from graphql_app.observe import PoolState, note
-from graphql_app.store.postgres.authorship import told
+from graphql_app.store.postgres.authorship import author_parameters
 from graphql_app.store.postgres.connections import Connections
-from graphql_app.store.postgres.driver import Connection, connected, read_values
+from graphql_app.store.postgres.driver import Connection, connected, set_codecs
 from graphql_app.store.postgres.failures import Trouble, is_lost, translated, trouble_of
 from graphql_app.store.postgres.hosts import Hosts
 from graphql_app.store.postgres.session import NOTHING, Reader, Session
 from graphql_app.store.postgres.statements import Statement, prepared
-from graphql_app.store.postgres.transaction import Transaction, opened
+from graphql_app.store.postgres.transaction import Transaction, begin
 
 OLDEST_VERSION = 16  # `IS JSON` in a constraint
 
@@ -86,7 +86,7 @@ class Database(Reader):
         """The rows of a statement that writes, for each viewer with their values: sent, done and committed as one
         transaction, all or nothing. It must be joined to `hasty_author`. Raises what writing() raises."""
         ready = prepared(statement)
-        rows = [ready.arguments({**values, **told(viewer)}) for viewer, values in each]
+        rows = [ready.arguments({**values, **author_parameters(viewer)}) for viewer, values in each]
         with translated():
             async with self._connections.one() as connection:
                 written = await connection.fetchmany(ready.text, rows)
@@ -129,7 +129,7 @@ class Database(Reader):
         """
         with translated():
             async with self._transaction("BEGIN") as connection:
-                yield await opened(connection, viewer, key, lock_milliseconds)
+                yield await begin(connection, viewer, key, lock_milliseconds)
         self.hosts.condition.written()
 
     @asynccontextmanager
@@ -190,7 +190,7 @@ class Database(Reader):
 
     async def _pooled(self) -> Connection:
         connection = await self.connect()
-        await read_values(connection)
+        await set_codecs(connection)
         return connection
 
     def _note_pool(self, in_use: int) -> None:

@@ -21,8 +21,10 @@ async def connected(
     connect_seconds: float | None = None,
     **settings: str,
 ) -> Connection:
-    """asyncpg reads the URL as libpq does, sslmode included. `settings` are the server's, for this session. Unless told
-    otherwise, to connect may take as long as a statement may."""
+    """Opens a connection. asyncpg reads the URL as libpq does, sslmode included; `settings` are the server's.
+
+    Connecting may take `connect_seconds`, or `timeout_seconds` where that is None. Raises what asyncpg raises.
+    """
     milliseconds = str(int(timeout_seconds * 1000))
     connection = await asyncpg.connect(
         url,
@@ -44,16 +46,16 @@ async def connected(
     return connection
 
 
-async def read_values(connection: Connection) -> None:
-    """From now on a JSON column is its value, and a moment is one that Python can hold."""
+async def set_codecs(connection: Connection) -> None:
+    """Sets how values are read: a JSON column as its value, a moment as one that Python can hold."""
     try:
         await connection.set_type_codec("jsonb", schema="pg_catalog", format="text", encoder=_json, decoder=_value)
         await connection.set_type_codec(
             "timestamptz",
             schema="pg_catalog",
             format="tuple",
-            encoder=lambda moment: (moments.count(moment),),
-            decoder=lambda sent: moments.of_count(sent[0]),
+            encoder=lambda moment: (moments.to_microseconds(moment),),
+            decoder=lambda sent: moments.from_microseconds(sent[0]),
         )
     except BaseException:  # who asked may have given up: nobody else knows of it
         connection.terminate()

@@ -29,18 +29,18 @@ class Role(Enum):
 
 
 def role_of(connection: Connection) -> Role:
-    """PostgreSQL says it unasked when a session begins."""
+    """Returns the role of a connection's server, from the settings that PostgreSQL reports when a session begins."""
     settings = connection.get_settings()
     if getattr(settings, "in_hot_standby", "off") == "on":
         return Role.STANDBY
     return Role.READ_ONLY if getattr(settings, "default_transaction_read_only", "off") == "on" else Role.PRIMARY
 
 
-def chosen(roles: Mapping[str, Role], home: str | None) -> str | None:
-    """The host to use, of those that answered; `home` is the one that was used last.
+def choose_host(roles: Mapping[str, Role], home: str | None) -> str | None:
+    """Returns the host to use of those that answered, or None; `home` is the host that was used last.
 
-    Without a primary, the last one is still read from if it answers. A standby is not: it may be behind what readers
-    were promised to see, their own writes among it.
+    Without a primary, `home` is still read from if it answers. A standby is never read from: it may lag behind writes
+    that readers were promised to see.
     """
     for host, role in roles.items():
         if role is Role.PRIMARY:
@@ -51,8 +51,8 @@ def chosen(roles: Mapping[str, Role], home: str | None) -> str | None:
     return None
 
 
-def single(url: str) -> list[str]:
-    """A URL for each host of this one, as asyncpg reads lists of hosts; the URL itself where it names no list."""
+def single_host_urls(url: str) -> list[str]:
+    """Returns one URL for each host that the URL lists, as asyncpg reads lists; the URL itself if it lists none."""
     try:
         parts = urlsplit(url)
     except ValueError:  # asyncpg says what is wrong with it
@@ -78,7 +78,7 @@ class Hosts:
 
     def __init__(self, url: str, clock: Callable[[], float] = time.monotonic) -> None:
         self.condition = WriteCondition(clock)
-        self._urls = single(url)
+        self._urls = single_host_urls(url)
         self._home: str | None = None
         self._made: WeakSet[Connection] = WeakSet()
         self._left: list[Callable[[], None]] = []
@@ -133,7 +133,7 @@ class Hosts:
             patience = STAGGER_SECONDS if waiting else None
             _, pending = await asyncio.wait(pending, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
             roles = {one: role_of(task.result()) for one, task in asked.items() if _has_answered(task)}
-            found = chosen(roles, self._home)
+            found = choose_host(roles, self._home)
             if found is not None and (roles[found] is Role.PRIMARY or not (waiting or pending)):
                 return found, asked[found].result()
         raise _why([task.exception() for task in asked.values()])

@@ -1,4 +1,4 @@
-"""Another try at what a transaction came to nothing over: it left nothing behind."""
+"""Runs a transaction again that another transaction stood in the way of: it was rolled back whole."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
@@ -15,12 +15,15 @@ RETRY_SECONDS = 10
 OUTDATED_MOST = 50  # each connection that is in use may have prepared the statement once
 
 
-def tried_again(work: Callable[P, Awaitable[T]]) -> Callable[P, Coroutine[Any, Any, T]]:
-    """Does it again while another transaction is in the way (a rename, an import), or when columns were changed while
-    it ran (a migration). In between it holds no connection. Raises Contention when that takes too long."""
+def retry_on_contention(work: Callable[P, Awaitable[T]]) -> Callable[P, Coroutine[Any, Any, T]]:
+    """Repeats `work` while another transaction holds its rows (a rename, an import), or a migration changed columns.
+
+    It holds no connection between two attempts. Raises Contention after WAIT_SECONDS, and Outdated after OUTDATED_MOST
+    attempts.
+    """
 
     @wraps(work)
-    async def trying(*args: P.args, **kwargs: P.kwargs) -> T:
+    async def retrying(*args: P.args, **kwargs: P.kwargs) -> T:
         clock = asyncio.get_running_loop().time
         pause, ends, outdated = 0.0, clock() + WAIT_SECONDS, 0
         while True:
@@ -37,7 +40,7 @@ def tried_again(work: Callable[P, Awaitable[T]]) -> Callable[P, Coroutine[Any, A
             await asyncio.sleep(pause)
             pause = min(2 * pause + 0.01, PAUSE_SECONDS_MOST)
 
-    return trying
+    return retrying
 
 
 def _still_held() -> Contention:

@@ -1,5 +1,8 @@
-"""Moments as PostgreSQL has them. What Python cannot hold (infinity, BC, the year 10000) is read as the nearest that it
-can: a row that somebody wrote with SQL years ago is shown, and harms nothing."""
+"""Moments as PostgreSQL has them, in microseconds since 2000.
+
+A moment that Python cannot hold (infinity, BC, the year 10000) is read as the nearest that it can, so that a row that
+was written by SQL can be shown.
+"""
 
 from datetime import UTC, datetime, timedelta
 
@@ -10,24 +13,28 @@ _BEGINNING = datetime(2000, 1, 1, tzinfo=UTC)
 _FIRST, _LAST = ((end - _BEGINNING) // _MICROSECOND for end in (FIRST, LAST))
 
 
-def of_count(microseconds: int) -> datetime:
+def from_microseconds(microseconds: int) -> datetime:
+    """Returns the moment so many microseconds after 2000, or the nearest that Python can hold."""
     return _BEGINNING + timedelta(microseconds=min(max(microseconds, _FIRST), _LAST))
 
 
-def of_bytes(sent: bytes) -> datetime:
-    return of_count(int.from_bytes(sent, signed=True))
+def from_bytes(sent: bytes) -> datetime:
+    """Reads a moment from the eight bytes of PostgreSQL's binary format."""
+    return from_microseconds(int.from_bytes(sent, signed=True))
 
 
-def count(moment: datetime) -> int:
-    """Raises ValueError for one without a time zone."""
+def to_microseconds(moment: datetime) -> int:
+    """Returns the microseconds from 2000 to the moment. Raises ValueError for one without a time zone."""
     if moment.tzinfo is None:
         raise ValueError("a moment needs a time zone")
     return (moment - _BEGINNING) // _MICROSECOND
 
 
-def of_text(written: str) -> datetime:
-    """From JSON that PostgreSQL made of a row, in the time zone of whoever wrote it. Raises ValueError for what is no
-    moment at all."""
+def from_text(written: str) -> datetime:
+    """Reads a moment from JSON that PostgreSQL made of a row, in the time zone of the session that wrote it.
+
+    Raises ValueError for a text that is no moment.
+    """
     try:
         moment = datetime.fromisoformat(written)
         return moment if moment.tzinfo is UTC else moment.astimezone(UTC)

@@ -5,7 +5,7 @@ from sqlalchemy import select, text
 from graphql_app.domain.access import Viewer
 from graphql_app.domain.arranging import Idempotency
 from graphql_app.domain.errors import Conflict
-from graphql_app.store.postgres.authorship import patient_author, told, transaction_id
+from graphql_app.store.postgres.authorship import author_parameters, patient_author, transaction_id
 from graphql_app.store.postgres.session import Session
 from graphql_app.store.postgres.statements import prepared
 
@@ -32,13 +32,15 @@ class Transaction:
             await self.connection.execute(_REMEMBER, {"actor": viewer.subject, "key": self._key.key, "answer": answer})
 
 
-async def opened(
+async def begin(
     connection: Session, viewer: Viewer, key: Idempotency | None, lock_milliseconds: int | None
 ) -> Transaction:
-    """The transaction that has just begun on the connection, with its author told and its key claimed. Raises
-    Conflict."""
+    """Sets the author of the transaction that has just begun on the connection, and claims its idempotency key.
+
+    Raises Conflict when the key was used for another request.
+    """
     patience = None if lock_milliseconds is None else str(lock_milliseconds)
-    transaction_id = await connection.scalar(_OPEN, {**told(viewer), "patience": patience})
+    transaction_id = await connection.scalar(_OPEN, {**author_parameters(viewer), "patience": patience})
     replayed = await _claim(connection, viewer, key) if key else None
     return Transaction(connection, int(transaction_id), replayed, key)
 

@@ -53,7 +53,7 @@ def _labels_of(sent: bytes | None) -> Labels:
 
 # Of a row these seldom change, and to make their objects takes longer than all the rest of it.
 LABELS = Memo(_labels_of, LABELS_KEPT)
-MOMENTS = Memo(moments.of_bytes, MOMENTS_KEPT)
+MOMENTS = Memo(moments.from_bytes, MOMENTS_KEPT)
 ONCE_KEPT = 1000  # of each, where rows go by that are not read again
 
 # The columns of selected(), in its order: moments and labels as PostgreSQL sends them (JSON behind the number of its
@@ -119,7 +119,7 @@ def selected(
 
 def selected_once() -> Callable[[Iterable[Any]], Workstation]:
     """The same for many rows that are not read again soon: what others remember is left as it is."""
-    return partial(selected, labels=Memo(_labels_of, ONCE_KEPT), times=Memo(moments.of_bytes, ONCE_KEPT))
+    return partial(selected, labels=Memo(_labels_of, ONCE_KEPT), times=Memo(moments.from_bytes, ONCE_KEPT))
 
 
 def workstation(image: Mapping[str, Any]) -> Workstation:
@@ -202,7 +202,7 @@ def _number(value: Any) -> float | None:
 
 def moment(value: Any) -> Any:
     """A datetime, from a column or from JSON; None stays None."""
-    return moments.of_text(value) if isinstance(value, str) else value
+    return moments.from_text(value) if isinstance(value, str) else value
 
 
 def floor(row: Mapping[str, Any]) -> Floor:

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 import pytest
 
-from graphql_app.server.write_coalescer import HELD_BYTES_MOST, TOGETHER_MOST, CoalescedTransport, WriteCoalescer
+from graphql_app.server.write_coalescer import CONNECTIONS_MOST, PENDING_BYTES_MOST, CoalescedTransport, WriteCoalescer
 
 pytestmark = pytest.mark.asyncio
 
@@ -52,22 +52,24 @@ async def test_what_is_written_leaves_once_the_loop_has_gone_round() -> None:
 async def test_the_first_waits_for_no_more_than_so_many_others() -> None:
     sent: list[tuple[str, bytes]] = []
     write_coalescer = WriteCoalescer()
-    transports = [CoalescedTransport(Wire(str(number), sent), write_coalescer) for number in range(TOGETHER_MOST + 1)]
+    transports = [
+        CoalescedTransport(Wire(str(number), sent), write_coalescer) for number in range(CONNECTIONS_MOST + 1)
+    ]
     for transport in transports:
         transport.write(b"x")
-    assert len(sent) == TOGETHER_MOST
+    assert len(sent) == CONNECTIONS_MOST
     await asyncio.sleep(0)
-    assert [name for name, _ in sent] == [str(number) for number in range(TOGETHER_MOST + 1)]
+    assert [name for name, _ in sent] == [str(number) for number in range(CONNECTIONS_MOST + 1)]
 
 
 async def test_who_writes_without_end_is_not_held_back_without_end() -> None:
     sent: list[tuple[str, bytes]] = []
     transport = CoalescedTransport(Wire("one", sent), WriteCoalescer())
     for _ in range(10):
-        transport.write(b"x" * (HELD_BYTES_MOST // 2))
-        assert transport.get_write_buffer_size() <= HELD_BYTES_MOST
+        transport.write(b"x" * (PENDING_BYTES_MOST // 2))
+        assert transport.get_write_buffer_size() <= PENDING_BYTES_MOST
     await asyncio.sleep(0)
-    assert len(b"".join(data for _, data in sent)) == 5 * HELD_BYTES_MOST
+    assert len(b"".join(data for _, data in sent)) == 5 * PENDING_BYTES_MOST
 
 
 async def test_it_closes_after_what_was_written() -> None:

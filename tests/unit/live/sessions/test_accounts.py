@@ -14,9 +14,9 @@ from graphql_app.domain.errors import Refusal, Unauthenticated, Unavailable
 from graphql_app.live.feed.hub import Hub
 from graphql_app.live.feed.staleness import Staleness
 from graphql_app.live.sessions.accounts import AHEAD_SECONDS, SILENT_SECONDS_MOST, Accounts, NotHeardOf
-from graphql_app.store.accounts.accounts import Standing
+from graphql_app.store.accounts.accounts import AccountsSnapshot
 
-STANDING = "graphql_app.store.accounts.accounts.standing"  # what is read of the database
+SNAPSHOT = "graphql_app.store.accounts.accounts.accounts_snapshot"  # what is read of the database
 BEYOND = "graphql_app.store.accounts.accounts.beyond"
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 HEAD = Head(UUID(int=7), 0)
@@ -68,10 +68,10 @@ class Stand:
 
 @pytest.fixture
 async def stand(monkeypatch: pytest.MonkeyPatch) -> Stand:
-    async def standing(_: object, seconds: float) -> Standing:
-        return Standing([ADA], frozenset({UUID(int=9)}))
+    async def accounts_snapshot(_: object, seconds: float) -> AccountsSnapshot:
+        return AccountsSnapshot([ADA], frozenset({UUID(int=9)}))
 
-    monkeypatch.setattr(STANDING, standing)
+    monkeypatch.setattr(SNAPSHOT, accounts_snapshot)
     stand = Stand()
     stand.staleness.heard()
     stand.hub.restart(HEAD)
@@ -281,11 +281,11 @@ async def test_what_was_read_ahead_counts_for_nothing_when_all_begins_anew(
 
 
 async def test_what_changes_while_they_are_loaded_is_not_lost(stand: Stand, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def standing(_: object, seconds: float) -> Standing:
+    async def accounts_snapshot(_: object, seconds: float) -> AccountsSnapshot:
         stand.deliver("login_session", 1, SESSION, replace(SESSION, revoked_at=NOW))
-        return Standing([ADA], frozenset())
+        return AccountsSnapshot([ADA], frozenset())
 
-    monkeypatch.setattr(STANDING, standing)
+    monkeypatch.setattr(SNAPSHOT, accounts_snapshot)
     stand.hub.restart(HEAD)
     stand.staleness.heard()
     stand.accounts._to_load.clear()

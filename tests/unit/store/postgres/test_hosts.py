@@ -18,9 +18,9 @@ from graphql_app.store.postgres.hosts import (
     STAGGER_SECONDS,
     Hosts,
     Role,
-    chosen,
+    choose_host,
     role_of,
-    single,
+    single_host_urls,
 )
 
 ONE, TWO = "postgresql://ada:x@one/office", "postgresql://ada:x@two/office"
@@ -44,7 +44,7 @@ BOTH = "postgresql://ada:x@one,two/office"
     ],
 )  # fmt: skip
 def test_a_list_of_hosts_is_a_url_for_each(url: str, expected: list[str]) -> None:
-    assert single(url) == expected
+    assert single_host_urls(url) == expected
 
 
 @pytest.mark.parametrize("url", [
@@ -53,7 +53,7 @@ def test_a_list_of_hosts_is_a_url_for_each(url: str, expected: list[str]) -> Non
 ])  # fmt: skip
 def test_each_leads_to_where_asyncpg_would_have_gone_by_the_list(url: str) -> None:
     listed, _, _ = _parsed(url)
-    assert [host for one in single(url) for host in _parsed(one)[0]] == listed
+    assert [host for one in single_host_urls(url) for host in _parsed(one)[0]] == listed
 
 
 def _parsed(url: str) -> Any:
@@ -79,7 +79,7 @@ def _parsed(url: str) -> Any:
 def test_the_primary_is_chosen_and_without_one_the_last_one_is_still_read(
     roles: dict[str, Role], home: str | None, expected: str | None
 ) -> None:
-    assert chosen(roles, home) == expected
+    assert choose_host(roles, home) == expected
 
 
 @dataclass(eq=False)

@@ -4,7 +4,7 @@ import pytest
 
 from graphql_app.domain.errors import Contention, Outdated
 from graphql_app.store.postgres import retry as again
-from graphql_app.store.postgres.retry import OUTDATED_MOST, tried_again
+from graphql_app.store.postgres.retry import OUTDATED_MOST, retry_on_contention
 
 
 class Work:
@@ -22,7 +22,7 @@ class Work:
 
 async def test_work_that_got_in_the_way_is_done_again() -> None:
     work = Work(4)
-    assert await tried_again(work.__call__)() == "done"
+    assert await retry_on_contention(work.__call__)() == "done"
     assert work.tries == 5
 
 
@@ -32,11 +32,11 @@ async def test_work_that_is_always_in_the_way_is_refused_in_the_end_and_told_whe
     monkeypatch.setattr(again, "WAIT_SECONDS", 0.1)
     work = Work(1000)
     with pytest.raises(Contention, match=r"try again in 10 s\.") as refused:
-        await tried_again(work.__call__)()
+        await retry_on_contention(work.__call__)()
     assert refused.value.data == {"retryAfter": 10}
     assert 3 < work.tries < 10, "with pauses that grow"
 
 
 async def test_work_over_columns_that_are_being_changed_is_done_again_on_every_connection() -> None:
     work = Work(OUTDATED_MOST - 1, Outdated)
-    assert await tried_again(work.__call__)() == "done"
+    assert await retry_on_contention(work.__call__)() == "done"

@@ -18,9 +18,9 @@ def test_a_moment_that_is_let_in_comes_back_from_every_time_zone(naive: datetime
     moment = naive.replace(tzinfo=UTC)
 
     assert moment_problem(moment) is None
-    assert moments.of_count(moments.count(moment)) == moment
-    assert moments.of_text(moment.astimezone(offset).isoformat()) == moment
-    assert moments.of_text(moment.astimezone(offset).isoformat()).tzinfo is UTC
+    assert moments.from_microseconds(moments.to_microseconds(moment)) == moment
+    assert moments.from_text(moment.astimezone(offset).isoformat()) == moment
+    assert moments.from_text(moment.astimezone(offset).isoformat()).tzinfo is UTC
 
 
 @pytest.mark.parametrize(
@@ -35,17 +35,17 @@ def test_a_moment_that_is_let_in_comes_back_from_every_time_zone(naive: datetime
     ],
 )
 def test_what_python_cannot_hold_is_the_nearest_that_it_can(written: str, nearest: datetime) -> None:
-    assert moments.of_text(written) == nearest
+    assert moments.from_text(written) == nearest
 
 
 def test_the_ends_of_what_postgresql_counts_are_moments() -> None:
-    assert moments.of_count(2**63 - 1) == moments.LAST
-    assert moments.of_count(-(2**63)) == moments.FIRST
+    assert moments.from_microseconds(2**63 - 1) == moments.LAST
+    assert moments.from_microseconds(-(2**63)) == moments.FIRST
 
 
 def test_what_is_no_moment_is_an_error() -> None:
     with pytest.raises(ValueError, match="banana"):
-        moments.of_text("banana")
+        moments.from_text("banana")
 
 
 @pytest.mark.parametrize(

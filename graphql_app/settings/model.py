@@ -1,20 +1,17 @@
-"""What the operator decides: the environment, read once into one frozen object."""
+"""Every setting: its type, its default, its meaning, and which settings must fit together."""
 
-import os
 import re
-from collections.abc import Iterator
-from difflib import get_close_matches
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
-from pydantic_settings import SettingsError as PydanticSettingsError
 
-from graphql_app.weak_secrets import is_guessable, url_faults
+from graphql_app.settings.production import weaknesses
 
 PREFIX = "GRAPHQL_APP_"
+SECRET_CHARACTERS_LEAST = 32
 ORIGIN = re.compile(r"https?://(?:[a-z0-9.-]+|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?")  # RFC 6454, 6.2; as browsers write it
 
 Seconds = Annotated[float, Field(gt=0)]
@@ -24,7 +21,7 @@ Limit = Annotated[float, Field(ge=0)]
 
 
 def _by_mode(production: float, development: float, description: str) -> Any:
-    """A field whose default is generous in development."""
+    """Makes a field whose default depends on the mode; development gets the generous one."""
 
     def default(given: dict[str, Any]) -> float:
         return production if given.get("mode") == "production" else development
@@ -32,16 +29,8 @@ def _by_mode(production: float, development: float, description: str) -> Any:
     return Field(default_factory=default, description=f"{description} (default {production:g} in production)")
 
 
-# Of the least networks whose every address may be told to be a proxy: 10.0.0.0/8 and fc00::/7 are one's own.
-PROXY_PREFIX_LEAST = {4: 8, 6: 7}
-
-
-class SettingsError(Exception):
-    """A setting is missing or wrong; the message names the variable and says what it takes."""
-
-
 class Settings(BaseSettings):
-    """Every setting, with its default. Variables are GRAPHQL_APP_<NAME>, but for the five that tools expect bare."""
+    """Holds every setting, frozen. Variables are GRAPHQL_APP_<NAME>, but for the five that tools expect bare."""
 
     model_config = SettingsConfigDict(
         env_prefix=PREFIX,
@@ -196,12 +185,12 @@ class Settings(BaseSettings):
 
     @property
     def is_private(self) -> bool:
-        """Whether nobody but who sits at this machine can come in."""
+        """Whether the server can be reached from this machine alone."""
         return self.mode == "development" and self.host in ("127.0.0.1", "::1", "localhost")
 
     @property
     def is_explorable(self) -> bool:
-        """Whether the server tells everybody what can be asked of it."""
+        """Whether the server shows its schema, GraphiQL and the API documentation to everybody."""
         return self.mode == "development" if self.introspection is None else self.introspection
 
     @field_validator("origins")
@@ -218,8 +207,10 @@ class Settings(BaseSettings):
     @field_validator("secret")
     @classmethod
     def _long_enough(cls, secret: SecretStr | None) -> SecretStr | None:
-        if secret is not None and len(secret.get_secret_value()) < 32:
-            raise ValueError("takes 32 characters or more, e.g. the output of `openssl rand -base64 32`")
+        if secret is not None and len(secret.get_secret_value()) < SECRET_CHARACTERS_LEAST:
+            raise ValueError(
+                f"takes {SECRET_CHARACTERS_LEAST} characters or more, e.g. the output of `openssl rand -base64 32`"
+            )
         return secret
 
     @field_validator("trusted_proxies")
@@ -259,70 +250,16 @@ class Settings(BaseSettings):
         return self
 
     @model_validator(mode="after")
-    def _production_has_secrets_of_its_own(self) -> Self:
-        if self.mode == "production" and (faults := list(self._weaknesses())):
-            raise ValueError("\n".join(faults))
+    def _production_is_safe(self) -> Self:
+        if self.mode == "production":
+            secret = self.secret.get_secret_value() if self.secret is not None else None
+            faults = list(weaknesses(secret, self.database_url, self.redis_url, self.trusted_proxies, prefix=PREFIX))
+            if faults:
+                raise ValueError("\n".join(faults))
         return self
-
-    def _weaknesses(self) -> Iterator[str]:
-        """A line for each thing that lets in whoever tries."""
-        if self.secret is not None and is_guessable(self.secret.get_secret_value()):
-            yield f"{PREFIX}SECRET can be guessed: set the output of `openssl rand -base64 32`"
-        # PostgreSQL has other ways to ask who it is, in pg_hba.conf; a Redis without a password asks nobody.
-        yield from url_faults("DATABASE_URL", self.database_url or "", needs_password=False)
-        yield from url_faults("REDIS_URL", self.redis_url or "", needs_password=True)
-        for network in (ip_network(one, strict=False) for one in self.trusted_proxies):
-            if network.prefixlen < PROXY_PREFIX_LEAST[network.version]:
-                yield (
-                    f"{PREFIX}TRUSTED_PROXIES believes whoever comes from {network}, and so whatever address anybody"
-                    " claims: name the proxies, or their network"
-                )
 
     @classmethod
     def variable(cls, name: str) -> str:
-        """The environment variable of a field."""
+        """Returns the environment variable of a field."""
         alias = cls.model_fields[name].validation_alias
         return str(alias) if alias else PREFIX + name.upper()
-
-    def source(self, name: str) -> str:
-        """Where the value of a field comes from."""
-        if os.environ.get(self.variable(name)):
-            return "environment"
-        return "made here" if name in self.model_fields_set else "default"
-
-
-def read(**overrides: Any) -> Settings:
-    """The settings of this process. Raises SettingsError with one line for the first thing that is wrong, or one for
-    each that makes production unsafe."""
-    try:
-        return Settings(**overrides)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = str(first["loc"][0]) if first["loc"] else ""
-        if where in Settings.model_fields:
-            where = Settings.variable(where)
-        message = first["msg"].removeprefix("Value error, ")
-        raise SettingsError(f"{where}: {message}" if where else message) from error
-    except PydanticSettingsError as error:  # JSON that does not parse; it names the field, in quotes
-        name = next(name for name in Settings.model_fields if f'"{name}"' in str(error))
-        raise SettingsError(f"{Settings.variable(name)} takes {Settings.model_fields[name].description}") from error
-
-
-def unknown() -> list[str]:
-    """A line for each variable that has our prefix and is no setting: mistyped, or of another release."""
-    known = [Settings.variable(name) for name in Settings.model_fields]
-    strangers = sorted(name for name in os.environ if name.startswith(PREFIX) and name not in known)
-    meant = {name: get_close_matches(name, known, n=1, cutoff=0.9) for name in strangers}
-    return [f"{name} is no setting{f': is {likely[0]} meant?' if likely else ''}" for name, likely in meant.items()]
-
-
-def hand_down(settings: Settings) -> None:
-    """Puts what `serve` decided (embedded servers, keys, metrics) where its worker processes read it."""
-    for name in ("database_url", "redis_url", "metrics_directory", "secret", "token_private_key"):
-        value = getattr(settings, name)
-        if value is not None:
-            os.environ[Settings.variable(name)] = (
-                value.get_secret_value() if isinstance(value, SecretStr) else str(value)
-            )
-    if settings.metrics_directory is not None:
-        os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(settings.metrics_directory)
