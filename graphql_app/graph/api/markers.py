@@ -7,12 +7,15 @@ from typing import Any
 import strawberry
 from strawberry import Parent
 
+from graphql_app.domain.row_layout import RowLayout
+
 
 @dataclass(frozen=True, slots=True)
 class InstanceOf:
-    """`is_type_of` of a type whose values are those of one class."""
+    """`is_type_of` of a type whose values are those of one class. `layout`: how lists of them may come as rows."""
 
     kind: type
+    layout: RowLayout | None = None
 
     def __call__(self, value: object, _: object) -> bool:
         return isinstance(value, self.kind)
