@@ -27,7 +27,7 @@ def engine_of(settings: Settings, stores: Stores, live: Live, loops: Loops, stac
     admission = Admission(live.limiter)
     cohorts = stack.enter_context(closing(Cohorts()))
     execution = Execution(build(), seconds=settings.operation_seconds, is_explorable=settings.is_explorable)
-    services = services_of(settings, stores, live, admission, cohorts, execution.turns, loops, stack)
+    services = services_of(settings, stores, live, admission, cohorts, execution.scheduler, loops, stack)
     documents = documents_of(settings, execution.schema)
     persisted = persisted_of(settings, documents)
     answers = answers_of(settings, execution, services, live, loops)

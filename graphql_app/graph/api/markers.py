@@ -57,8 +57,10 @@ def derived(attribute: str, make: Callable[[Any], Any], graphql_type: Any, descr
 
 
 @dataclass(frozen=True, slots=True)
-class Soonest:
-    """The key of the metadata: resolves a field without a coroutine, to its value, which is at hand, or to the Soon of
-    it. Given the context, the names of the fields below, and the arguments by name."""
+class ImmediateResolver:
+    """The key of the metadata: resolves a field without a coroutine, to its value, if it is at hand, or to a Deferred.
+
+    `resolve` is given the context, the names of the fields below, and the arguments by name.
+    """
 
     resolve: Callable[..., Any]

@@ -22,7 +22,7 @@ from strawberry.types import Info
 from strawberry.types.field import StrawberryField
 
 from graphql_app.aio.deferred import Deferred
-from graphql_app.graph.api.markers import Soonest
+from graphql_app.graph.api.markers import ImmediateResolver
 from graphql_app.graph.api.selection import Nodes, selected
 from graphql_app.graph.compile.arguments import Arguments, NotRegular, Variables, arguments
 from graphql_app.graph.compile.projection import Projection
@@ -150,7 +150,7 @@ def _shortcut(
     its_arguments = arguments(of, operation, info)
     if its_arguments is None:
         raise _NotShort
-    deferred_outcome: Soonest | None = definition.metadata.get(Soonest)
+    deferred_outcome: ImmediateResolver | None = definition.metadata.get(ImmediateResolver)
     # Nothing of the execution that it was made in: it had a person, and what they gave.
     lasting = info._replace(
         field_nodes=Nodes(info.field_nodes),

@@ -108,7 +108,7 @@ class Responding:
     async def _let_others_in(self, named: OperationRequest | PersistedRequest) -> None:
         """Before a document that may have to be prepared: many new ones can come in one moment."""
         if isinstance(named, PersistedRequest) or self._engine.documents.known(named.query) is None:
-            await self._engine.execution.turns.next()
+            await self._engine.execution.scheduler.next()
 
     async def _viewer(self, request: Request, named: OperationRequest | PersistedRequest) -> Viewer:
         services = self._engine.services

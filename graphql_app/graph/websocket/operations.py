@@ -122,7 +122,7 @@ class Operations:
         began = time.perf_counter()
         kind, failed = "invalid", True
         try:
-            await self._engine.execution.turns.next()  # a hundred of them may have come in one packet
+            await self._engine.execution.scheduler.next()  # a hundred of them may have come in one packet
             query, operation = self._meant(wanted)
             kind = operation.kind
             require_few(wanted.variables)

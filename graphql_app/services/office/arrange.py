@@ -150,7 +150,7 @@ class Arrange:
         """In one round trip, together with others, where that does it; who is refused, moves it or has a key goes the
         long way."""
         require(viewer, *ARRANGING)
-        guarded = arranging.guarded(changes)
+        guarded = arranging.conditional_update(changes)
         if guarded is not None and guarded.changes and "building" not in changes and key is None:
             written = await self._commits.write(queries.Update(viewer, workstation_id, guarded, expected))
             if written is not None:

@@ -86,7 +86,7 @@ async def answered(rooms: Any) -> Any:
     scheduler = CooperativeScheduler()
     results = []
     for _ in range(2):
-        executor = PlannedExecutor.build(schema, document, context_value=context, plans=plans, turns=scheduler)
+        executor = PlannedExecutor.build(schema, document, context_value=context, plans=plans, scheduler=scheduler)
         assert isinstance(executor, PlannedExecutor)
         results.append(execute_root_selection_set(executor))
     assert isinstance(results[1], ExecutionResult)
