@@ -83,7 +83,7 @@ class Deadline:
 
 
 class DeadlineWait:
-    """The same for a future, without a task: `done` is called with it; or, when it takes too long, `overdue`."""
+    """Sets a deadline for a future, without a task: calls `done` with it, or `overdue` when it takes too long."""
 
     __slots__ = ("_deadlines", "_done", "_future", "_overdue", "at")
 

@@ -1,4 +1,4 @@
-"""A value that takes one wait, for who is not to be a task while waiting."""
+"""A value that is ready after one wait, which needs no task."""
 
 import asyncio
 from collections.abc import Callable

@@ -28,7 +28,7 @@ def engine_of(settings: Settings, stores: Stores, live: Live, loops: Loops, stac
     limits = Limits(live.limiter)
     cohorts = stack.enter_context(closing(Cohorts()))
     execution = Execution(build(), seconds=settings.operation_seconds, is_explorable=settings.is_explorable)
-    services = services_of(settings, stores, live, limits, cohorts, execution.turns, loops, stack)
+    services = services_of(settings, stores, live, limits, cohorts, execution.scheduler, loops, stack)
     documents = documents_of(settings, execution.schema)
     persisted = persisted_of(settings, documents)
     admission = Admission(limits, services.identify)

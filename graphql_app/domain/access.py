@@ -150,7 +150,7 @@ def employee_redactor(view: View) -> Callable[[Employee], Employee]:
 
 @lru_cache(VIEWS_KEPT)
 def redactor(view: View) -> Callable[[Workstation], Workstation]:
-    """The same for workstations."""
+    """Returns what redacts workstations for the view. Made once for a view, as employee_redactor."""
     hiding = _hiding(view, "Workstation")
     if _hiding(view, "Employee"):
         redacted = employee_redactor(view)

@@ -63,21 +63,21 @@ _ALLOWING = {then: frozenset(now for now in Status if may_become(now, then)) for
 
 
 @dataclass(frozen=True, slots=True)
-class GuardedUpdate:
+class ConditionalUpdate:
     """A change that needs no look at the workstation: what to write, if it has one of these statuses."""
 
     changes: Mapping[str, Any]
     statuses: frozenset[Status]
 
 
-def guarded(changes: Mapping[str, Any]) -> GuardedUpdate | None:
-    """What edit() comes to for every workstation that allows it; None when there is none."""
+def conditional_update(changes: Mapping[str, Any]) -> ConditionalUpdate | None:
+    """Returns what edit() writes to each workstation that allows it; None when no workstation does."""
     if "status" not in changes:
-        return GuardedUpdate(changes, frozenset(Status))
+        return ConditionalUpdate(changes, frozenset(Status))
     status = changes["status"]
     if status is None:
         return None
-    return GuardedUpdate({**changes, **_with_status(status)}, _ALLOWING[status])
+    return ConditionalUpdate({**changes, **_with_status(status)}, _ALLOWING[status])
 
 
 def edit(workstation: Workstation, changes: Mapping[str, Any]) -> dict[str, Any]:

@@ -105,7 +105,7 @@ class WorkstationFilter(_Matching):
         )
 
 
-def checked(matching: WorkstationFilter) -> WorkstationFilter:
+def checked_filter(matching: WorkstationFilter) -> WorkstationFilter:
     """The filter itself. Raises InvalidInput when a part of it is out of bounds."""
     for name in ("name_contains", "equipment_contains"):
         text = getattr(matching, name)

@@ -37,7 +37,7 @@ def quality(media: str, listed: Sequence[Range]) -> float:
     return 0.0
 
 
-def named(name: str, listed: Sequence[Range]) -> float:
+def quality_by_name(name: str, listed: Sequence[Range]) -> float:
     """Returns the quality of what is listed by that very name: a wildcard asks for nothing in particular."""
     return max((quality for other, quality in listed if other == name), default=0.0)
 

@@ -20,7 +20,8 @@ def normal(name: str) -> str:
 
 
 def account_normal(name: str) -> str:
-    """The same of an account, which is typed from memory (NFKC): full-width letters are letters."""
+    """Returns the name of an account as it is kept and compared (NFKC). It is typed from memory: full-width letters are
+    letters."""
     return name if name.isascii() else unicodedata.normalize("NFKC", name)
 
 

@@ -101,7 +101,7 @@ class Audience:
         return [sorted(self.roles), self.department_id, self.building, self.floor_number]
 
 
-def checked(draft: Draft, now: datetime) -> Draft:
+def checked_draft(draft: Draft, now: datetime) -> Draft:
     """The draft itself. Raises InvalidInput naming the field."""
     for name, most in (("title", TITLE_MOST), ("body", BODY_MOST)):
         problem = text_problem(getattr(draft, name), most)

@@ -14,7 +14,7 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import Receive, Scope, Send
 
-from graphql_app.domain.media import named, ranges
+from graphql_app.domain.media import quality_by_name, ranges
 from graphql_app.server.methods import READING, OtherMethods
 
 STATIC: Final = Path(__file__).parent / "static"
@@ -126,7 +126,7 @@ class Assets(StaticFiles):
         return response
 
     async def _zipped(self, path: str, scope: Scope) -> Response | None:
-        if not named("gzip", ranges(Headers(scope=scope).get("accept-encoding", ""))):
+        if not quality_by_name("gzip", ranges(Headers(scope=scope).get("accept-encoding", ""))):
             return None
         try:
             response = await super().get_response(f"{path}.gz", scope)

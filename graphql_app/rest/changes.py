@@ -17,7 +17,7 @@ from graphql_app.domain.access import Viewer
 from graphql_app.domain.change import Batch, Kind, joined
 from graphql_app.domain.errors import NotAcceptable, Refusal
 from graphql_app.domain.filters import WorkstationFilter
-from graphql_app.domain.media import EVENTS, JSON, named, quality, ranges
+from graphql_app.domain.media import EVENTS, JSON, quality, quality_by_name, ranges
 from graphql_app.domain.workstation import Workstation
 from graphql_app.live.sessions.sessions import Sessions
 from graphql_app.rest import shapes
@@ -88,7 +88,7 @@ def framing(accept: str) -> str:
     """The media type to answer with: events where the client names them, and likes JSON no better. Raises
     NotAcceptable."""
     listed = ranges(accept or JSON)
-    as_json, as_events = quality(JSON, listed), named(EVENTS, listed)
+    as_json, as_events = quality(JSON, listed), quality_by_name(EVENTS, listed)
     if not as_json and not as_events:
         raise NotAcceptable(f"This answers {JSON} or {EVENTS}; name one in `Accept`.")
     return EVENTS if as_events >= as_json else JSON

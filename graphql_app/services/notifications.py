@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from graphql_app.domain.access import Scope, Viewer, require
 from graphql_app.domain.arranging import Idempotency
 from graphql_app.domain.errors import Conflict, InvalidInput
-from graphql_app.domain.notification import Audience, Draft, Notification, checked
+from graphql_app.domain.notification import Audience, Draft, Notification, checked_draft
 from graphql_app.domain.topics import Notifications
 from graphql_app.services.consistency import ConsistencyTokens
 from graphql_app.services.cursors import FeedCursors, PageCursors
@@ -67,7 +67,7 @@ class Notify:
     async def publish(self, viewer: Viewer, draft: Draft, key: Idempotency | None = None) -> Published:
         """Raises Forbidden, InvalidInput, Conflict (of idempotency keys), ReadOnly."""
         require(viewer, Scope.NOTIFY, Scope.READ)
-        if checked(draft, datetime.now(UTC)).role not in {None, *self._roles}:
+        if checked_draft(draft, datetime.now(UTC)).role not in {None, *self._roles}:
             raise InvalidInput(f"There is no such role; there are {', '.join(sorted(self._roles))}.", field="role")
         async with self._database.writing(viewer, key) as transaction:
             if transaction.replayed is not None:

@@ -8,7 +8,7 @@ from strawberry import Parent, argument
 
 from graphql_app.domain.access import Viewer
 from graphql_app.graph.api.context import AppInfo
-from graphql_app.graph.api.mutations import answered
+from graphql_app.graph.api.mutations import mutation_result
 from graphql_app.graph.api.refusals import (
     Conflict,
     Forbidden,
@@ -89,7 +89,7 @@ class AccountMutations:
     ) -> Any:
         context = info.context
         service = context.services.authenticate
-        return await answered(
+        return await mutation_result(
             info, lambda: service.login(context.viewer, name, password, context.user_agent), _as_it_is
         )
 
@@ -109,12 +109,12 @@ class AccountMutations:
                 context.renew(done.viewer)
             return done
 
-        return await answered(info, lambda: service.refresh(context.viewer, token, context.user_agent), renewed)
+        return await mutation_result(info, lambda: service.refresh(context.viewer, token, context.user_agent), renewed)
 
     @strawberry.mutation(graphql_type=LogoutResult, description="Ends the session that the token comes from.")
     async def logout(self, info: AppInfo) -> Any:
         service, viewer = info.context.services.authenticate, info.context.viewer
-        return await answered(info, lambda: service.logout(viewer), lambda account: SignedOut(account=account))
+        return await mutation_result(info, lambda: service.logout(viewer), lambda account: SignedOut(account=account))
 
     @strawberry.mutation(
         graphql_type=RevokeResult,
@@ -128,7 +128,9 @@ class AccountMutations:
         ] = None,
     ) -> Any:
         service, viewer = info.context.services.authenticate, info.context.viewer
-        return await answered(info, lambda: service.revoke(viewer, account), lambda count: SessionsRevoked(count=count))
+        return await mutation_result(
+            info, lambda: service.revoke(viewer, account), lambda count: SessionsRevoked(count=count)
+        )
 
 
 def _as_it_is(done: authenticate.SignedIn) -> authenticate.SignedIn:

@@ -168,7 +168,7 @@ class UpdateWorkstationInput:
     notes: str | None = strawberry.field(default=UNSET, description="Free text; at most 10,000 characters.")
 
 
-def values_of(given: CreateWorkstationInput | UpdateWorkstationInput) -> dict[str, Any]:
+def input_values(given: CreateWorkstationInput | UpdateWorkstationInput) -> dict[str, Any]:
     """The domain's fields that were given. Raises InvalidInput."""
     values = {name: value for name, value in vars(given).items() if value is not UNSET}
     if values.get("department_id") is not None:

@@ -7,12 +7,15 @@ from typing import Any
 import strawberry
 from strawberry import Parent
 
+from graphql_app.domain.row_layout import RowLayout
+
 
 @dataclass(frozen=True, slots=True)
 class InstanceOf:
-    """`is_type_of` of a type whose values are those of one class."""
+    """`is_type_of` of a type whose values are those of one class. `layout`: how lists of them may come as rows."""
 
     kind: type
+    layout: RowLayout | None = None
 
     def __call__(self, value: object, _: object) -> bool:
         return isinstance(value, self.kind)
@@ -54,8 +57,10 @@ def derived(attribute: str, make: Callable[[Any], Any], graphql_type: Any, descr
 
 
 @dataclass(frozen=True, slots=True)
-class Soonest:
-    """The key of the metadata: resolves a field without a coroutine, to its value, which is at hand, or to the Soon of
-    it. Given the context, the names of the fields below, and the arguments by name."""
+class ImmediateResolver:
+    """The key of the metadata: resolves a field without a coroutine, to its value, if it is at hand, or to a Deferred.
+
+    `resolve` is given the context, the names of the fields below, and the arguments by name.
+    """
 
     resolve: Callable[..., Any]

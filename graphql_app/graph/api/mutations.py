@@ -13,7 +13,7 @@ from graphql_app.domain.arranging import Idempotency
 from graphql_app.domain.errors import Refusal
 from graphql_app.domain.workstation import Status
 from graphql_app.graph.api.context import AppInfo
-from graphql_app.graph.api.inputs import CreateWorkstationInput, UpdateWorkstationInput, values_of
+from graphql_app.graph.api.inputs import CreateWorkstationInput, UpdateWorkstationInput, input_values
 from graphql_app.graph.api.refusals import (
     AssignResult,
     CreateResult,
@@ -41,7 +41,7 @@ class Mutation:
         self, info: AppInfo, input: Annotated[CreateWorkstationInput, argument(description="What it is like.")]
     ) -> Any:
         arrange, viewer, key = info.context.services.arrange, info.context.viewer, idempotency(info)
-        return await answered(info, lambda: arrange.create(viewer, values_of(input), key))
+        return await mutation_result(info, lambda: arrange.create(viewer, input_values(input), key))
 
     @strawberry.mutation(graphql_type=UpdateResult, description="Edits or moves a workstation.")
     async def update_workstation(
@@ -52,12 +52,14 @@ class Mutation:
         expected_version: ExpectedVersion = None,
     ) -> Any:
         arrange, viewer, key = info.context.services.arrange, info.context.viewer, idempotency(info)
-        return await answered(info, lambda: arrange.edit(viewer, _row(id), values_of(input), expected_version, key))
+        return await mutation_result(
+            info, lambda: arrange.edit(viewer, _row(id), input_values(input), expected_version, key)
+        )
 
     @strawberry.mutation(graphql_type=DeleteResult, description="Takes a workstation away.")
     async def delete_workstation(self, info: AppInfo, id: Id, expected_version: ExpectedVersion = None) -> Any:
         arrange, viewer, key = info.context.services.arrange, info.context.viewer, idempotency(info)
-        return await answered(
+        return await mutation_result(
             info,
             lambda: arrange.delete(viewer, _row(id), expected_version, key),
             lambda done: WorkstationDeleted(id=id, receipt=done.receipt),
@@ -76,7 +78,7 @@ class Mutation:
         expected_version: ExpectedVersion = None,
     ) -> Any:
         arrange, viewer, key = info.context.services.arrange, info.context.viewer, idempotency(info)
-        return await answered(info, lambda: arrange.set_status(viewer, _row(id), status, expected_version, key))
+        return await mutation_result(info, lambda: arrange.set_status(viewer, _row(id), status, expected_version, key))
 
     @strawberry.mutation(graphql_type=AssignResult, description="Seats an employee; the workstation becomes OCCUPIED.")
     async def assign_workstation(
@@ -87,14 +89,14 @@ class Mutation:
         expected_version: ExpectedVersion = None,
     ) -> Any:
         arrange, viewer, key = info.context.services.arrange, info.context.viewer, idempotency(info)
-        return await answered(
+        return await mutation_result(
             info, lambda: arrange.assign(viewer, _row(id), _employee(employee_id), expected_version, key)
         )
 
     @strawberry.mutation(graphql_type=ReleaseResult, description="Frees the workstation; it becomes AVAILABLE.")
     async def release_workstation(self, info: AppInfo, id: Id, expected_version: ExpectedVersion = None) -> Any:
         arrange, viewer, key = info.context.services.arrange, info.context.viewer, idempotency(info)
-        return await answered(info, lambda: arrange.release(viewer, _row(id), expected_version, key))
+        return await mutation_result(info, lambda: arrange.release(viewer, _row(id), expected_version, key))
 
 
 def _row(identifier: str) -> int:
@@ -109,7 +111,9 @@ def _changed(done: Arranged) -> WorkstationChanged:
     return WorkstationChanged(workstation=done.workstation, receipt=done.receipt)  # type: ignore[arg-type]  # resolved from the domain's
 
 
-async def answered(info: AppInfo, do: Callable[[], Awaitable[Any]], show: Callable[[Any], object] = _changed) -> object:
+async def mutation_result(
+    info: AppInfo, do: Callable[[], Awaitable[Any]], show: Callable[[Any], object] = _changed
+) -> object:
     """What was done, or the refusal as a value. Those that the answer of this mutation has no type for (what may come
     in the way of any request) become errors of the operation."""
     try:

@@ -15,7 +15,7 @@ from graphql_app.domain.identifiers import global_id
 from graphql_app.graph.api import enums
 from graphql_app.graph.api.context import AppInfo
 from graphql_app.graph.api.feeds import Feed
-from graphql_app.graph.api.mutations import answered, idempotency
+from graphql_app.graph.api.mutations import idempotency, mutation_result
 from graphql_app.graph.api.queries import After, Before, First, Last
 from graphql_app.graph.api.refusals import Conflict, Forbidden, InvalidInput, ReadOnly, union
 from graphql_app.graph.api.sources import SubscriptionSource
@@ -205,7 +205,7 @@ class NotificationMutations:
         self, info: AppInfo, input: Annotated[PublishNotificationInput, argument(description="What, and to whom.")]
     ) -> Any:
         notify, viewer, key = info.context.services.notify, info.context.viewer, idempotency(info)
-        return await answered(info, lambda: notify.publish(viewer, draft_of(input), key), _published)
+        return await mutation_result(info, lambda: notify.publish(viewer, draft_of(input), key), _published)
 
 
 def _published(done: Published) -> NotificationPublished:

@@ -9,7 +9,6 @@ from strawberry.types import Info
 from strawberry.types.field import StrawberryField
 
 from graphql_app.domain.access import Scope, View, guarding_scope
-from graphql_app.graph.api.context import Context
 
 
 @strawberry.schema_directive(
@@ -28,7 +27,7 @@ class HasScope(BasePermission):
         super().__init__()
         self.scope = scope
 
-    def has_permission(self, source: Any, info: Info[Context, Any], **_: Any) -> bool:
+    def has_permission(self, source: Any, info: Info[Any, Any], **_: Any) -> bool:
         return self.permits(info.context.viewer.view)
 
     def permits(self, view: View) -> bool:

@@ -16,7 +16,7 @@ from graphql_app.domain.workstation import Counts, named_place
 from graphql_app.graph.api import nodes
 from graphql_app.graph.api.context import AppInfo, Context
 from graphql_app.graph.api.inputs import FilterInput, OrderInput, StatsGroup, filter_of, orders_of
-from graphql_app.graph.api.markers import Soonest
+from graphql_app.graph.api.markers import ImmediateResolver
 from graphql_app.graph.api.selection import selected
 from graphql_app.graph.api.types import (
     Department,
@@ -69,7 +69,7 @@ class Query:
     @strawberry.field(
         graphql_type=Workstation | None,
         description="One workstation; null when there is none.",
-        metadata={Soonest: Soonest(_workstation_soon)},
+        metadata={ImmediateResolver: ImmediateResolver(_workstation_soon)},
     )
     async def workstation(
         self, info: AppInfo, id: Annotated[strawberry.ID, argument(description="Its global ID.")]

@@ -15,11 +15,11 @@ from graphql import (
     get_named_type,
 )
 from graphql.type import GraphQLCompositeType, GraphQLSchema, is_composite_type
+from strawberry.types import Info
 from strawberry.utils.str_converters import to_camel_case
 
 from graphql_app.domain.access import GUARDED, Scope
 from graphql_app.domain.workstation import Workstation
-from graphql_app.graph.api.context import AppInfo
 
 Fragments = dict[str, FragmentDefinitionNode]
 
@@ -32,7 +32,7 @@ class Nodes(list[FieldNode]):
         self.selected: dict[tuple[str, ...], frozenset[str]] = {}
 
 
-def selected(info: AppInfo, *path: str) -> frozenset[str]:
+def selected(info: Info[Any, Any], *path: str) -> frozenset[str]:
     """The Python names of the fields asked for at the path below this resolver, whatever fragments they are in."""
     raw: GraphQLResolveInfo[Any] = info._raw_info
     kept = raw.field_nodes.selected if isinstance(raw.field_nodes, Nodes) else {}

@@ -46,12 +46,12 @@ class Subscription:
         number: Annotated[int, argument(description="Number of the floor.")],
     ) -> AsyncGenerator[FloorStatus, None]:
         stream = info.context.services.follow.floor_status(info.context.viewer, named_place(building, number))
-        return SubscriptionSource(stream, Start(), status_of)  # type: ignore[return-value]  # an async iterable is all it takes
+        return SubscriptionSource(stream, Start(), floor_status_of)  # type: ignore[return-value]  # an async iterable is all it takes
 
 
 def feed_of(stream: Changes[Workstation], batch: Batch[Workstation]) -> WorkstationFeed:
     return WorkstationFeed(batch=batch, cursor=Cursor(stream.cursor(batch)))
 
 
-def status_of(stream: FloorStatuses, counts: Counts) -> FloorStatus:
+def floor_status_of(stream: FloorStatuses, counts: Counts) -> FloorStatus:
     return FloorStatus(counts=counts, place=stream.place, notice=stream.notice)

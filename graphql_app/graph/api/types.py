@@ -18,6 +18,7 @@ from graphql_app.graph.api.markers import InstanceOf, carried_by, derived
 from graphql_app.graph.api.permissions import guarded
 from graphql_app.graph.api.selection import selected
 from graphql_app.services.following.follow import FloorSnapshot
+from graphql_app.services.office.table import LAYOUT
 
 Cursor = NewType("Cursor", str)
 CURSOR = strawberry.scalar(
@@ -102,7 +103,7 @@ class Workstation(Node):
 
     equipment: JSON | None = derived("equipment", domain.equipment_value, JSON | None, "What stands on it, as JSON.")
 
-    is_type_of = InstanceOf(domain.Workstation)
+    is_type_of = InstanceOf(domain.Workstation, LAYOUT)
 
 
 @strawberry.type(description="How many workstations of a group are in each status.")

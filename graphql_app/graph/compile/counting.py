@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from graphql.execution.collect_fields import FieldDetailsList
 
-from graphql_app.graph.compile.measures import too_many
+from graphql_app.graph.compile.measures import limit_refusal
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,4 +47,4 @@ class Count:
         self._values += per_item * items
         self._lists += 1
         if self._lists > 1 and self._values > self._counting.most:
-            raise too_many("cost", self._counting.most, self._values)
+            raise limit_refusal("cost", self._counting.most, self._values)

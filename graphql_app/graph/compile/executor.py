@@ -89,7 +89,7 @@ class Plans:
             self._is_known = True
             return None
         if not self._roots:
-            self._conditions = conditions(self._document)
+            self._conditions = condition_variables(self._document)
         given = executor.variable_values.coerced
         key = (executor.view, *(given.get(name) for name in self._conditions))
         root = self._roots.get(key)
@@ -115,12 +115,17 @@ class PlannedExecutor(Executor[Any]):
     """
 
     def __init__(
-        self, *arguments: Any, plans: Plans, turns: CooperativeScheduler, outcome: Outcome | None = None, **named: Any
+        self,
+        *arguments: Any,
+        plans: Plans,
+        scheduler: CooperativeScheduler,
+        outcome: Outcome | None = None,
+        **named: Any,
     ) -> None:
         """`outcome`: what the resolver of the one root field did; it is not called again."""
         super().__init__(*arguments, **named)
         self.plans = plans
-        self._turns = turns
+        self._scheduler = scheduler
         self._outcome = outcome
         self._count = Count(plans.counting) if plans.counting.nodes else None
 
@@ -231,7 +236,7 @@ class PlannedExecutor(Executor[Any]):
         try:
             for index, item in rest:
                 complete(index, item)
-                if self._turns.is_over():
+                if self._scheduler.is_over():
                     break
             else:
                 if not waiting:
@@ -251,7 +256,7 @@ class PlannedExecutor(Executor[Any]):
         """The list, with its rest, and with what its items wait for."""
         try:
             for index, item in rest:
-                await self._turns.next()
+                await self._scheduler.next()
                 complete(index, item)
         except BaseException:
             self._give_up(completed, waiting)
@@ -297,7 +302,7 @@ class _Conditions(Visitor):
                 self.names.add(argument.value.name.value)
 
 
-def conditions(document: DocumentNode) -> tuple[str, ...]:
+def condition_variables(document: DocumentNode) -> tuple[str, ...]:
     """The names of the variables that decide what of the document is selected."""
     visitor = _Conditions()
     visit(document, visitor)

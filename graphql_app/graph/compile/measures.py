@@ -15,7 +15,7 @@ MEASURES: Mapping[str, str] = {
 }
 
 
-def too_many(measure: str, limit: int, asked: int) -> TooMany:
+def limit_refusal(measure: str, limit: int, asked: int) -> TooMany:
     """Returns the refusal of what is beyond a limit."""
     # Twenty fragments can unfold to more than a number that anybody wants to read.
     message = MEASURES[measure].format(limit=f"{limit:,}", asked=f"{asked:,}" if asked < 10**9 else "over a billion")

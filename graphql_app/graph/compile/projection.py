@@ -25,19 +25,16 @@ from graphql.execution.collect_fields import FieldDetailsList, GroupedFieldSet
 from strawberry.types.base import StrawberryObjectDefinition
 
 from graphql_app.domain.access import View
-from graphql_app.domain.workstation import Workstation
+from graphql_app.domain.row_layout import RowLayout
 from graphql_app.graph.api.markers import InstanceOf
 from graphql_app.graph.compile.code_writer import FunctionText
 from graphql_app.graph.compile.field_access import NotPlain, Reading, admission, reading
 from graphql_app.graph.compile.scalars import AS_IN_COLUMNS, NAMED, write_enum, write_scalar
-from graphql_app.services.office.table import COLUMNS, LABELLED, LABELS_AT, PLACED, WIDTH, Table
 
 LISTS_MOST = 8  # one in another; Python's own limit is 20 blocks
 
 Projection = Callable[[Any], Any]
 Subfields = Callable[[GraphQLObjectType, FieldDetailsList], GroupedFieldSet]
-_WORKSTATION = InstanceOf(Workstation)
-_NOWHERE = (None,) * len(PLACED)
 
 
 def projection(
@@ -55,23 +52,35 @@ def projection(
 
 
 class _Row:
-    """The variables that hold a row of a Table, and the one that will hold what its labels are made to."""
+    """The variables of one row in a loop over a RowSequence, named where they are first needed."""
 
-    def __init__(self, text: FunctionText, table: str) -> None:
-        self.columns = [text.name() for _ in range(WIDTH)]
+    def __init__(self, text: FunctionText, layout: RowLayout, sequence: str) -> None:
+        """`sequence`: the variable that holds the RowSequence."""
+        self.layout = layout
+        self.columns = [text.name() for _ in range(layout.width)]
         self._text = text
-        self._labels = text.assigned(f"{table}.labels")
+        self._unpacked = text.assigned(f"{sequence}.unpacked")
         self._found: str | None = None
-        self._place = {attribute: text.name() for attribute in PLACED}
-        text.line(f"{', '.join(self._place.values())} = {table}.place or NOWHERE")
+        self._shared = {attribute: text.name() for attribute in layout.shared}
+        if layout.shared:
+            nothing = text.bind((None,) * len(layout.shared))
+            text.line(f"{', '.join(self._shared.values())}, = {sequence}.shared or {nothing}")
 
-    def labels(self) -> str:
+    def attribute(self, name: str) -> str:
+        """The expression for a field. Raises NotPlain for one that is not in the row."""
+        if name in self.layout.columns:
+            return self._column(name)
+        if name not in self.layout.packed:
+            raise NotPlain
+        return f"{self._packed()}[{self.layout.packed[name]}]"
+
+    def _packed(self) -> str:
         if self._found is None:
-            self._found = self._text.assigned(f"{self._labels}[{self.columns[LABELS_AT]}]")
+            self._found = self._text.assigned(f"{self._unpacked}[{self.columns[self.layout.packed_at]}]")
         return self._found
 
-    def column(self, attribute: str) -> str:
-        column, shared = self.columns[COLUMNS[attribute]], self._place.get(attribute)
+    def _column(self, name: str) -> str:
+        column, shared = self.columns[self.layout.columns[name]], self._shared.get(name)
         if shared is not None:
             self._text.line(f"if {shared} is not None: {column} = {shared}")
         return column
@@ -85,28 +94,28 @@ class _Writer:
         self._view = view
         self._lists_most = lists_most
         self._lists = 0
-        self._text = FunctionText("given", {**NAMED, "Table": Table, "NOWHERE": _NOWHERE})
+        self._text = FunctionText("given", NAMED)
         self._rows: dict[str, _Row] = {}
-        self._columns: set[str] = set()  # variables that hold a column
+        self._columns: dict[str, RowLayout] = {}  # the variables that hold a column
 
     def function(self, of: GraphQLOutputType, details: FieldDetailsList) -> Projection:
         return self._text.function(self._value(of, details, "given"))
 
     def _value(self, of: GraphQLOutputType, details: FieldDetailsList, read: str) -> str:
-        """Writes what makes the result of the value that the expression reads. Returns where it is."""
-        is_column = read in self._columns
-        if is_column and of in AS_IN_COLUMNS:
+        """Writes what makes the result of the value that the expression `read` gives. Returns the variable of it."""
+        layout = self._columns.get(read)
+        if layout is not None and of in AS_IN_COLUMNS:
             return read
         name = self._text.assigned(read)
         if is_non_null_type(of):
             self._text.line(f"if {name} is None: raise Irregular")
-            return self._some(of.of_type, details, name, is_column)
+            return self._some(of.of_type, details, name, layout)
         with self._text.block(f"if {name} is not None"):
-            made = self._some(of, details, name, is_column)
+            made = self._some(of, details, name, layout)
             self._text.line(f"{name} = {made}" if made != name else "pass")
         return name
 
-    def _some(self, of: Any, details: FieldDetailsList, name: str, is_column: bool) -> str:
+    def _some(self, of: Any, details: FieldDetailsList, name: str, layout: RowLayout | None) -> str:
         if is_list_type(of):
             return self._list(of.of_type, details, name)
         if is_object_type(of):
@@ -114,9 +123,9 @@ class _Writer:
         if is_union_type(of):
             return self._union(of, details, name)
         if is_enum_type(of):
-            return write_enum(self._text, of, name, is_column=is_column)
+            return write_enum(self._text, of, name, layout)
         if is_scalar_type(of):
-            return write_scalar(self._text, of, name, is_column=is_column)
+            return write_scalar(self._text, of, name, layout)
         raise NotPlain
 
     def _list(self, item: GraphQLOutputType, details: FieldDetailsList, name: str) -> str:
@@ -126,10 +135,11 @@ class _Writer:
             raise NotPlain
         made = text.assigned("[]")
         append = text.assigned(f"{made}.append")
-        kind = get_nullable_type(item)
-        if is_object_type(kind) and kind.is_type_of == _WORKSTATION:
-            with text.block(f"if {name}.__class__ is Table"):
-                self._table(kind, details, name, append)
+        kind: Any = get_nullable_type(item)
+        layout = _layout(kind)
+        if layout is not None:
+            with text.block(f"if {name}.__class__ is {text.bind(layout.sequence)}"):
+                self._rows_of(layout, kind, details, name, append)
                 text.line(f"{name} = ()")
         text.line(f"if {name}.__class__ is not list and {name}.__class__ is not tuple: raise Irregular")
         one = text.name()
@@ -138,13 +148,15 @@ class _Writer:
         self._lists -= 1
         return made
 
-    def _table(self, of: GraphQLObjectType, details: FieldDetailsList, name: str, append: str) -> None:
-        """Takes the values of a Table by their places."""
-        row = _Row(self._text, name)
-        self._columns.update(row.columns)
+    def _rows_of(
+        self, layout: RowLayout, of: GraphQLObjectType, details: FieldDetailsList, name: str, append: str
+    ) -> None:
+        """Writes the loop that takes the values of a RowSequence by their indexes."""
+        row = _Row(self._text, layout, name)
+        self._columns.update(dict.fromkeys(row.columns, layout))
         in_row = self._text.name()
         self._rows[in_row] = row
-        with self._text.block(f"for {', '.join(row.columns)} in {name}.rows"):
+        with self._text.block(f"for {', '.join(row.columns)}, in {name}.rows"):
             self._text.line(f"{append}({self._fields(of, details, in_row)})")
 
     def _object(self, of: GraphQLObjectType, details: FieldDetailsList, name: str) -> str:
@@ -183,7 +195,7 @@ class _Writer:
         return "None" if read is None else self._value(field.type, details, self._expression(read, name))
 
     def _expression(self, read: Reading, name: str) -> str:
-        """What reads the field of an object, or the same of a row."""
+        """Returns the expression that reads the field of an object or of a row."""
         if read.carrier is not None:
             self._text.line(f"if {name}.__class__ is not {self._text.bind(read.carrier)}: raise Irregular")
         if read.attribute is not None:
@@ -196,10 +208,10 @@ class _Writer:
 
     def _attribute(self, name: str, attribute: str) -> str:
         row = self._rows.get(name)
-        if row is None:
-            return f"{name}.{attribute}"
-        if attribute in COLUMNS:
-            return row.column(attribute)
-        if attribute not in LABELLED:
-            raise NotPlain
-        return f"{row.labels()}[{LABELLED[attribute]}]"
+        return f"{name}.{attribute}" if row is None else row.attribute(attribute)
+
+
+def _layout(of: Any) -> RowLayout | None:
+    """How lists of the type may come as rows, as its `is_type_of` says."""
+    decides = of.is_type_of if is_object_type(of) else None
+    return decides.layout if isinstance(decides, InstanceOf) else None

@@ -15,10 +15,9 @@ from graphql import (
 )
 from strawberry.schema.types.base_scalars import DateTimeDefinition
 
-from graphql_app.domain.workstation import ByStatus
+from graphql_app.domain.row_layout import RowLayout
 from graphql_app.graph.compile.code_writer import FunctionText
 from graphql_app.graph.compile.field_access import Irregular, NotPlain
-from graphql_app.services.office.table import MOMENT_TEXTS
 
 # Scalar -> when a value cannot stand as it is. What may be coerced but need not (an Int for a String) is left to
 # graphql-core: our resolvers do not do that.
@@ -43,40 +42,44 @@ NAMED: Mapping[str, Any] = {
 }
 
 
-def write_enum(text: FunctionText, of: GraphQLEnumType, name: str, *, is_column: bool) -> str:
-    """Writes what makes the name of the member, of a value that is not None. Returns where it is. Raises NotPlain for
-    an enum that no Python enum stands behind."""
+def write_enum(text: FunctionText, of: GraphQLEnumType, name: str, layout: RowLayout | None) -> str:
+    """Writes what makes the name of a member. Returns the variable that holds it.
+
+    `layout`: of the row, where the value is a column of one. The value is not None. Raises NotPlain for an enum that no
+    Python enum stands behind.
+    """
     members = getattr(of, "wrapped_cls", None)
     if members is None:
         raise NotPlain
-    if is_column:  # there is but one
-        return text.assigned(
-            f"{text.bind(ByStatus({one.value: of.coerce_output_value(one) for one in members}))}[{name}]"
-        )
+    if layout is not None:
+        if members not in layout.enums:
+            raise NotPlain
+        lookup = layout.enums[members]({member.value: of.coerce_output_value(member) for member in members})
+        return text.assigned(f"{text.bind(lookup)}[{name}]")
     names = {member._name_: of.coerce_output_value(member) for member in members}
     text.line(f"if {name}.__class__ is not {text.bind(members)}: raise Irregular")
     return text.assigned(f"{text.bind(names)}[{name}._name_]")
 
 
-def write_scalar(text: FunctionText, of: GraphQLScalarType, name: str, *, is_column: bool) -> str:
-    """The same of a scalar."""
-    if is_column and of in AS_IN_COLUMNS:
+def write_scalar(text: FunctionText, of: GraphQLScalarType, name: str, layout: RowLayout | None) -> str:
+    """Writes what makes the result of a scalar. Returns the expression for it. Arguments as of write_enum."""
+    if layout is not None and of in AS_IN_COLUMNS:
         return name
-    unfit = _UNFIT_IN_COLUMNS.get(of) if is_column else _NOT_AS_IT_IS.get(of)
+    unfit = _UNFIT_IN_COLUMNS.get(of) if layout is not None else _NOT_AS_IT_IS.get(of)
     if unfit is not None:
         text.line(f"if {unfit.format(name)}: raise Irregular")
         return name
     if of.coerce_output_value is DateTimeDefinition.serialize:
-        return _write_moment(text, of, name, is_column=is_column)
+        return _write_moment(text, of, name, layout)
     text.line(f"if {name}.__class__ not in READ: raise Irregular")
     made = text.assigned(f"{text.bind(of.coerce_output_value)}({name})")
     text.line(f"if {made}.__class__ not in JSON: raise Irregular")
     return made
 
 
-def _write_moment(text: FunctionText, of: GraphQLScalarType, name: str, *, is_column: bool) -> str:
-    if is_column:
-        return text.assigned(f"{text.bind(MOMENT_TEXTS)}[{name}]")
+def _write_moment(text: FunctionText, of: GraphQLScalarType, name: str, layout: RowLayout | None) -> str:
+    if layout is not None:
+        return text.assigned(f"{text.bind(layout.timestamps)}[{name}]")
     # orjson writes a moment of UTC as isoformat() does, in a tenth of the time.
     text.line(f"if {name}.__class__ is not date: raise Irregular")
     return text.assigned(f"{name} if {name}.tzinfo is UTC else {text.bind(of.coerce_output_value)}({name})")

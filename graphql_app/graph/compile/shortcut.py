@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 from graphql import (
     GraphQLField,
@@ -22,13 +22,18 @@ from strawberry.types import Info
 from strawberry.types.field import StrawberryField
 
 from graphql_app.aio.deferred import Deferred
-from graphql_app.graph.api.context import Context
-from graphql_app.graph.api.markers import Soonest
+from graphql_app.graph.api.markers import ImmediateResolver
 from graphql_app.graph.api.selection import Nodes, selected
 from graphql_app.graph.compile.arguments import Arguments, NotRegular, Variables, arguments
 from graphql_app.graph.compile.projection import Projection
 
 _NO_HELPERS: Any = None  # nothing here asks for graphql-core's
+
+
+class ResolverContext(Protocol):
+    """What resolvers are given. `is_alone`: one resolver is all that runs."""
+
+    is_alone: bool
 
 
 class _NotShort(Exception):
@@ -37,13 +42,13 @@ class _NotShort(Exception):
 
 @dataclass(frozen=True, slots=True)
 class EventShortcut:
-    """The same for the events of a subscription: they come resolved."""
+    """The shortcut of a subscription: projects its events, which come resolved."""
 
     key: str
     _project: Projection
 
     def data(self, event: object) -> dict[str, Any] | None:
-        """What is shown of the event; None when graphql-core has more to say about it."""
+        """Returns the data for the event; None when graphql-core has to report an error."""
         try:
             return {self.key: self._project(event)}
         except Exception:  # noqa: BLE001  # said by graphql-core, with its error, at its path
@@ -75,8 +80,9 @@ class Shortcut:
     _info: GraphQLResolveInfo[Any]
     _arguments: Arguments
 
-    async def outcome(self, variables: Variables, context: Context) -> Outcome | None:
-        """What comes of it; None, and nothing is done, for variables that graphql-core must look at."""
+    async def outcome(self, variables: Variables, context: ResolverContext) -> Outcome | None:
+        """Calls the resolver and projects its value. Returns None, and calls nothing, for variables that graphql-core
+        must coerce."""
         try:
             resolving = self._called(self._resolve, variables, context)
         except NotRegular:
@@ -90,8 +96,9 @@ class Shortcut:
             context.is_alone = False
         return self._of(value)
 
-    def deferred_outcome(self, variables: Variables, context: Context) -> Outcome | Deferred[Outcome] | None:
-        """The same without a coroutine; None, and nothing is done, where that cannot be, or is not regular."""
+    def deferred_outcome(self, variables: Variables, context: ResolverContext) -> Outcome | Deferred[Outcome] | None:
+        """Does so without a coroutine. Returns None, and does nothing, where the field cannot or a value is not
+        regular."""
         if self._deferred_outcome is None:
             return None
         try:
@@ -115,7 +122,7 @@ class Shortcut:
         except Exception:  # noqa: BLE001  # likewise
             return Outcome(None, value)
 
-    def _called(self, resolve: Callable[..., Any], variables: Variables, context: Context) -> Any:
+    def _called(self, resolve: Callable[..., Any], variables: Variables, context: ResolverContext) -> Any:
         given, values = self._arguments(variables)
         raw = self._info._replace(variable_values=VariableValues({}, given), context=context)
         return resolve(None, info=Info(_raw_info=raw, _field=self._field), **values)
@@ -124,7 +131,7 @@ class Shortcut:
 def shortcut(
     of: GraphQLField, operation: OperationDefinitionNode, info: GraphQLResolveInfo[Any], project: Projection
 ) -> Shortcut | None:
-    """The short way to the one root field of an operation; None where it needs more than its resolver."""
+    """Returns the shortcut to the one root field of an operation; None where it needs more than its resolver."""
     try:
         return _shortcut(of, operation, info, project)
     except _NotShort:
@@ -143,7 +150,7 @@ def _shortcut(
     its_arguments = arguments(of, operation, info)
     if its_arguments is None:
         raise _NotShort
-    deferred_outcome: Soonest | None = definition.metadata.get(Soonest)
+    deferred_outcome: ImmediateResolver | None = definition.metadata.get(ImmediateResolver)
     # Nothing of the execution that it was made in: it had a person, and what they gave.
     lasting = info._replace(
         field_nodes=Nodes(info.field_nodes),

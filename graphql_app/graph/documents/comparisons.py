@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from graphql import FieldNode, FragmentSpreadNode, InlineFragmentNode, SelectionSetNode
 
-from graphql_app.graph.documents.sizes import Fragments, count
+from graphql_app.graph.documents.sizes import Fragments, node_count
 
 
 def comparisons(root: SelectionSetNode, fragments: Fragments) -> int:
@@ -22,7 +22,7 @@ def comparisons(root: SelectionSetNode, fragments: Fragments) -> int:
         for same in named.values():
             others = len(same) - 1
             if others:
-                total += len(same) * others // 2 + others * sum(count(node.arguments or ()) for node in same)
+                total += len(same) * others // 2 + others * sum(node_count(node.arguments or ()) for node in same)
             below = [node.selection_set for node in same if node.selection_set is not None]
             if below:
                 pending.append(below)

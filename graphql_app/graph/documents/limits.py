@@ -10,9 +10,9 @@ from typing import NamedTuple
 
 from graphql import DocumentNode, FragmentDefinitionNode, GraphQLSchema, OperationDefinitionNode, SelectionSetNode
 
-from graphql_app.graph.compile.measures import too_many
+from graphql_app.graph.compile.measures import limit_refusal
 from graphql_app.graph.documents.comparisons import comparisons
-from graphql_app.graph.documents.sizes import Fragments, Size, Walk, count, paged_types
+from graphql_app.graph.documents.sizes import Fragments, Size, Walk, node_count, paged_types
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ class Measure:
         for node in document.definitions:
             if isinstance(node, OperationDefinitionNode):
                 size = walk.definition(node, self._schema.get_root_type(node.operation))
-                size.nodes += count(node.variable_definitions or ())
+                size.nodes += node_count(node.variable_definitions or ())
                 found.append((node.selection_set, size))
         for name, fragment in fragments.items():
             if name not in walk.known:
@@ -77,4 +77,4 @@ class Measure:
     def _bound(self, measure: str, asked: int) -> None:
         limit: int = getattr(self._limits, measure)
         if asked > limit:
-            raise too_many(measure, limit, asked)
+            raise limit_refusal(measure, limit, asked)

@@ -80,7 +80,7 @@ class Size:
     def direct(self, directives: Sequence[DirectiveNode] | None) -> None:
         if directives:
             self.directives += len(directives)
-            self.nodes += count(directives)
+            self.nodes += node_count(directives)
 
 
 class Walk:
@@ -132,7 +132,7 @@ class Walk:
         if node.alias is not None:
             size.aliases += 1
         if node.arguments:
-            size.nodes += count(node.arguments)
+            size.nodes += node_count(node.arguments)
         below, values = Size(), 1
         if node.selection_set is not None:
             below = self._selections(node.selection_set, get_named_type(field.type) if field else None)
@@ -187,7 +187,7 @@ def paged_types(schema: GraphQLSchema) -> Iterator[str]:
                 yield get_named_type(field.type).name
 
 
-def count(nodes: Iterable[Node]) -> int:
+def node_count(nodes: Iterable[Node]) -> int:
     """How many nodes these are, with all below them."""
     found = 0
     pending = list(nodes)

@@ -1,4 +1,4 @@
-"""What the variables of an operation may come to, before anything is made of them."""
+"""How many values the variables of an operation may hold, and how deep: checked before they are coerced."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any

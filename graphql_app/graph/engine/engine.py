@@ -32,8 +32,10 @@ class Engine:
     async def answer(
         self, asked: OperationRequest, operation: Operation, context: Context, outcome: Outcome | None = None
     ) -> Answer:
-        """Of a query or mutation; the kept one, where all who see the same are answered alike. `outcome`: as of
-        Execution.run. Raises BadVariables."""
+        """Answers a query or mutation, from the response cache where all with the view are answered alike.
+
+        `outcome`: as of Execution.run. Raises BadVariables.
+        """
         viewer, answers = context.viewer, self.answers
         if answers is None or viewer.reads_primary or not (can_be_shared(operation) and is_kept(operation)):
             body = await self.execution.run(operation, asked.variables, context, outcome)

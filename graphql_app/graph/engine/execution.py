@@ -30,12 +30,12 @@ class Execution:
         self.schema: GraphQLSchema = schema._schema
         self.deadlines = Deadlines(seconds)
         self._is_explorable = is_explorable
-        self.turns = CooperativeScheduler()
+        self.scheduler = CooperativeScheduler()
 
     async def run(
         self, operation: Operation, variables: Mapping[str, Any], context: Context, outcome: Outcome | None = None
     ) -> dict[str, Any]:
-        """The answer to a query or mutation, ready to be serialised. `outcome`: what soonest() came to.
+        """Returns the answer to a query or mutation, ready to be serialised. `outcome`: that of deferred_outcome().
 
         Raises BadVariables and Forbidden.
         """
@@ -49,7 +49,7 @@ class Execution:
     async def result(
         self, operation: Operation, variables: Mapping[str, Any], context: Context, outcome: Outcome | None = None
     ) -> ExecutionResult:
-        """By its shortcut, if it has one by now, as far as that leads. Raises BadVariables and Forbidden."""
+        """Executes by the shortcut, if there is one, else by graphql-core. Raises BadVariables and Forbidden."""
         shortcut = operation.plans.shortcuts.get(context.viewer.view)
         if outcome is None and shortcut is not None:
             outcome = await shortcut.outcome(variables, context)
@@ -61,7 +61,7 @@ class Execution:
     def deferred_outcome(
         self, operation: Operation, variables: Mapping[str, Any], context: Context
     ) -> Outcome | Deferred[Outcome] | None:
-        """What its shortcut comes to without a coroutine; None when only run() can tell."""
+        """Executes by the shortcut without a coroutine. Returns None where only run() can."""
         shortcut = operation.plans.shortcuts.get(context.viewer.view)
         return shortcut.deferred_outcome(variables, context) if shortcut is not None else None
 
@@ -84,7 +84,7 @@ class Execution:
             raw_variable_values=dict(variables),
             operation_name=operation.name,
             plans=operation.plans,
-            turns=self.turns,
+            scheduler=self.scheduler,
             outcome=outcome,
             hide_suggestions=not self._is_explorable,
         )
@@ -108,7 +108,7 @@ class Execution:
         return orjson.dumps(answer(await self.shown(executor, event, context), masked))
 
     async def shown(self, executor: PlannedExecutor, event: object, context: Context) -> ExecutionResult:
-        """What is shown of one event: by its shortcut, if it has one by now."""
+        """Executes one event of a subscription: by its shortcut, if there is one, else by graphql-core."""
         shortcut = executor.plans.events.get(context.viewer.view)
         data = shortcut.data(event) if shortcut is not None else None
         if data is not None:

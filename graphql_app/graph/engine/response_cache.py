@@ -76,7 +76,7 @@ class Answer:
 
 
 @dataclass(slots=True, eq=False)
-class Kept:
+class CacheEntry:
     """An answer that is true for as long as it is kept. A change finds it by its followers, one for each interest."""
 
     key: ResponseKey
@@ -93,7 +93,7 @@ class Kept:
 
 @dataclass(slots=True, eq=False)
 class Follower:
-    kept: Kept
+    kept: CacheEntry
 
 
 @dataclass(slots=True)
@@ -128,7 +128,7 @@ class ResponseCache:
         self._bytes_most = bytes_most
         self._seconds_most = seconds_most
         self._clock = clock
-        self._kept: OrderedDict[ResponseKey, Kept] = OrderedDict()  # the one used last is last
+        self._kept: OrderedDict[ResponseKey, CacheEntry] = OrderedDict()  # the one used last is last
         self._bytes = 0
         self._interests: Interests[Follower] = Interests()
         self._making: SingleFlight[tuple[ResponseKey, Head], Answer] = SingleFlight()
@@ -168,7 +168,7 @@ class ResponseCache:
             body = await self._execution.run(operation, asked.variables, context)
         answer = Answer(orjson.dumps(body), has_errors="errors" in body)
         if not answer.has_errors and self._is_true_since(head, heard, key.view):
-            self._keep(Kept(key, answer, _places(heard), self._clock()), heard)
+            self._keep(CacheEntry(key, answer, _places(heard), self._clock()), heard)
         return answer
 
     def _is_true_since(self, head: Head | None, heard: Sequence[Read], view: View) -> bool:
@@ -203,7 +203,7 @@ class ResponseCache:
 
     # --- keeping and forgetting --------------------------------------------------------------------------------------
 
-    def _keep(self, kept: Kept, heard: Sequence[Read]) -> None:
+    def _keep(self, kept: CacheEntry, heard: Sequence[Read]) -> None:
         if kept.size > self._bytes_most / LARGEST_SHARE:
             return
         if kept.key in self._kept:  # as it is kept, it is true
@@ -217,7 +217,7 @@ class ResponseCache:
         while self._bytes > self._bytes_most:
             self._counted.evicted += self._drop(next(iter(self._kept.values())))
 
-    def _drop(self, kept: Kept) -> bool:
+    def _drop(self, kept: CacheEntry) -> bool:
         """Whether it was still kept: a change may find it by several of its interests."""
         if self._kept.get(kept.key) is not kept:
             return False

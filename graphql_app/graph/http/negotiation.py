@@ -3,7 +3,7 @@
 from functools import lru_cache
 from typing import NamedTuple
 
-from graphql_app.domain.media import EVENTS, JSON, named, quality, ranges
+from graphql_app.domain.media import EVENTS, JSON, quality, quality_by_name, ranges
 
 RESPONSE = "application/graphql-response+json"
 LEGACY = JSON
@@ -21,7 +21,7 @@ class Accepted(NamedTuple):
 @lru_cache(maxsize=256)  # clients send one of a handful of headers, and reading one costs as much as a cached answer
 def negotiated(header: bytes) -> Accepted:
     text = header.decode("latin-1")
-    return Accepted(accepted(text), takes_events(text), named(PAGE, ranges(text)) > 0)
+    return Accepted(accepted(text), takes_events(text), quality_by_name(PAGE, ranges(text)) > 0)
 
 
 def accepted(header: str) -> str | None:
@@ -39,4 +39,4 @@ def accepted(header: str) -> str | None:
 
 def takes_events(header: str) -> bool:
     """Whether the client lists server-sent events by name: `*/*` alone does not ask for a stream."""
-    return named(EVENTS, ranges(header)) > 0
+    return quality_by_name(EVENTS, ranges(header)) > 0

@@ -166,7 +166,7 @@ class Responding:
     async def _let_others_in(self, named: OperationRequest | PersistedRequest) -> None:
         """Before a document that may have to be prepared: many new ones can come in one moment."""
         if isinstance(named, PersistedRequest) or self._engine.documents.known(named.query) is None:
-            await self._engine.execution.turns.next()
+            await self._engine.execution.scheduler.next()
 
     def _needs_no_token(self, named: OperationRequest | PersistedRequest) -> bool:
         """Whether it is a login. Of a document that cannot be read, whoever has no token is told just that."""

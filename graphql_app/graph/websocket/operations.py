@@ -110,7 +110,7 @@ class Operations:
         began = time.perf_counter()
         kind, failed = "invalid", True
         try:
-            await self._engine.execution.turns.next()  # a hundred of them may have come in one packet
+            await self._engine.execution.scheduler.next()  # a hundred of them may have come in one packet
             query, operation = self._resolve_document(wanted)
             kind = operation.kind
             require_few(wanted.variables)

@@ -7,7 +7,7 @@ from typing import Any
 
 from graphql_app.domain.access import Scope, Viewer, require, require_fields
 from graphql_app.domain.change import Batch
-from graphql_app.domain.filters import WorkstationFilter, checked
+from graphql_app.domain.filters import WorkstationFilter, checked_filter
 from graphql_app.domain.presence import Places
 from graphql_app.domain.topics import Workstations
 from graphql_app.domain.workstation import Place, Workstation
@@ -55,7 +55,7 @@ class Follow:
     def changes(self, viewer: Viewer, matching: WorkstationFilter) -> Changes[Workstation]:
         """A stream of the workstations that match. Raises Forbidden, InvalidInput."""
         require(viewer, Scope.READ)
-        require_fields(viewer.view, "Workstation", checked(matching).guarded_fields())
+        require_fields(viewer.view, "Workstation", checked_filter(matching).guarded_fields())
         return Changes(self._history, self._cursors, Workstations(matching, viewer.view), self._limits)
 
     def floor_status(self, viewer: Viewer, place: Place) -> FloorStatuses:

@@ -153,7 +153,7 @@ class Arrange:
         own.
         """
         require(viewer, *ARRANGING)
-        guarded = arranging.guarded(changes)
+        guarded = arranging.conditional_update(changes)
         if guarded is not None and guarded.changes and "building" not in changes and key is None:
             written = await self._batcher.write(queries.Update(viewer, workstation_id, guarded, expected))
             if written is not None:

@@ -9,7 +9,7 @@ from uuid import UUID
 from graphql_app.aio.batch_loader import BatchLoader
 from graphql_app.aio.deferred import Deferred
 from graphql_app.domain.access import Scope, Viewer, redact, redact_employee, redactor, require, require_fields, seen
-from graphql_app.domain.filters import WorkstationFilter, checked
+from graphql_app.domain.filters import WorkstationFilter, checked_filter
 from graphql_app.domain.names import normal
 from graphql_app.domain.paging import Order, Page
 from graphql_app.domain.workstation import (
@@ -206,7 +206,7 @@ class Browse:
         """A page of employees, by name."""
         require(viewer, Scope.READ)
         reads(EMPLOYEE, DEPARTMENT)
-        name_contains = checked(WorkstationFilter(name_contains=name_contains)).name_contains
+        name_contains = checked_filter(WorkstationFilter(name_contains=name_contains)).name_contains
         listing = ["employees", department_id, name_contains]
         window = paging.window(self._cursors, listing, most=self._page_most)
         page = await queries.page_of_employees(self._database, window, department_id, name_contains)
@@ -241,7 +241,7 @@ class Browse:
 
     def _require_readable(self, viewer: Viewer, matching: WorkstationFilter) -> None:
         require(viewer, Scope.READ)
-        require_fields(viewer.view, "Workstation", checked(matching).guarded_fields())
+        require_fields(viewer.view, "Workstation", checked_filter(matching).guarded_fields())
 
 
 def _listing(page: Page[Any], shown: Sequence[T], seal: Callable[[T], str]) -> Listing[T]:

@@ -6,37 +6,31 @@ from typing import Any, overload
 
 from graphql_app.aio.memo import Memo
 from graphql_app.domain.access import GUARDED, VIEWS_KEPT, View, employee_redactor, may_see, redactor
-from graphql_app.domain.workstation import Place, Workstation
+from graphql_app.domain.row_layout import RowLayout
+from graphql_app.domain.workstation import ByStatus, Place, Status, Workstation
 from graphql_app.store.schema import rows
 from graphql_app.store.schema.rows import Labels
 
 Row = Any  # of asyncpg, or any sequence
-# Where a field of Workstation stands in a row, and in what the row's labels are made to.
-COLUMNS = {name: place for name, place in rows.PLACES.items() if name != "labels"}
-PLACED = ("building", "floor_number")  # in the order of Place
-LABELLED = rows.LABELLED
-LABELS_AT = rows.PLACES["labels"]
-WIDTH = len(rows.SELECTED) + rows.BEHIND
 # All that decides what of them is shown: views that do not differ in it share what was made.
 _LABEL_SCOPES = frozenset((GUARDED["Workstation"]["employee_id"], *GUARDED["Employee"].values()))
-# The moments of rows as the schema writes them.
-MOMENT_TEXTS: Memo[bytes, str] = Memo(lambda sent: rows.MOMENTS[sent].isoformat(), rows.MOMENTS_KEPT)
+_TIMESTAMPS: Memo[bytes, str] = Memo(lambda sent: rows.MOMENTS[sent].isoformat(), rows.MOMENTS_KEPT)
 
 
 class Table(Sequence[Workstation]):
     """A sequence of workstations that makes an object only of what is looked at.
 
-    `rows`, `labels` and `place` are for who takes values by their places, which is several times faster.
+    It is a RowSequence of LAYOUT: taking values by their index is several times faster.
     """
 
-    __slots__ = ("_view", "labels", "place", "rows")
+    __slots__ = ("_view", "rows", "shared", "unpacked")
 
     def __init__(self, fetched: Sequence[Row], view: View, place: Place | None = None) -> None:
-        """`fetched`: rows of WIDTH, without what the view may not see. `place`: where all of them stand; else each row
+        """`fetched`: rows of LAYOUT, without what the view may not see. `place`: where all of them stand; else each row
         tells."""
         self.rows = fetched
-        self.labels = labels_for(view)
-        self.place = place
+        self.unpacked = labels_for(view)
+        self.shared = place
         self._view = view
 
     def __len__(self) -> int:
@@ -48,14 +42,26 @@ class Table(Sequence[Workstation]):
     def __getitem__(self, at: slice) -> "Table": ...
     def __getitem__(self, at: int | slice) -> "Workstation | Table":
         if isinstance(at, slice):
-            return Table(self.rows[at], self._view, self.place)
+            return Table(self.rows[at], self._view, self.shared)
         return redactor(self._view)(self._workstation(self.rows[at]))
 
     def __iter__(self) -> Iterator[Workstation]:
         return map(redactor(self._view), map(self._workstation, self.rows))
 
     def _workstation(self, row: Row) -> Workstation:
-        return rows.selected(row[: len(rows.SELECTED)], self.place)
+        return rows.selected(row[: len(rows.SELECTED)], self.shared)
+
+
+LAYOUT = RowLayout(
+    sequence=Table,
+    width=len(rows.SELECTED) + rows.BEHIND,
+    columns={name: index for name, index in rows.PLACES.items() if name != "labels"},
+    shared=("building", "floor_number"),  # in the order of Place
+    packed_at=rows.PLACES["labels"],
+    packed=rows.LABELLED,
+    timestamps=_TIMESTAMPS,
+    enums={Status: ByStatus},
+)
 
 
 @lru_cache(VIEWS_KEPT)

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import ARRAY, ColumnElement, Integer, String, Uuid, any_, bindparam, or_, select
 
 from graphql_app.domain.access import Viewer
-from graphql_app.domain.arranging import GuardedUpdate
+from graphql_app.domain.arranging import ConditionalUpdate
 from graphql_app.domain.workstation import Workstation
 from graphql_app.store.office.columns import EVERY, FLOATS
 from graphql_app.store.office.conditions import THIS
@@ -88,7 +88,7 @@ class Update:
 
     viewer: Viewer
     workstation_id: int
-    guarded: GuardedUpdate
+    guarded: ConditionalUpdate
     expected_version: int | None
 
     @property

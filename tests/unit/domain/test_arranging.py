@@ -12,8 +12,8 @@ from graphql_app.domain.arranging import (
     assign,
     change_status,
     checked,
+    conditional_update,
     edit,
-    guarded,
     require_version,
 )
 from graphql_app.domain.errors import Conflict, InvalidInput, VersionConflict
@@ -217,10 +217,10 @@ changes_asked = st.fixed_dictionaries(
 
 
 @given(changes=changes_asked, now=st.sampled_from(Status))
-def test_a_guarded_change_is_what_an_edit_comes_to_wherever_that_is_allowed(
+def test_a_conditional_update_is_what_an_edit_makes_wherever_that_is_allowed(
     changes: dict[str, Any], now: Status
 ) -> None:
-    decided = guarded(changes)
+    decided = conditional_update(changes)
     assert decided is not None
     try:
         expected = edit(occupied(status=now), changes)
@@ -232,4 +232,4 @@ def test_a_guarded_change_is_what_an_edit_comes_to_wherever_that_is_allowed(
 
 
 def test_no_status_at_all_is_never_allowed() -> None:
-    assert guarded({"status": None}) is None
+    assert conditional_update({"status": None}) is None

@@ -8,7 +8,7 @@ import pytest
 
 from graphql_app.domain.access import GUARDED
 from graphql_app.domain.errors import InvalidInput
-from graphql_app.domain.filters import WorkstationFilter, checked
+from graphql_app.domain.filters import WorkstationFilter, checked_filter
 from graphql_app.domain.workstation import Place, Status
 from tests.examples import ADA, RESEARCH, WEI, occupied, workstation
 
@@ -154,7 +154,7 @@ def test_a_filter_out_of_bounds_is_refused_and_its_part_named_as_clients_write_i
     matching: WorkstationFilter, field: str
 ) -> None:
     with pytest.raises(InvalidInput, match=field) as refused:
-        checked(matching)
+        checked_filter(matching)
 
     assert refused.value.field == field
 
@@ -164,4 +164,4 @@ def test_a_filter_just_within_bounds_is_kept_as_it_is() -> None:
         ids=frozenset(range(500)), name_contains="n" * 100, equipment_contains="", employee_key=UUID(int=1)
     )
 
-    assert checked(matching) is matching
+    assert checked_filter(matching) is matching

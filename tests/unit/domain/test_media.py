@@ -3,7 +3,7 @@
 import pytest
 
 from graphql_app.domain.errors import UnsupportedMedia
-from graphql_app.domain.media import EVENTS, JSON, named, quality, ranges, require_json
+from graphql_app.domain.media import EVENTS, JSON, quality, quality_by_name, ranges, require_json
 
 
 @pytest.mark.parametrize(
@@ -25,7 +25,7 @@ def test_the_most_specific_range_says_how_much_a_type_is_liked(header: str, medi
     ("header", "found"), [("gzip", 1.0), ("br, GZIP;q=0.5", 0.5), ("gzip;q=0", 0.0), ("*", 0.0), ("", 0.0)]
 )
 def test_a_wildcard_names_nothing(header: str, found: float) -> None:
-    assert named("gzip", ranges(header)) == found
+    assert quality_by_name("gzip", ranges(header)) == found
 
 
 @pytest.mark.parametrize(

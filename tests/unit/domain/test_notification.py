@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from graphql_app.domain.errors import InvalidInput
-from graphql_app.domain.notification import BODY_MOST, TITLE_MOST, Audience, Draft, Level, Notification, checked
+from graphql_app.domain.notification import BODY_MOST, TITLE_MOST, Audience, Draft, Level, Notification, checked_draft
 from tests.examples import THEN
 
 TO_ALL = Notification(1, Level.INFO, "Fire drill", "", None, None, None, None, THEN, None)
@@ -95,7 +95,7 @@ BAD: list[tuple[dict[str, Any], str]] = [
 @pytest.mark.parametrize(("values", "field"), BAD, ids=lambda given: repr(given)[:30])
 def test_a_draft_that_cannot_be_right_is_refused_and_the_field_named(values: dict[str, Any], field: str) -> None:
     with pytest.raises(InvalidInput) as refused:
-        checked(replace(Draft(Level.INFO, "Fire drill"), **values), THEN)
+        checked_draft(replace(Draft(Level.INFO, "Fire drill"), **values), THEN)
 
     assert refused.value.field == field
 
@@ -103,4 +103,4 @@ def test_a_draft_that_cannot_be_right_is_refused_and_the_field_named(values: dic
 def test_the_largest_draft_is_accepted() -> None:
     draft = Draft(Level.CRITICAL, "t" * TITLE_MOST, "b" * BODY_MOST, "HQ", 3, 1, "hr", THEN + timedelta(seconds=1))
 
-    assert checked(draft, THEN) is draft
+    assert checked_draft(draft, THEN) is draft

@@ -165,7 +165,7 @@ async def _compare(
                 context_value=of(),
                 raw_variable_values=given,
                 plans=plans,
-                turns=CooperativeScheduler(),
+                scheduler=CooperativeScheduler(),
             )
             assert isinstance(planned, PlannedExecutor)
             answer = await EXECUTION.shown(planned, shown, of())
@@ -545,7 +545,7 @@ async def _agree(table: Table, objects: list[Workstation], role: str) -> None:
     plans = Plans(FLOOR_MAP)
     for _ in range(TIMES):
         planned = PlannedExecutor.build(
-            SCHEMA, FLOOR_MAP, context_value=office(table), plans=plans, turns=CooperativeScheduler()
+            SCHEMA, FLOOR_MAP, context_value=office(table), plans=plans, scheduler=CooperativeScheduler()
         )
         assert isinstance(planned, PlannedExecutor)
         answer = await _answered(planned, None, OperationType.QUERY)
@@ -560,7 +560,7 @@ async def test_a_regular_table_is_shown_without_making_objects(monkeypatch: pyte
         monkeypatch.setattr(Table, "__iter__", iterated)
         context = Context(shared_viewer(view("visitor")), with_floor(table))
         planned = PlannedExecutor.build(
-            SCHEMA, FLOOR_MAP, context_value=context, plans=plans, turns=CooperativeScheduler()
+            SCHEMA, FLOOR_MAP, context_value=context, plans=plans, scheduler=CooperativeScheduler()
         )
         assert isinstance(planned, PlannedExecutor)
 

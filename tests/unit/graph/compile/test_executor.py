@@ -11,7 +11,7 @@ import pytest
 from graphql_app.domain.workstation import Floor, Workstation
 from graphql_app.graph.api.context import Context
 from graphql_app.graph.api.schema import build
-from graphql_app.graph.compile.executor import PLANS_MOST, conditions
+from graphql_app.graph.compile.executor import PLANS_MOST, condition_variables
 from graphql_app.graph.documents.document import Documents, Operation
 from graphql_app.graph.documents.limits import DocumentLimits
 from graphql_app.graph.engine.execution import Execution, shared_viewer
@@ -130,7 +130,7 @@ def test_only_variables_that_decide_what_is_selected_are_conditions() -> None:
         fragment F on Floor { name @include(if: $a) }
     """).document
 
-    assert conditions(document) == ("a", "b")
+    assert condition_variables(document) == ("a", "b")
 
 
 async def test_an_operation_has_so_many_plans_at_most() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from graphql_app.domain.arranging import GuardedUpdate
+from graphql_app.domain.arranging import ConditionalUpdate
 from graphql_app.domain.errors import Contention, Unavailable
 from graphql_app.domain.workstation import Status
 from graphql_app.services.office.write_batcher import AT_ONCE_MOST, CHANGES_MOST, WriteBatcher, Written
@@ -38,7 +38,7 @@ def transactions() -> Transactions:
 
 
 def update(key: int, **changes: Any) -> Update:
-    guarded = GuardedUpdate(changes or {"status": Status.RESERVED}, frozenset(Status))
+    guarded = ConditionalUpdate(changes or {"status": Status.RESERVED}, frozenset(Status))
     return Update(replace(viewer("admin"), subject=f"w{key}"), key, guarded, None)
 
 
