@@ -25,7 +25,7 @@ from graphql_app.rest.models import Integer
 from graphql_app.rest.openapi import problems
 from graphql_app.rest.replies import reply
 from graphql_app.rest.resource import Resource
-from graphql_app.rest.signing_in import SignedIn
+from graphql_app.rest.signing_in import SignInDependency
 from graphql_app.server.head import is_bodiless
 from graphql_app.services.following.cohorts import Payload, Same
 from graphql_app.services.following.follow import Follow
@@ -42,7 +42,7 @@ KEEP_ALIVE_SECONDS = 12.0
 
 def routes(follow: Follow, identify: Identify, admission: Admission, sessions: Sessions) -> APIRouter:
     router = APIRouter(tags=["changes"], route_class=Resource)
-    viewing = Annotated[Viewer, Depends(SignedIn(admission))]
+    viewing = Annotated[Viewer, Depends(SignInDependency(admission))]
     polls = Polls(sessions)
 
     @router.get(

@@ -11,7 +11,7 @@ from graphql_app.domain.access import Scope, Viewer, require
 from graphql_app.domain.errors import Unauthenticated
 from graphql_app.ops.health import Finding, Health
 from graphql_app.ops.metrics import exposition
-from graphql_app.rest.signing_in import AdmittingRoute, SignedIn
+from graphql_app.rest.signing_in import AdmittingRoute, SignInDependency
 from graphql_app.server.address_limit import ALIVE, READY
 from graphql_app.services.identity.admission import Admission
 from graphql_app.services.identity.identify import Identify
@@ -56,7 +56,7 @@ def routes(health: Health, identify: Identify, admission: Admission, metrics_dir
         summary="Prometheus metrics, summed over all workers; needs the scope server:read.",
         response_class=PlainTextResponse,
     )
-    async def metrics(viewer: Annotated[Viewer, Depends(SignedIn(admission))]) -> Response:
+    async def metrics(viewer: Annotated[Viewer, Depends(SignInDependency(admission))]) -> Response:
         require(viewer, Scope.SERVER)
         text, media_type = exposition(metrics_directory)
         return Response(text, media_type=media_type)

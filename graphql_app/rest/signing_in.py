@@ -33,7 +33,7 @@ class Bearer(SecurityBase):
         return request.headers.get("authorization")
 
 
-class SignedIn:
+class SignInDependency:
     """A dependency that gives the viewer; its route has admitted them. The address was counted in front of all routes
     (server/address_limit)."""
 
@@ -61,10 +61,10 @@ class SignedIn:
 
 
 def reader(admission: Admission, receipts: ConsistencyTokens) -> Callable[..., Awaitable[Viewer]]:
-    """As SignedIn, for those who read: they may ask to be shown a write. Raises InvalidInput too."""
+    """As SignInDependency, for those who read: they may ask to be shown a write. Raises InvalidInput too."""
 
     async def viewer(
-        viewer: Annotated[Viewer, Depends(SignedIn(admission))],
+        viewer: Annotated[Viewer, Depends(SignInDependency(admission))],
         x_min_cursor: Annotated[
             str | None, Header(description="An `X-Receipt` or a cursor: the answer is no older than that.")
         ] = None,
@@ -94,9 +94,9 @@ class AdmittingRoute(APIRoute):
         return super().get_route_handler()
 
 
-def sign_ins(dependant: Dependant) -> Iterator[SignedIn]:
+def sign_ins(dependant: Dependant) -> Iterator[SignInDependency]:
     """Finds on whom a route depends, directly or through another dependency."""
-    if isinstance(dependant.call, SignedIn):
+    if isinstance(dependant.call, SignInDependency):
         yield dependant.call
     for one in dependant.dependencies:
         yield from sign_ins(one)

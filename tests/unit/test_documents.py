@@ -8,7 +8,6 @@ import pytest
 from tests.source import PACKAGE, ROOT
 
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
-AWAITED = {"admission.md", "entities.md"}  # pages of docs/subsystems that are written beside the others
 
 ROOMS = sorted(one.name for one in PACKAGE.iterdir() if one.is_dir() and not one.name.startswith("_"))
 PATH = re.compile(rf"(?<![\w/.:-])(?:graphql_app/)?(?:{'|'.join(ROOMS)}|tests|docs|bench|alembic|docker)/\w[\w/.]*")
@@ -37,7 +36,8 @@ def anchors(page: Path) -> set[str]:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_path_in_the_documents_exists(page: Path) -> None:
-    named = {one.rstrip("./") for one in PATH.findall(page.read_text())}
+    # What a page tells its reader to make is not there yet.
+    named = {one.rstrip("./") for one in PATH.findall(re.sub(r"`[^`]+` \(new\)", "", page.read_text()))}
 
     assert {path for path in named if "NNNN" not in path and not exists(path)} == set()
 
@@ -47,7 +47,7 @@ def test_every_link_in_the_documents_leads_somewhere(page: Path) -> None:
     broken = set()
     for link in LINK.findall(page.read_text()):
         target, _, anchor = link.partition("#")
-        if ":" in target or Path(target).name in AWAITED:
+        if ":" in target:
             continue
         file = page.parent / target if target else page
         if not file.exists() or (anchor and anchor not in anchors(file)):

@@ -97,7 +97,7 @@ def text(fields: Fields, name: bytes) -> str | None:
 
 
 def require_json(fields: Mapping[bytes, bytes]) -> None:
-    """Raises Unanswerable unless the body is said to be JSON, in UTF-8, and not compressed."""
+    """Raises HttpRequestError unless the body is said to be JSON, in UTF-8, and not compressed."""
     said = (fields.get(name, b"").decode("latin-1") for name in (b"content-type", b"content-encoding"))
     try:
         media.require_json(*said)
@@ -106,7 +106,8 @@ def require_json(fields: Mapping[bytes, bytes]) -> None:
 
 
 async def body_of(fields: Mapping[bytes, bytes], receive: Receive, most: int) -> bytes:
-    """The whole body. Raises Unanswerable for a longer one, before it is read whole, and Gone."""
+    """The whole body. Raises HttpRequestError for a longer one, before it is read whole,
+    and ClientDisconnected."""
     declared = fields.get(b"content-length", b"0")
     if len(declared) > len(str(most)) or int(declared) > most:
         raise _too_large(most, int(declared[:18]))
@@ -129,7 +130,7 @@ def _too_large(most: int, size: int) -> HttpRequestError:
 
 
 def from_body(body: bytes) -> OperationRequest | PersistedRequest:
-    """What a body asks for. Raises Unanswerable."""
+    """What a body asks for. Raises HttpRequestError."""
     try:
         given = orjson.loads(body)
     except orjson.JSONDecodeError as error:
@@ -138,7 +139,7 @@ def from_body(body: bytes) -> OperationRequest | PersistedRequest:
 
 
 def from_query(query_string: bytes) -> OperationRequest | PersistedRequest:
-    """What an address asks for. Raises Unanswerable."""
+    """What an address asks for. Raises HttpRequestError."""
     try:
         given: dict[str, Any] = dict(
             parse_qsl(query_string.decode(), keep_blank_values=True, errors="strict", max_num_fields=FIELDS_MOST)

@@ -204,7 +204,10 @@ class Responding:
         outcome: Outcome | None,
         counted: OperationCount,
     ) -> Reply | Response:
-        """`outcome`: what the resolver did of an operation that was begun without a coroutine. Raises as answer()."""
+        """Answers an operation that is known; `outcome`: what its resolver did, if it was begun without a coroutine.
+
+        Raises HttpRequestError where the request cannot carry it, and what answer() raises.
+        """
         operation = self._engine.documents.get(asked.query).operation(asked.operation_name)
         counted.kind = operation.kind
         if operation.kind == "mutation" and request.method == "GET":

@@ -29,7 +29,7 @@ class SubscribeMessage(NamedTuple):
 
 
 def message_in(text: str | bytes) -> Message:
-    """A message, with its type. Raises Misshapen."""
+    """A message, with its type. Raises MalformedMessage."""
     if isinstance(text, bytes):
         raise MalformedMessage("Messages must be text, not binary")
     try:
@@ -42,7 +42,7 @@ def message_in(text: str | bytes) -> Message:
 
 
 def payload_in(message: Message) -> Mapping[str, Any] | None:
-    """Of connection_init, ping and pong. Raises Misshapen."""
+    """Of connection_init, ping and pong. Raises MalformedMessage."""
     payload: Mapping[str, Any] | None = message.get("payload")
     if not isinstance(payload, (dict, NoneType)):
         raise MalformedMessage(f"The payload of `{message['type']}` must be an object")
@@ -50,7 +50,7 @@ def payload_in(message: Message) -> Mapping[str, Any] | None:
 
 
 def id_in(message: Message) -> str:
-    """Of subscribe and complete. Raises Misshapen."""
+    """Of subscribe and complete. Raises MalformedMessage."""
     operation_id = message.get("id")
     if not isinstance(operation_id, str) or not operation_id:
         raise MalformedMessage(f"`{message['type']}` needs an `id`, a text that is not empty")
@@ -58,7 +58,7 @@ def id_in(message: Message) -> str:
 
 
 def wanted_in(message: Message) -> SubscribeMessage:
-    """Of subscribe. Raises Misshapen."""
+    """Of subscribe. Raises MalformedMessage."""
     operation_id, payload = id_in(message), message.get("payload")
     if not isinstance(payload, dict) or not isinstance(query := payload.get("query"), (str, NoneType)):
         raise MalformedMessage(NO_QUERY)
