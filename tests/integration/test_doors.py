@@ -371,7 +371,7 @@ async def test_a_part_that_has_ended_for_good_is_a_503_and_in_the_log(
             while (answer := await office.client.get("/readyz")).status_code == 200:  # noqa: ASYNC110  # asked over HTTP
                 await asyncio.sleep(0.05)
 
-    assert answer.json()["checks"]["feed"]["detail"] == "ended: silence; restart this process"
+    assert answer.json()["checks"]["feed"]["detail"] == "ended: watchdog; restart this process"
     assert "of all things" in caplog.text
 
 

@@ -267,7 +267,7 @@ BODIES = [
     b'{"equipment": %s}' % (b"9" * 5000),
     b'{"equipment": %s1%s}' % (b"[" * 253, b"]" * 253),
     b'{"equipment": %s1%s}' % (b"[" * 5000, b"]" * 5000),
-    b'{"equipment": %s1%s}' % (b'{"a":' * 100, b"}" * 100),
+    b'{"equipment": %s1%s}' % (b'{"a":' * 193, b"}" * 193),
     b'{"departmentId": "\\ud800"}',
     b"[" * 10_000,
     b"\xff",

@@ -23,7 +23,8 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 # As before any of these was thought of.
 UNBOUND = """
 ALTER TABLE workstations DROP CONSTRAINT workstations_status_check, DROP CONSTRAINT workstations_equipment_check,
-    DROP CONSTRAINT workstations_size_check, DROP CONSTRAINT workstations_moments_check;
+    DROP CONSTRAINT workstations_size_check, DROP CONSTRAINT workstations_moments_check,
+    DROP CONSTRAINT workstations_name_form_check;
 ALTER TABLE workstations DISABLE TRIGGER workstations_values_v1;
 ALTER TABLE workstations DISABLE TRIGGER workstations_stamp_v1;
 ALTER TABLE notifications DROP CONSTRAINT notifications_level_check, DROP CONSTRAINT notifications_text_check,

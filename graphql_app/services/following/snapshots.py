@@ -20,7 +20,7 @@ from graphql_app.store.postgres.retry import retry_on_contention
 from graphql_app.store.postgres.session import Session
 
 READ_MOST = 250  # rows by one statement: what the driver makes of it holds up the loop for a few milliseconds
-SMALL_MOST = 2000  # rows: a few megabytes, that are kept for all who ask at the same time
+SMALL_MOST = 10_000  # rows: some ten megabytes, that are kept for all who ask at the same time
 LARGE_AT_ONCE = 2  # of those that are more; others wait for their turn
 REWOUND_MOST = 5000  # changes without a revision, of which each has two images in memory
 BEHIND_SECONDS = 10.0

@@ -162,7 +162,7 @@ class Changes(Generic[E]):
         first, notice = True, None
         position = start.revision
         if position is None and (start.snapshot or start.resync):
-            async with aclosing(self._snapshot(start.resync)) as parts:
+            async with aclosing(self._given_in_turns(start.resync)) as parts:
                 async for part in parts:
                     yield part
                     position = part.revision
@@ -189,7 +189,7 @@ class Changes(Generic[E]):
                 continue
             batch = await self._caught_up(position, here)
             if batch is None:
-                async with aclosing(self._snapshot("too much has changed since the cursor")) as parts:
+                async with aclosing(self._given_in_turns("too much has changed since the cursor")) as parts:
                     async for part in parts:
                         yield part
                         position = part.revision
@@ -216,6 +216,14 @@ class Changes(Generic[E]):
         self._busy = True
         notice = Notice.FEED_SILENT if self._is_silent else Notice.FEED_HEARD if was_silent else None
         return Batch(Kind.PROGRESS, revision, notice=notice)
+
+    async def _given_in_turns(self, resync: str | None) -> AsyncGenerator[Batch[E], None]:
+        """A snapshot, of which each part waits for its turn: all who take it are woken by the same part, and rendering
+        it is work for each cohort."""
+        async with aclosing(self._snapshot(resync)) as parts:
+            async for part in parts:
+                await self._history.turns.next()
+                yield part
 
     def _snapshot(self, resync: str | None) -> AsyncGenerator[Batch[E], None]:
         """All there is, in parts. Those who ask within a moment are given one and the same: each goes on from its
