@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-BUNDLE = HERE.parent / "graphql_app" / "web" / "static" / "bundle"
+BUNDLE = HERE.parent / "graphql_app" / "pages" / "static" / "bundle"
 BUILT_FROM = BUNDLE / "built-from"
 INSTALLED_FROM = HERE / "node_modules" / "installed-from"
 

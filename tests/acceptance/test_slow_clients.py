@@ -226,6 +226,7 @@ async def test_a_client_over_http_that_stops_reading_is_cut_and_harms_nobody(
 ) -> None:
     await psql.execute(CROWD)
     server = start_server(GRAPHQL_APP_SOCKET_STALL_SECONDS="2")
+    await histories.committed(database_url)  # until all of the crowd is numbered: a snapshot is as of the head
     async with AsyncExitStack() as stack:
         quick = [client.recorder for client in await joined(stack, server, FLOOR)]
         # What the making of one such answer leaves with the allocator is owed to nobody who does not read.
