@@ -15,8 +15,8 @@ class Link:
     """One connection through the proxy: what arrives on either side waits until the gate is open."""
 
     def __init__(self, client: asyncio.StreamWriter, server: asyncio.StreamWriter) -> None:
-        self.admission = asyncio.Event()
-        self.admission.set()
+        self.gate = asyncio.Event()
+        self.gate.set()
         self._sides = (client, server)
 
     def abort(self) -> None:
@@ -42,9 +42,9 @@ class Proxy:
         account, at, _ = self._url.netloc.rpartition("@")
         return self._url._replace(netloc=f"{account}{at}127.0.0.1:{self._port}").geturl()
 
-    def watchdog(self) -> None:
+    def silence(self) -> None:
         """Nothing is forwarded any more and nothing is closed, as when a cable is cut. New connections hang too."""
-        self._do(self._watchdog())
+        self._do(self._silence())
 
     def forget(self) -> None:
         """The connections of now are dead for ever, silently, as when a firewall forgets them; new ones work."""
@@ -91,7 +91,7 @@ class Proxy:
             return
         link = Link(writer, there_writer)
         if self._is_silent:
-            link.admission.clear()
+            link.gate.clear()
         self._links.add(link)
         try:
             async with asyncio.TaskGroup() as tasks:
@@ -107,21 +107,21 @@ class Proxy:
     async def _pump(self, link: Link, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while content := await reader.read(AT_ONCE_BYTES):
             await asyncio.sleep(self._delay_seconds)
-            await link.admission.wait()
+            await link.gate.wait()
             writer.write(content)
             await writer.drain()
-        await link.admission.wait()
+        await link.gate.wait()
         with suppress(OSError):
             writer.write_eof()
 
-    async def _watchdog(self) -> None:
+    async def _silence(self) -> None:
         self._is_silent = True
         for link in self._links:
-            link.admission.clear()
+            link.gate.clear()
 
     async def _forget(self) -> None:
         for link in self._links:
-            link.admission.clear()
+            link.gate.clear()
         self._forgotten |= self._links
         self._links.clear()
 
@@ -134,7 +134,7 @@ class Proxy:
         self._refuses = self._is_silent = False
         self._delay_seconds = 0
         for link in self._links:
-            link.admission.set()
+            link.gate.set()
 
     async def _end(self) -> None:
         self._server.close()

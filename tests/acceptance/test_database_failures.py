@@ -105,7 +105,7 @@ async def test_a_process_that_is_cut_off_says_so_in_time_and_its_clients_are_cau
         here = [client.recorder for client in await joined(stack, other, FLOOR, EVERYWHERE)]
         writing = asyncio.create_task(work(database_url, 6))
         await asyncio.sleep(1)
-        line.watchdog()
+        line.silence()
         await histories.told(here, database_url, "the other leads", ENDED_SECONDS)
         answers = await asyncio.gather(*(mutated(cut_off, "cut off", ANSWER_SECONDS) for _ in range(20)))
         assert set(answers) == {"UNAVAILABLE"}

@@ -66,7 +66,7 @@ async def test_who_follows_is_told_that_the_feed_is_silent_and_that_it_is_heard_
         cursor = (await anext(events))["cursor"]
         polled = asyncio.create_task(by_poll(server, cursor, wait=10))
 
-        line.watchdog()
+        line.silence()
         silent = await notices(socket, "FEED_SILENT")
         assert [feed.get("kind", "PROGRESS") for feed in silent.values()] == ["PROGRESS"] * 3
         assert await notice(events) == ("PROGRESS", "FEED_SILENT")
