@@ -23,7 +23,7 @@ _HEARD: ContextVar[list[Read] | None] = ContextVar("reads", default=None)
 
 
 @contextmanager
-def hearing() -> Iterator[list[Read]]:
+def record_reads() -> Iterator[list[Read]]:
     """The list of all that is read from now on."""
     heard: list[Read] = []
     token = _HEARD.set(heard)

@@ -1,11 +1,12 @@
 """Documents, parsed and validated once each."""
 
-from collections import OrderedDict
 from collections.abc import Mapping
 from copy import copy
 from dataclasses import dataclass, field, replace
-from typing import Any
+from operator import itemgetter
+from typing import Any, NamedTuple, TypeAlias
 
+from cachetools import LRUCache
 from graphql import (
     DocumentNode,
     FieldNode,
@@ -112,38 +113,35 @@ class Documents:
         self._schema = schema
         self._limits = limits
         self._measure = Measure(schema, limits)
-        self._kept = kept
         self._suggests = suggests
-        self._bytes = 0
-        self._known: OrderedDict[str, Document | InvalidDocument | Refusal] = OrderedDict()
+        # A parsed document takes a hundred times its text: both their number and their size are bounded.
+        self._least_bytes = BYTES_KEPT // kept
+        self._cached: LRUCache[str, _Cached] = LRUCache(BYTES_KEPT, getsizeof=itemgetter(1))
 
     def get(self, text: str) -> Document:
         """Raises InvalidDocument, or a Refusal for one that is too large."""
-        known = self._known.get(text)
-        if known is None:
+        cached = self._cached.get(text)
+        if cached is None:
             most = self._limits.bytes
             if (size := len(text)) > most or (size := len(text.encode(errors="replace"))) > most:
                 raise TooMany(f"The document is larger than {most} bytes.", measure="bytes", limit=most, asked=size)
-            known = self._known[text] = self._prepare(text)
-            self._bytes += _size(text, known)
-            # A parsed document takes a hundred times its text: both their number and their size are bounded.
-            while len(self._known) > self._kept or (self._bytes > BYTES_KEPT and len(self._known) > 1):
-                self._bytes -= _size(*self._known.popitem(last=False))
-        else:
-            self._known.move_to_end(text)
+            outcome = self._prepare(text)
+            size = min(max(_size(text, outcome), self._least_bytes), BYTES_KEPT)
+            cached = self._cached[text] = _Cached(outcome, size)
+        outcome = cached.outcome
         # A new one each time: a raised exception gathers tracebacks, and this one is kept.
-        if isinstance(known, InvalidDocument):
-            raise InvalidDocument(known.errors)
-        if isinstance(known, Refusal):
-            raise copy(known)
-        return known
+        if isinstance(outcome, InvalidDocument):
+            raise InvalidDocument(outcome.errors)
+        if isinstance(outcome, Refusal):
+            raise copy(outcome)
+        return outcome
 
-    def known(self, text: str) -> Document | None:
-        """The document, if it was looked at before and is valid."""
-        known = self._known.get(text)
-        return known if isinstance(known, Document) else None
+    def cached(self, text: str) -> Document | None:
+        """Returns the document, if it was looked at before and is valid."""
+        cached = self._cached.get(text)
+        return cached.outcome if cached is not None and isinstance(cached.outcome, Document) else None
 
-    def _prepare(self, text: str) -> Document | InvalidDocument | Refusal:
+    def _prepare(self, text: str) -> "Outcome":
         try:
             return self._prepared(text)
         except GraphQLError as error:
@@ -203,10 +201,18 @@ class Documents:
         return Operation(document, node, node.operation.value, roots, guarded, text, variables, plans)
 
 
-def _size(text: str, known: Document | InvalidDocument | Refusal) -> int:
-    if isinstance(known, Document):
-        return len(text) + TOKEN_BYTES * known.tokens
-    return len(text) * (10 if isinstance(known, InvalidDocument) else 1)  # its errors hold on to a part of it
+Outcome: TypeAlias = Document | InvalidDocument | Refusal
+
+
+class _Cached(NamedTuple):
+    outcome: Outcome
+    size: int  # bytes
+
+
+def _size(text: str, outcome: Outcome) -> int:
+    if isinstance(outcome, Document):
+        return len(text) + TOKEN_BYTES * outcome.tokens
+    return len(text) * (10 if isinstance(outcome, InvalidDocument) else 1)  # its errors hold on to a part of it
 
 
 class _Variables(Visitor):

@@ -4,13 +4,13 @@ A request names one as `documentId` (GraphQL over HTTP, appendix on persisted do
 `extensions.persistedQuery.sha256Hash` (Apollo's automatic persisted queries); both are the SHA-256 of its text.
 """
 
-from collections import OrderedDict
 from collections.abc import Mapping
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import orjson
+from cachetools import LRUCache
 
 from graphql_app.domain.errors import InvalidInput, UnknownDocument, UntrustedDocument
 from graphql_app.graph.documents.document import Documents
@@ -50,9 +50,7 @@ class Persisted:
         self._trusted = trusted
         self._texts = frozenset(trusted.values())
         self._only_trusted = only_trusted
-        self._bytes_most = 0 if only_trusted else registered_bytes
-        self._bytes = 0
-        self._registered: OrderedDict[str, str] = OrderedDict()
+        self._registered: LRUCache[str, str] = LRUCache(0 if only_trusted else registered_bytes, getsizeof=_size)
 
     def text(self, query: str | None, digest: str | None) -> str:
         """The text of the document. Raises UntrustedDocument, UnknownDocument; InvalidInput when the two differ; and
@@ -76,19 +74,16 @@ class Persisted:
             raise _untrusted(digest)
         text = self._registered.get(digest)
         if text is None:
-            raise UnknownDocument(can_register=self._bytes_most > 0)
-        self._registered.move_to_end(digest)
+            raise UnknownDocument(can_register=self._registered.maxsize > 0)
         return text
 
     def _register(self, query: str, digest: str) -> None:
         """Those that were not asked for longest make room. What cannot be executed is not kept."""
-        if not self._bytes_most or digest in self._registered:
+        if not self._registered.maxsize or digest in self._registered:
             return
         self._documents.get(query)
-        self._registered[digest] = query
-        self._bytes += _size(query)
-        while self._bytes > self._bytes_most:
-            self._bytes -= _size(self._registered.popitem(last=False)[1])
+        if _size(query) <= self._registered.maxsize:
+            self._registered[digest] = query
 
 
 def manifest(path: Path) -> Mapping[str, str]:

@@ -41,4 +41,4 @@ class Engine:
             body = await self.execution.run(operation, asked.variables, context, outcome)
             return Answer(orjson.dumps(body), has_errors="errors" in body)
         key = ResponseKey(asked.key, viewer.view)
-        return answers.known(key) or await answers.make(key, operation, asked)
+        return answers.cached(key) or await answers.make(key, operation, asked)

@@ -6,7 +6,6 @@ for nobody in particular, so that there is nothing of anybody's own in them.
 
 import asyncio
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
@@ -14,6 +13,7 @@ from hashlib import blake2b
 from typing import Any, NamedTuple
 
 import orjson
+from cachetools import LRUCache
 
 from graphql_app.aio.single_flight import SingleFlight
 from graphql_app.domain.access import View
@@ -29,7 +29,7 @@ from graphql_app.live.feed.hub import Hub
 from graphql_app.live.feed.interests import Interests
 from graphql_app.live.feed.staleness import Staleness
 from graphql_app.observe import AnswersCounted, note
-from graphql_app.services.reads import Read, hearing
+from graphql_app.services.reads import Read, record_reads
 from graphql_app.store.schema.entities import ENTITIES
 
 # Fields of Query that show nothing of the person who asks, and whose resolvers, with those of all that can be asked for
@@ -106,6 +106,21 @@ class CacheCount:
     evicted: int = 0
 
 
+class _Entries(LRUCache[ResponseKey, CacheEntry]):
+    """Tells of each entry that makes room for another."""
+
+    def __init__(
+        self, bytes_most: int, getsizeof: Callable[[CacheEntry], float], evicted: Callable[[CacheEntry], None]
+    ) -> None:
+        super().__init__(bytes_most, getsizeof)
+        self._told = evicted
+
+    def popitem(self) -> tuple[ResponseKey, CacheEntry]:
+        key, entry = super().popitem()
+        self._told(entry)
+        return key, entry
+
+
 class ResponseCache:
     """Bounded by size and by age; what was used least recently goes first. When the feed is not heard, nothing is
     given out and nothing is kept."""
@@ -125,11 +140,9 @@ class ResponseCache:
         self._services = services
         self._hub = hub
         self._staleness = staleness
-        self._bytes_most = bytes_most
         self._seconds_most = seconds_most
         self._clock = clock
-        self._kept: OrderedDict[ResponseKey, CacheEntry] = OrderedDict()  # the one used last is last
-        self._bytes = 0
+        self._kept = _Entries(bytes_most, getsizeof=lambda entry: entry.size, evicted=self._evicted)
         self._interests: Interests[Follower] = Interests()
         self._making: SingleFlight[tuple[ResponseKey, Head], Answer] = SingleFlight()
         self._counted = CacheCount()
@@ -143,12 +156,11 @@ class ResponseCache:
         finally:
             await self._making.close()
 
-    def known(self, key: ResponseKey) -> Answer | None:
+    def cached(self, key: ResponseKey) -> Answer | None:
         """The answer, if it is at hand and holds all that this process knows of."""
         kept = self._kept.get(key)
         if kept is None or not self._staleness.is_current or self._staleness.awaits_any(kept.places):
             return None
-        self._kept.move_to_end(key)
         self._counted.hits += 1
         return kept.answer
 
@@ -163,7 +175,7 @@ class ResponseCache:
         return await self._making.join((key, head), work)
 
     async def _make(self, key: ResponseKey, operation: Operation, asked: OperationRequest, head: Head | None) -> Answer:
-        with hearing() as heard:
+        with record_reads() as heard:
             context = Context(shared_viewer(key.view), self._services)
             body = await self._execution.run(operation, asked.variables, context)
         answer = Answer(orjson.dumps(body), has_errors="errors" in body)
@@ -204,28 +216,31 @@ class ResponseCache:
     # --- keeping and forgetting --------------------------------------------------------------------------------------
 
     def _keep(self, kept: CacheEntry, heard: Sequence[Read]) -> None:
-        if kept.size > self._bytes_most / LARGEST_SHARE:
+        if kept.size > self._kept.maxsize / LARGEST_SHARE:
             return
         if kept.key in self._kept:  # as it is kept, it is true
             return
         self._kept[kept.key] = kept
-        self._bytes += kept.size
         for read in heard:
             follower = Follower(kept)
             kept.followers.append(follower)
             self._interests.add(follower, read.interest)
-        while self._bytes > self._bytes_most:
-            self._counted.evicted += self._drop(next(iter(self._kept.values())))
+
+    def _evicted(self, kept: CacheEntry) -> None:
+        self._counted.evicted += 1
+        self._unfollow(kept)
 
     def _drop(self, kept: CacheEntry) -> bool:
         """Whether it was still kept: a change may find it by several of its interests."""
         if self._kept.get(kept.key) is not kept:
             return False
         del self._kept[kept.key]
-        self._bytes -= kept.size
+        self._unfollow(kept)
+        return True
+
+    def _unfollow(self, kept: CacheEntry) -> None:
         for follower in kept.followers:
             self._interests.remove(follower)
-        return True
 
     def tidy(self) -> None:
         """Forgets what is old, and tells what happened since the last time."""
@@ -240,7 +255,7 @@ class ResponseCache:
                 dropped=counted.dropped,
                 evicted=counted.evicted,
                 kept=len(self._kept),
-                bytes=self._bytes,
+                bytes=int(self._kept.currsize),
             )
         )
 

@@ -108,7 +108,7 @@ class FastPath:
             assert isinstance(named, OperationRequest)
             cached = self._responding.cached(named, viewer)
             return None if cached is None else cached.body
-        document = engine.documents.known(named.query) if isinstance(named, OperationRequest) else None
+        document = engine.documents.cached(named.query) if isinstance(named, OperationRequest) else None
         if document is None or len(sent) > REMEMBERED_BYTES:
             return None
         asked = self._responding.resolve_document(named)

@@ -1,12 +1,12 @@
 """What an HTTP request asks for: its header fields, its address, its body. Whatever is wrong is a 4xx of its own."""
 
-from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
 
 import orjson
+from cachetools import LRUCache
 from starlette.types import Receive
 
 from graphql_app.domain import media
@@ -77,18 +77,15 @@ class RequestCache:
 
     def __init__(self, read: Callable[[bytes], OperationRequest | PersistedRequest]) -> None:
         self.read = read
-        self._known: OrderedDict[bytes, OperationRequest] = OrderedDict()  # what was sent last is last
+        self._cached: LRUCache[bytes, OperationRequest] = LRUCache(REMEMBERED)
 
     def get(self, sent: bytes) -> OperationRequest | None:
-        return self._known.get(sent)
+        return self._cached.get(sent)
 
     def keep(self, sent: bytes, asked: OperationRequest) -> None:
         if len(sent) > REMEMBERED_BYTES:
             return
-        self._known[sent] = asked
-        self._known.move_to_end(sent)
-        if len(self._known) > REMEMBERED:
-            self._known.popitem(last=False)
+        self._cached[sent] = asked
 
 
 def text(fields: Fields, name: bytes) -> str | None:

@@ -165,7 +165,7 @@ class Responding:
 
     async def _let_others_in(self, named: OperationRequest | PersistedRequest) -> None:
         """Before a document that may have to be prepared: many new ones can come in one moment."""
-        if isinstance(named, PersistedRequest) or self._engine.documents.known(named.query) is None:
+        if isinstance(named, PersistedRequest) or self._engine.documents.cached(named.query) is None:
             await self._engine.execution.scheduler.next()
 
     def _needs_no_token(self, named: OperationRequest | PersistedRequest) -> bool:
@@ -194,7 +194,7 @@ class Responding:
         answers = self._engine.answers
         if answers is None or viewer.reads_primary:
             return None
-        return answers.known(ResponseKey(asked.key, viewer.view))
+        return answers.cached(ResponseKey(asked.key, viewer.view))
 
     async def execute(
         self,

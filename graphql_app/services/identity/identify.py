@@ -1,12 +1,13 @@
 """From a token to a viewer, and from a viewer to a token."""
 
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
+
+from cachetools import LRUCache
 
 from graphql_app.domain.access import ANONYMOUS, Scope, View, Viewer, scopes_of
 from graphql_app.domain.account import Account, LoginSession, SignIn
@@ -41,7 +42,7 @@ class Identify:
         self._roles = roles
         self._openid = openid
         self._accounts = accounts
-        self._verified: OrderedDict[str, Viewer] = OrderedDict()
+        self._verified: LRUCache[str, Viewer] = LRUCache(VERIFIED_MOST)
         if openid is not None:
             openid.on_withdrawal(self._verified.clear)
 
@@ -55,8 +56,6 @@ class Identify:
         else:
             viewer = self._verified_viewer(tokens.read(token))
         self._verified[token] = viewer
-        if len(self._verified) > VERIFIED_MOST:
-            self._verified.popitem(last=False)
         return viewer
 
     def present(self, viewer: Viewer) -> Viewer:

@@ -10,11 +10,11 @@ from graphql_app.domain.filters import WorkstationFilter
 from graphql_app.domain.workstation import Place
 from graphql_app.services.following.follow import Follow
 from graphql_app.services.office.browse import Browse
-from graphql_app.services.reads import hearing, reads, reads_floors, reads_ids, reads_workstations
+from graphql_app.services.reads import reads, reads_floors, reads_ids, reads_workstations, record_reads
 
 
 def test_what_is_read_is_heard_of() -> None:
-    with hearing() as heard:
+    with record_reads() as heard:
         reads("department", "employee")
         reads_workstations(WorkstationFilter(building="HQ"))
         reads_floors(Place("HQ", 1), Place("HQ", 2))
@@ -36,7 +36,7 @@ async def test_what_is_read_in_a_task_of_the_operation_is_heard_of_and_what_othe
         reads(entity)
 
     others = asyncio.create_task(read("floor"))
-    with hearing() as heard:
+    with record_reads() as heard:
         await asyncio.create_task(read("department"))
     await others
     reads("building")

@@ -131,7 +131,7 @@ def test_a_document_of_too_many_bytes_is_refused_and_not_kept(text: str) -> None
     with pytest.raises(TooMany, match="larger than 100 bytes"):
         known.get(text)
 
-    assert not known._known
+    assert not len(known._cached)
 
 
 def test_a_document_of_just_so_many_bytes_is_taken() -> None:

@@ -124,7 +124,7 @@ def test_many_registrations_take_bounded_room() -> None:
         text = f"{{ me {{ a{number}: subject }} }}"
         known.text(text, hashed(text))
 
-    assert known._bytes <= 20_000
+    assert known._registered.currsize <= 20_000
     assert len(known._registered) < 100
 
 

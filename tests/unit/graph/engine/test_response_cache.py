@@ -83,8 +83,8 @@ class World:
         asked = OperationRequest(name, None, {})
         return await self.answers.make(key(name, role), SOMETHING, asked)
 
-    def known(self, name: str = "a", role: str = "visitor") -> Answer | None:
-        return self.answers.known(key(name, role))
+    def cached(self, name: str = "a", role: str = "visitor") -> Answer | None:
+        return self.answers.cached(key(name, role))
 
 
 def key(name: str, role: str = "visitor") -> ResponseKey:
@@ -99,17 +99,17 @@ def world() -> World:
 async def test_an_answer_is_kept_for_its_view_alone(world: World) -> None:
     made = await world.make(role="visitor")
 
-    assert world.known(role="visitor") is made
-    assert world.known(role="admin") is None
+    assert world.cached(role="visitor") is made
+    assert world.cached(role="admin") is None
 
 
 async def test_a_change_of_what_was_read_drops_it_and_another_one_does_not(world: World) -> None:
     await world.make()
 
     world.deliver(change(None, ON_THERE, 1))
-    assert world.known() is not None
+    assert world.cached() is not None
     world.deliver(change(None, workstation(), 2))
-    assert world.known() is None
+    assert world.cached() is None
 
 
 @pytest.mark.parametrize(
@@ -125,7 +125,7 @@ async def test_what_happened_while_it_was_made_counts(world: World, revisions: l
     world.executing.may_end.set()
     await making
 
-    assert (world.known() is not None) is kept
+    assert (world.cached() is not None) is kept
 
 
 MOVED = change(workstation(), workstation(x_position=99.0, version=2), 1)
@@ -138,7 +138,7 @@ async def test_what_a_view_cannot_see_drops_nothing_of_its_own(world: World, rol
 
     world.deliver(MOVED)
 
-    assert (world.known(role=role) is not None) is kept
+    assert (world.cached(role=role) is not None) is kept
 
 
 async def test_what_a_view_cannot_see_does_not_count_while_its_answer_is_made_either(world: World) -> None:
@@ -149,7 +149,7 @@ async def test_what_a_view_cannot_see_does_not_count_while_its_answer_is_made_ei
     world.executing.may_end.set()
     await making
 
-    assert world.known() is not None
+    assert world.cached() is not None
 
 
 async def test_a_version_is_seen_by_those_who_write(world: World) -> None:
@@ -157,14 +157,14 @@ async def test_a_version_is_seen_by_those_who_write(world: World) -> None:
 
     world.deliver(change(workstation(), workstation(employee_id="E-9", version=2), 1))
 
-    assert world.known(role="facilities") is None
+    assert world.cached(role="facilities") is None
 
 
 async def test_what_is_made_while_one_is_kept_does_not_replace_it(world: World) -> None:
     kept = await world.make()
     await world.make()
 
-    assert world.known() is kept
+    assert world.cached() is kept
 
 
 async def test_an_answer_of_another_history_is_not_kept(world: World) -> None:
@@ -176,7 +176,7 @@ async def test_an_answer_of_another_history_is_not_kept(world: World) -> None:
     world.executing.may_end.set()
     await making
 
-    assert world.known() is None
+    assert world.cached() is None
 
 
 async def test_a_new_history_drops_all(world: World) -> None:
@@ -184,19 +184,19 @@ async def test_a_new_history_drops_all(world: World) -> None:
     world.hub.restart(Head(UUID(int=8), 0))
     world.staleness.heard()
 
-    assert world.known() is None
+    assert world.cached() is None
 
 
 async def test_nothing_is_given_out_or_kept_while_the_feed_is_silent(world: World) -> None:
     made = await world.make()
     world.now += 10
 
-    assert world.known() is None
+    assert world.cached() is None
     await world.make("b")
 
     world.staleness.heard()
-    assert world.known() is made
-    assert world.known("b") is None
+    assert world.cached() is made
+    assert world.cached("b") is None
 
 
 async def test_where_this_process_wrote_nothing_is_given_out_until_the_write_comes_back(world: World) -> None:
@@ -207,18 +207,18 @@ async def test_where_this_process_wrote_nothing_is_given_out_until_the_write_com
     await world.make("departments")
 
     world.staleness.wrote(5, [THERE])
-    assert [world.known(name) is not None for name in ("a", "anywhere", "departments")] == [True, False, True]
+    assert [world.cached(name) is not None for name in ("a", "anywhere", "departments")] == [True, False, True]
     world.staleness.wrote(6, [HERE])
-    assert world.known() is None
+    assert world.cached() is None
     world.staleness.settled(7)
-    assert world.known() is not None
+    assert world.cached() is not None
 
 
 async def test_an_answer_with_errors_is_not_kept(world: World) -> None:
     world.executing.body = {"data": None, "errors": [{"message": "no"}]}
 
     assert (await world.make()).has_errors
-    assert world.known() is None
+    assert world.cached() is None
 
 
 async def test_those_who_ask_at_the_same_time_share_an_execution_unless_something_happened_between(
@@ -236,7 +236,7 @@ async def test_those_who_ask_at_the_same_time_share_an_execution_unless_somethin
 
     world.executing.may_end.set()
     assert len({id(answer) for answer in await asyncio.gather(*first)}) == 1
-    assert await later is world.known()
+    assert await later is world.cached()
 
 
 async def test_who_wrote_a_moment_ago_does_not_join_those_who_began_before(world: World) -> None:
@@ -266,12 +266,12 @@ async def test_the_least_recently_used_goes_when_there_is_no_room() -> None:
     world = World(bytes_most=16 * 2 * OVERHEAD_BYTES)
     for number in range(15):
         await world.make(str(number))
-    assert world.known("0") is not None
+    assert world.cached("0") is not None
     for number in range(15, 40):
-        assert world.known("0") is not None
+        assert world.cached("0") is not None
         await world.make(str(number))
 
-    kept = [name for name in map(str, range(40)) if world.known(name) is not None]
+    kept = [name for name in map(str, range(40)) if world.cached(name) is not None]
     assert "0" in kept
     assert kept[1:] == [str(number) for number in range(40 - len(kept) + 1, 40)]
     assert 25 < len(kept) < 32
@@ -282,7 +282,7 @@ async def test_an_answer_that_would_take_all_the_room_is_not_kept() -> None:
     world.executing.body = {"data": "x" * OVERHEAD_BYTES}
     await world.make()
 
-    assert world.known() is None
+    assert world.cached() is None
 
 
 async def test_an_old_answer_goes_though_nothing_changed(world: World) -> None:
@@ -290,19 +290,19 @@ async def test_an_old_answer_goes_though_nothing_changed(world: World) -> None:
     world.now += 59
     world.staleness.heard()
     world.answers.tidy()
-    assert world.known() is not None
+    assert world.cached() is not None
 
     world.now += 2
     world.staleness.heard()
     world.answers.tidy()
-    assert world.known() is None
+    assert world.cached() is None
 
 
 async def test_what_became_of_answers_is_counted(world: World) -> None:
     news: list[observe.News] = []
     end = observe.listen(news.append)
     await world.make()
-    world.known()
+    world.cached()
     world.deliver(change(None, workstation(), 1))
     await world.make("b")
     world.answers.tidy()
@@ -319,7 +319,7 @@ async def test_nothing_is_left_of_an_answer_that_goes(world: World) -> None:
         await world.make(str(number))
     world.deliver(change(None, workstation(), 1))
 
-    assert (world.answers._bytes, list(world.answers._interests), world.answers._kept) == (0, [], {})
+    assert (world.answers._kept.currsize, list(world.answers._interests), len(world.answers._kept)) == (0, [], 0)
 
 
 # --- which operations ------------------------------------------------------------------------------------------------
