@@ -7,6 +7,7 @@ from uuid import UUID
 from hypothesis import strategies as st
 
 from graphql_app.domain.access import ROLES, Scope, View, Viewer
+from graphql_app.domain.caller import Caller
 from graphql_app.domain.change import Change
 from graphql_app.domain.workstation import Department, Employee, Status, Workstation
 
@@ -62,6 +63,10 @@ def view(*roles: str) -> View:
 
 def viewer(*roles: str) -> Viewer:
     return Viewer("somebody", roles, view(*roles), None, None, float("inf"))
+
+
+def caller(*roles: str) -> Caller:
+    return Caller(viewer(*roles))
 
 
 views = st.builds(View, st.frozensets(st.sampled_from(Scope)))

@@ -150,7 +150,7 @@ def routers(settings: Settings, parts: Parts) -> list[APIRouter]:
     services, admission, sessions = parts.engine.services, parts.engine.admission, parts.engine.sessions
     identify = services.identify
     return [
-        rest.routes(services.browse, services.arrange, admission, services.receipts),
+        rest.routes(services.browse, services.arrange, admission, services.tokens),
         stream.routes(services.follow, identify, admission, sessions),
         keys.routes(identify),
         admin.routes(parts.health, identify, admission, settings.metrics_directory),

@@ -52,19 +52,19 @@ def services_of(
     )
     streams = stream_limits(settings)
     cursors, page_cursors = FeedCursors(stores.secret), PageCursors(stores.secret)
-    receipts = ConsistencyTokens(stores.secret, cursors, live.hub, live.staleness)
+    tokens = ConsistencyTokens(stores.secret, cursors, live.hub, live.staleness)
     identifying = identifying_with(settings, live, loops)
     return Services(
         identify=identifying,
         authenticate=authenticate(settings, database, identifying, limits, stack),
         browse=Browse(database, page_cursors, page_most=page_most, floor_projection=floor_projection),
-        arrange=Arrange(database, receipts),
+        arrange=Arrange(database, tokens),
         follow=Follow(
             history, cursors, live.presence, live.places, streams, cohorts, Budgets(settings.user_followed_values)
         ),
         notify=Notify(
             database,
-            receipts,
+            tokens,
             history,
             page_cursors,
             cursors,
@@ -73,7 +73,7 @@ def services_of(
             roles=role_table(settings).keys(),
         ),
         audit=Audit(database, page_cursors, stores.secret, page_most=page_most),
-        receipts=receipts,
+        tokens=tokens,
     )
 
 

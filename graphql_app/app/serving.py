@@ -17,8 +17,8 @@ from graphql_app.app.application import create
 from graphql_app.app.checks import check
 from graphql_app.app.identity import administer, identify, role_table
 from graphql_app.app.workers import Workers
-from graphql_app.domain.access import by_command
 from graphql_app.domain.account import DEMO_PASSWORD
+from graphql_app.domain.caller import by_command
 from graphql_app.ops import logs
 from graphql_app.services.identity.passwords import Passwords
 from graphql_app.services.importing.seeding import seed
@@ -145,13 +145,13 @@ async def prepared(settings: Settings) -> str | None:
 
 async def demo_accounts(settings: Settings, database: Database) -> bool:
     """Makes an account for each role, unless there are accounts already."""
-    viewer = by_command("serve")
+    caller = by_command("serve")
     with closing(Passwords()) as passwords:
         administration = administer(settings, database, passwords)
-        if await administration.accounts(viewer):
+        if await administration.accounts(caller):
             return False
         for role in role_table(settings):
-            await administration.add(viewer, role, DEMO_PASSWORD, role, None)
+            await administration.add(caller, role, DEMO_PASSWORD, role, None)
     return True
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from graphql_app.cli.session import Stop, keyed, run_with_database, settled
-from graphql_app.domain.access import Viewer, by_command
+from graphql_app.domain.caller import Caller, by_command
 from graphql_app.domain.names import normal
 from graphql_app.domain.workstation import Employee
 from graphql_app.store.postgres.database import Database
@@ -70,7 +70,7 @@ def password_given() -> str:
     return sys.stdin.readline().rstrip("\n")
 
 
-def administered(work: Callable[["Administer", Viewer], Coroutine[Any, Any, T]]) -> T:
+def administered(work: Callable[["Administer", Caller], Coroutine[Any, Any, T]]) -> T:
     """Does it, on a database that is at this release's tables."""
     from graphql_app.app.identity import administer
     from graphql_app.services.identity.passwords import Passwords
@@ -90,13 +90,13 @@ def administered(work: Callable[["Administer", Viewer], Coroutine[Any, Any, T]])
 @click.option("--employee", "number", help="Number of the employee whose account it is.")
 def account_add(name: str, role: str, number: str | None) -> None:
     password = password_given()
-    administered(lambda accounts, viewer: accounts.add(viewer, name, password, role, number))
+    administered(lambda accounts, caller: accounts.add(caller, name, password, role, number))
     click.echo(f"Made the account {name} ({role}).")
 
 
 @account.command(name="list", help="List all accounts. A line has name, role and employee.")
 def account_list() -> None:
-    for one in administered(lambda accounts, viewer: accounts.accounts(viewer)):
+    for one in administered(lambda accounts, caller: accounts.accounts(caller)):
         number, state = one.employee_number or "-", "disabled" if one.is_disabled else ""
         click.echo(f"{one.name:<30} {one.role:<12} {number:<12} {state}".rstrip())
 
@@ -104,14 +104,14 @@ def account_list() -> None:
 @account.command(name="disable", help="Let nobody in with an account. Whoever is in is out at once.")
 @click.argument("name")
 def account_disable(name: str) -> None:
-    administered(lambda accounts, viewer: accounts.set_disabled(viewer, name, True))
+    administered(lambda accounts, caller: accounts.set_disabled(caller, name, True))
     click.echo(f"Disabled {name}.")
 
 
 @account.command(name="enable", help="Let an account be used again.")
 @click.argument("name")
 def account_enable(name: str) -> None:
-    administered(lambda accounts, viewer: accounts.set_disabled(viewer, name, False))
+    administered(lambda accounts, caller: accounts.set_disabled(caller, name, False))
     click.echo(f"Enabled {name}.")
 
 
@@ -119,7 +119,7 @@ def account_enable(name: str) -> None:
 @click.argument("name")
 @click.argument("role")
 def account_role(name: str, role: str) -> None:
-    administered(lambda accounts, viewer: accounts.set_role(viewer, name, role))
+    administered(lambda accounts, caller: accounts.set_role(caller, name, role))
     click.echo(f"{name} has the role {role}.")
 
 
@@ -129,5 +129,5 @@ def account_role(name: str, role: str) -> None:
 @click.argument("name")
 def account_password(name: str) -> None:
     password = password_given()
-    administered(lambda accounts, viewer: accounts.set_password(viewer, name, password))
+    administered(lambda accounts, caller: accounts.set_password(caller, name, password))
     click.echo(f"{name} has a new password, and must log in again.")

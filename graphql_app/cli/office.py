@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from graphql_app.cli.session import Stop, run_with_database, settled
-from graphql_app.domain.access import by_command
+from graphql_app.domain.caller import by_command
 from graphql_app.store.postgres.database import Database
 from graphql_app.store.postgres.migrations import require_current
 

@@ -8,7 +8,6 @@ from typing import Any, NamedTuple, TypeVar
 from uuid import UUID
 
 from graphql_app.domain.account import Account, SignIn
-from graphql_app.domain.audit import Transport
 from graphql_app.domain.errors import Forbidden, public_name
 from graphql_app.domain.frozen import copier
 from graphql_app.domain.presence import Present
@@ -71,9 +70,7 @@ class View(NamedTuple):
 class Viewer:
     """Who asks: a subject with a view. `expires_at` is when the token ends, in seconds since 1970.
 
-    `reads_primary`: the answer must hold a write that this process may not have heard of, so what it keeps in memory
-    will not do. `transport` and `address`: from where they ask, for the audit log. `sign_in` and `account`: who logged
-    in here, and what their account was when this was made of it.
+    `sign_in` and `account`: who logged in here, and what their account was when this was made of it.
     """
 
     subject: str
@@ -82,22 +79,12 @@ class Viewer:
     employee_key: UUID | None
     employee_number: str | None
     expires_at: float
-    request_id: str | None = None
-    reads_primary: bool = False
-    transport: Transport | None = None
-    address: str | None = None
     sign_in: SignIn | None = None
     account: Account | None = None
 
 
 # Who has not said who they are: may log in, and nothing else.
 ANONYMOUS = Viewer("", (), View(frozenset()), None, None, float("inf"))
-
-
-def by_command(name: str) -> Viewer:
-    """Who acts when an operator types a command."""
-    subject, may_all = f"command:{name}", View(frozenset(Scope))
-    return Viewer(subject, ("admin",), may_all, None, None, float("inf"), transport=Transport.COMMAND)
 
 
 def scopes_of(roles: Iterable[str], table: Mapping[str, frozenset[Scope]]) -> frozenset[Scope]:

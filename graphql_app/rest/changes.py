@@ -14,6 +14,7 @@ from starlette.responses import StreamingResponse
 
 from graphql_app.aio.single_flight import SingleFlight
 from graphql_app.domain.access import Viewer
+from graphql_app.domain.caller import Caller
 from graphql_app.domain.change import Batch, Kind, joined
 from graphql_app.domain.errors import NotAcceptable, Refusal
 from graphql_app.domain.filters import WorkstationFilter
@@ -42,7 +43,7 @@ KEEP_ALIVE_SECONDS = 12.0
 
 def routes(follow: Follow, identify: Identify, admission: Admission, sessions: Sessions) -> APIRouter:
     router = APIRouter(tags=["changes"], route_class=Resource)
-    viewing = Annotated[Viewer, Depends(SignInDependency(admission))]
+    Calling = Annotated[Caller, Depends(SignInDependency(admission))]  # noqa: N806  # a type, as its name says
     polls = Polls(sessions)
 
     @router.get(
@@ -59,7 +60,7 @@ def routes(follow: Follow, identify: Identify, admission: Admission, sessions: S
     )
     async def changes(
         request: Request,
-        viewer: viewing,
+        caller: Calling,
         building: Annotated[str | None, Query(description="In this building.")] = None,
         floor: Annotated[Integer | None, Query(description="On floors of this number.")] = None,
         after: Annotated[str | None, Query(description="A cursor from any transport; without it, a snapshot.")] = None,
@@ -68,12 +69,12 @@ def routes(follow: Follow, identify: Identify, admission: Admission, sessions: S
     ) -> Response:
         taken = framing(request.headers.get("accept", ""))
         matching = WorkstationFilter(building=building, floor_number=floor)
-        following = partial(followed, follow, identify, admission, viewer, matching, last_event_id or after)
+        following = partial(followed, follow, identify, admission, caller, matching, last_event_id or after)
         if taken == JSON:
-            seconds = 0 if is_bodiless(request.scope) else min(wait, viewer.expires_at - time.time())
+            seconds = 0 if is_bodiless(request.scope) else min(wait, caller.viewer.expires_at - time.time())
             async with following() as inbox:
                 return reply(await polls.answer(inbox, seconds), headers=VARYING)
-        frames = events(following(), sessions, viewer.expires_at)
+        frames = events(following(), sessions, caller.viewer.expires_at)
         first = await anext(frames)  # what is refused is refused before the stream begins
         return StreamingResponse(
             _chained(first, frames),
@@ -99,7 +100,7 @@ async def followed(
     follow: Follow,
     identify: Identify,
     admission: Admission,
-    viewer: Viewer,
+    caller: Caller,
     matching: WorkstationFilter,
     after: str | None,
 ) -> AsyncIterator[Inbox]:
@@ -107,13 +108,13 @@ async def followed(
     inbox = Inbox()
 
     async def join(viewer: Viewer, resync: str | None) -> Leave:
-        return await follow.join(viewer, matching, after, rendered, inbox, resync)
+        return await follow.join(caller._replace(viewer=viewer), matching, after, rendered, inbox, resync)
 
     with ExitStack() as ending:
-        lease = admission.stream(viewer)
+        lease = admission.stream(caller)
         ending.callback(lease.leave)
         lease.when_revoked(inbox.failed)
-        ending.callback(await reauthorised(identify, viewer, join, inbox))
+        ending.callback(await reauthorised(identify, caller.viewer, join, inbox))
         yield inbox
 
 

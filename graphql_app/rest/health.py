@@ -7,7 +7,8 @@ from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import JSONResponse, PlainTextResponse
 
 from graphql_app.aio.single_flight import SingleFlight
-from graphql_app.domain.access import Scope, Viewer, require
+from graphql_app.domain.access import Scope, require
+from graphql_app.domain.caller import Caller
 from graphql_app.domain.errors import Unauthenticated
 from graphql_app.ops.health import Finding, Health
 from graphql_app.ops.metrics import exposition
@@ -56,8 +57,8 @@ def routes(health: Health, identify: Identify, admission: Admission, metrics_dir
         summary="Prometheus metrics, summed over all workers; needs the scope server:read.",
         response_class=PlainTextResponse,
     )
-    async def metrics(viewer: Annotated[Viewer, Depends(SignInDependency(admission))]) -> Response:
-        require(viewer, Scope.SERVER)
+    async def metrics(caller: Annotated[Caller, Depends(SignInDependency(admission))]) -> Response:
+        require(caller.viewer, Scope.SERVER)
         text, media_type = exposition(metrics_directory)
         return Response(text, media_type=media_type)
 

@@ -2,7 +2,6 @@
 
 import uuid
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
-from dataclasses import replace
 from typing import Annotated, Any, Final
 
 from fastapi import Depends, Header, Request, Response, Security
@@ -13,6 +12,7 @@ from fastapi.security.base import SecurityBase
 
 from graphql_app.domain.access import Viewer
 from graphql_app.domain.audit import Transport
+from graphql_app.domain.caller import Caller
 from graphql_app.domain.texts import is_request_id
 from graphql_app.services.consistency import ConsistencyTokens
 from graphql_app.services.identity.admission import Admission
@@ -34,7 +34,7 @@ class Bearer(SecurityBase):
 
 
 class SignInDependency:
-    """A dependency that gives the viewer; its route has admitted them. The address was counted in front of all routes
+    """A dependency that gives the caller; its route has admitted them. The address was counted in front of all routes
     (server/address_limit)."""
 
     def __init__(self, admission: Admission) -> None:
@@ -52,26 +52,26 @@ class SignInDependency:
         x_request_id: Annotated[
             str | None, Header(description="Your own id of it, up to 64 characters of ASCII; of another, one is made.")
         ] = None,
-    ) -> Viewer:
+    ) -> Caller:
         viewer: Viewer = request.scope[_ADMITTED]
         is_fit = x_request_id is not None and is_request_id(x_request_id.encode("latin-1"))
         request_id = x_request_id if is_fit else uuid.uuid4().hex
         address = request.client.host if request.client else None
-        return replace(viewer, request_id=request_id, transport=Transport.REST, address=address)
+        return Caller(viewer, request_id, Transport.REST, address)
 
 
-def reader(admission: Admission, receipts: ConsistencyTokens) -> Callable[..., Awaitable[Viewer]]:
+def reader(admission: Admission, tokens: ConsistencyTokens) -> Callable[..., Awaitable[Caller]]:
     """As SignInDependency, for those who read: they may ask to be shown a write. Raises InvalidInput too."""
 
-    async def viewer(
-        viewer: Annotated[Viewer, Depends(SignInDependency(admission))],
+    async def caller(
+        caller: Annotated[Caller, Depends(SignInDependency(admission))],
         x_min_cursor: Annotated[
             str | None, Header(description="An `X-Receipt` or a cursor: the answer is no older than that.")
         ] = None,
-    ) -> Viewer:
-        return replace(viewer, reads_primary=receipts.needs_primary(x_min_cursor))
+    ) -> Caller:
+        return caller._replace(consistency=tokens.consistency(x_min_cursor))
 
-    return viewer
+    return caller
 
 
 class AdmittingRoute(APIRoute):

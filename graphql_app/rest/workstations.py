@@ -1,6 +1,5 @@
 """/api/workstations: the same use cases as GraphQL, for those who speak REST."""
 
-from dataclasses import replace
 from hashlib import blake2b
 from typing import Annotated, Any, NamedTuple
 
@@ -8,8 +7,9 @@ import orjson
 from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
 
 from graphql_app.domain import identifiers
-from graphql_app.domain.access import Scope, Viewer, require
+from graphql_app.domain.access import Scope, require
 from graphql_app.domain.arranging import Idempotency
+from graphql_app.domain.caller import Caller, Consistency
 from graphql_app.domain.errors import NotFound, PreconditionFailed, VersionConflict
 from graphql_app.domain.etags import permits
 from graphql_app.domain.filters import WorkstationFilter
@@ -90,40 +90,41 @@ Matching = Annotated[WorkstationFilter, Depends(matching)]
 
 
 def etag(shown: Workstation) -> str:
-    """Of what this viewer is shown, so that it tells nothing of what is hidden."""
+    """Of what this caller is shown, so that it tells nothing of what is hidden."""
     return f'"{blake2b(orjson.dumps(shapes.workstation(shown)), digest_size=12).hexdigest()}"'
 
 
-def routes(browse: Browse, arrange: Arrange, admission: Admission, receipts: ConsistencyTokens) -> APIRouter:
+def routes(browse: Browse, arrange: Arrange, admission: Admission, tokens: ConsistencyTokens) -> APIRouter:
     router = APIRouter(prefix=PATH, tags=["workstations"], route_class=Resource)
-    Viewing = Annotated[Viewer, Depends(reader(admission, receipts))]  # noqa: N806  # a type, as its name says
+    Calling = Annotated[Caller, Depends(reader(admission, tokens))]  # noqa: N806  # a type, as its name says
 
-    async def one(viewer: Viewer, identifier: str) -> Workstation:
+    async def one(caller: Caller, identifier: str) -> Workstation:
         row = identifiers.row(identifier, "Workstation")
-        found = await browse.workstation(viewer, row)
+        found = await browse.workstation(caller, row)
         if found is None:
             raise NotFound("There is no such workstation; it may have been deleted.")
         return found
 
-    async def seen_version(viewer: Viewer, identifier: str, given: Conditions) -> int | None:
+    async def seen_version(caller: Caller, identifier: str, given: Conditions) -> int | None:
         """The version for which the conditions hold; None where any does. Raises PreconditionFailed."""
-        require(viewer, Scope.WRITE)  # conditions are looked at when all else would let the request through (13.2.1)
+        # Conditions are looked at when all else would let the request through (RFC 9110 13.2.1).
+        require(caller.viewer, Scope.WRITE)
         if given.are_none:
             return None
         # The client may have seen a newer one than this process keeps.
-        current = await one(replace(viewer, reads_primary=True), identifier)
+        current = await one(caller._replace(consistency=Consistency.LATEST), identifier)
         given.require(etag(current))
         return current.version
 
     @router.get("", summary="A page of workstations", response_model=Listed)
     async def list_workstations(
         request: Request,
-        viewer: Viewing,
+        caller: Calling,
         matching: Matching,
         first: Annotated[int | None, Query(description="How many; 50 unless told, at most 500.")] = None,
         after: Annotated[str | None, Query(description="A cursor; `next` and `Link` carry it.")] = None,
     ) -> Response:
-        listing = await browse.workstations(viewer, matching, [], Paging(first=first, after=after))
+        listing = await browse.workstations(caller, matching, [], Paging(first=first, after=after))
         following = None
         if listing.has_next_page and listing.end_cursor is not None:
             url = request.url.include_query_params(after=listing.end_cursor)
@@ -133,13 +134,13 @@ def routes(browse: Browse, arrange: Arrange, admission: Admission, receipts: Con
 
     @router.get("/stats", summary="How many workstations are in each status", response_model=list[StatusCounts])
     async def count_workstations(
-        viewer: Viewing,
+        caller: Calling,
         matching: Matching,
         group: Annotated[
             str | None, Query(pattern="^(building|floor|department)$", description="Count by this.")
         ] = None,
     ) -> Response:
-        found = await browse.workstation_counts(viewer, matching, group)
+        found = await browse.workstation_counts(caller, matching, group)
         return json_reply([shapes.counts(counts) for counts in found])
 
     @router.get(
@@ -148,8 +149,8 @@ def routes(browse: Browse, arrange: Arrange, admission: Admission, receipts: Con
         response_model=Shown,
         responses={304: {"description": "It is one of `If-None-Match` still."}, **problems(404, 412)},
     )
-    async def get_workstation(id: Id, viewer: Viewing, given: Conditional) -> Response:
-        found = await one(viewer, id)
+    async def get_workstation(id: Id, caller: Calling, given: Conditional) -> Response:
+        found = await one(caller, id)
         tag = etag(found)
         Conditions(given.if_match).require(tag)
         headers = {"ETag": tag, "Cache-Control": "private, no-cache", "Vary": "Authorization"}
@@ -162,16 +163,16 @@ def routes(browse: Browse, arrange: Arrange, admission: Admission, receipts: Con
     )
     async def create_workstation(
         given: NewWorkstation,
-        viewer: Viewing,
+        caller: Calling,
         conditional: Conditional,
         idempotency_key: Annotated[str | None, Header(description="A repeated request does nothing twice.")] = None,
     ) -> Response:
-        require(viewer, Scope.WRITE)
+        require(caller.viewer, Scope.WRITE)
         conditional.require(None)  # the list has no tag
         values = values_of(given)
-        done = await arrange.create(viewer, values, _key(idempotency_key, "POST", values))
+        done = await arrange.create(caller, values, _key(idempotency_key, "POST", values))
         headers = {"Location": f"{PATH}/{identifiers.global_id('Workstation', done.workstation.id)}"}
-        return changed(viewer, done, 201, headers)
+        return changed(caller, done, 201, headers)
 
     @router.put(
         "/{id}",
@@ -180,35 +181,35 @@ def routes(browse: Browse, arrange: Arrange, admission: Admission, receipts: Con
         responses=problems(404, 409, 412),
     )
     async def update_workstation(
-        id: Id, given: WorkstationChanges, viewer: Viewing, conditional: Conditional
+        id: Id, given: WorkstationChanges, caller: Calling, conditional: Conditional
     ) -> Response:
-        expected = await seen_version(viewer, id, conditional)
+        expected = await seen_version(caller, id, conditional)
         try:
-            done = await arrange.edit(viewer, identifiers.row(id, "Workstation"), values_of(given), expected)
+            done = await arrange.edit(caller, identifiers.row(id, "Workstation"), values_of(given), expected)
         except VersionConflict as conflict:
             raise PreconditionFailed("Somebody else changed it at the same moment; read it again.") from conflict
-        return changed(viewer, done, 200, {})
+        return changed(caller, done, 200, {})
 
     @router.delete("/{id}", status_code=204, summary="Take a workstation away", responses=problems(404, 409, 412))
-    async def delete_workstation(id: Id, viewer: Viewing, conditional: Conditional) -> Response:
-        expected = await seen_version(viewer, id, conditional)
+    async def delete_workstation(id: Id, caller: Calling, conditional: Conditional) -> Response:
+        expected = await seen_version(caller, id, conditional)
         try:
-            done = await arrange.delete(viewer, identifiers.row(id, "Workstation"), expected)
+            done = await arrange.delete(caller, identifiers.row(id, "Workstation"), expected)
         except VersionConflict as conflict:
             raise PreconditionFailed("Somebody else changed it at the same moment; read it again.") from conflict
-        return Response(status_code=204, headers=_named(viewer, done.receipt))
+        return Response(status_code=204, headers=_named(caller, done.receipt))
 
     return router
 
 
-def changed(viewer: Viewer, done: Arranged, status: int, headers: dict[str, str]) -> Response:
-    own = {"ETag": etag(done.workstation), **_named(viewer, done.receipt)}
+def changed(caller: Caller, done: Arranged, status: int, headers: dict[str, str]) -> Response:
+    own = {"ETag": etag(done.workstation), **_named(caller, done.receipt)}
     return json_reply(shapes.workstation(done.workstation), status, {**own, **headers})
 
 
-def _named(viewer: Viewer, receipt: str) -> dict[str, str]:
+def _named(caller: Caller, receipt: str) -> dict[str, str]:
     """The write, for who is to see it, and the request, as the audit log has it."""
-    return {"X-Receipt": receipt, "X-Request-ID": viewer.request_id or ""}
+    return {"X-Receipt": receipt, "X-Request-ID": caller.request_id or ""}
 
 
 def _key(given: str | None, method: str, asked: dict[str, Any]) -> Idempotency | None:

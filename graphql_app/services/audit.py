@@ -3,8 +3,9 @@
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 
-from graphql_app.domain.access import Scope, View, Viewer, redact, require
+from graphql_app.domain.access import Scope, View, redact, require
 from graphql_app.domain.audit import AuditFilter, Entry
+from graphql_app.domain.caller import Caller
 from graphql_app.domain.errors import InvalidInput
 from graphql_app.domain.seal import BrokenSeal, Numbers
 from graphql_app.domain.texts import plain
@@ -23,24 +24,24 @@ class Audit:
         self._names = Numbers(secret, "audit entry")
         self._page_most = page_most
 
-    async def log(self, viewer: Viewer, matching: AuditFilter, paging: Paging) -> Listing[Entry]:
+    async def log(self, caller: Caller, matching: AuditFilter, paging: Paging) -> Listing[Entry]:
         """A page of it, the newest entry first. Raises Forbidden, InvalidInput, TooMany, UnknownCursor."""
-        require(viewer, Scope.ADMIN, Scope.READ)
+        require(caller.viewer, Scope.ADMIN, Scope.READ)
         listing = ["audit by time", matching.normalised()]
         window = paging.window(self._cursors, listing, most=self._page_most)
-        page = await audit.page(self._database, viewer.view, matching, window)
-        shown = [self._shown(viewer.view, entry) for entry in page.rows]
+        page = await audit.page(self._database, caller.view, matching, window)
+        shown = [self._shown(caller.view, entry) for entry in page.rows]
 
         def seal(entry: Entry) -> str:
             return self._cursors.encode([entry.at.isoformat(), entry.seq], listing)
 
         return Listing(shown, seal, has_next=page.has_next, has_previous=page.has_previous)
 
-    async def by_seq(self, viewer: Viewer, numbers: Collection[int]) -> Mapping[int, Entry]:
+    async def by_seq(self, caller: Caller, numbers: Collection[int]) -> Mapping[int, Entry]:
         """Raises Forbidden."""
-        require(viewer, Scope.ADMIN, Scope.READ)
-        found = await audit.by_seq(self._database, viewer.view, numbers)
-        return {seq: self._shown(viewer.view, entry) for seq, entry in found.items()}
+        require(caller.viewer, Scope.ADMIN, Scope.READ)
+        found = await audit.by_seq(self._database, caller.view, numbers)
+        return {seq: self._shown(caller.view, entry) for seq, entry in found.items()}
 
     def seq(self, key: str) -> int:
         """The number behind the key of an entry. Raises InvalidInput for what is none."""

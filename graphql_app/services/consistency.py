@@ -2,6 +2,7 @@
 
 from struct import Struct
 
+from graphql_app.domain.caller import Consistency
 from graphql_app.domain.errors import InvalidInput, UnknownCursor
 from graphql_app.domain.seal import BrokenSeal, Seal
 from graphql_app.domain.workstation import Place
@@ -26,15 +27,19 @@ class ConsistencyTokens:
         self._staleness.wrote(transaction_id, places)
         return self._seal.close_text(_LAYOUT.pack(transaction_id))
 
-    def needs_primary(self, given: str | None) -> bool:
-        """Whether this process may know less than a receipt or a cursor of a feed speaks of. Raises InvalidInput."""
-        if given is None:
-            return False
+    def consistency(self, given: str | None) -> Consistency:
+        """Returns LATEST where this process may know less than a receipt or a cursor of a feed speaks of.
+
+        Raises InvalidInput.
+        """
+        return Consistency.CACHED if given is None or self._knows(given) else Consistency.LATEST
+
+    def _knows(self, given: str) -> bool:
         try:
             (transaction_id,) = _LAYOUT.unpack(self._seal.open_text(given))
         except BrokenSeal:
-            return not self._has_reached(given)
-        return not self._staleness.has_passed(transaction_id)
+            return self._has_reached(given)
+        return self._staleness.has_passed(transaction_id)
 
     def _has_reached(self, cursor: str) -> bool:
         try:

@@ -4,8 +4,9 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from graphql_app.domain.access import Scope, Viewer, require
+from graphql_app.domain.access import Scope, require
 from graphql_app.domain.arranging import Idempotency
+from graphql_app.domain.caller import Caller
 from graphql_app.domain.errors import Conflict, InvalidInput
 from graphql_app.domain.notification import Audience, Draft, Notification, checked_draft
 from graphql_app.domain.topics import Notifications
@@ -64,30 +65,30 @@ class Notify:
         self._roles = frozenset(roles)
 
     @retry_on_contention
-    async def publish(self, viewer: Viewer, draft: Draft, key: Idempotency | None = None) -> Published:
+    async def publish(self, caller: Caller, draft: Draft, key: Idempotency | None = None) -> Published:
         """Raises Forbidden, InvalidInput, Conflict (of idempotency keys), ReadOnly."""
-        require(viewer, Scope.NOTIFY, Scope.READ)
+        require(caller.viewer, Scope.NOTIFY, Scope.READ)
         if checked_draft(draft, datetime.now(UTC)).role not in {None, *self._roles}:
             raise InvalidInput(f"There is no such role; there are {', '.join(sorted(self._roles))}.", field="role")
-        async with self._database.writing(viewer, key) as transaction:
+        async with self._database.writing(caller, key) as transaction:
             if transaction.replayed is not None:
                 return await self._as_before(transaction)
             made = await notifications.insert(transaction.connection, draft)
-            await transaction.remember(viewer, f"{made.id} {transaction.id}")
+            await transaction.remember(caller, f"{made.id} {transaction.id}")
         return Published(made, self._tokens.issue(transaction.id))
 
-    async def audience(self, viewer: Viewer, building: str | None = None, floor_number: int | None = None) -> Audience:
+    async def audience(self, caller: Caller, building: str | None = None, floor_number: int | None = None) -> Audience:
         """What the viewer is told of, in the place that they name. The department is the present one of the employee
         whom the token names. Raises Forbidden, Unavailable."""
-        require(viewer, Scope.READ)
-        anywhere = Audience(frozenset(viewer.roles), await self._department(viewer))
+        require(caller.viewer, Scope.READ)
+        anywhere = Audience(frozenset(caller.viewer.roles), await self._department(caller))
         return replace(anywhere, building=building, floor_number=floor_number)
 
     async def mine(
-        self, viewer: Viewer, paging: Paging, building: str | None = None, floor_number: int | None = None
+        self, caller: Caller, paging: Paging, building: str | None = None, floor_number: int | None = None
     ) -> Listing[Notification]:
-        """A page of those that are for the viewer, the newest first."""
-        audience = await self.audience(viewer, building, floor_number)
+        """A page of those that are for the caller, the newest first."""
+        audience = await self.audience(caller, building, floor_number)
         listing = ["notifications", audience.normalised()]
         window = paging.window(self._cursors, listing, most=self._page_most)
         page = await notifications.page(self._database, audience, window)
@@ -97,30 +98,30 @@ class Notify:
 
         return Listing(page.rows, seal, has_next=page.has_next, has_previous=page.has_previous)
 
-    async def by_id(self, viewer: Viewer, ids: Collection[int]) -> Mapping[int, Notification]:
+    async def by_id(self, caller: Caller, ids: Collection[int]) -> Mapping[int, Notification]:
         """Those of them that are for the viewer."""
-        audience = await self.audience(viewer)
+        audience = await self.audience(caller)
         return await notifications.by_id(self._database, audience, ids)
 
     async def follow(
-        self, viewer: Viewer, after: str | None, *, snapshot: bool, building: str | None, floor_number: int | None
+        self, caller: Caller, after: str | None, *, snapshot: bool, building: str | None, floor_number: int | None
     ) -> FollowedAudience:
-        """A stream of those that are for the viewer, shared by all whom the same are for, and where to start in it.
+        """A stream of those that are for the caller, shared by all whom the same are for, and where to start in it.
 
         Raises Forbidden, UnknownCursor, Unavailable.
         """
         head = await self._history.reached(0)
-        topic = Notifications(await self.audience(viewer, building, floor_number), viewer.view)
+        topic = Notifications(await self.audience(caller, building, floor_number), caller.view)
         stream = Changes(self._history, self._feed_cursors, topic, self._limits)
-        employee = viewer.employee_key
+        employee = caller.viewer.employee_key
         standing = None if employee is None else MembershipGuard(self._history.hub, employee, head.revision)
         return FollowedAudience(stream, await stream.start(after, snapshot=snapshot), standing)
 
-    async def _department(self, viewer: Viewer) -> int | None:
-        if viewer.employee_key is None:
+    async def _department(self, caller: Caller) -> int | None:
+        if caller.viewer.employee_key is None:
             return None
-        found = await queries.employees_by_key(self._database, [viewer.employee_key])
-        own = found.get(viewer.employee_key)
+        found = await queries.employees_by_key(self._database, [caller.viewer.employee_key])
+        own = found.get(caller.viewer.employee_key)
         return own.department.id if own is not None and own.department is not None else None
 
     async def _as_before(self, transaction: Transaction) -> Published:

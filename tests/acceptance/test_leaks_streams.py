@@ -20,7 +20,7 @@ from redis.asyncio import Redis
 from sqlalchemy import TextClause, text
 from websockets.asyncio.client import connect
 
-from graphql_app.domain.access import by_command
+from graphql_app.domain.caller import by_command
 from graphql_app.domain.importing import ImportOutcome
 from graphql_app.embedded import Embedded
 from graphql_app.services.importing.importing import Importing

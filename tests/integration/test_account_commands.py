@@ -11,8 +11,9 @@ from click.testing import CliRunner, Result
 from graphql_app import cli
 from graphql_app.app import serving
 from graphql_app.app.identity import administer, refused_passwords
-from graphql_app.domain.access import ROLES, View, Viewer, by_command
+from graphql_app.domain.access import ROLES, View, Viewer
 from graphql_app.domain.account import DEMO_PASSWORD
+from graphql_app.domain.caller import Caller, by_command
 from graphql_app.domain.errors import Conflict, Forbidden, InvalidInput, NotFound, Refusal
 from graphql_app.embedded import Servers
 from graphql_app.services.identity.passwords import Passwords, verified
@@ -98,14 +99,14 @@ def test_what_cannot_be_is_refused_and_nothing_is_changed(
 async def test_only_administrators_keep_accounts(database: Database, servers: Servers) -> None:
     passwords = Passwords()
     accounts = administer(settings_for(database.url, servers), database, passwords)
-    viewer = Viewer("ada", ("facilities",), View(ROLES["facilities"]), None, None, 0)
+    caller = Caller(Viewer("ada", ("facilities",), View(ROLES["facilities"]), None, None, 0))
 
     for refused in (
-        accounts.accounts(viewer),
-        accounts.add(viewer, "eve", PASSWORD, "admin", None),
-        accounts.set_role(viewer, "ada", "admin"),
-        accounts.set_disabled(viewer, "ada", True),
-        accounts.set_password(viewer, "ada", PASSWORD),
+        accounts.accounts(caller),
+        accounts.add(caller, "eve", PASSWORD, "admin", None),
+        accounts.set_role(caller, "ada", "admin"),
+        accounts.set_disabled(caller, "ada", True),
+        accounts.set_password(caller, "ada", PASSWORD),
     ):
         with pytest.raises(Forbidden):
             await refused

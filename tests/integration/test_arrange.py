@@ -2,12 +2,10 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
 
 import pytest
 from sqlalchemy import text
 
-from graphql_app.domain.access import Viewer
 from graphql_app.domain.arranging import Idempotency
 from graphql_app.domain.errors import Conflict, Contention, InvalidInput, NameTaken, NotFound, ReadOnly, VersionConflict
 from graphql_app.domain.workstation import MAY_FOLLOW, Status
@@ -18,11 +16,11 @@ from graphql_app.services.cursors import FeedCursors
 from graphql_app.services.office.arrange import Arrange, Arranged
 from graphql_app.store.postgres import retry as again
 from graphql_app.store.postgres.database import Database
-from tests.examples import viewer
+from tests.examples import caller
 from tests.statements import statements
 
 SECRET = "a secret of thirty-two characters"
-ADMIN = replace(viewer("admin"), subject="zhang.san", request_id="r-1")
+ADMIN = caller("admin").named("zhang.san")._replace(request_id="r-1")
 OFFICE = (
     "INSERT INTO buildings (name) VALUES ('A')",
     "INSERT INTO floors (building, number) VALUES ('A', 1), ('A', 2)",
@@ -120,7 +118,7 @@ async def test_a_refusal_says_why(arrange: Arrange, database: Database) -> None:
 
 async def test_of_many_who_expect_the_same_version_one_writes(arrange: Arrange, database: Database) -> None:
     async def write(subject: str) -> str | None:
-        writer: Viewer = replace(ADMIN, subject=subject)
+        writer = ADMIN.named(subject)
         try:
             await arrange.edit(writer, 1, {"notes": subject}, expected_version=1)
         except VersionConflict:
@@ -134,7 +132,7 @@ async def test_of_many_who_expect_the_same_version_one_writes(arrange: Arrange, 
 
 async def test_each_of_many_at_once_is_logged_in_its_own_name(arrange: Arrange, database: Database) -> None:
     await asyncio.gather(
-        *(arrange.set_status(replace(ADMIN, subject=f"w{n}"), n, Status.RESERVED) for n in range(1, 21) for _ in "ab")
+        *(arrange.set_status(ADMIN.named(f"w{n}"), n, Status.RESERVED) for n in range(1, 21) for _ in "ab")
     )
     assert sorted(await logged(database)) == sorted((f"w{n}", "r-1", n) for n in range(1, 21))
 

@@ -11,7 +11,8 @@ import pytest
 import pytest_asyncio
 from sqlalchemy import text
 
-from graphql_app.domain.access import Scope, by_command
+from graphql_app.domain.access import Scope
+from graphql_app.domain.caller import by_command
 from graphql_app.embedded import Servers
 from graphql_app.live.jobs.scheduler import housekeeping_jobs
 from graphql_app.services.importing.importing import Importing

@@ -20,6 +20,7 @@ from sqlalchemy import text
 from graphql_app import observe
 from graphql_app.app.running import Parts, running
 from graphql_app.domain.access import ROLES, View, Viewer, redact
+from graphql_app.domain.caller import Caller
 from graphql_app.domain.filters import WorkstationFilter
 from graphql_app.domain.identifiers import global_id
 from graphql_app.domain.workstation import Counts, Place, Status, Workstation
@@ -42,8 +43,8 @@ from tests.histories import Committed, committed
 PLACES = [Place("总部A座", 3), Place("总部A座", 4), Place("Riverside", 1)]
 
 
-def viewer(role: str, **fields: Any) -> Viewer:
-    return Viewer(role, (role,), View(ROLES[role]), None, None, float("inf"), **fields)
+def caller(role: str, **fields: Any) -> Caller:
+    return Caller(Viewer(role, (role,), View(ROLES[role]), None, None, float("inf")), **fields)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,10 +66,10 @@ class Process:
         self.cursors = FeedCursors(secret)
         self.browse: Browse = parts.engine.services.browse
         self.follow: Follow = parts.engine.services.follow
-        self.receipts = parts.engine.services.receipts
+        self.receipts = parts.engine.services.tokens
         self.arrange = parts.engine.services.arrange
         self.health = parts.health
-        self._hub = parts.engine.services.receipts.hub
+        self._hub = parts.engine.services.tokens.hub
 
     @property
     def revision(self) -> int:
@@ -165,28 +166,28 @@ class Reader:
         role = self.choice.choice(["visitor", "employee", "facilities", "hr", "admin"])
         place = self.choice.choice(PLACES)
         ways = (self._floor, self._floor, self._counts, self._one, self._exact, self._filtered)
-        await self.choice.choice(ways)(viewer(role), place)
+        await self.choice.choice(ways)(caller(role), place)
 
-    def _note(self, what: str, who: Viewer, asked: int, told: Any, expected: Expected, memory: bool) -> None:
+    def _note(self, what: str, who: Caller, asked: int, told: Any, expected: Expected, memory: bool) -> None:
         self.answers.append((Answer(what, who.view, asked, self.process.revision, told, memory), expected))
 
-    async def _floor(self, who: Viewer, place: Place) -> None:
+    async def _floor(self, who: Caller, place: Place) -> None:
         asked = self.process.revision
         found = (await self.process.browse.workstations_by_place(who, [place]))[place]
         told = [_whole(one) for one in found]
         self._note("floor", who, asked, told, floor_at(place), isinstance(found, tuple))
 
-    async def _counts(self, who: Viewer, place: Place) -> None:
+    async def _counts(self, who: Caller, place: Place) -> None:
         asked = self.process.revision
         found: Counts = (await self.process.browse.counts_by_place(who, [place]))[place]
         self._note("counts", who, asked, found.by_status, counts_at(place), False)
 
-    async def _one(self, who: Viewer, _: Place) -> None:
+    async def _one(self, who: Caller, _: Place) -> None:
         key, asked = self.choice.randint(1, 79), self.process.revision
         found = await self.process.browse.workstation(who, key)
         self._note("one", who, asked, _whole(found), one_at(key), False)
 
-    async def _exact(self, who: Viewer, place: Place) -> None:
+    async def _exact(self, who: Caller, place: Place) -> None:
         """As of its cursor, which may be ahead of the process, but never behind the question."""
         asked = self.process.revision
         snapshot = (await self.process.follow.floors(who, [place]))[place]
@@ -195,7 +196,7 @@ class Reader:
         assert revision >= asked
         self.answers.append((Answer("exact", who.view, revision, revision, told, from_memory=True), floor_at(place)))
 
-    async def _filtered(self, who: Viewer, place: Place) -> None:
+    async def _filtered(self, who: Caller, place: Place) -> None:
         matching = WorkstationFilter(frozenset(range(1, 40)), place.building, place.number)
         asked = self.process.revision
         page = await self.process.browse.workstations(who, matching, [], Paging(first=1), is_counted=True)
@@ -318,7 +319,7 @@ async def test_without_a_leader_memory_is_silent_and_the_database_answers(
 ) -> None:
     """Redis is away too: all that the process can do is to read a log that nobody numbers."""
     process = await start(redis_url="redis://127.0.0.1:1/0")
-    who = viewer("admin")
+    who = caller("admin")
     assert isinstance((await process.browse.workstations_by_place(who, PLACES))[PLACES[0]], tuple)
     async with leaderless(database_url):
         psql = await asyncpg.connect(database_url)
@@ -436,7 +437,7 @@ async def test_a_process_that_starts_holds_at_once_what_others_read_most(start: 
         while not any(isinstance(one, observe.CachesCounted) and one.floors == 2 for one in news):  # noqa: ASYNC110  # it is only told
             await asyncio.sleep(0.05)
     end()
-    assert isinstance((await late.browse.workstations_by_place(viewer("admin"), PLACES[:1]))[PLACES[0]], tuple)
+    assert isinstance((await late.browse.workstations_by_place(caller("admin"), PLACES[:1]))[PLACES[0]], tuple)
 
 
 async def test_a_floor_on_which_a_change_waits_that_cannot_be_read_is_not_held(

@@ -17,10 +17,10 @@ from graphql_app.store.postgres.database import Database
 from graphql_app.store.postgres.driver import KEEP_ALIVE
 from graphql_app.store.postgres.failures import is_lost, refusal_for
 from graphql_app.store.postgres.statements import prepared
-from tests.examples import viewer
+from tests.examples import caller
 from tests.proxy import Proxy
 
-ADMIN = viewer("admin")
+ADMIN = caller("admin")
 PID = text("SELECT pg_backend_pid()")
 SLEEP = text("SELECT pg_sleep(0.2), pg_backend_pid() AS pid")
 ASLEEP = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep'"

@@ -6,7 +6,6 @@ import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
-from dataclasses import replace
 from typing import Any, TypeAlias
 
 import asyncpg
@@ -18,6 +17,7 @@ from pydantic import SecretStr
 from graphql_app.app.running import Parts, running
 from graphql_app.domain import change, identifiers
 from graphql_app.domain.access import Viewer
+from graphql_app.domain.caller import Caller
 from graphql_app.domain.errors import UnknownCursor
 from graphql_app.embedded import Servers
 from graphql_app.graph.api.context import Context
@@ -58,7 +58,9 @@ class Process:
         viewer = Viewer("test", (recorder.scene.role,), recorder.scene.view, None, None, time.time() + 600)
         operation = self.engine.documents.get(document).operation(None)
         variables = recorder.scene.variables | ({"after": after} if after is not None else {})
-        return await self.engine.subscribing.join(operation, variables, Context(viewer, self.engine.services), recorder)
+        return await self.engine.subscribing.join(
+            operation, variables, Context(Caller(viewer), self.engine.services), recorder
+        )
 
 
 StartProcess: TypeAlias = Callable[..., Awaitable[Process]]
@@ -499,7 +501,7 @@ async def test_a_new_filter_for_the_same_person_starts_where_it_should(start: St
     while not writing.done():
         recorder = Recorder(FLOOR)
         viewer = Viewer("test", ("admin",), FLOOR.view, None, None, time.time() + 600)
-        context = Context(viewer, process.engine.services)
+        context = Context(Caller(viewer), process.engine.services)
         await process.engine.subscribing.join(operation, FLOOR.variables | {"snapshot": False}, context, recorder)
         recorders.append(recorder)
         await asyncio.sleep(0.05)
@@ -950,7 +952,7 @@ async def test_a_poll_that_is_overtaken_while_it_catches_up_says_what_it_has_and
     services = process.engine.services
     for _ in range(2):
         async with followed(
-            services.follow, services.identify, process.engine.admission, viewer, FLOOR.matching, cursor
+            services.follow, services.identify, process.engine.admission, Caller(viewer), FLOOR.matching, cursor
         ) as inbox:
             answers.append(orjson.loads(await polls.answer(inbox, 5)))
         cursor = answers[-1]["cursor"]
@@ -978,7 +980,7 @@ async def test_who_follows_the_same_by_rest_is_given_the_very_same_bytes(
     async with AsyncExitStack() as stack:
         inboxes = [
             await stack.enter_async_context(
-                followed(follow, identify, admission, replace(viewer, subject=name), FLOOR.matching, None)
+                followed(follow, identify, admission, Caller(viewer).named(name), FLOOR.matching, None)
             )
             for name in ("ada", "bob")
         ]

@@ -13,6 +13,7 @@ import pytest
 from sqlalchemy import text
 
 from graphql_app.domain.access import Scope, View, Viewer
+from graphql_app.domain.caller import Caller
 from graphql_app.domain.errors import Forbidden, InvalidInput
 from graphql_app.domain.importing import ImportKind, ImportOutcome, ImportTally, Report
 from graphql_app.services.importing import importing
@@ -39,8 +40,8 @@ HEADER = "building,floor_number,name,x_position,y_position"
 Import = Callable[..., Coroutine[Any, Any, Report]]
 
 
-def viewer(*scopes: Scope) -> Viewer:
-    return Viewer("importer", (), View(frozenset(scopes)), None, None, 0.0, "request-1")
+def caller(*scopes: Scope) -> Caller:
+    return Caller(Viewer("importer", (), View(frozenset(scopes)), None, None, 0.0), "request-1")
 
 
 @pytest.fixture
@@ -51,7 +52,7 @@ def bring(database: Database, tmp_path: Path) -> Import:
         path = tmp_path / ("desks.csv" if isinstance(content, str) else "office.json")
         path.write_text(content if isinstance(content, str) else json.dumps(content, ensure_ascii=False, indent=1))
         return await Importing(database).run(
-            viewer(Scope.ADMIN), path, kind=kind, dry_run=dry_run, skip_bad=skip_bad, progress=lambda done, total: None
+            caller(Scope.ADMIN), path, kind=kind, dry_run=dry_run, skip_bad=skip_bad, progress=lambda done, total: None
         )
 
     return bring
@@ -211,7 +212,7 @@ async def test_progress_goes_from_the_first_bytes_to_all_of_them(
     path.write_text(json.dumps(OFFICE))
     told: list[tuple[int, int]] = []
     await Importing(database).run(
-        viewer(Scope.ADMIN), path, kind=None, dry_run=False, skip_bad=False,
+        caller(Scope.ADMIN), path, kind=None, dry_run=False, skip_bad=False,
         progress=lambda done, total: told.append((done, total)),
     )  # fmt: skip
     size = path.stat().st_size
@@ -309,7 +310,7 @@ async def test_a_file_in_gbk_is_refused_with_what_to_do(database: Database, tmp_
     path = tmp_path / "departments.csv"
     path.write_bytes("部门\n研发部\n".encode("gbk"))
     report = await Importing(database).run(
-        viewer(Scope.ADMIN), path, kind=None, dry_run=False, skip_bad=True, progress=lambda done, total: None
+        caller(Scope.ADMIN), path, kind=None, dry_run=False, skip_bad=True, progress=lambda done, total: None
     )
     assert "save the file as UTF-8" in str(report.problems[0])
 
@@ -333,7 +334,7 @@ async def test_a_bad_row_is_no_row_that_others_may_refer_to(bring: Import) -> No
 async def test_importing_is_for_administrators(database: Database, tmp_path: Path) -> None:
     with pytest.raises(Forbidden):
         await Importing(database).run(
-            viewer(Scope.WRITE), tmp_path / "x.csv", kind=None, dry_run=True, skip_bad=True,
+            caller(Scope.WRITE), tmp_path / "x.csv", kind=None, dry_run=True, skip_bad=True,
             progress=lambda done, total: None,
         )  # fmt: skip
 
@@ -348,7 +349,7 @@ async def test_what_cannot_be_opened_is_refused(
     (tmp_path / "a.csv").write_text(HEADER)
     with pytest.raises(InvalidInput, match=reason):
         await Importing(database).run(
-            viewer(Scope.ADMIN), tmp_path / name, kind=kind, dry_run=False, skip_bad=False,
+            caller(Scope.ADMIN), tmp_path / name, kind=kind, dry_run=False, skip_bad=False,
             progress=lambda done, total: None,
         )  # fmt: skip
 
@@ -362,7 +363,7 @@ async def test_a_connection_is_as_before_after_an_import(database_url: str, tmp_
     path.write_text(json.dumps(OFFICE))
     for dry_run in (True, False, False):
         await Importing(database).run(
-            viewer(Scope.ADMIN), path, kind=None, dry_run=dry_run, skip_bad=False, progress=lambda done, total: None
+            caller(Scope.ADMIN), path, kind=None, dry_run=dry_run, skip_bad=False, progress=lambda done, total: None
         )
         assert await rows(database, "SHOW statement_timeout") == [("7s",)]
         assert await rows(database, "SELECT count(*) FROM pg_class WHERE relname LIKE 'import%'") == [(0,)]
@@ -408,7 +409,7 @@ async def test_a_session_that_changed_one_desk_changes_thousands_as_fast(databas
         desks = [{**OFFICE["workstations"][1], "name": f"D-{n}", "notes": notes} for n in range(count)]
         path.write_text(json.dumps({**OFFICE, "workstations": desks}))
         return await Importing(database).run(
-            viewer(Scope.ADMIN), path, kind=None, dry_run=False, skip_bad=False, progress=lambda done, total: None
+            caller(Scope.ADMIN), path, kind=None, dry_run=False, skip_bad=False, progress=lambda done, total: None
         )
 
     await bring("first", 5000)
@@ -431,7 +432,7 @@ async def test_many_workstations_come_in_within_a_minute_and_twice_change_nothin
     for expected in (ImportTally(added=count), ImportTally(unchanged=count)):
         async with asyncio.timeout(60):
             report = await Importing(database).run(
-                viewer(Scope.ADMIN), path, kind=None, dry_run=False, skip_bad=False, progress=lambda done, total: None
+                caller(Scope.ADMIN), path, kind=None, dry_run=False, skip_bad=False, progress=lambda done, total: None
             )
         assert report.kinds == {ImportKind.WORKSTATIONS: expected}
     assert await rows(database, "SELECT count(*), max(version) FROM change_log WHERE entity = 'workstation'") == [

@@ -7,7 +7,7 @@ import orjson
 import pytest
 import pytest_asyncio
 
-from graphql_app.domain.access import by_command
+from graphql_app.domain.caller import by_command
 from graphql_app.domain.importing import ImportOutcome
 from graphql_app.services.importing.files import ImportFile
 from graphql_app.services.importing.importing import Importing

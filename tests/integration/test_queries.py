@@ -31,7 +31,7 @@ from graphql_app.services.office.table import Table
 from graphql_app.store import office as queries
 from graphql_app.store.postgres.database import Database
 from graphql_app.store.schema import rows
-from tests.examples import view, viewer
+from tests.examples import caller, view
 from tests.graphql_client import fresh_database
 from tests.statements import statements
 
@@ -39,7 +39,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 ROWS = 240
 CURSORS = PageCursors("a secret of thirty-two characters")
-ADMIN = viewer("admin")
+ADMIN = caller("admin")
 # What makes texts hard to compare: case, LIKE's own characters, quotes, letters that fold into others elsewhere.
 PIECES = [
     "A",
@@ -505,7 +505,7 @@ async def test_a_moment_that_python_cannot_hold_is_the_nearest(loaded: Database,
 
 async def test_what_the_view_may_not_see_is_not_fetched(loaded: Database) -> None:
     with statements() as sent:
-        listing = await browse(loaded).workstations(viewer("visitor"), WorkstationFilter(), [], Paging(first=50))
+        listing = await browse(loaded).workstations(caller("visitor"), WorkstationFilter(), [], Paging(first=50))
 
     assert not re.findall(r"workstations\.(?:x_position|y_position|width|height|version|updated_at)", sent[0])
     assert all((w.x_position, w.version, w.employee_id) == (None, None, None) for _, w in listing.edges)

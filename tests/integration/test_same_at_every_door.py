@@ -18,7 +18,7 @@ from graphql_app.domain.values import DEPTH_MOST, INTEGER_MOST, MOMENT_FIRST, MO
 from graphql_app.embedded import Servers
 from graphql_app.services.importing.files import ImportFile
 from graphql_app.services.importing.importing import Importing
-from tests.examples import viewer
+from tests.examples import caller
 from tests.graphql_client import A_02, HQ, Office, Socket, fresh_database, running_office, seed, settings_for
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -91,7 +91,7 @@ PLACE = {"building": HQ, "floor_number": "1", "name": "A-02"}
 async def imported(office: Office, form: Literal["csv", "json"], content: str) -> None:
     file = content.encode()
     source = ImportFile(f"desks.{form}", form, io.BytesIO(file), len(file))
-    report = await Importing(office.database).take(viewer("admin"), source, kind=ImportKind.WORKSTATIONS)
+    report = await Importing(office.database).take(caller("admin"), source, kind=ImportKind.WORKSTATIONS)
     assert report.problem_count == 0, report
 
 

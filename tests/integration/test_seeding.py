@@ -6,12 +6,13 @@ import pytest
 from sqlalchemy import text
 
 from graphql_app.domain.access import Scope, View, Viewer
+from graphql_app.domain.caller import Caller
 from graphql_app.domain.errors import Forbidden
 from graphql_app.domain.importing import ImportKind, ImportOutcome
 from graphql_app.services.importing.seeding import demo_office, seed
 from graphql_app.store.postgres.database import Database
 
-ADMINISTRATOR = Viewer("seeder", (), View(frozenset({Scope.ADMIN})), None, None, 0.0)
+ADMINISTRATOR = Caller(Viewer("seeder", (), View(frozenset({Scope.ADMIN})), None, None, 0.0))
 
 
 async def test_an_empty_database_gets_the_demo_office(database: Database) -> None:
@@ -40,7 +41,7 @@ async def test_a_database_with_workstations_is_left_alone(database: Database) ->
 
 async def test_seeding_is_for_administrators(database: Database) -> None:
     with pytest.raises(Forbidden):
-        await seed(database, Viewer("visitor", (), View(frozenset()), None, None, 0.0))
+        await seed(database, Caller(Viewer("visitor", (), View(frozenset()), None, None, 0.0)))
 
 
 def test_the_demo_office_is_the_same_every_time() -> None:

@@ -90,7 +90,7 @@ class AccountMutations:
         context = info.context
         service = context.services.authenticate
         return await mutation_result(
-            info, lambda: service.login(context.viewer, name, password, context.user_agent), _as_it_is
+            info, lambda: service.login(context.caller, name, password, context.user_agent), _as_it_is
         )
 
     @strawberry.mutation(
@@ -109,12 +109,12 @@ class AccountMutations:
                 context.renew(done.viewer)
             return done
 
-        return await mutation_result(info, lambda: service.refresh(context.viewer, token, context.user_agent), renewed)
+        return await mutation_result(info, lambda: service.refresh(context.caller, token, context.user_agent), renewed)
 
     @strawberry.mutation(graphql_type=LogoutResult, description="Ends the session that the token comes from.")
     async def logout(self, info: AppInfo) -> Any:
-        service, viewer = info.context.services.authenticate, info.context.viewer
-        return await mutation_result(info, lambda: service.logout(viewer), lambda account: SignedOut(account=account))
+        service, caller = info.context.services.authenticate, info.context.caller
+        return await mutation_result(info, lambda: service.logout(caller), lambda account: SignedOut(account=account))
 
     @strawberry.mutation(
         graphql_type=RevokeResult,
@@ -127,9 +127,9 @@ class AccountMutations:
             str | None, argument(description="Its name; your own, unless told. Another's needs the scope `admin`.")
         ] = None,
     ) -> Any:
-        service, viewer = info.context.services.authenticate, info.context.viewer
+        service, caller = info.context.services.authenticate, info.context.caller
         return await mutation_result(
-            info, lambda: service.revoke(viewer, account), lambda count: SessionsRevoked(count=count)
+            info, lambda: service.revoke(caller, account), lambda count: SessionsRevoked(count=count)
         )
 
 

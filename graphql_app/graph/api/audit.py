@@ -182,4 +182,4 @@ class AuditQueries:
         before: Before = None,
     ) -> Listing[domain.Entry]:
         paging = Paging(first, after, last, before)
-        return await info.context.services.audit.log(info.context.viewer, _filter_of(filter), paging)
+        return await info.context.services.audit.log(info.context.caller, _filter_of(filter), paging)

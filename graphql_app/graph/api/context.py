@@ -8,6 +8,7 @@ from typing import Any
 from strawberry.types import Info
 
 from graphql_app.domain.access import Viewer
+from graphql_app.domain.caller import Caller
 from graphql_app.domain.errors import Unauthenticated
 from graphql_app.services.audit import Audit
 from graphql_app.services.consistency import ConsistencyTokens
@@ -28,7 +29,7 @@ class Services:
     arrange: Arrange
     follow: Follow
     notify: Notify
-    receipts: ConsistencyTokens
+    tokens: ConsistencyTokens
     audit: Audit
     authenticate: Authenticate
 
@@ -83,7 +84,7 @@ class Loader:
 class Context:
     """One operation, or one event of a subscription."""
 
-    viewer: Viewer
+    caller: Caller
     services: Services
     idempotency_key: str | None = None
     last_event_id: str | None = None  # where a browser's EventSource comes back from; beats `after`

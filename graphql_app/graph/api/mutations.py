@@ -40,8 +40,8 @@ class Mutation:
     async def create_workstation(
         self, info: AppInfo, input: Annotated[CreateWorkstationInput, argument(description="What it is like.")]
     ) -> Any:
-        arrange, viewer, key = info.context.services.arrange, info.context.viewer, idempotency(info)
-        return await mutation_result(info, lambda: arrange.create(viewer, input_values(input), key))
+        arrange, caller, key = info.context.services.arrange, info.context.caller, idempotency(info)
+        return await mutation_result(info, lambda: arrange.create(caller, input_values(input), key))
 
     @strawberry.mutation(graphql_type=UpdateResult, description="Edits or moves a workstation.")
     async def update_workstation(
@@ -51,17 +51,17 @@ class Mutation:
         input: Annotated[UpdateWorkstationInput, argument(description="What is to change.")],
         expected_version: ExpectedVersion = None,
     ) -> Any:
-        arrange, viewer, key = info.context.services.arrange, info.context.viewer, idempotency(info)
+        arrange, caller, key = info.context.services.arrange, info.context.caller, idempotency(info)
         return await mutation_result(
-            info, lambda: arrange.edit(viewer, _row(id), input_values(input), expected_version, key)
+            info, lambda: arrange.edit(caller, _row(id), input_values(input), expected_version, key)
         )
 
     @strawberry.mutation(graphql_type=DeleteResult, description="Takes a workstation away.")
     async def delete_workstation(self, info: AppInfo, id: Id, expected_version: ExpectedVersion = None) -> Any:
-        arrange, viewer, key = info.context.services.arrange, info.context.viewer, idempotency(info)
+        arrange, caller, key = info.context.services.arrange, info.context.caller, idempotency(info)
         return await mutation_result(
             info,
-            lambda: arrange.delete(viewer, _row(id), expected_version, key),
+            lambda: arrange.delete(caller, _row(id), expected_version, key),
             lambda done: WorkstationDeleted(id=id, receipt=done.receipt),
         )
 
@@ -77,8 +77,8 @@ class Mutation:
         status: Annotated[Status, argument(description="The new status.")],
         expected_version: ExpectedVersion = None,
     ) -> Any:
-        arrange, viewer, key = info.context.services.arrange, info.context.viewer, idempotency(info)
-        return await mutation_result(info, lambda: arrange.set_status(viewer, _row(id), status, expected_version, key))
+        arrange, caller, key = info.context.services.arrange, info.context.caller, idempotency(info)
+        return await mutation_result(info, lambda: arrange.set_status(caller, _row(id), status, expected_version, key))
 
     @strawberry.mutation(graphql_type=AssignResult, description="Seats an employee; the workstation becomes OCCUPIED.")
     async def assign_workstation(
@@ -88,15 +88,15 @@ class Mutation:
         employee_id: Annotated[strawberry.ID, argument(description="The employee's global ID.")],
         expected_version: ExpectedVersion = None,
     ) -> Any:
-        arrange, viewer, key = info.context.services.arrange, info.context.viewer, idempotency(info)
+        arrange, caller, key = info.context.services.arrange, info.context.caller, idempotency(info)
         return await mutation_result(
-            info, lambda: arrange.assign(viewer, _row(id), _employee(employee_id), expected_version, key)
+            info, lambda: arrange.assign(caller, _row(id), _employee(employee_id), expected_version, key)
         )
 
     @strawberry.mutation(graphql_type=ReleaseResult, description="Frees the workstation; it becomes AVAILABLE.")
     async def release_workstation(self, info: AppInfo, id: Id, expected_version: ExpectedVersion = None) -> Any:
-        arrange, viewer, key = info.context.services.arrange, info.context.viewer, idempotency(info)
-        return await mutation_result(info, lambda: arrange.release(viewer, _row(id), expected_version, key))
+        arrange, caller, key = info.context.services.arrange, info.context.caller, idempotency(info)
+        return await mutation_result(info, lambda: arrange.release(caller, _row(id), expected_version, key))
 
 
 def _row(identifier: str) -> int:

@@ -14,38 +14,38 @@ NodeLoader: TypeAlias = Callable[[AppInfo, str], Awaitable[Any]]
 async def workstation(info: AppInfo, identifier: str) -> domain.Workstation | None:
     """No loader of this operation: the service gathers what all operations ask for at the moment."""
     key = identifiers.row(identifier, "Workstation")
-    return await info.context.services.browse.workstation(info.context.viewer, key, selected(info))
+    return await info.context.services.browse.workstation(info.context.caller, key, selected(info))
 
 
 def _floor(info: AppInfo, identifier: str) -> Awaitable[Any]:
     context, number = info.context, identifiers.row(identifier, "Floor")
-    browse, viewer = context.services.browse, context.viewer
-    return context.load("floor by id", number, lambda keys: browse.floors_by_id(viewer, keys))
+    browse, caller = context.services.browse, context.caller
+    return context.load("floor by id", number, lambda keys: browse.floors_by_id(caller, keys))
 
 
 def _department(info: AppInfo, identifier: str) -> Awaitable[Any]:
     context, number = info.context, identifiers.row(identifier, "Department")
-    browse, viewer = context.services.browse, context.viewer
-    return context.load("department", number, lambda keys: browse.departments_by_id(viewer, keys))
+    browse, caller = context.services.browse, context.caller
+    return context.load("department", number, lambda keys: browse.departments_by_id(caller, keys))
 
 
 def _employee(info: AppInfo, identifier: str) -> Awaitable[Any]:
     context, key = info.context, identifiers.public_key(identifier, "Employee")
-    browse, viewer = context.services.browse, context.viewer
-    return context.load("employee", key, lambda keys: browse.employees_by_key(viewer, keys))
+    browse, caller = context.services.browse, context.caller
+    return context.load("employee", key, lambda keys: browse.employees_by_key(caller, keys))
 
 
 def _notification(info: AppInfo, identifier: str) -> Awaitable[Any]:
     context, number = info.context, identifiers.row(identifier, "Notification")
-    notify, viewer = context.services.notify, context.viewer
-    return context.load("notification", number, lambda ids: notify.by_id(viewer, ids))
+    notify, caller = context.services.notify, context.caller
+    return context.load("notification", number, lambda ids: notify.by_id(caller, ids))
 
 
 def _audit_entry(info: AppInfo, identifier: str) -> Awaitable[Any]:
-    context, viewer = info.context, info.context.viewer
+    context, caller = info.context, info.context.caller
     audit = context.services.audit
     seq = audit.seq(identifiers.parse(identifier)[1])
-    return context.load("audit entry", seq, lambda seqs: audit.by_seq(viewer, seqs))
+    return context.load("audit entry", seq, lambda seqs: audit.by_seq(caller, seqs))
 
 
 # By the name of the type, which a global ID begins with: every type that implements Node.

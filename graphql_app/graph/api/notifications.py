@@ -67,7 +67,7 @@ class Notification(Node):
             return None
         context = info.context
         found: office.Department | None = await context.load(
-            "department", root.department_id, lambda ids: context.services.browse.departments_by_id(context.viewer, ids)
+            "department", root.department_id, lambda ids: context.services.browse.departments_by_id(context.caller, ids)
         )
         return found
 
@@ -107,7 +107,7 @@ class NotificationQueries:
         before: Before = None,
     ) -> Listing[domain.Notification]:
         paging = Paging(first, after, last, before)
-        return await info.context.services.notify.mine(info.context.viewer, paging, building, floor)
+        return await info.context.services.notify.mine(info.context.caller, paging, building, floor)
 
 
 @strawberry.type(description="All that is new since the payload before, of the notifications that are for you.")
@@ -146,7 +146,7 @@ class NotificationSubscriptions:
         snapshot: Annotated[bool, argument(description="Without a cursor: start with those that there are.")] = True,
     ) -> AsyncGenerator[NotificationFeed, None]:
         followed = await info.context.services.notify.follow(
-            info.context.viewer,
+            info.context.caller,
             info.context.last_event_id or after,
             snapshot=snapshot,
             building=building,
@@ -204,8 +204,8 @@ class NotificationMutations:
     async def publish_notification(
         self, info: AppInfo, input: Annotated[PublishNotificationInput, argument(description="What, and to whom.")]
     ) -> Any:
-        notify, viewer, key = info.context.services.notify, info.context.viewer, idempotency(info)
-        return await mutation_result(info, lambda: notify.publish(viewer, draft_of(input), key), _published)
+        notify, caller, key = info.context.services.notify, info.context.caller, idempotency(info)
+        return await mutation_result(info, lambda: notify.publish(caller, draft_of(input), key), _published)
 
 
 def _published(done: Published) -> NotificationPublished:

@@ -28,7 +28,7 @@ class HasScope(BasePermission):
         self.scope = scope
 
     def has_permission(self, source: Any, info: Info[Any, Any], **_: Any) -> bool:
-        return self.permits(info.context.viewer.view)
+        return self.permits(info.context.caller.view)
 
     def permits(self, view: View) -> bool:
         return view.has(self.scope)

@@ -19,7 +19,7 @@ async def _people(root: Parent[Present], info: AppInfo) -> Sequence[office.Emplo
     if root.people is None:
         return None
     context = info.context
-    found = await context.services.browse.employees_by_key(context.viewer, root.people)
+    found = await context.services.browse.employees_by_key(context.caller, root.people)
     return sorted(found.values(), key=lambda one: (one.name, one.key))
 
 
@@ -73,5 +73,5 @@ class PresenceSubscriptions:
         building: Annotated[str | None, argument(description="On floors of this building only.")] = None,
         floor: Annotated[int | None, argument(description="On floors of this number only.")] = None,
     ) -> AsyncGenerator[Present, None]:
-        stream = info.context.services.follow.presence(info.context.viewer, Places(building, floor))
+        stream = info.context.services.follow.presence(info.context.caller, Places(building, floor))
         return SubscriptionSource(stream, Start(), _as_it_is)  # type: ignore[return-value]  # an async iterable is all it takes

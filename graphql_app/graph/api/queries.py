@@ -44,7 +44,7 @@ BuildingName = Annotated[str, argument(description="Name of the building.")]
 def _workstation_soon(
     context: Context, fields: frozenset[str], id: str
 ) -> domain.Workstation | Deferred[domain.Workstation | None]:
-    return context.services.browse.workstation_soon(context.viewer, identifiers.row(id, "Workstation"), fields)
+    return context.services.browse.workstation_soon(context.caller, identifiers.row(id, "Workstation"), fields)
 
 
 @strawberry.type(description="What can be asked.")
@@ -64,7 +64,7 @@ class Query:
         self, info: AppInfo, building: Annotated[str | None, argument(description="Name of the building.")] = None
     ) -> Sequence[domain.Floor]:
         _look_for_cursor(info)
-        return await info.context.services.browse.floors(info.context.viewer, building)
+        return await info.context.services.browse.floors(info.context.caller, building)
 
     @strawberry.field(
         graphql_type=Workstation | None,
@@ -91,7 +91,7 @@ class Query:
         before: Before = None,
     ) -> Listing[domain.Workstation]:
         return await info.context.services.browse.workstations(
-            info.context.viewer,
+            info.context.caller,
             filter_of(filter),
             orders_of(order_by),
             Paging(first, after, last, before),
@@ -107,11 +107,11 @@ class Query:
         group_by: Annotated[StatsGroup | None, argument(description="One row in all, unless told.")] = None,
     ) -> Sequence[Counts]:
         group = group_by.value if group_by else None
-        return await info.context.services.browse.workstation_counts(info.context.viewer, filter_of(filter), group)
+        return await info.context.services.browse.workstation_counts(info.context.caller, filter_of(filter), group)
 
     @strawberry.field(graphql_type=list[Department], description="All departments, by name.")
     async def departments(self, info: AppInfo) -> Sequence[domain.Department]:
-        return await info.context.services.browse.departments(info.context.viewer)
+        return await info.context.services.browse.departments(info.context.caller)
 
     @strawberry.field(graphql_type=EmployeeConnection, description="A page of employees, by name.")
     async def employees(
@@ -125,7 +125,7 @@ class Query:
         before: Before = None,
     ) -> Listing[domain.Employee]:
         return await info.context.services.browse.employees(
-            info.context.viewer,
+            info.context.caller,
             Paging(first, after, last, before),
             None if department_id is None else identifiers.row(department_id, "Department", "departmentId"),
             name_contains,
@@ -133,7 +133,7 @@ class Query:
 
     @strawberry.field(graphql_type=Me, description="Whom the server takes you for.")
     def me(self, info: AppInfo) -> Viewer:
-        return info.context.viewer
+        return info.context.caller.viewer
 
     @strawberry.field(graphql_type=Node | None, description="Anything with a global ID; null when there is none.")
     async def node(self, info: AppInfo, id: Annotated[strawberry.ID, argument(description="A global ID.")]) -> Any:

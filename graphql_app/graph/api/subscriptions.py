@@ -30,9 +30,9 @@ class Subscription:
         after: Annotated[Cursor | None, argument(description="Resume after this cursor.")] = None,
         snapshot: Annotated[bool, argument(description="Without a cursor: start with all that is there.")] = True,
     ) -> AsyncGenerator[WorkstationFeed, None]:
-        follow, viewer = info.context.services.follow, info.context.viewer
+        follow, caller = info.context.services.follow, info.context.caller
         matching = filter_of(filter)
-        stream = follow.changes(viewer, matching)
+        stream = follow.changes(caller, matching)
         start = await stream.start(info.context.last_event_id or after, snapshot=snapshot)
         return SubscriptionSource(stream, start, feed_of)  # type: ignore[return-value]  # an async iterable is all it takes
 
@@ -45,7 +45,7 @@ class Subscription:
         building: Annotated[str, argument(description="Name of the building.")],
         number: Annotated[int, argument(description="Number of the floor.")],
     ) -> AsyncGenerator[FloorStatus, None]:
-        stream = info.context.services.follow.floor_status(info.context.viewer, named_place(building, number))
+        stream = info.context.services.follow.floor_status(info.context.caller, named_place(building, number))
         return SubscriptionSource(stream, Start(), floor_status_of)  # type: ignore[return-value]  # an async iterable is all it takes
 
 

@@ -163,7 +163,7 @@ class Floor(Node):
         found: Sequence[domain.Workstation] = await context.load(
             ("floor workstations", fields),
             root.place,
-            lambda places: context.services.browse.workstations_by_place(context.viewer, places, fields),
+            lambda places: context.services.browse.workstations_by_place(context.caller, places, fields),
         )
         return found
 
@@ -172,7 +172,7 @@ class Floor(Node):
     async def stats(root: Parent[domain.Floor], info: AppInfo) -> Counts:
         context = info.context
         counts: Counts = await context.load(
-            "floor stats", root.place, lambda places: context.services.browse.counts_by_place(context.viewer, places)
+            "floor stats", root.place, lambda places: context.services.browse.counts_by_place(context.caller, places)
         )
         return counts
 
@@ -249,14 +249,14 @@ class Me:
 async def floor_of(info: AppInfo, place: Place) -> domain.Floor | None:
     """The floor; where its workstations are asked for too, they come with it in one statement."""
     context = info.context
-    viewer, browse = context.viewer, context.services.browse
+    caller, browse = context.caller, context.services.browse
     fields = selected(info, "workstations")
 
     async def fetch(places: Collection[Place]) -> Mapping[Place, domain.Floor]:
         # By now every field of the operation has said whether it asks for a cursor.
         if fields and not context.exact_floors:
-            return await browse.whole_floors(viewer, places, fields)
-        return await browse.floors_by_place(viewer, places)
+            return await browse.whole_floors(caller, places, fields)
+        return await browse.floors_by_place(caller, places)
 
     if context.is_alone:
         return (await fetch([place])).get(place)
@@ -269,6 +269,6 @@ async def _exactly(info: AppInfo, place: Place) -> FloorSnapshot:
     context = info.context
     follow = context.services.follow
     snapshot: FloorSnapshot = await context.load(
-        "floor snapshot", place, lambda places: follow.floors(context.viewer, places)
+        "floor snapshot", place, lambda places: follow.floors(context.caller, places)
     )
     return snapshot

@@ -131,7 +131,7 @@ class PlannedExecutor(Executor[Any]):
 
     @property
     def view(self) -> View:
-        view: View = self.context_value.viewer.view
+        view: View = self.context_value.caller.view
         return view
 
     def shortcut(self, root: PlanPosition) -> Shortcut | EventShortcut | None:

@@ -36,9 +36,9 @@ class Engine:
 
         `outcome`: as of Execution.run. Raises BadVariables.
         """
-        viewer, answers = context.viewer, self.answers
-        if answers is None or viewer.reads_primary or not (can_be_shared(operation) and is_kept(operation)):
+        caller, answers = context.caller, self.answers
+        if answers is None or caller.reads_latest or not (can_be_shared(operation) and is_kept(operation)):
             body = await self.execution.run(operation, asked.variables, context, outcome)
             return Answer(orjson.dumps(body), has_errors="errors" in body)
-        key = ResponseKey(asked.key, viewer.view)
+        key = ResponseKey(asked.key, caller.view)
         return answers.cached(key) or await answers.make(key, operation, asked)

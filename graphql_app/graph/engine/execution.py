@@ -12,6 +12,7 @@ from graphql_app.aio.cooperative import CooperativeScheduler
 from graphql_app.aio.deadlines import Deadline, Deadlines
 from graphql_app.aio.deferred import Deferred
 from graphql_app.domain.access import Scope, View, Viewer, require
+from graphql_app.domain.caller import Caller
 from graphql_app.domain.errors import Unavailable
 from graphql_app.graph.api.context import Context
 from graphql_app.graph.compile.executor import PlannedExecutor
@@ -44,13 +45,13 @@ class Execution:
                 result = await self.result(operation, variables, context, outcome)
         except TimeoutError:
             return self.overdue
-        return answer(result, operation.masked(context.viewer.view))
+        return answer(result, operation.masked(context.caller.view))
 
     async def result(
         self, operation: Operation, variables: Mapping[str, Any], context: Context, outcome: Outcome | None = None
     ) -> ExecutionResult:
         """Executes by the shortcut, if there is one, else by graphql-core. Raises BadVariables and Forbidden."""
-        shortcut = operation.plans.shortcuts.get(context.viewer.view)
+        shortcut = operation.plans.shortcuts.get(context.caller.view)
         if outcome is None and shortcut is not None:
             outcome = await shortcut.outcome(variables, context)
         if outcome is not None and outcome.data is not None:
@@ -62,7 +63,7 @@ class Execution:
         self, operation: Operation, variables: Mapping[str, Any], context: Context
     ) -> Outcome | Deferred[Outcome] | None:
         """Executes by the shortcut without a coroutine. Returns None where only run() can."""
-        shortcut = operation.plans.shortcuts.get(context.viewer.view)
+        shortcut = operation.plans.shortcuts.get(context.caller.view)
         return shortcut.deferred_outcome(variables, context) if shortcut is not None else None
 
     @property
@@ -76,7 +77,7 @@ class Execution:
     ) -> PlannedExecutor:
         """What executes the operation. Raises BadVariables, and Forbidden for introspection that is off."""
         if not self._is_explorable and not INTROSPECTION.isdisjoint(operation.roots):
-            require(context.viewer, Scope.SCHEMA)
+            require(context.caller.viewer, Scope.SCHEMA)
         built = PlannedExecutor.build(
             self.schema,
             operation.document,
@@ -109,7 +110,7 @@ class Execution:
 
     async def shown(self, executor: PlannedExecutor, event: object, context: Context) -> ExecutionResult:
         """Executes one event of a subscription: by its shortcut, if there is one, else by graphql-core."""
-        shortcut = executor.plans.events.get(context.viewer.view)
+        shortcut = executor.plans.events.get(context.caller.view)
         data = shortcut.data(event) if shortcut is not None else None
         if data is not None:
             return ExecutionResult(data, None)
@@ -123,6 +124,6 @@ class BadVariables(Mistakes):
     """The variables do not fit their types."""
 
 
-def shared_viewer(view: View) -> Viewer:
+def shared_caller(view: View) -> Caller:
     """Nobody in particular: what a cohort's execution is given, so that it cannot tell anybody's own."""
-    return Viewer("", (), view, None, None, 0)
+    return Caller(Viewer("", (), view, None, None, 0))

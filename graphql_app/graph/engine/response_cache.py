@@ -23,7 +23,7 @@ from graphql_app.domain.interest import Interest
 from graphql_app.domain.workstation import Place
 from graphql_app.graph.api.context import Context, Services
 from graphql_app.graph.documents.document import Operation
-from graphql_app.graph.engine.execution import Execution, shared_viewer
+from graphql_app.graph.engine.execution import Execution, shared_caller
 from graphql_app.graph.engine.request import OperationRequest
 from graphql_app.live.feed.hub import Hub
 from graphql_app.live.feed.interests import Interests
@@ -176,7 +176,7 @@ class ResponseCache:
 
     async def _make(self, key: ResponseKey, operation: Operation, asked: OperationRequest, head: Head | None) -> Answer:
         with record_reads() as heard:
-            context = Context(shared_viewer(key.view), self._services)
+            context = Context(shared_caller(key.view), self._services)
             body = await self._execution.run(operation, asked.variables, context)
         answer = Answer(orjson.dumps(body), has_errors="errors" in body)
         if not answer.has_errors and self._is_true_since(head, heard, key.view):

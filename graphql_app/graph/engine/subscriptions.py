@@ -9,7 +9,7 @@ from graphql_app.domain.errors import Refusal
 from graphql_app.graph.api.context import Context
 from graphql_app.graph.api.sources import SubscriptionSource
 from graphql_app.graph.documents.document import Operation
-from graphql_app.graph.engine.execution import Execution, shared_viewer
+from graphql_app.graph.engine.execution import Execution, shared_caller
 from graphql_app.services.following.cohorts import Cohorts, Payload, Render, Subscriber
 from graphql_app.services.following.history import Start
 from graphql_app.services.following.reauthorisation import reauthorised
@@ -33,9 +33,10 @@ class SubscriptionExecution:
         """
 
         async def enter(viewer: Viewer, resync: str | None) -> Callable[[], None]:
-            return await self._enter(operation, variables, replace(context, viewer=viewer), subscriber, resync)
+            present = replace(context, caller=context.caller._replace(viewer=viewer))
+            return await self._enter(operation, variables, present, subscriber, resync)
 
-        return await reauthorised(context.services.identify, context.viewer, enter, subscriber)
+        return await reauthorised(context.services.identify, context.caller.viewer, enter, subscriber)
 
     async def _enter(
         self,
@@ -54,11 +55,11 @@ class SubscriptionExecution:
         stops: list[Callable[[], None]] = []
 
         def render() -> Render:
-            masked, viewer = operation.masked(stream.view), shared_viewer(stream.view)
+            masked, caller = operation.masked(stream.view), shared_caller(stream.view)
 
             async def executed(event: Any) -> Payload:
                 shown = source.show(stream, event)
-                alone = Context(viewer, context.services)
+                alone = Context(caller, context.services)
                 body = await self._execution.event(executor, shown, alone, masked)
                 return Payload(body, getattr(shown, "cursor", None), event)
 
@@ -72,7 +73,7 @@ class SubscriptionExecution:
             leave()
             subscriber.failed(refusal)
 
-        stops.append(context.services.follow.enter(context.viewer, stream))
+        stops.append(context.services.follow.enter(context.caller, stream))
         if source.standing is not None:
             stops.append(source.standing.watch(end))
         start = Start(resync=resync) if resync else source.start

@@ -60,7 +60,7 @@ async def subscribed(
 ) -> EventStream:
     """The response that carries a subscription. Raises BadVariables, GraphQLError, TooManyConnections."""
     inbox = Inbox()
-    lease = engine.admission.stream(context.viewer)
+    lease = engine.admission.stream(context.caller)
     lease.when_revoked(inbox.failed)
     try:
         leave = await engine.subscribing.join(operation, variables, context, inbox)
@@ -76,7 +76,7 @@ async def subscribed(
         leave()
         note(Unsubscribed())
 
-    return EventStream(frames(inbox, context.viewer.expires_at - time.time()), ended)
+    return EventStream(frames(inbox, context.caller.viewer.expires_at - time.time()), ended)
 
 
 def answered(body: bytes) -> EventStream:

@@ -15,6 +15,7 @@ from starlette.responses import Response
 from graphql_app.aio.deadlines import DeadlineWait
 from graphql_app.aio.deferred import Deferred
 from graphql_app.domain.access import Viewer
+from graphql_app.domain.caller import Caller
 from graphql_app.domain.errors import Unauthenticated
 from graphql_app.graph.api.context import Context
 from graphql_app.graph.compile.shortcut import Outcome
@@ -87,7 +88,9 @@ class FastPath:
             return written(request, data(found, request.accept.media))
         if isinstance(found, StartedQuery):
             return PendingReply(self._engine, self._responding, request, found, began, written).sent
-        return self._later(request, partial(self._responding.take_turn, request, question, viewer), began, written)
+        return self._later(
+            request, partial(self._responding.take_turn, request, question, Caller(viewer)), began, written
+        )
 
     async def _later(
         self,
@@ -113,7 +116,9 @@ class FastPath:
             return None
         asked = self._responding.resolve_document(named)
         operation = document.operation(asked.operation_name)
-        outcome = engine.execution.deferred_outcome(operation, asked.variables, Context(viewer, engine.services))
+        outcome = engine.execution.deferred_outcome(
+            operation, asked.variables, Context(Caller(viewer), engine.services)
+        )
         if isinstance(outcome, Deferred):
             return StartedQuery(asked, operation, viewer, outcome)
         if outcome is None or outcome.data is None:
@@ -157,7 +162,7 @@ class PendingReply(Generic[Sent]):
         self._task = future.get_loop().create_task(self._again(present, outcome if same else None))
 
     async def _again(self, viewer: Viewer, outcome: Outcome | None) -> None:
-        work = partial(self._responding.execute, self._request, self._begun.asked, viewer, outcome)
+        work = partial(self._responding.execute, self._request, self._begun.asked, Caller(viewer), outcome)
         reply = await self._responding.respond(self._request, work, self._began)
         assert isinstance(reply, Reply), "events are left to ASGI"
         self.sent.set_result(self._written(self._request, reply))

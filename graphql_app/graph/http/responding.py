@@ -3,13 +3,14 @@ answered from the cache or executed."""
 
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from starlette.responses import Response
 
 from graphql_app.domain.access import ANONYMOUS, Viewer
 from graphql_app.domain.audit import Transport
+from graphql_app.domain.caller import Caller, Consistency
 from graphql_app.domain.errors import Refusal, Unauthenticated
 from graphql_app.domain.media import EVENTS
 from graphql_app.graph.api.accounts import OPEN
@@ -118,9 +119,10 @@ class Responding:
         viewer = await _identified(admitted)
         if isinstance(viewer, Unauthenticated):
             question = await self._login(request, read, viewer)
-            return await self.answer(request, question, ANONYMOUS, counted)
+            return await self.answer(request, question, Caller(ANONYMOUS), counted)
         question = self.question(request.method, await read(request))
-        return await self.take_turn(request, question, self._consistent(request, viewer), counted)
+        caller = Caller(viewer, consistency=self._consistency(request))
+        return await self.take_turn(request, question, caller, counted)
 
     async def _login(
         self, request: Request, read: Callable[[Request], Awaitable[bytes]], refusal: Unauthenticated
@@ -134,31 +136,28 @@ class Responding:
             raise refusal
         return question
 
-    def _consistent(self, request: Request, viewer: Viewer) -> Viewer:
-        """The viewer, who may ask to be shown a write. Raises InvalidInput."""
-        given = request.fields.get(MIN_CURSOR)
-        if given is None or not self._engine.services.receipts.needs_primary(given.decode("latin-1")):
-            return viewer
-        return replace(viewer, reads_primary=True)
+    def _consistency(self, request: Request) -> Consistency:
+        """A caller may ask to be shown a write. Raises InvalidInput."""
+        return self._engine.services.tokens.consistency(text(request.fields, MIN_CURSOR))
 
     # --- what was admitted -------------------------------------------------------------------------------------------
 
     async def take_turn(
-        self, request: Request, question: Question, viewer: Viewer, counted: OperationCount
+        self, request: Request, question: Question, caller: Caller, counted: OperationCount
     ) -> Reply | Response:
         """As answer(), once the others had their turn."""
         await self._let_others_in(question.named)
-        return await self.answer(request, question, viewer, counted)
+        return await self.answer(request, question, caller, counted)
 
     async def answer(
-        self, request: Request, question: Question, viewer: Viewer, counted: OperationCount
+        self, request: Request, question: Question, caller: Caller, counted: OperationCount
     ) -> Reply | Response:
         """Raises Refusal, HttpRequestError and others."""
         asked = self.resolve_document(question.named)
         # What is cached is answered before the document is looked at.
-        cached = self.cached(asked, viewer)
+        cached = None if caller.reads_latest else self.cached(asked, caller.viewer)
         if cached is None:
-            return await self.execute(request, asked, viewer, None, counted)
+            return await self.execute(request, asked, caller, None, counted)
         self._remembered[request.method].keep(question.sent, asked)
         counted.kind, counted.failed = "query", False
         return whole(cached, request, is_shareable=True)
@@ -192,7 +191,7 @@ class Responding:
     def cached(self, asked: OperationRequest, viewer: Viewer) -> Answer | None:
         """The kept answer, if there is one that is true."""
         answers = self._engine.answers
-        if answers is None or viewer.reads_primary:
+        if answers is None:
             return None
         return answers.cached(ResponseKey(asked.key, viewer.view))
 
@@ -200,7 +199,7 @@ class Responding:
         self,
         request: Request,
         asked: OperationRequest,
-        viewer: Viewer,
+        caller: Caller,
         outcome: Outcome | None,
         counted: OperationCount,
     ) -> Reply | Response:
@@ -212,14 +211,14 @@ class Responding:
         counted.kind = operation.kind
         if operation.kind == "mutation" and request.method == "GET":
             raise HttpRequestError(405, "Mutations go by POST.", {"Allow": "POST"})
-        context = self._context(operation, viewer, request)
+        context = self._context(operation, caller, request)
         if operation.kind == "subscription":
             return await self._subscribed(operation, asked, context, request, counted)
         answer = await self._engine.answer(asked, operation, context, outcome)
         if operation.kind == "query":
-            present = self._engine.services.identify.present(viewer)
-            if present.view != viewer.view:  # since it was asked
-                return await self.execute(request, asked, present, None, counted)
+            present = self._engine.services.identify.present(caller.viewer)
+            if present.view != caller.view:  # since it was asked
+                return await self.execute(request, asked, caller._replace(viewer=present), None, counted)
         counted.failed = answer.has_errors
         return whole(answer, request, is_shareable=can_be_shared(operation))
 
@@ -234,13 +233,12 @@ class Responding:
         counted.failed = False
         return response
 
-    def _context(self, operation: Operation, viewer: Viewer, request: Request) -> Context:
+    def _context(self, operation: Operation, caller: Caller, request: Request) -> Context:
         if operation.kind == "query":
-            return Context(viewer, self._engine.services)
+            return Context(caller, self._engine.services)
         # With what the audit log is to say of the request.
-        asking = replace(viewer, request_id=request.id.decode(), transport=Transport.HTTP, address=request.address)
         return Context(
-            asking,
+            caller._replace(request_id=request.id.decode(), transport=Transport.HTTP, address=request.address),
             self._engine.services,
             idempotency_key=text(request.fields, b"idempotency-key"),
             last_event_id=text(request.fields, b"last-event-id"),

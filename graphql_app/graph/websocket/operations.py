@@ -3,13 +3,13 @@
 import asyncio
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import Any
 
 import orjson
 
 from graphql_app.domain.access import Viewer
 from graphql_app.domain.audit import Transport
+from graphql_app.domain.caller import Caller
 from graphql_app.domain.errors import TooMany
 from graphql_app.domain.texts import ID_LENGTH_MOST, plain
 from graphql_app.graph.api.context import Context
@@ -133,7 +133,7 @@ class Operations:
         return query, self._engine.documents.get(query).operation(wanted.operation_name)
 
     async def _join(self, active: ActiveOperation, operation: Operation, variables: Mapping[str, Any]) -> None:
-        context = Context(self._engine.services.identify.present(self.viewer), self._engine.services)
+        context = Context(Caller(self._engine.services.identify.present(self.viewer)), self._engine.services)
         active.leave = await self._engine.subscribing.join(operation, variables, context, active)
         active.task = None
         note(Subscribed())
@@ -148,21 +148,18 @@ class Operations:
 
     async def _made(self, active: ActiveOperation, operation: Operation, asked: OperationRequest) -> Answer:
         """A query is asked anew when its viewer has come to see other things meanwhile."""
-        viewer = self._engine.services.identify.present(self.viewer)
-        if operation.kind == "mutation":
-            viewer = self._author(viewer, active.id)
+        caller = Caller(
+            self._engine.services.identify.present(self.viewer),
+            request_id=plain(active.id)[:ID_LENGTH_MOST],
+            transport=Transport.SOCKET,
+            address=self._address,
+        )
         while True:
-            answer = await self._engine.answer(
-                asked, operation, Context(viewer, self._engine.services, renew=self._renew)
-            )
-            if operation.kind == "mutation" or self.viewer.view == viewer.view:
+            context = Context(caller, self._engine.services, renew=self._renew)
+            answer = await self._engine.answer(asked, operation, context)
+            if operation.kind == "mutation" or self.viewer.view == caller.view:
                 return answer
-            viewer = self.viewer
-
-    def _author(self, viewer: Viewer, operation_id: str) -> Viewer:
-        """The viewer, with what the audit log is to say of the operation."""
-        request_id = plain(operation_id)[:ID_LENGTH_MOST]
-        return replace(viewer, request_id=request_id, transport=Transport.SOCKET, address=self._address)
+            caller = caller._replace(viewer=self.viewer)
 
     def _renew(self, viewer: Viewer) -> None:
         """Gives the connection the time of a new token, if that is of the same login."""

@@ -2,6 +2,7 @@
 
 from graphql_app.domain.access import Viewer
 from graphql_app.domain.addresses import network_of
+from graphql_app.domain.caller import Caller
 from graphql_app.domain.errors import TooManyConnections
 from graphql_app.live.admission.leases import ConnectionLease
 from graphql_app.live.admission.limiter import Limiter
@@ -39,11 +40,11 @@ class Limits:
         """Counts the connection of that lease as the viewer's too. Raises TooManyConnections."""
         return self._limiter.enter(USER_CONNECTIONS, viewer.subject, also=lease)
 
-    def stream(self, viewer: Viewer) -> ConnectionLease:
+    def stream(self, caller: Caller) -> ConnectionLease:
         """Counts an event stream or a long-poll, of its address and its viewer. Raises TooManyConnections."""
-        lease = self.connection(viewer.address)
+        lease = self.connection(caller.address)
         try:
-            return self.session(viewer, lease)
+            return self.session(caller.viewer, lease)
         except TooManyConnections:
             lease.leave()
             raise

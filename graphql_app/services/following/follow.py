@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from graphql_app.domain.access import Scope, Viewer, require, require_fields
+from graphql_app.domain.access import Scope, require, require_fields
+from graphql_app.domain.caller import Caller
 from graphql_app.domain.change import Batch
 from graphql_app.domain.filters import WorkstationFilter, checked_filter
 from graphql_app.domain.presence import Places
@@ -52,27 +53,27 @@ class Follow:
         self._limits = limits
         self._cohorts = cohorts
 
-    def changes(self, viewer: Viewer, matching: WorkstationFilter) -> Changes[Workstation]:
+    def changes(self, caller: Caller, matching: WorkstationFilter) -> Changes[Workstation]:
         """A stream of the workstations that match. Raises Forbidden, InvalidInput."""
-        require(viewer, Scope.READ)
-        require_fields(viewer.view, "Workstation", checked_filter(matching).guarded_fields())
-        return Changes(self._history, self._cursors, Workstations(matching, viewer.view), self._limits)
+        require(caller.viewer, Scope.READ)
+        require_fields(caller.view, "Workstation", checked_filter(matching).guarded_fields())
+        return Changes(self._history, self._cursors, Workstations(matching, caller.view), self._limits)
 
-    def floor_status(self, viewer: Viewer, place: Place) -> FloorStatuses:
+    def floor_status(self, caller: Caller, place: Place) -> FloorStatuses:
         """A stream of the counts of one floor. Raises Forbidden."""
-        require(viewer, Scope.READ)
-        return FloorStatuses(self._history, self._cursors, place, viewer.view, self._limits)
+        require(caller.viewer, Scope.READ)
+        return FloorStatuses(self._history, self._cursors, place, caller.view, self._limits)
 
-    def presence(self, viewer: Viewer, places: Places) -> Presences:
+    def presence(self, caller: Caller, places: Places) -> Presences:
         """A stream of who is connected on some floors. Raises Forbidden."""
-        require(viewer, Scope.READ)
-        return Presences(self._presence, self._existing, places, viewer.view)
+        require(caller.viewer, Scope.READ)
+        return Presences(self._presence, self._existing, places, caller.view)
 
-    def enter(self, viewer: Viewer, stream: Stream) -> Callable[[], None]:
+    def enter(self, caller: Caller, stream: Stream) -> Callable[[], None]:
         """The viewer follows the stream, and so is present on its floor, if it stays on one. Returns what says that
         they follow it no more. Raises TooMany for one who follows too much."""
-        give_back = self._budgets.take(viewer.subject, stream.values)
-        leave = self._presence.enter(viewer, stream.place) if stream.place is not None else None
+        give_back = self._budgets.take(caller.viewer.subject, stream.values)
+        leave = self._presence.enter(caller.viewer, stream.place) if stream.place is not None else None
 
         def end() -> None:
             give_back()
@@ -81,20 +82,20 @@ class Follow:
 
         return end
 
-    async def floors(self, viewer: Viewer, places: Collection[Place]) -> Mapping[Place, FloorSnapshot]:
+    async def floors(self, caller: Caller, places: Collection[Place]) -> Mapping[Place, FloorSnapshot]:
         """The workstations of each floor and the cursor to go on from, all as of one moment."""
-        require(viewer, Scope.READ)
+        require(caller.viewer, Scope.READ)
         reads_floors(*places)
-        head, found = await self._history.floors(places, viewer.view, settled=viewer.reads_primary)
+        head, found = await self._history.floors(places, caller.view, settled=caller.reads_latest)
         snapshots = {}
         for place, workstations in found.items():
             matching = WorkstationFilter(building=place.building, floor_number=place.number)
-            snapshots[place] = FloorSnapshot(self._cursors.encode(head, matching, viewer.view), workstations)
+            snapshots[place] = FloorSnapshot(self._cursors.encode(head, matching, caller.view), workstations)
         return snapshots
 
     async def join(
         self,
-        viewer: Viewer,
+        caller: Caller,
         matching: WorkstationFilter,
         after: str | None,
         render: RenderChanges,
@@ -106,9 +107,9 @@ class Follow:
 
         Raises Forbidden, InvalidInput, UnknownCursor.
         """
-        changes = self.changes(viewer, matching)
+        changes = self.changes(caller, matching)
         start = Start(resync=resync) if resync else await changes.start(after, snapshot=True)
-        leave_floor = self.enter(viewer, changes)
+        leave_floor = self.enter(caller, changes)
         leave = self._cohorts.join(
             (render, changes.key), changes, lambda: partial(render, changes), joining, start, lingers=True
         )

@@ -2,8 +2,9 @@
 
 from collections.abc import Collection, Sequence
 
-from graphql_app.domain.access import Scope, Viewer, require
+from graphql_app.domain.access import Scope, require
 from graphql_app.domain.account import Account, checked_name, checked_password
+from graphql_app.domain.caller import Caller
 from graphql_app.domain.errors import Conflict, InvalidInput, NotFound
 from graphql_app.domain.names import account_normal, normal
 from graphql_app.services.identity.passwords import Passwords
@@ -29,15 +30,15 @@ class Administer:
         self._roles = roles
         self._refused_passwords = refused_passwords
 
-    async def accounts(self, viewer: Viewer) -> Sequence[Account]:
+    async def accounts(self, caller: Caller) -> Sequence[Account]:
         """All of them, by name. Raises Forbidden, Unavailable."""
-        require(viewer, Scope.ADMIN)
+        require(caller.viewer, Scope.ADMIN)
         return await store.everybody(self._database)
 
     @retry_on_contention
-    async def add(self, viewer: Viewer, name: str, password: str, role: str, employee_number: str | None) -> None:
+    async def add(self, caller: Caller, name: str, password: str, role: str, employee_number: str | None) -> None:
         """Raises Forbidden, InvalidInput, NotFound for the employee, Conflict for a name that is taken."""
-        require(viewer, Scope.ADMIN)
+        require(caller.viewer, Scope.ADMIN)
         self._check_role(role)
         password_hash = await self._hashed(password)
         key = None
@@ -47,28 +48,28 @@ class Administer:
                 raise NotFound(f"There is no employee with the number {employee_number}.")
             key = employee.key
         name = checked_name(name)
-        async with self._database.writing(viewer) as transaction:
+        async with self._database.writing(caller) as transaction:
             if not await store.add(transaction.connection, name, password_hash, role, key):
                 raise Conflict(f"There is an account {name} already.")
 
-    async def set_role(self, viewer: Viewer, name: str, role: str) -> None:
+    async def set_role(self, caller: Caller, name: str, role: str) -> None:
         """Raises Forbidden, InvalidInput, NotFound."""
         self._check_role(role)
-        await self._change(viewer, name, "role", role)
+        await self._change(caller, name, "role", role)
 
-    async def set_disabled(self, viewer: Viewer, name: str, disabled: bool) -> None:
+    async def set_disabled(self, caller: Caller, name: str, disabled: bool) -> None:
         """Who is disabled is logged out everywhere. Raises Forbidden, NotFound."""
-        await self._change(viewer, name, "disabled", disabled)
+        await self._change(caller, name, "disabled", disabled)
 
-    async def set_password(self, viewer: Viewer, name: str, password: str) -> None:
+    async def set_password(self, caller: Caller, name: str, password: str) -> None:
         """Whoever knew the old one is logged out everywhere. Raises Forbidden, InvalidInput, NotFound."""
-        require(viewer, Scope.ADMIN)
-        await self._change(viewer, name, "password_hash", await self._hashed(password))
+        require(caller.viewer, Scope.ADMIN)
+        await self._change(caller, name, "password_hash", await self._hashed(password))
 
     @retry_on_contention
-    async def _change(self, viewer: Viewer, name: str, column: str, value: object) -> None:
-        require(viewer, Scope.ADMIN)
-        async with self._database.writing(viewer) as transaction:
+    async def _change(self, caller: Caller, name: str, column: str, value: object) -> None:
+        require(caller.viewer, Scope.ADMIN)
+        async with self._database.writing(caller) as transaction:
             if not await store.change(transaction.connection, account_normal(name), column, value):
                 raise NotFound(f"There is no account {name}.")
 

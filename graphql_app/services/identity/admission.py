@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import NamedTuple, TypeVar
 
 from graphql_app.domain.access import Viewer
+from graphql_app.domain.caller import Caller
 from graphql_app.domain.errors import TooMany
 from graphql_app.live.admission.leases import ConnectionLease
 from graphql_app.live.admission.limits import Limits
@@ -89,9 +90,9 @@ class Admission:
 
     # --- what lasts, over HTTP ---------------------------------------------------------------------------------------
 
-    def stream(self, viewer: Viewer) -> ConnectionLease:
-        """Counts the event stream or long-poll of an admitted viewer. Raises TooManyConnections."""
-        return self._limits.stream(viewer)
+    def stream(self, caller: Caller) -> ConnectionLease:
+        """Counts the event stream or long-poll of an admitted caller. Raises TooManyConnections."""
+        return self._limits.stream(caller)
 
     async def _verified_later(self, authorization: str | None, then: Callable[[Viewer], T]) -> T:
         return then(await self._identify.arriving(authorization))

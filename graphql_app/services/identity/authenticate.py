@@ -2,7 +2,7 @@
 
 import secrets
 from base64 import urlsafe_b64encode
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
 from math import ceil
@@ -25,6 +25,7 @@ from graphql_app.domain.account import (
     use_of,
 )
 from graphql_app.domain.addresses import network_of
+from graphql_app.domain.caller import Caller
 from graphql_app.domain.errors import Forbidden, InvalidInput, NotFound, RateLimited, Unauthenticated
 from graphql_app.domain.names import account_normal
 from graphql_app.domain.seal import Seal
@@ -84,20 +85,20 @@ class Authenticate:
         self._limits = limits
         self._refused_passwords = refused_passwords
 
-    async def login(self, viewer: Viewer, name: str, password: str, user_agent: str | None) -> SignedIn:
+    async def login(self, caller: Caller, name: str, password: str, user_agent: str | None) -> SignedIn:
         """Raises Unauthenticated for a wrong name or password, RateLimited for who has to wait, Forbidden where
         another service issues the tokens, InvalidInput for a name that no account can have, ReadOnly, Unavailable."""
         self._require_keys()
         problem = characters_problem(name)
         if problem is not None:
             raise InvalidInput(f"`name` {problem}.", field="name")
-        self._limits.login(viewer.address)
+        self._limits.login(caller.address)
         name = account_normal(name)
-        known, network = await accounts.by_name(self._database, name), network_of(viewer.address)
+        known, network = await accounts.by_name(self._database, name), network_of(caller.address)
         account_id = known.account.id if known else NOBODY  # asked of nobody too: that takes as long
         is_stranger = not await login_addresses.is_known(self._database, account_id, network)
         with self._passwords.verifying(is_stranger=is_stranger) as verify:  # first: who is sent away has not failed
-            counted = await self._attempt(viewer, name, is_stranger=is_stranger)
+            counted = await self._attempt(caller, name, is_stranger=is_stranger)
             is_right = await verify(known.password_hash if known else None, password)
         if (
             known is None
@@ -106,34 +107,34 @@ class Authenticate:
             or password_normal(password) in self._refused_passwords
         ):
             raise _wrong()
-        session, token, expires_at = await self._open(viewer, known, name, counted, user_agent)
+        session, token, expires_at = await self._open(caller, known, name, counted, user_agent)
         note(LoginEnded("ok"))
         return self._signed_in(known.account, session, token, expires_at)
 
     @retry_on_contention
     async def _open(
-        self, viewer: Viewer, known: StoredAccount, name: str, counted: list[str], user_agent: str | None
+        self, caller: Caller, known: StoredAccount, name: str, counted: list[str], user_agent: str | None
     ) -> tuple[LoginSession, str, datetime]:
         """A session, and its first refresh token; what failed with the name from there is forgiven, and the address is
         known from now on. Raises Unauthenticated when the account is disabled, or given another password, in this very
         moment."""
-        async with self._database.writing(replace(viewer, subject=known.account.name)) as transaction:
-            session = await login_sessions.open_for(transaction.connection, known, viewer.address, user_agent)
+        async with self._database.writing(caller.named(known.account.name)) as transaction:
+            session = await login_sessions.open_for(transaction.connection, known, caller.address, user_agent)
             if session is None:
                 raise _wrong()
-            await login_failures.forgive(transaction.connection, pair_subject(name, viewer.address))
+            await login_failures.forgive(transaction.connection, pair_subject(name, caller.address))
             for subject in counted:
                 await login_failures.take_back(transaction.connection, subject)
-            await login_addresses.remember(transaction.connection, known.account.id, network_of(viewer.address))
+            await login_addresses.remember(transaction.connection, known.account.id, network_of(caller.address))
             return session, *await self._issue(transaction.connection, session, session.created_at)
 
     @retry_on_contention
-    async def refresh(self, viewer: Viewer, token: str, user_agent: str | None) -> SignedIn:
+    async def refresh(self, caller: Caller, token: str, user_agent: str | None) -> SignedIn:
         """Exchanges a refresh token for the next. One that was used a moment ago is exchanged for the same again, and
         one that was used before ends its session. Raises Unauthenticated, Forbidden, ReadOnly, Unavailable."""
         self._require_keys()
         # Nobody is known to ask until the token has been looked at.
-        async with self._database.writing(replace(viewer, subject=viewer.subject or "refresh token")) as transaction:
+        async with self._database.writing(caller.named(caller.viewer.subject or "refresh token")) as transaction:
             connection = transaction.connection
             given = await refresh_tokens.presented(connection, _hash(token))
             use = use_of(given.token, given.account, given.session, given.now) if given is not None else Use.ENDED
@@ -141,31 +142,31 @@ class Authenticate:
                 await login_sessions.revoke(connection, given.session.key)
             elif given is not None and use in (Use.FIRST, Use.AGAIN):
                 token, expires_at = await self._renewed(connection, token, given)
-                await login_sessions.use(connection, given.session.id, viewer.address, user_agent)
+                await login_sessions.use(connection, given.session.id, caller.address, user_agent)
         note(RefreshEnded(use.name.lower()))
         if given is None or use not in (Use.FIRST, Use.AGAIN):
             raise Unauthenticated("This refresh token is not valid, or no longer; log in again.")
         return self._signed_in(given.account, given.session, token, expires_at)
 
     @retry_on_contention
-    async def logout(self, viewer: Viewer) -> str:
+    async def logout(self, caller: Caller) -> str:
         """Ends the session of the viewer's token. Returns the name of the account.
 
         Raises InvalidInput for a token that comes from no login, ReadOnly, Unavailable.
         """
-        if viewer.sign_in is None:
+        if caller.viewer.sign_in is None:
             raise InvalidInput("This token comes from no login here, so that there is nothing to log out of.")
-        async with self._database.writing(viewer) as transaction:
-            await login_sessions.revoke(transaction.connection, viewer.sign_in.session)
-        return viewer.subject
+        async with self._database.writing(caller) as transaction:
+            await login_sessions.revoke(transaction.connection, caller.viewer.sign_in.session)
+        return caller.viewer.subject
 
     @retry_on_contention
-    async def revoke(self, viewer: Viewer, name: str | None) -> int:
+    async def revoke(self, caller: Caller, name: str | None) -> int:
         """Ends all sessions of an account, the viewer's own when no name is given. Returns how many were open.
 
         Raises Forbidden for another's account, NotFound, InvalidInput, ReadOnly, Unavailable.
         """
-        own = viewer.account.name if viewer.account is not None else None
+        own = caller.viewer.account.name if caller.viewer.account is not None else None
         whose = own if name is None else account_normal(name)
         if whose is None:
             raise InvalidInput("This token comes from no login here: say whose sessions are to end.", field="account")
@@ -173,22 +174,22 @@ class Authenticate:
         if own is not None and whose.lower() == own.lower():
             whose = own
         else:
-            require(viewer, Scope.ADMIN)
-        async with self._database.writing(viewer) as transaction:
+            require(caller.viewer, Scope.ADMIN)
+        async with self._database.writing(caller) as transaction:
             ended = await login_sessions.revoke_all(transaction.connection, whose)
         if ended is None:
             raise NotFound("There is no account of that name.")
         return ended
 
     @retry_on_contention
-    async def _attempt(self, viewer: Viewer, name: str, *, is_stranger: bool) -> list[str]:
+    async def _attempt(self, caller: Caller, name: str, *, is_stranger: bool) -> list[str]:
         """Counts an attempt under all that it is counted under, as failed until it has not; under none when one must
         wait, so that nobody who may not try keeps the owner of the name out. Returns under what it was counted besides
         the name from there. Raises RateLimited."""
-        pair = pair_subject(name, viewer.address), PAIR_PATIENCE if is_stranger else KNOWN_PATIENCE
-        rest = (address_subject(viewer.address), ADDRESS_PATIENCE), (name_subject(name), NAME_PATIENCE)
+        pair = pair_subject(name, caller.address), PAIR_PATIENCE if is_stranger else KNOWN_PATIENCE
+        rest = (address_subject(caller.address), ADDRESS_PATIENCE), (name_subject(name), NAME_PATIENCE)
         counted = []
-        async with self._database.writing(viewer) as transaction:
+        async with self._database.writing(caller) as transaction:
             # All take them in this order, and so never wait for one another in a circle.
             for subject, patience in (pair, *rest):
                 seconds = await login_failures.attempt(transaction.connection, subject, patience)

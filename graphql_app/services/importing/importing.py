@@ -5,7 +5,8 @@ from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
 
-from graphql_app.domain.access import Scope, Viewer, require
+from graphql_app.domain.access import Scope, require
+from graphql_app.domain.caller import Caller
 from graphql_app.domain.errors import InvalidInput
 from graphql_app.domain.importing import (
     BadRow,
@@ -43,20 +44,20 @@ class Importing:
         self._database = database
 
     async def run(
-        self, viewer: Viewer, source: Path, *, kind: str | None, dry_run: bool, skip_bad: bool, progress: Progress
+        self, caller: Caller, source: Path, *, kind: str | None, dry_run: bool, skip_bad: bool, progress: Progress
     ) -> Report:
         """Writes what the file holds, or nothing when a row of it is bad and `skip_bad` is not set.
 
         `kind` may be None when the file tells it. `progress` is called with the bytes done and the bytes in all. Raises
         Forbidden, InvalidInput when the file cannot be opened, Conflict, ReadOnly, Unavailable.
         """
-        require(viewer, Scope.ADMIN)
+        require(caller.viewer, Scope.ADMIN)
         with opened(source) as file:
-            return await self.take(viewer, file, kind=kind, dry_run=dry_run, skip_bad=skip_bad, progress=progress)
+            return await self.take(caller, file, kind=kind, dry_run=dry_run, skip_bad=skip_bad, progress=progress)
 
     async def take(
         self,
-        viewer: Viewer,
+        caller: Caller,
         source: ImportFile,
         *,
         kind: str | None = None,
@@ -65,10 +66,10 @@ class Importing:
         progress: Progress = _silent,
     ) -> Report:
         """Imports a file that is open already, as run() does, and raises the same."""
-        require(viewer, Scope.ADMIN)
+        require(caller.viewer, Scope.ADMIN)
         one = _Import(source, _known(kind), skip_bad, progress)
         try:
-            async with self._database.writing(viewer) as transaction:
+            async with self._database.writing(caller) as transaction:
                 await one.work(await Loading.begin(transaction.connection))
                 if dry_run or one.refused:
                     raise _Undone

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from io import BytesIO
 from typing import Any
 
-from graphql_app.domain.access import Scope, Viewer, require
+from graphql_app.domain.access import Scope, require
+from graphql_app.domain.caller import Caller
 from graphql_app.domain.importing import Report
 from graphql_app.services.importing.files import ImportFile
 from graphql_app.services.importing.importing import Importing
@@ -15,16 +16,16 @@ from graphql_app.store.office.loading import has_workstations
 from graphql_app.store.postgres.database import Database
 
 
-async def seed(database: Database, viewer: Viewer) -> Report | None:
+async def seed(database: Database, caller: Caller) -> Report | None:
     """Writes the demo office; None, and nothing is done, when there are workstations already.
 
     Raises Forbidden, Conflict, ReadOnly, Unavailable.
     """
-    require(viewer, Scope.ADMIN)
+    require(caller.viewer, Scope.ADMIN)
     if await has_workstations(database):
         return None
     document = json.dumps(demo_office(), ensure_ascii=False).encode()
-    return await Importing(database).take(viewer, ImportFile("demo office", "json", BytesIO(document), len(document)))
+    return await Importing(database).take(caller, ImportFile("demo office", "json", BytesIO(document), len(document)))
 
 
 # --- the plan --------------------------------------------------------------------------------------------------------

@@ -8,8 +8,9 @@ from typing import Any
 from uuid import UUID
 
 from graphql_app.domain import arranging
-from graphql_app.domain.access import Scope, Viewer, redact, require, require_fields
+from graphql_app.domain.access import Scope, redact, require, require_fields
 from graphql_app.domain.arranging import Idempotency
+from graphql_app.domain.caller import Caller
 from graphql_app.domain.errors import Conflict, InvalidInput, NotFound
 from graphql_app.domain.workstation import Status, Workstation
 from graphql_app.services.consistency import ConsistencyTokens
@@ -51,23 +52,23 @@ class Arrange:
         self._batcher = WriteBatcher(partial(queries.update_guarded, database))
 
     @retry_on_contention
-    async def create(self, viewer: Viewer, values: Mapping[str, Any], key: Idempotency | None = None) -> Arranged:
+    async def create(self, caller: Caller, values: Mapping[str, Any], key: Idempotency | None = None) -> Arranged:
         """Raises Forbidden, InvalidInput, NameTaken, ReadOnly."""
-        require(viewer, *ARRANGING)
+        require(caller.viewer, *ARRANGING)
         values = arranging.checked(values)
-        async with self._database.writing(viewer, key, lock_milliseconds=LOCK_MILLISECONDS) as transaction:
+        async with self._database.writing(caller, key, lock_milliseconds=LOCK_MILLISECONDS) as transaction:
             if transaction.replayed is not None:
-                before = await self._as_before(viewer, transaction)
+                before = await self._as_before(caller, transaction)
                 if before is None:
                     raise Conflict("What was created with this idempotency key has been deleted since; make a new key.")
                 return before
             created = await queries.insert_workstation(transaction.connection, values)
-            await transaction.remember(viewer, f"{created.id} {transaction.id}")
-        return Arranged(redact(viewer.view, created), self._tokens.issue(transaction.id, created.place))
+            await transaction.remember(caller, f"{created.id} {transaction.id}")
+        return Arranged(redact(caller.view, created), self._tokens.issue(transaction.id, created.place))
 
     async def edit(
         self,
-        viewer: Viewer,
+        caller: Caller,
         workstation_id: int,
         values: Mapping[str, Any],
         expected_version: int | None = None,
@@ -75,13 +76,13 @@ class Arrange:
     ) -> Arranged:
         """Raises Forbidden, also for a field that the viewer may not see, NotFound, VersionConflict, InvalidInput,
         NameTaken, ReadOnly."""
-        require(viewer, *ARRANGING)
-        require_fields(viewer.view, "Workstation", values, "Changing")
-        return await self._edit(viewer, workstation_id, arranging.checked(values), expected_version, key)
+        require(caller.viewer, *ARRANGING)
+        require_fields(caller.view, "Workstation", values, "Changing")
+        return await self._edit(caller, workstation_id, arranging.checked(values), expected_version, key)
 
     async def set_status(
         self,
-        viewer: Viewer,
+        caller: Caller,
         workstation_id: int,
         status: Status,
         expected_version: int | None = None,
@@ -89,11 +90,11 @@ class Arrange:
     ) -> Arranged:
         """Raises Forbidden, NotFound, VersionConflict, Conflict, ReadOnly."""
 
-        return await self._edit(viewer, workstation_id, {"status": status}, expected_version, key)
+        return await self._edit(caller, workstation_id, {"status": status}, expected_version, key)
 
     async def assign(
         self,
-        viewer: Viewer,
+        caller: Caller,
         workstation_id: int,
         employee_key: UUID,
         expected_version: int | None = None,
@@ -107,41 +108,41 @@ class Arrange:
                 raise InvalidInput("There is no such employee.", field="employeeId")
             return arranging.assign(current, found[employee_key])
 
-        return await self._change(viewer, workstation_id, rule, expected_version, key)
+        return await self._change(caller, workstation_id, rule, expected_version, key)
 
     async def release(
         self,
-        viewer: Viewer,
+        caller: Caller,
         workstation_id: int,
         expected_version: int | None = None,
         key: Idempotency | None = None,
     ) -> Arranged:
         """Raises Forbidden, NotFound, VersionConflict, ReadOnly."""
-        return await self._edit(viewer, workstation_id, {"status": Status.AVAILABLE}, expected_version, key)
+        return await self._edit(caller, workstation_id, {"status": Status.AVAILABLE}, expected_version, key)
 
     @retry_on_contention
     async def delete(
         self,
-        viewer: Viewer,
+        caller: Caller,
         workstation_id: int,
         expected_version: int | None = None,
         key: Idempotency | None = None,
     ) -> Removed:
         """Raises Forbidden, NotFound, VersionConflict, ReadOnly."""
-        require(viewer, *ARRANGING)
-        async with self._database.writing(viewer, key, lock_milliseconds=LOCK_MILLISECONDS) as transaction:
+        require(caller.viewer, *ARRANGING)
+        async with self._database.writing(caller, key, lock_milliseconds=LOCK_MILLISECONDS) as transaction:
             if transaction.replayed is not None:
                 return Removed(workstation_id, self._tokens.issue(int(transaction.replayed.split()[1])))
             current = await self._locked(transaction, workstation_id)
-            with _showing(viewer, current):
+            with _showing(caller, current):
                 arranging.require_version(current, expected_version)
             await queries.delete_workstation(transaction.connection, workstation_id)
-            await transaction.remember(viewer, f"{workstation_id} {transaction.id}")
+            await transaction.remember(caller, f"{workstation_id} {transaction.id}")
         return Removed(workstation_id, self._tokens.issue(transaction.id, current.place))
 
     async def _edit(
         self,
-        viewer: Viewer,
+        caller: Caller,
         workstation_id: int,
         changes: Mapping[str, Any],
         expected: int | None,
@@ -152,38 +153,38 @@ class Arrange:
         An edit that they refuse, that moves the workstation or that has an idempotency key takes a transaction of its
         own.
         """
-        require(viewer, *ARRANGING)
+        require(caller.viewer, *ARRANGING)
         guarded = arranging.conditional_update(changes)
         if guarded is not None and guarded.changes and "building" not in changes and key is None:
-            written = await self._batcher.write(queries.Update(viewer, workstation_id, guarded, expected))
+            written = await self._batcher.write(queries.Update(caller, workstation_id, guarded, expected))
             if written is not None:
                 saved, transaction_id = written
-                return Arranged(redact(viewer.view, saved), self._tokens.issue(transaction_id, saved.place))
+                return Arranged(redact(caller.view, saved), self._tokens.issue(transaction_id, saved.place))
 
         async def rule(current: Workstation, _: Transaction) -> Mapping[str, Any]:
             return arranging.edit(current, changes)
 
-        return await self._change(viewer, workstation_id, rule, expected, key)
+        return await self._change(caller, workstation_id, rule, expected, key)
 
     @retry_on_contention
     async def _change(
-        self, viewer: Viewer, workstation_id: int, rule: Rule, expected: int | None, key: Idempotency | None
+        self, caller: Caller, workstation_id: int, rule: Rule, expected: int | None, key: Idempotency | None
     ) -> Arranged:
-        require(viewer, *ARRANGING)
-        async with self._database.writing(viewer, key, lock_milliseconds=LOCK_MILLISECONDS) as transaction:
+        require(caller.viewer, *ARRANGING)
+        async with self._database.writing(caller, key, lock_milliseconds=LOCK_MILLISECONDS) as transaction:
             if transaction.replayed is not None:
-                answer = await self._as_before(viewer, transaction)
+                answer = await self._as_before(caller, transaction)
                 if answer is None:
                     raise NotFound("The workstation of this idempotency key has been deleted since.")
                 return answer
             saved = before = await self._locked(transaction, workstation_id)
-            with _showing(viewer, before):
+            with _showing(caller, before):
                 arranging.require_version(before, expected)
                 changes = await rule(before, transaction)
             if changes:
                 saved = await queries.update_workstation(transaction.connection, workstation_id, changes)
-            await transaction.remember(viewer, f"{workstation_id} {transaction.id}")
-        return Arranged(redact(viewer.view, saved), self._tokens.issue(transaction.id, before.place, saved.place))
+            await transaction.remember(caller, f"{workstation_id} {transaction.id}")
+        return Arranged(redact(caller.view, saved), self._tokens.issue(transaction.id, before.place, saved.place))
 
     async def _locked(self, transaction: Transaction, workstation_id: int) -> Workstation:
         current = await queries.locked_workstation(transaction.connection, workstation_id)
@@ -191,7 +192,7 @@ class Arrange:
             raise NotFound("There is no such workstation; it may have been deleted.")
         return current
 
-    async def _as_before(self, viewer: Viewer, transaction: Transaction) -> Arranged | None:
+    async def _as_before(self, caller: Caller, transaction: Transaction) -> Arranged | None:
         """Returns the answer to a repeated request: the workstation that the first request changed, as it is now.
 
         Returns None when the workstation has been deleted since.
@@ -201,14 +202,14 @@ class Arrange:
         found = await queries.workstations_by_id(transaction.connection, [workstation_id])
         if workstation_id not in found:
             return None
-        return Arranged(redact(viewer.view, found[workstation_id]), self._tokens.issue(transaction_id))
+        return Arranged(redact(caller.view, found[workstation_id]), self._tokens.issue(transaction_id))
 
 
 @contextmanager
-def _showing(viewer: Viewer, current: Workstation) -> Iterator[None]:
-    """Adds the present state, redacted for the viewer, to a Conflict that is raised in the block."""
+def _showing(caller: Caller, current: Workstation) -> Iterator[None]:
+    """Adds the present state, redacted for the caller, to a Conflict that is raised in the block."""
     try:
         yield
     except Conflict as conflict:
-        conflict.current = redact(viewer.view, current)
+        conflict.current = redact(caller.view, current)
         raise

@@ -9,6 +9,7 @@ from uuid import UUID
 from graphql_app.aio.batch_loader import BatchLoader
 from graphql_app.aio.deferred import Deferred
 from graphql_app.domain.access import Scope, Viewer, redact, redact_employee, redactor, require, require_fields, seen
+from graphql_app.domain.caller import Caller
 from graphql_app.domain.filters import WorkstationFilter, checked_filter
 from graphql_app.domain.names import normal
 from graphql_app.domain.paging import Order, Page
@@ -55,7 +56,7 @@ class Browse:
 
     async def workstations(
         self,
-        viewer: Viewer,
+        caller: Caller,
         matching: WorkstationFilter,
         orders: Sequence[Order],
         paging: Paging,
@@ -67,12 +68,12 @@ class Browse:
 
         Raises Forbidden for a filter or an order that would tell of a hidden field.
         """
-        self._require_readable(viewer, matching)
-        require_fields(viewer.view, "Workstation", [order.field.value for order in orders])
+        self._require_readable(caller, matching)
+        require_fields(caller.view, "Workstation", [order.field.value for order in orders])
         orders = queries.complete(orders)
         listing = ["workstations", matching.normalised(), [(o.field.value, o.descending) for o in orders]]
         window = paging.window(self._cursors, listing, most=self._page_most)
-        fields = seen(viewer.view, fields)
+        fields = seen(caller.view, fields)
         reads_workstations(matching)
         page = await queries.page_of_workstations(
             self._database, matching, orders, window, fields, is_counted=is_counted
@@ -81,46 +82,46 @@ class Browse:
         def seal(workstation: Workstation) -> str:
             return self._cursors.encode(queries.key_of(workstation, orders), listing)
 
-        return _listing(page, Table(page.rows, viewer.view), seal)
+        return _listing(page, Table(page.rows, caller.view), seal)
 
     async def workstation_counts(
-        self, viewer: Viewer, matching: WorkstationFilter, group: str | None = None
+        self, caller: Caller, matching: WorkstationFilter, group: str | None = None
     ) -> list[Counts]:
         """How many are in each status, in all or for each building, floor or department."""
-        self._require_readable(viewer, matching)
+        self._require_readable(caller, matching)
         reads_workstations(matching)
-        cached = None if group else await self._cached_floor_of(viewer, matching)
+        cached = None if group else await self._cached_floor_of(caller, matching)
         if cached is not None:
             return [cached.counts_matching(matching)]
         return await queries.workstation_counts(self._database, matching, group)
 
     async def workstation(
-        self, viewer: Viewer, key: int, fields: Collection[str] = queries.FIELDS
+        self, caller: Caller, key: int, fields: Collection[str] = queries.FIELDS
     ) -> Workstation | None:
         """The workstation; None when there is none."""
-        require(viewer, Scope.READ)
+        require(caller.viewer, Scope.READ)
         reads_ids([key])
-        found = self._workstation(viewer, key, fields)
+        found = self._workstation(caller, key, fields)
         return await found.value() if isinstance(found, Deferred) else found
 
     def workstation_soon(
-        self, viewer: Viewer, key: int, fields: Collection[str]
+        self, caller: Caller, key: int, fields: Collection[str]
     ) -> Workstation | Deferred[Workstation | None]:
         """Returns the workstation at once if this process has its present state in memory.
 
         Otherwise returns a Deferred, which is loaded by one statement for all who ask at that moment.
         """
-        require(viewer, Scope.READ)
+        require(caller.viewer, Scope.READ)
         reads_ids([key])
-        return self._workstation(viewer, key, fields)
+        return self._workstation(caller, key, fields)
 
     def _workstation(
-        self, viewer: Viewer, key: int, fields: Collection[str]
+        self, caller: Caller, key: int, fields: Collection[str]
     ) -> Workstation | Deferred[Workstation | None]:
-        floor_projection = None if viewer.reads_primary else self._floor_projection
-        if floor_projection is not None and (known := floor_projection.workstation(key, viewer.view)) is not None:
+        floor_projection = None if caller.reads_latest else self._floor_projection
+        if floor_projection is not None and (known := floor_projection.workstation(key, caller.view)) is not None:
             return known
-        fields = seen(viewer.view, fields)
+        fields = seen(caller.view, fields)
 
         def made(fetched: asyncio.Future[Mapping[int, Workstation]]) -> Workstation | None:
             found = fetched.result().get(key)
@@ -128,61 +129,61 @@ class Browse:
                 return None
             if floor_projection is not None and found.place is not None:
                 floor_projection.want((found.place,))
-            return redact(viewer.view, found)
+            return redact(caller.view, found)
 
         return Deferred(lambda: self._by_id.ask((key,), fields), made)
 
     async def workstations_by_place(
-        self, viewer: Viewer, places: Collection[Place], fields: Collection[str] = queries.FIELDS
+        self, caller: Caller, places: Collection[Place], fields: Collection[str] = queries.FIELDS
     ) -> Mapping[Place, Sequence[Workstation]]:
-        require(viewer, Scope.READ)
+        require(caller.viewer, Scope.READ)
         reads_floors(*places)
-        cached = await self._cached_floors(viewer, places)
+        cached = await self._cached_floors(caller, places)
         if cached is not None:
-            return {place: floor.workstations(viewer.view) for place, floor in cached.items()}
-        found = await queries.workstations_by_place(self._database, places, seen(viewer.view, fields))
-        return {place: list(map(redactor(viewer.view), group)) for place, group in found.items()}
+            return {place: floor.workstations(caller.view) for place, floor in cached.items()}
+        found = await queries.workstations_by_place(self._database, places, seen(caller.view, fields))
+        return {place: list(map(redactor(caller.view), group)) for place, group in found.items()}
 
     async def whole_floors(
-        self, viewer: Viewer, places: Collection[Place], fields: Collection[str] = queries.FIELDS
+        self, caller: Caller, places: Collection[Place], fields: Collection[str] = queries.FIELDS
     ) -> Mapping[Place, WholeFloor]:
         """Floors with their workstations, in one statement. Those that there are."""
-        require(viewer, Scope.READ)
+        require(caller.viewer, Scope.READ)
         reads(FLOOR)
         reads_floors(*places)
-        cached = await self._cached_floors(viewer, places)
+        cached = await self._cached_floors(caller, places)
         if cached is not None:
-            return {place: _whole(floor.floor, floor.workstations(viewer.view)) for place, floor in cached.items()}
-        found = await queries.whole_floors(self._database, places, seen(viewer.view, fields))
-        return {place: _whole(floor, Table(group, viewer.view, place)) for place, (floor, group) in found.items()}
+            return {place: _whole(floor.floor, floor.workstations(caller.view)) for place, floor in cached.items()}
+        found = await queries.whole_floors(self._database, places, seen(caller.view, fields))
+        return {place: _whole(floor, Table(group, caller.view, place)) for place, (floor, group) in found.items()}
 
-    async def counts_by_place(self, viewer: Viewer, places: Collection[Place]) -> Mapping[Place, Counts]:
-        require(viewer, Scope.READ)
+    async def counts_by_place(self, caller: Caller, places: Collection[Place]) -> Mapping[Place, Counts]:
+        require(caller.viewer, Scope.READ)
         reads_floors(*places)
-        cached = await self._cached_floors(viewer, places)
+        cached = await self._cached_floors(caller, places)
         if cached is not None:
             return {place: floor.counts() for place, floor in cached.items()}
         return await queries.counts_by_place(self._database, places)
 
-    async def floors(self, viewer: Viewer, building: str | None = None) -> list[Floor]:
-        require(viewer, Scope.READ)
+    async def floors(self, caller: Caller, building: str | None = None) -> list[Floor]:
+        require(caller.viewer, Scope.READ)
         reads(FLOOR)
         return await queries.all_floors(self._database, building and normal(building))
 
-    async def floors_by_place(self, viewer: Viewer, places: Collection[Place]) -> Mapping[Place, Floor]:
-        require(viewer, Scope.READ)
+    async def floors_by_place(self, caller: Caller, places: Collection[Place]) -> Mapping[Place, Floor]:
+        require(caller.viewer, Scope.READ)
         reads(FLOOR)
-        cached = await self._cached_floors(viewer, places)
+        cached = await self._cached_floors(caller, places)
         if cached is not None:
             return {place: floor.floor for place, floor in cached.items()}
         return await queries.floors_by_place(self._database, places)
 
-    async def floors_by_id(self, viewer: Viewer, ids: Collection[int]) -> Mapping[int, Floor]:
-        require(viewer, Scope.READ)
+    async def floors_by_id(self, caller: Caller, ids: Collection[int]) -> Mapping[int, Floor]:
+        require(caller.viewer, Scope.READ)
         reads(FLOOR)
         known = (
             self._floor_projection.floors_by_id(ids)
-            if self._floor_projection is not None and not viewer.reads_primary
+            if self._floor_projection is not None and not caller.reads_latest
             else {}
         )
         missing = [key for key in ids if key not in known]
@@ -190,37 +191,37 @@ class Browse:
             return known
         return {**known, **await queries.floors_by_id(self._database, missing)}
 
-    async def departments(self, viewer: Viewer) -> list[Department]:
-        require(viewer, Scope.READ)
+    async def departments(self, caller: Caller) -> list[Department]:
+        require(caller.viewer, Scope.READ)
         reads(DEPARTMENT)
         return await queries.all_departments(self._database)
 
-    async def departments_by_id(self, viewer: Viewer, ids: Collection[int]) -> Mapping[int, Department]:
-        require(viewer, Scope.READ)
+    async def departments_by_id(self, caller: Caller, ids: Collection[int]) -> Mapping[int, Department]:
+        require(caller.viewer, Scope.READ)
         reads(DEPARTMENT)
         return await queries.departments_by_id(self._database, ids)
 
     async def employees(
-        self, viewer: Viewer, paging: Paging, department_id: int | None = None, name_contains: str | None = None
+        self, caller: Caller, paging: Paging, department_id: int | None = None, name_contains: str | None = None
     ) -> Listing[Employee]:
         """A page of employees, by name."""
-        require(viewer, Scope.READ)
+        require(caller.viewer, Scope.READ)
         reads(EMPLOYEE, DEPARTMENT)
         name_contains = checked_filter(WorkstationFilter(name_contains=name_contains)).name_contains
         listing = ["employees", department_id, name_contains]
         window = paging.window(self._cursors, listing, most=self._page_most)
         page = await queries.page_of_employees(self._database, window, department_id, name_contains)
-        shown = [redact_employee(viewer.view, employee) for employee in page.rows]
+        shown = [redact_employee(caller.view, employee) for employee in page.rows]
         return _listing(page, shown, lambda one: self._cursors.encode([one.name, str(one.key)], listing))
 
-    async def employees_by_key(self, viewer: Viewer, keys: Collection[UUID]) -> Mapping[UUID, Employee]:
-        require(viewer, Scope.READ)
+    async def employees_by_key(self, caller: Caller, keys: Collection[UUID]) -> Mapping[UUID, Employee]:
+        require(caller.viewer, Scope.READ)
         reads(EMPLOYEE, DEPARTMENT)
         found = await queries.employees_by_key(self._database, keys)
-        return {key: redact_employee(viewer.view, employee) for key, employee in found.items()}
+        return {key: redact_employee(caller.view, employee) for key, employee in found.items()}
 
     async def own_employee(self, viewer: Viewer) -> Employee | None:
-        """The viewer's own record; the own number is in the viewer itself, whatever the scopes."""
+        """Returns the viewer's own record; the own number is in the viewer itself, whatever the scopes."""
         if viewer.employee_key is None:
             return None
         reads(EMPLOYEE, DEPARTMENT)
@@ -228,20 +229,20 @@ class Browse:
         own = found.get(viewer.employee_key)
         return redact_employee(viewer.view, own) if own is not None else None
 
-    async def _cached_floors(self, viewer: Viewer, places: Collection[Place]) -> Mapping[Place, CachedFloor] | None:
+    async def _cached_floors(self, caller: Caller, places: Collection[Place]) -> Mapping[Place, CachedFloor] | None:
         """Returns the floors from memory; None when the viewer asks for the latest, or memory is stale."""
-        if self._floor_projection is None or viewer.reads_primary:
+        if self._floor_projection is None or caller.reads_latest:
             return None
         return await self._floor_projection.floors(places)
 
-    async def _cached_floor_of(self, viewer: Viewer, matching: WorkstationFilter) -> CachedFloor | None:
+    async def _cached_floor_of(self, caller: Caller, matching: WorkstationFilter) -> CachedFloor | None:
         """Returns the one floor that the filter stays on, from memory; None where _cached_floors returns None."""
-        cached = await self._cached_floors(viewer, [matching.place]) if matching.place is not None else None
+        cached = await self._cached_floors(caller, [matching.place]) if matching.place is not None else None
         return next(iter(cached.values())) if cached else None
 
-    def _require_readable(self, viewer: Viewer, matching: WorkstationFilter) -> None:
-        require(viewer, Scope.READ)
-        require_fields(viewer.view, "Workstation", checked_filter(matching).guarded_fields())
+    def _require_readable(self, caller: Caller, matching: WorkstationFilter) -> None:
+        require(caller.viewer, Scope.READ)
+        require_fields(caller.view, "Workstation", checked_filter(matching).guarded_fields())
 
 
 def _listing(page: Page[Any], shown: Sequence[T], seal: Callable[[T], str]) -> Listing[T]:

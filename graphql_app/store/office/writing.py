@@ -8,8 +8,8 @@ from typing import Any
 
 from sqlalchemy import ARRAY, ColumnElement, Integer, String, Uuid, any_, bindparam, or_, select
 
-from graphql_app.domain.access import Viewer
 from graphql_app.domain.arranging import ConditionalUpdate
+from graphql_app.domain.caller import Caller
 from graphql_app.domain.workstation import Workstation
 from graphql_app.store.office.columns import EVERY, FLOATS
 from graphql_app.store.office.conditions import THIS
@@ -86,7 +86,7 @@ def _guarded_update(fields: tuple[str, ...]) -> Prepared:
 class Update:
     """What somebody wants to be written, if the workstation has one of the statuses, and the version."""
 
-    viewer: Viewer
+    caller: Caller
     workstation_id: int
     guarded: ConditionalUpdate
     expected_version: int | None
@@ -105,7 +105,7 @@ async def update_guarded(database: Database, updates: Sequence[Update]) -> list[
     """
     # In the order of their ids, so that no two transactions wait for each other's rows in a circle.
     order = sorted(range(len(updates)), key=lambda place: updates[place].workstation_id)
-    each = [(updates[place].viewer, _guarded_values(updates[place], place)) for place in order]
+    each = [(updates[place].caller, _guarded_values(updates[place], place)) for place in order]
     written: list[tuple[Workstation, int] | None] = [None] * len(updates)
     for *columns, transaction, place in await database.write_each(_guarded_update(updates[0].fields), each):
         written[place] = rows.selected(columns), transaction

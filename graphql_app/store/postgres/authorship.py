@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import CTE, BigInteger, ColumnElement, String, Text, bindparam, cast, func, literal_column, select, true
 
-from graphql_app.domain.access import Viewer
+from graphql_app.domain.caller import Caller
 
 HASTE = "100ms"
 
@@ -38,11 +38,11 @@ patient_author = _author(
 transaction_id = cast(cast(func.pg_current_xact_id(), Text), BigInteger).label("transaction_id")
 
 
-def author_parameters(viewer: Viewer) -> dict[str, str]:
-    """Returns the parameters of `author` for a viewer."""
+def author_parameters(caller: Caller) -> dict[str, str]:
+    """Returns the parameters of `author` for a caller."""
     return {
-        "actor": viewer.subject,
-        "transport": viewer.transport or "",
-        "address": viewer.address or "",
-        "request_id": viewer.request_id or "",
+        "actor": caller.viewer.subject,
+        "transport": caller.transport or "",
+        "address": caller.address or "",
+        "request_id": caller.request_id or "",
     }

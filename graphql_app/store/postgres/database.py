@@ -9,8 +9,8 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
 
-from graphql_app.domain.access import Viewer
 from graphql_app.domain.arranging import Idempotency
+from graphql_app.domain.caller import Caller
 from graphql_app.domain.urls import advice, without_password, without_secrets
 from graphql_app.observe import PoolState, note
 from graphql_app.store.postgres.authorship import author_parameters
@@ -81,12 +81,12 @@ class Database(Reader):
             return await self._fetch(ready.text, arguments)
 
     async def write_each(
-        self, statement: Statement, each: Sequence[tuple[Viewer, Mapping[str, Any]]]
+        self, statement: Statement, each: Sequence[tuple[Caller, Mapping[str, Any]]]
     ) -> list[asyncpg.Record]:
-        """The rows of a statement that writes, for each viewer with their values: sent, done and committed as one
+        """The rows of a statement that writes, for each caller with their values: sent, done and committed as one
         transaction, all or nothing. It must be joined to `hasty_author`. Raises what writing() raises."""
         ready = prepared(statement)
-        rows = [ready.arguments({**values, **author_parameters(viewer)}) for viewer, values in each]
+        rows = [ready.arguments({**values, **author_parameters(caller)}) for caller, values in each]
         with translated():
             async with self._connections.one() as connection:
                 written = await connection.fetchmany(ready.text, rows)
@@ -120,7 +120,7 @@ class Database(Reader):
 
     @asynccontextmanager
     async def writing(
-        self, viewer: Viewer, key: Idempotency | None = None, *, lock_milliseconds: int | None = None
+        self, caller: Caller, key: Idempotency | None = None, *, lock_milliseconds: int | None = None
     ) -> AsyncIterator[Transaction]:
         """One transaction, committed at the end of the block; the log carries who did it and on which request.
 
@@ -129,7 +129,7 @@ class Database(Reader):
         """
         with translated():
             async with self._transaction("BEGIN") as connection:
-                yield await begin(connection, viewer, key, lock_milliseconds)
+                yield await begin(connection, caller, key, lock_milliseconds)
         self.hosts.condition.written()
 
     @asynccontextmanager

@@ -1,9 +1,9 @@
-"""One transaction of one viewer, and the idempotency key that it claims: a repeated request does nothing twice."""
+"""One transaction of one caller, and the idempotency key that it claims: a repeated request does nothing twice."""
 
 from sqlalchemy import select, text
 
-from graphql_app.domain.access import Viewer
 from graphql_app.domain.arranging import Idempotency
+from graphql_app.domain.caller import Caller
 from graphql_app.domain.errors import Conflict
 from graphql_app.store.postgres.authorship import author_parameters, patient_author, transaction_id
 from graphql_app.store.postgres.session import Session
@@ -26,28 +26,30 @@ class Transaction:
         self.replayed = replayed
         self._key = key
 
-    async def remember(self, viewer: Viewer, answer: str) -> None:
+    async def remember(self, caller: Caller, answer: str) -> None:
         """Keeps the answer for a later request with the same idempotency key; does nothing without one."""
         if self._key is not None:
-            await self.connection.execute(_REMEMBER, {"actor": viewer.subject, "key": self._key.key, "answer": answer})
+            await self.connection.execute(
+                _REMEMBER, {"actor": caller.viewer.subject, "key": self._key.key, "answer": answer}
+            )
 
 
 async def begin(
-    connection: Session, viewer: Viewer, key: Idempotency | None, lock_milliseconds: int | None
+    connection: Session, caller: Caller, key: Idempotency | None, lock_milliseconds: int | None
 ) -> Transaction:
     """Sets the author of the transaction that has just begun on the connection, and claims its idempotency key.
 
     Raises Conflict when the key was used for another request.
     """
     patience = None if lock_milliseconds is None else str(lock_milliseconds)
-    transaction_id = await connection.scalar(_OPEN, {**author_parameters(viewer), "patience": patience})
-    replayed = await _claim(connection, viewer, key) if key else None
+    transaction_id = await connection.scalar(_OPEN, {**author_parameters(caller), "patience": patience})
+    replayed = await _claim(connection, caller, key) if key else None
     return Transaction(connection, int(transaction_id), replayed, key)
 
 
-async def _claim(connection: Session, viewer: Viewer, key: Idempotency) -> str | None:
+async def _claim(connection: Session, caller: Caller, key: Idempotency) -> str | None:
     """Takes the key, or returns the answer that it stands for. A rival with the same key is waited for."""
-    named = {"actor": viewer.subject, "key": key.key}
+    named = {"actor": caller.viewer.subject, "key": key.key}
     if await connection.execute(_CLAIM, {**named, "request": key.request}) == 1:
         return None
     used = await connection.row(_USED, named)

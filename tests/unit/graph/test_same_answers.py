@@ -37,7 +37,7 @@ from graphql_app.graph.api.feeds import FloorStatus, WorkstationFeed
 from graphql_app.graph.api.schema import build
 from graphql_app.graph.compile.executor import PlannedExecutor, Plans
 from graphql_app.graph.documents.document import Operation
-from graphql_app.graph.engine.execution import BadVariables, Execution, shared_viewer
+from graphql_app.graph.engine.execution import BadVariables, Execution, shared_caller
 from graphql_app.services.listing import Listing
 from graphql_app.services.office.table import Table
 from graphql_app.store.schema.rows import BEHIND, SELECTED
@@ -209,7 +209,7 @@ async def check(plain: DocumentNode, kind: OperationType, seed: int) -> None:
         for _ in range(OFFICES):
             seen = View(frozenset(data.random.sample(list(Scope), data.random.randrange(len(Scope)))))
             given = {name: data.one_in(2) for name in VARIABLES}
-            of = partial(Context, shared_viewer(seen), services(data))
+            of = partial(Context, shared_caller(seen), services(data))
             await _compare(document, kind, of, event(data), given, Plans(document))
             with short_turns():
                 await _compare(document, kind, of, event(data), given, Plans(document, is_large=True))
@@ -284,12 +284,12 @@ def holding(changed: Any) -> Any:
 async def test_whatever_one_attribute_holds_is_told_the_same(regular: Any, name: str) -> None:
     plans = Plans(EVERY_FIELD)
     for role in ("admin", "visitor"):
-        context = partial(Context, shared_viewer(view(role)), holding(regular))
+        context = partial(Context, shared_caller(view(role)), holding(regular))
         await _compare(EVERY_FIELD, OperationType.QUERY, context, None, {}, plans)
     for oddity in ODDITIES:
         office = holding(replace(regular, **{name: oddity}))
         for role in ("admin", "visitor"):
-            context = partial(Context, shared_viewer(view(role)), office)
+            context = partial(Context, shared_caller(view(role)), office)
             await _compare(EVERY_FIELD, OperationType.QUERY, context, None, {}, plans, times=1)
 
 
@@ -363,7 +363,7 @@ async def test_an_operation_of_one_field_is_answered_the_same_whatever_is_given_
     )
 
     def context() -> Context:
-        return Context(shared_viewer(view("admin")), services)
+        return Context(shared_caller(view("admin")), services)
 
     regular = {"id": ID, "status": "RESERVED"}
     plans, kind = Plans(document), OperationType.QUERY
@@ -433,7 +433,7 @@ async def test_arguments_that_are_objects_and_lists_are_the_same_however_often_t
 
     def context() -> Context:
         services: Any = SimpleNamespace(browse=SimpleNamespace(workstations=page))
-        return Context(shared_viewer(view("admin")), services)
+        return Context(shared_caller(view("admin")), services)
 
     plans = Plans(PAGE)
     for _ in range(2):
@@ -537,7 +537,7 @@ async def _agree(table: Table, objects: list[Workstation], role: str) -> None:
     assert list(table) == objects
 
     def office(rows: Any) -> Context:
-        return Context(shared_viewer(view(role)), with_floor(rows))
+        return Context(shared_caller(view(role)), with_floor(rows))
 
     alone = Executor.build(SCHEMA, FLOOR_MAP, context_value=office(objects))
     assert isinstance(alone, Executor)
@@ -558,7 +558,7 @@ async def test_a_regular_table_is_shown_without_making_objects(monkeypatch: pyte
     table = Table([row(workstation())], view("visitor"))
     for iterated in (Table.__iter__, None):
         monkeypatch.setattr(Table, "__iter__", iterated)
-        context = Context(shared_viewer(view("visitor")), with_floor(table))
+        context = Context(shared_caller(view("visitor")), with_floor(table))
         planned = PlannedExecutor.build(
             SCHEMA, FLOOR_MAP, context_value=context, plans=plans, scheduler=CooperativeScheduler()
         )

@@ -4,6 +4,7 @@ from uuid import UUID
 
 import pytest
 
+from graphql_app.domain.caller import Consistency
 from graphql_app.domain.change import Head
 from graphql_app.domain.errors import InvalidInput
 from graphql_app.domain.filters import WorkstationFilter
@@ -31,39 +32,39 @@ def cursor(epoch: UUID, revision: int, secret: str = SECRET) -> str:
 
 
 def test_who_demands_nothing_is_served_from_memory() -> None:
-    assert not made()[0].needs_primary(None)
+    assert made()[0].consistency(None) is Consistency.CACHED
 
 
 def test_a_receipt_needs_the_primary_until_the_feed_has_passed_it() -> None:
-    receipts, _, staleness = made()
-    receipt = receipts.issue(7)
-    assert receipts.needs_primary(receipt)
+    tokens, _, staleness = made()
+    receipt = tokens.issue(7)
+    assert tokens.consistency(receipt) is Consistency.LATEST
     staleness.settled(8)
-    assert not receipts.needs_primary(receipt)
+    assert tokens.consistency(receipt) is Consistency.CACHED
 
 
 def test_a_receipt_is_good_on_every_process_of_the_installation() -> None:
     elsewhere, _, staleness = made()
     receipt = made()[0].issue(7)
-    assert elsewhere.needs_primary(receipt)
+    assert elsewhere.consistency(receipt) is Consistency.LATEST
     staleness.settled(8)
-    assert not elsewhere.needs_primary(receipt)
+    assert elsewhere.consistency(receipt) is Consistency.CACHED
 
 
 def test_a_write_is_awaited_where_it_was_made() -> None:
-    receipts, _, staleness = made()
-    receipts.issue(7, HERE, None)
+    tokens, _, staleness = made()
+    tokens.issue(7, HERE, None)
     assert staleness.awaits(HERE)
     assert staleness.awaits(None)
 
 
 def test_a_cursor_needs_the_primary_until_this_process_has_come_so_far() -> None:
-    receipts, hub, _ = made()
-    assert receipts.needs_primary(cursor(EPOCH, 5)), "nothing is known yet"
+    tokens, hub, _ = made()
+    assert tokens.consistency(cursor(EPOCH, 5)) is Consistency.LATEST, "nothing is known yet"
     hub.restart(Head(EPOCH, 5))
-    assert not receipts.needs_primary(cursor(EPOCH, 5))
-    assert receipts.needs_primary(cursor(EPOCH, 6))
-    assert receipts.needs_primary(cursor(OTHER, 1)), "of another history nothing is known"
+    assert tokens.consistency(cursor(EPOCH, 5)) is Consistency.CACHED
+    assert tokens.consistency(cursor(EPOCH, 6)) is Consistency.LATEST
+    assert tokens.consistency(cursor(OTHER, 1)) is Consistency.LATEST, "of another history nothing is known"
 
 
 @pytest.mark.parametrize(
@@ -82,10 +83,10 @@ def test_a_cursor_needs_the_primary_until_this_process_has_come_so_far() -> None
 )
 def test_anything_else_is_refused_with_what_to_send(given: str) -> None:
     with pytest.raises(InvalidInput, match="`receipt` of a mutation or the `cursor` of a feed"):
-        made()[0].needs_primary(given)
+        made()[0].consistency(given)
 
 
 def test_receipts_of_one_transaction_do_not_look_alike_and_show_no_number() -> None:
-    receipts, _, _ = made()
-    assert len({receipts.issue(7) for _ in range(100)}) == 100
-    assert len({len(receipts.issue(number)) for number in (1, 2**40, 2**63)}) == 1
+    tokens, _, _ = made()
+    assert len({tokens.issue(7) for _ in range(100)}) == 100
+    assert len({len(tokens.issue(number)) for number in (1, 2**40, 2**63)}) == 1

@@ -11,7 +11,7 @@ from graphql_app.graph.api.context import Context
 from graphql_app.graph.api.schema import build
 from graphql_app.graph.documents.document import Documents
 from graphql_app.graph.documents.limits import DocumentLimits
-from graphql_app.graph.engine.execution import Execution, shared_viewer
+from graphql_app.graph.engine.execution import Execution, shared_caller
 from tests.examples import workstation
 
 EXECUTION = Execution(build(), seconds=5)
@@ -32,7 +32,7 @@ def context() -> Context:
 
     browse = SimpleNamespace(floors=floors, workstations_by_place=on, whole_floors=whole)
     services: Any = SimpleNamespace(browse=browse)
-    return Context(shared_viewer(VIEW), services)
+    return Context(shared_caller(VIEW), services)
 
 
 async def answers(text: str, most: int) -> list[dict[str, Any]]:

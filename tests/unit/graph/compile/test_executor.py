@@ -14,7 +14,7 @@ from graphql_app.graph.api.schema import build
 from graphql_app.graph.compile.executor import PLANS_MOST, condition_variables
 from graphql_app.graph.documents.document import Documents, Operation
 from graphql_app.graph.documents.limits import DocumentLimits
-from graphql_app.graph.engine.execution import Execution, shared_viewer
+from graphql_app.graph.engine.execution import Execution, shared_caller
 from tests.examples import view, workstation
 
 EXECUTION = Execution(build(), seconds=5)
@@ -33,7 +33,7 @@ def context(desks: list[Workstation], role: str = "admin") -> Context:
         return dict.fromkeys(places, desks)
 
     services: Any = SimpleNamespace(browse=SimpleNamespace(floors=floors, workstations_by_place=on))
-    return Context(shared_viewer(view(role)), services)
+    return Context(shared_caller(view(role)), services)
 
 
 @pytest.fixture
@@ -84,7 +84,7 @@ async def test_what_is_loaded_is_given_up_with_its_operation_and_not_when_garbag
         asking = context(desks)
 
         async def fetch(keys: Any) -> Any:
-            return await asking.services.browse.workstations_by_place(asking.viewer, keys, ())
+            return await asking.services.browse.workstations_by_place(asking.caller, keys, ())
 
         assert await asking.load("desks", 1, fetch) is desks
 

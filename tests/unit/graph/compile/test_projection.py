@@ -16,7 +16,7 @@ from graphql_app.domain.row_layout import RowLayout
 from graphql_app.graph.api.context import Context
 from graphql_app.graph.api.markers import InstanceOf
 from graphql_app.graph.compile.executor import PlannedExecutor, Plans
-from graphql_app.graph.engine.execution import shared_viewer
+from graphql_app.graph.engine.execution import shared_caller
 from graphql_app.graph.engine.results import answer
 
 
@@ -82,7 +82,7 @@ async def answered(rooms: Any) -> Any:
 
     schema, document = strawberry.Schema(Query)._schema, parse(QUERY)
     plans = Plans(document)
-    context = Context(shared_viewer(View(frozenset())), services=None)  # type: ignore[arg-type]  # asks none
+    context = Context(shared_caller(View(frozenset())), services=None)  # type: ignore[arg-type]  # asks none
     scheduler = CooperativeScheduler()
     results = []
     for _ in range(2):

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,7 +12,7 @@ from graphql_app.domain.workstation import Status
 from graphql_app.services.office.write_batcher import AT_ONCE_MOST, CHANGES_MOST, WriteBatcher, Written
 from graphql_app.store.office import Update
 from tests.clock import settle
-from tests.examples import viewer, workstation
+from tests.examples import caller, workstation
 
 
 class Transactions:
@@ -39,7 +38,7 @@ def transactions() -> Transactions:
 
 def update(key: int, **changes: Any) -> Update:
     guarded = ConditionalUpdate(changes or {"status": Status.RESERVED}, frozenset(Status))
-    return Update(replace(viewer("admin"), subject=f"w{key}"), key, guarded, None)
+    return Update(caller("admin").named(f"w{key}"), key, guarded, None)
 
 
 def begun(commits: WriteBatcher, *updates: Update) -> "list[asyncio.Task[Written | None]]":
