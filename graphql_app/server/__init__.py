@@ -1,1 +1,1 @@
-"""What stands around the doors: uvicorn's connection classes, proxies, security headers, limits of bodies."""
+"""What surrounds the doors: uvicorn's connection classes, proxies, security headers, limits of bodies."""

@@ -1,4 +1,4 @@
-"""How often an address may ask: counted in front of every door, and said by the door in its own words."""
+"""How often an address may ask: counted in front of every door, answered by the door in its own form."""
 
 from typing import Final
 
@@ -16,7 +16,7 @@ _REFUSAL: Final = "graphql_app.refusal"  # in the scope of a request from an add
 
 
 class AddressLimit:
-    """Counts every HTTP request against its address, whatever it is for, before anything of it is looked at."""
+    """Counts every HTTP request against its address, before anything of it is looked at."""
 
     def __init__(self, admission: Admission, proxies: Proxies) -> None:
         self._admission = admission
@@ -33,7 +33,7 @@ class AddressLimit:
             scope[_REFUSAL] = refusal
 
     def _is_spared(self, scope: Scope, address: str | None) -> bool:
-        """Balancers ask plainly: with nothing that SecurityMiddleware would refuse."""
+        """Returns whether it is a health check of a balancer: one with nothing that SecurityMiddleware would refuse."""
         path = scope["path"]
         if (
             path not in (ALIVE, READY)
@@ -45,7 +45,7 @@ class AddressLimit:
 
 
 def refusal_of(scope: Scope) -> RateLimited | None:
-    """Returns why nothing is to be done for a request."""
+    """Returns why a request is refused; None where it is not."""
     refusal: RateLimited | None = scope.get(_REFUSAL)
     return refusal
 

@@ -19,7 +19,7 @@ CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
 class FinalResponse:
-    """The refusal that ends a connection; it waits its turn among the requests that were sent ahead."""
+    """The refusal that ends a connection; it waits behind the answers to the requests that were sent ahead."""
 
     __slots__ = ("sent",)
 
@@ -28,7 +28,8 @@ class FinalResponse:
 
 
 class Arrivals(HttpToolsProtocol):
-    """One that is larger than any door takes is handed on at once, to be refused: it is not kept."""
+    """Hands on each request when it is complete. One that is larger than any door takes is handed on at once, to be
+    refused."""
 
     transport: CoalescedTransport  # type: ignore[assignment]  # of which more is asked than of a transport
     _body_parts: list[bytes] | None = None  # the body so far of a request that nobody was told of yet
@@ -68,7 +69,7 @@ class Arrivals(HttpToolsProtocol):
         return None
 
     def _open_socket(self, sent: bytes) -> None:
-        """Leaves the connection to the door of WebSockets, with what its peer sent."""
+        """Leaves the connection to the door of WebSockets, with the bytes that its peer sent."""
         assert self.ws_protocol_class is not None
         self._is_arriving = False
         if not self._is_free():
@@ -96,7 +97,7 @@ class Arrivals(HttpToolsProtocol):
         self._is_in_parts = self._is_handed_on = False
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Fields behind the body are nobody's: they come after all that they could be asked for."""
+        """Keeps a header field. Drops trailer fields: they come after the decisions that they could be asked for."""
         if self._is_in_head:
             self.headers.append((name.lower(), value))
 
@@ -142,7 +143,7 @@ class Arrivals(HttpToolsProtocol):
         return most
 
     def _is_free(self) -> bool:
-        """Whether all that came before is answered, and the peer reads."""
+        """Returns whether all earlier requests are answered, and the peer reads."""
         return (
             not self.flow.write_paused
             and (self.cycle is None or self.cycle.response_complete)
@@ -150,18 +151,18 @@ class Arrivals(HttpToolsProtocol):
         )
 
     def _is_taken(self, body: bytes) -> bool:
-        """Whether somebody answers the request that is here whole, without ASGI."""
+        """Returns whether the complete request is answered without ASGI."""
         return False
 
     def _go_ahead(self) -> None:
-        """Tells a client to send the body that it asks leave for."""
+        """Sends `100 Continue` to a client that waits for it."""
         if not self._is_free():
             raise FramingFault(417, "Ask leave to send a body when nothing waits for its answer.")
         self.transport.write(CONTINUE)
         self._is_in_parts = True
 
     def _hand_on(self) -> None:
-        """To ASGI, as uvicorn would have."""
+        """Gives the request to ASGI, as uvicorn would have."""
         parts, self._body_parts = self._body_parts, None
         self.transport.lingers = self._is_arriving
         super().on_headers_complete()
@@ -170,7 +171,7 @@ class Arrivals(HttpToolsProtocol):
             super().on_body(b"".join(parts))
 
     def _refuse(self, fault: FramingFault) -> None:
-        """Says why, after the answers to what came before; and reads no more."""
+        """Answers with the fault, after the answers to earlier requests; reads no more."""
         is_handed_on = self._is_arriving and self._is_handed_on
         self._is_over, self._is_arriving, self._body_parts = True, False, None
         self.transport.lingers = True
@@ -192,13 +193,13 @@ class Arrivals(HttpToolsProtocol):
 
 
 def _parser(protocol: Arrivals) -> httptools.HttpRequestParser:
-    """As uvicorn has it: it drops what comes after the last request of a connection."""
+    """Returns a parser as uvicorn makes it: it drops what comes after the last request of a connection."""
     parser = httptools.HttpRequestParser(protocol)
     parser.set_dangerous_leniencies(lenient_data_after_close=True)
     return parser
 
 
 def _fault(error: httptools.HttpParserError) -> FramingFault:
-    """What the parser was told by whom it asked, or what it says itself."""
+    """Returns the fault that a callback of the parser raised, or the one that the parser itself names."""
     told = error.__context__
     return told if isinstance(told, FramingFault) else FramingFault(400, f"{MALFORMED}: {error}.")

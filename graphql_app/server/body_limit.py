@@ -1,4 +1,4 @@
-"""How much a client may send."""
+"""The largest body that a client may send."""
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -10,7 +10,8 @@ from graphql_app.server.problems import problem
 
 
 class RefusedBody(HTTPException):
-    """As one of Starlette's own, since FastAPI makes a 400 of everything else that is raised while it reads a body."""
+    """A subclass of Starlette's error, since FastAPI makes a 400 of everything else that is raised while it reads a
+    body."""
 
     def __init__(self, status: int, refusal: Refusal) -> None:
         super().__init__(status)
@@ -24,7 +25,7 @@ async def unread(_: Request, error: Exception) -> Response:
 
 
 class BodyLimit:
-    """Answers 413 to a longer body before it is read whole."""
+    """Answers 413 to a longer body before it is read to its end."""
 
     def __init__(self, app: ASGIApp, most: int) -> None:
         self._app = app
@@ -52,6 +53,6 @@ class BodyLimit:
 
 
 def _declared(scope: Scope) -> int:
-    """Returns how long the body is said to be; 0 where nothing is said."""
+    """Returns the length that the body is declared to have, in bytes; 0 where none is."""
     said = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")
     return int(said[:18]) if said.isdigit() else 0

@@ -21,7 +21,7 @@ Answer = Sent | asyncio.Future[Sent] | Coroutine[Any, Any, Sent]
 
 
 class SizedHead(Protocol):
-    """What a request line and header fields come to; the body that they announce has so many bytes."""
+    """A parsed request line with its header fields. `length` is that of the body which they announce, in bytes."""
 
     @property
     def length(self) -> int | None: ...
@@ -31,7 +31,7 @@ H = TypeVar("H", bound=SizedHead)
 
 
 class RequestHandler(Protocol[H]):
-    """Of graph/http/endpoint, what is asked of it here. None is for what is left to ASGI."""
+    """The part of graph/http/endpoint that is called here. A result of None leaves the request to ASGI."""
 
     def known(self, peer: str | None, sent: bytes) -> H | None: ...
     def head(self, peer: str | None, lines: Lines, sent: bytes | None) -> H | None: ...
@@ -39,13 +39,13 @@ class RequestHandler(Protocol[H]):
 
 
 class NeverDisconnected:
-    """Whoever waits for the peer to be gone; here nobody does."""
+    """Stands in for the event of a disconnected peer, for which nobody waits here."""
 
     def set(self) -> None: ...
 
 
 class PendingCycle:
-    """A request that its door is at work on, as uvicorn sees it: one of its own cycles, of which it asks no more."""
+    """A request that its door works on, in the form that uvicorn expects of its own request cycles."""
 
     __slots__ = ("disconnected", "keep_alive", "response_complete")
 
@@ -93,7 +93,7 @@ class BufferedRequests(Arrivals, Generic[H]):
         return answer is not None
 
     def _is_taken(self, body: bytes) -> bool:
-        """Whether the door answers what the parser has read."""
+        """Returns whether the door answers the request that the parser has read."""
         if self._is_in_parts or not self._is_for_the_door():
             return False
         # A body that is all there is behind the head was not sent in chunks.
@@ -104,7 +104,7 @@ class BufferedRequests(Arrivals, Generic[H]):
         return answer is not None
 
     def _is_for_the_door(self) -> bool:
-        """Whether it is a POST on /graphql with nothing before it that would have to be answered first."""
+        """Returns whether it is a POST on /graphql, with no earlier request that must be answered first."""
         parser = self.parser
         return (
             self.url == b"/graphql"
@@ -123,7 +123,8 @@ class BufferedRequests(Arrivals, Generic[H]):
             self._await(answer)
 
     def _await(self, answer: asyncio.Future[Sent] | Coroutine[Any, Any, Sent]) -> None:
-        """Meanwhile uvicorn queues what the peer sends ahead, and waits for the answer when it is to stop."""
+        """Sends the answer when it has come. Meanwhile uvicorn queues what the peer sends ahead, and waits for it when
+        it stops."""
         self.cycle = awaited = PendingCycle()  # type: ignore[assignment]  # all of a cycle that is looked at
         if not isinstance(answer, asyncio.Future):
             answer = task = self.loop.create_task(answer)
@@ -157,7 +158,8 @@ class BufferedRequests(Arrivals, Generic[H]):
         self._completed()
 
     def _of_every_answer(self) -> bytes:
-        """When it is, and what the operator has uvicorn say. uvicorn makes another list of it each second."""
+        """Returns the date, and the header fields that the operator configured. uvicorn replaces its list of them each
+        second."""
         headers = self.server_state.default_headers
         if self._written[0] is not headers:
             BufferedRequests._written = headers, b"".join([b"%b: %b\r\n" % line for line in headers])
@@ -166,7 +168,7 @@ class BufferedRequests(Arrivals, Generic[H]):
     # --- and afterwards ----------------------------------------------------------------------------------------------
 
     def _completed(self) -> None:
-        """As uvicorn has it, but that a timer which runs is left to find out that it was too early."""
+        """Ends the request as uvicorn does, but leaves a running timer to find out that it was too early."""
         if self.pipeline or self.transport.is_closing():
             self.on_response_complete()
             return

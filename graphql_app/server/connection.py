@@ -1,6 +1,5 @@
-"""One HTTP connection under uvicorn: whose peer must read, and must send what it begins to send, and which is told when
-the process is to stop.
-"""
+"""One HTTP connection under uvicorn: its peer must read, must complete what it begins to send, and is told when the
+process stops."""
 
 import asyncio
 from typing import Any, cast
@@ -48,7 +47,7 @@ class HttpConnection(BufferedRequests[Any]):
         self._arrived_bytes = 0
 
     def _await_rest(self, size: int) -> None:
-        """Not before a request comes in parts: for one that comes whole, none of this is to cost anything."""
+        """Starts the timer of a request that comes in parts. One that comes complete costs nothing."""
         if self._arrival is None:
             self._arrival = self.loop.call_later(ARRIVAL_SECONDS, self._overdue)
             return
@@ -91,8 +90,8 @@ class HttpConnection(BufferedRequests[Any]):
         super().connection_lost(exc)
 
     def shutdown(self) -> None:
-        """The process is to stop: the sessions are told, as an event stream is told by nobody else. Who does not read
-        has less time from now on, so that nobody keeps the process from ending."""
+        """Stops: tells the sessions, as an event stream is told by nobody else. A peer that does not read has less time
+        from now on, so that nobody keeps the process from ending."""
         self.app_state["sessions"].drain()
         super().shutdown()
         self._is_ending = True
@@ -105,7 +104,8 @@ class HttpConnection(BufferedRequests[Any]):
         self._timer = self.loop.call_later(min(seconds, GOODBYE_SECONDS) if self._is_ending else seconds, self._look)
 
     def _look(self) -> None:
-        """Slow is not stalled: while it is paused nothing is added, so that any reading shows."""
+        """Ends a peer that has read nothing. Slow is not stalled: while writing is paused nothing is added, so any
+        reading shows."""
         if not self._unread or self.transport.get_write_buffer_size() < self._unread:
             self._watch()
             return

@@ -20,7 +20,7 @@ Lines = Sequence[tuple[bytes, bytes]]
 
 
 class FramingFault(Exception):
-    """Why a request is refused without being handed on; the connection ends with it, as nobody knows what follows."""
+    """Why a request is refused before it is handed on; its connection ends, as nobody knows what follows."""
 
     def __init__(self, status: int, detail: str) -> None:
         super().__init__(detail)
@@ -38,7 +38,7 @@ TOO_LONG: Final[Mapping[int, str]] = {
 
 
 def require_certain(method: bytes, target: bytes, version: str, lines: Lines) -> None:
-    """Raises FramingFault for a head of which two readers might think differently, or that is too long."""
+    """Raises FramingFault for a head that two readers might understand differently, or that is too long."""
     hosts, codings, size = [], [], len(method) + len(target) + len(" HTTP/1.1 \r\n\r\n")
     for name, value in lines:
         size += len(name) + len(value) + len(": \r\n")
@@ -66,7 +66,8 @@ def _require_host(version: str, hosts: Sequence[bytes]) -> None:
 
 
 def _require_coding(version: str, codings: Sequence[bytes]) -> None:
-    """The parser sees to lengths: it takes one of digits alone, and none beside a coding."""
+    """Raises FramingFault for a coding other than `chunked`. The parser checks lengths: digits alone, and none beside a
+    coding."""
     if codings and version == "1.0":
         raise FramingFault(400, "HTTP/1.0 has no `Transfer-Encoding`.")
     if codings and codings != [b"chunked"]:
@@ -74,8 +75,8 @@ def _require_coding(version: str, codings: Sequence[bytes]) -> None:
 
 
 def is_handshake(method: bytes, version: str, lines: Lines) -> bool:
-    """Whether a request that wants an upgrade wants a WebSocket, and nothing else: no other is offered, and one with a
-    body would have it read as frames."""
+    """Returns whether a request with an upgrade asks for a WebSocket and nothing else, without a body: that would be
+    read as frames."""
     upgrades = [value.lower() for name, value in lines if name == b"upgrade"]
     lengths = [value for name, value in lines if name in (b"content-length", b"transfer-encoding")]
     return (
@@ -87,13 +88,13 @@ def is_handshake(method: bytes, version: str, lines: Lines) -> bool:
 
 
 def written(method: bytes, target: bytes, version: str, lines: Lines) -> bytes:
-    """A head as it is sent."""
+    """Returns a head as it is sent."""
     fields = b"".join([b"%b: %b\r\n" % line for line in lines])
     return b"%b %b HTTP/%b\r\n%b\r\n" % (method, target, version.encode(), fields)
 
 
 def answer(fault: FramingFault, lines: Lines) -> bytes:
-    """The fault as problem+json (RFC 9457), with what is said in every answer; the last one of its connection."""
+    """Returns the fault as problem+json (RFC 9457), the last response of its connection."""
     title = HTTPStatus(fault.status).phrase
     body = orjson.dumps({"type": "about:blank", "status": fault.status, "title": title, "detail": fault.detail})
     own = [

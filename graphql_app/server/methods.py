@@ -1,4 +1,4 @@
-"""Which methods an address takes: asked by OPTIONS, and said in `Allow` to all others (RFC 9110, 10.2.1)."""
+"""The methods of an address: the answer to OPTIONS, and `Allow` in the answer to all others (RFC 9110, 10.2.1)."""
 
 from collections.abc import Iterable
 from typing import Final
@@ -12,7 +12,7 @@ READING: Final = frozenset({"GET", "HEAD"})
 
 
 class OtherMethods:
-    """Answers every method of an address but those that it has."""
+    """Answers every method of an address that has no route."""
 
     def __init__(self, methods: Iterable[str]) -> None:
         taken = {*methods, "OPTIONS"}

@@ -36,23 +36,23 @@ _PHRASES: Final[Mapping[int, str]] = {413: "Content Too Large", 414: "URI Too Lo
 
 
 def status_of(refusal: errors.Refusal) -> int:
-    """Of its class, or of the nearest class above it."""
+    """Returns the status of a refusal: that of its class, or of the nearest class above it."""
     return next(STATUS[base] for base in type(refusal).__mro__ if base in STATUS)
 
 
 def phrase(status: int) -> str:
-    """What HTTP calls the status."""
+    """Returns the phrase that HTTP has for the status."""
     return _PHRASES.get(status) or HTTPStatus(status).phrase
 
 
 def problem(refusal: errors.Refusal, status: int | None = None) -> JSONResponse:
-    """The refusal as problem+json (RFC 9457)."""
+    """Returns the refusal as problem+json (RFC 9457)."""
     headers = dict(_fields(refusal))
     return _problem(status or status_of(refusal), refusal.code, refusal.message, headers, **refusal.data)
 
 
 def _fields(refusal: errors.Refusal) -> Iterator[tuple[str, str]]:
-    """The header fields that say what to do about it."""
+    """Returns the header fields that say what to do about it."""
     if challenged := challenge(refusal):
         yield "WWW-Authenticate", challenged
     match refusal:
@@ -70,13 +70,13 @@ def _problem(
 
 
 async def refusal_error(_: Request, error: Exception) -> Response:
-    """What FastAPI calls when a door raises a Refusal."""
+    """Handles a Refusal that a door raises; FastAPI calls it."""
     assert isinstance(error, errors.Refusal)
     return problem(error)
 
 
 async def unexpected_error(_: Request, error: Exception) -> Response:
-    """What FastAPI calls for an error that nobody planned for: masked, with an id that the log has too."""
+    """Handles an unexpected error: masked, with an id that the log has too. FastAPI calls it."""
     incident = uuid.uuid4().hex[:12]
     note(Unexpected(incident, "http", error))
     detail = f"Something went wrong on our side; tell the operators the id {incident}."
@@ -84,7 +84,7 @@ async def unexpected_error(_: Request, error: Exception) -> Response:
 
 
 def http_error(*, is_explorable: bool) -> Callable[[Request, Exception], Awaitable[Response]]:
-    """What FastAPI calls for an address that is none, or that does not take the method."""
+    """Handles an unknown address, and a method that an address does not take. FastAPI calls it."""
     hint = "There is GraphQL on /graphql, and REST on /api/workstations and /api/changes"
     hint += ", described on /api/docs." if is_explorable else "."
 
@@ -98,7 +98,7 @@ def http_error(*, is_explorable: bool) -> Callable[[Request, Exception], Awaitab
 
 
 async def validation_error(_: Request, error: Exception) -> Response:
-    """What FastAPI calls for a body or a parameter of the wrong shape; its first fault is the one that is named."""
+    """Handles a body or parameter of the wrong shape, and names its first fault. FastAPI calls it."""
     assert isinstance(error, RequestValidationError)
     fault = error.errors()[0]
     where = ".".join(str(part) for part in fault["loc"][1:])

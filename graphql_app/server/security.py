@@ -1,4 +1,4 @@
-"""What holds for every request and every answer over HTTP, whatever the door."""
+"""Rules for every request and every response over HTTP, whatever the door."""
 
 from typing import Any, Final
 
@@ -40,8 +40,8 @@ MAY_READ: Final = ["ETag", "Link", "Location", "Retry-After", "X-Receipt", "X-Re
 
 
 class SecurityMiddleware:
-    """Nothing is done for a page of a foreign origin, nor for an address with a token in it; and nobody behind this has
-    to choose between two lines of one header field."""
+    """Refuses pages of a foreign origin, addresses with a token in them, and repeated header fields that must be
+    single."""
 
     def __init__(self, app: ASGIApp, origins: Origins) -> None:
         self._origins = origins
@@ -75,7 +75,7 @@ def is_preflight(scope: Scope, headers: Headers) -> bool:
 
 
 def secured(send: Send) -> Send:
-    """Sends with SECURE, as far as an answer does not say better itself, and without what would be too long a head."""
+    """Sends with SECURE, unless a response says better itself, and drops a field that would make the head too long."""
 
     async def sending(message: Message) -> None:
         if message["type"] == "http.response.start":
@@ -92,7 +92,7 @@ def _is_fit(line: tuple[bytes, bytes]) -> bool:
 
 
 def _cors(origins: Origins) -> dict[str, Any]:
-    """What pages of the listed origins may send and read."""
+    """Returns what pages of the listed origins may send and read."""
     return {
         "allow_origins": sorted(origins.listed),
         "allow_methods": ["GET", "HEAD", "POST", "PUT", "DELETE"],

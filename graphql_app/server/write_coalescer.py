@@ -14,7 +14,7 @@ LINGER_SECONDS = 3.0  # for a peer that still sends to read why nobody listens a
 
 
 class WriteCoalescer:
-    """The connections of one event loop that wrote something since it last looked who sent something."""
+    """The connections of one event loop with something to write before its next round."""
 
     def __init__(self) -> None:
         self._deferred: Callable[[Callable[[], None]], object] = asyncio.get_running_loop().call_soon
@@ -82,7 +82,7 @@ class CoalescedTransport:
             self._transport.writelines(pending)
 
     def released(self) -> asyncio.Transport:
-        """The transport itself, for who writes without delay."""
+        """Returns the transport itself, for whoever writes without delay."""
         self.flush()
         return self._transport
 

@@ -48,7 +48,7 @@ Sent = tuple[int, bytes, bytes]
 
 
 class RequestHead(NamedTuple):
-    """What the header fields of a POST come to; the body that they announce has so many bytes."""
+    """The header fields of a POST, parsed. `length` is that of the body which they announce, in bytes."""
 
     fields: Fields
     accept: Accepted
@@ -88,12 +88,13 @@ class HttpEndpoint:
     # --- a POST that is here whole -----------------------------------------------------------------------------------
 
     def known(self, peer: str | None, sent: bytes) -> RequestHead | None:
-        """What head() made of the same before."""
+        """Returns the parsed head of a request whose header fields were the same, from the same peer; None where there
+        was none."""
         return self._heads.get((peer, sent))
 
     def head(self, peer: str | None, lines: Headers, sent: bytes | None) -> RequestHead | None:
-        """What the header fields of a POST come to. None when they are not plain: ASGI serves it, and finds what is the
-        matter. `sent`: the bytes that said so, if these alone did."""
+        """Parses the header fields of a POST. Returns None where they are not plain: ASGI serves such a request, and
+        says what is wrong with it. `sent`: the bytes of the head, if they alone decide the result."""
         fields = fields_of(lines)
         accept = negotiated(fields.get(b"accept", b""))
         if b"origin" in fields or accept.events or accept.media is None:
@@ -112,7 +113,7 @@ class HttpEndpoint:
         return head
 
     def answer(self, head: RequestHead, body: bytes) -> Sent | asyncio.Future[Sent] | Coroutine[Any, Any, Sent] | None:
-        """What to send to a POST; or, where that takes waiting, what comes to it. None is as for head()."""
+        """Returns the reply to a POST, or an awaitable of it. Returns None where ASGI is to serve it, as head() does."""
         if len(body) > self._body_most:
             return None
         fields = head.fields
@@ -167,7 +168,7 @@ class HttpEndpoint:
         return await self._responding.reply(request, partial(self._read, receive))
 
     async def _read(self, receive: Receive, request: Request) -> bytes:
-        """The body of a POST, the query string of a GET. Raises HttpRequestError, ClientDisconnected."""
+        """Reads the body of a POST, or the query string of a GET. Raises HttpRequestError, ClientDisconnected."""
         if request.accept.media is None and not request.accept.events:
             raise HttpRequestError(406, f"This answers {RESPONSE}, {LEGACY} or {EVENTS}; name one in `Accept`.")
         if request.method == "POST":
@@ -184,14 +185,14 @@ class HttpEndpoint:
     # --- every answer ------------------------------------------------------------------------------------------------
 
     def _id_of(self, fields: Fields) -> bytes:
-        """The client's own id of its request, if it may stand in a log, or one of ours."""
+        """Returns the client's own request id, if it may stand in a log, or a new one."""
         given = fields.get(b"x-request-id", b"")
         if is_request_id(given):
             return given
         return b"%b%012x" % (self._ids, next(self._count))
 
     def _own(self, id: bytes, reply: Reply | None = None) -> Headers:
-        """What every answer says of itself; None is for one that is not whole yet."""
+        """Returns the header fields of every answer. `None` is for one whose length is not known yet."""
         headers = [(b"x-request-id", id)]
         if reply is not None and reply.status not in (204, 304):
             headers.append((b"content-length", b"%d" % len(reply.body)))

@@ -22,7 +22,7 @@ COMPLETE = b"event: complete\ndata:\n\n"
 
 
 async def frames(inbox: Inbox, seconds: float) -> AsyncIterator[bytes]:
-    """What to write, for so long at most; now and then a comment, so that an idle line stays open."""
+    """Yields what to write, for at most so many seconds; a comment now and then keeps an idle line open."""
     try:
         async for payload in inbox.payloads(seconds, KEEP_ALIVE_SECONDS):
             yield b":\n\n" if payload is None else framed(payload)
@@ -34,7 +34,7 @@ async def frames(inbox: Inbox, seconds: float) -> AsyncIterator[bytes]:
 
 
 def framed(payload: Payload) -> bytes:
-    """The id lets a browser's EventSource come back with `Last-Event-ID`."""
+    """Frames one event. Its id lets a browser's EventSource come back with `Last-Event-ID`."""
     if payload.framed[0] != b"id":
         identity = f"id: {payload.cursor}\n".encode() if payload.cursor else b""
         payload.framed = (b"id", b"%bevent: next\ndata: %b\n\n" % (identity, payload.body))
@@ -58,7 +58,7 @@ class EventStream(StreamingResponse):
 async def subscribed(
     engine: Engine, operation: Operation, variables: Mapping[str, Any], context: Context
 ) -> EventStream:
-    """The response that carries a subscription. Raises BadVariables, GraphQLError, TooManyConnections."""
+    """Returns the response that carries a subscription. Raises BadVariables, GraphQLError, TooManyConnections."""
     inbox = Inbox()
     lease = engine.admission.stream(context.caller)
     lease.when_revoked(inbox.failed)
@@ -80,7 +80,7 @@ async def subscribed(
 
 
 def answered(body: bytes) -> EventStream:
-    """The response that carries the one answer of a query or mutation, for a client that takes nothing but events."""
+    """Returns the response that carries the one answer of a query or mutation, for a client that accepts only events."""
 
     async def once() -> AsyncIterator[bytes]:
         yield framed(Payload(body, None)) + COMPLETE

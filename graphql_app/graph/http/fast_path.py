@@ -1,6 +1,6 @@
-"""Requests that are answered without a coroutine: by a kept answer, by what is in memory, or when one thing has come.
+"""Answers requests without a coroutine: from the response cache, from memory, or when one awaited value has come.
 
-Most requests are such, and a task with the coroutines in it would cost as much as all the rest of them.
+Most requests are such, and a task with its coroutines would cost as much as all the rest of them.
 """
 
 import asyncio
@@ -41,7 +41,7 @@ Written = Callable[[Request, Reply], Sent]
 
 
 class StartedQuery(NamedTuple):
-    """A query that waits for one thing."""
+    """A query in execution that waits for one value."""
 
     asked: OperationRequest
     operation: Operation
@@ -57,7 +57,7 @@ class FastPath:
     def answer(
         self, request: Request, body: bytes, written: Written[Sent]
     ) -> Sent | asyncio.Future[Sent] | Coroutine[Any, Any, Sent]:
-        """The reply, written; or, where that takes waiting, what comes to it."""
+        """Returns what `written` returns for the reply, or an awaitable of it."""
         began, responding = time.perf_counter(), self._responding
         admitted: Admitted
         try:
@@ -104,8 +104,8 @@ class FastPath:
         return written(request, reply)
 
     def _found(self, question: Question, viewer: Viewer) -> bytes | StartedQuery | None:
-        """The answer that is kept for those who sent the same before; or what becomes of a document that was asked
-        before. Raises Refusal."""
+        """Returns the cached answer to the same request, or the outcome of a document that was prepared before. Returns
+        None where a coroutine is needed. Raises Refusal."""
         engine, (sent, named, is_remembered) = self._engine, question
         if is_remembered:
             assert isinstance(named, OperationRequest)
@@ -127,7 +127,7 @@ class FastPath:
 
 
 class PendingReply(Generic[Sent]):
-    """A reply that is sent when what it waits for has come, or its time is over."""
+    """Sends the reply when the awaited value has come, or the deadline has passed."""
 
     def __init__(
         self,
@@ -146,7 +146,8 @@ class PendingReply(Generic[Sent]):
         DeadlineWait(engine.execution.deadlines, started, self._came, self._overdue)
 
     def _came(self, future: asyncio.Future[object]) -> None:
-        """What only graphql-core can tell, or was asked by one who may see something else by now, is left to a task."""
+        """Sends the reply. Starts a task for what only graphql-core can answer, and where the viewer may see other
+        things by now."""
         _, operation, viewer, deferred = self._begun
         try:
             outcome = deferred.make(future)

@@ -11,7 +11,7 @@ PAGE = "text/html"
 
 
 class Accepted(NamedTuple):
-    """What an `Accept` header comes to."""
+    """An `Accept` header, parsed."""
 
     media: str | None  # of ours, for an answer; None when neither is acceptable
     events: bool  # server-sent events are named
@@ -25,7 +25,7 @@ def negotiated(header: bytes) -> Accepted:
 
 
 def accepted(header: str) -> str | None:
-    """The media type to answer with, or None when neither of ours is acceptable."""
+    """Returns the media type to answer with, or None when neither of ours is acceptable."""
     if not header.strip():
         return LEGACY
     listed = ranges(header)
@@ -38,5 +38,5 @@ def accepted(header: str) -> str | None:
 
 
 def takes_events(header: str) -> bool:
-    """Whether the client lists server-sent events by name: `*/*` alone does not ask for a stream."""
+    """Returns whether the client lists server-sent events by name: `*/*` alone does not ask for a stream."""
     return quality_by_name(EVENTS, ranges(header)) > 0

@@ -1,4 +1,4 @@
-"""What is said to an HTTP request: status, header fields, body."""
+"""Replies to an HTTP request: status, header fields, body."""
 
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
@@ -26,7 +26,7 @@ _CONTENT_TYPE: Mapping[str | None, bytes] = {
 
 
 class Reply(NamedTuple):
-    """An answer that is whole."""
+    """A complete response."""
 
     status: int
     body: bytes
@@ -39,8 +39,8 @@ def data(body: bytes, media: str | None) -> Reply:
 
 
 def whole(answer: Answer, request: Request, *, is_shareable: bool) -> Reply | Response:
-    """An answer in the way that its client takes it. What is not personal, a client may keep, and ask whether it is
-    still true."""
+    """Returns the reply that carries an answer, in the media type that its client accepts. A client may cache what is
+    not personal, and revalidate it by its tag."""
     if request.accept.media is None:
         return answered(answer.body)
     reply = data(answer.body, request.accept.media)
@@ -54,7 +54,7 @@ def whole(answer: Answer, request: Request, *, is_shareable: bool) -> Reply | Re
 
 
 def failure(error: Exception, media: str | None) -> Reply:
-    """Why there is no answer. What nobody foresaw is noted, and masked to the client."""
+    """Returns the reply to a request that failed. An unexpected error is noted, and masked."""
     match error:
         case HttpRequestError():
             return _unanswerable(error, media)
@@ -81,7 +81,7 @@ def _errors(errors: Iterable[Exception], status: int, media: str | None, headers
 
 
 def _bad_request(media: str | None) -> int:
-    """A request that cannot be executed is a 400, but clients that only know application/json expect 200."""
+    """Returns 400, or 200 for clients that know only application/json, as the specification has it."""
     return 200 if media == LEGACY else 400
 
 

@@ -1,4 +1,5 @@
-"""What an HTTP request asks for: its header fields, its address, its body. Whatever is wrong is a 4xx of its own."""
+"""What an HTTP request asks for: its header fields, its query string, its body. Whatever is wrong is an
+HttpRequestError."""
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
@@ -25,7 +26,7 @@ Headers = list[tuple[bytes, bytes]]
 
 
 class Request(NamedTuple):
-    """A request with what was read off its header fields."""
+    """A request with what was parsed of its header fields."""
 
     method: str
     query_string: bytes
@@ -61,7 +62,7 @@ class ClientDisconnected(Exception):
 
 
 class PersistedRequest(NamedTuple):
-    """As OperationRequest, by one who has not sent the document itself."""
+    """An OperationRequest whose document is named by its hash."""
 
     digest: str
     operation_name: str | None
@@ -72,8 +73,8 @@ class PersistedRequest(NamedTuple):
 
 
 class RequestCache:
-    """What requests with a kept answer ask for, for all who send the very same bytes; bounded. No other is kept:
-    there may be a password in it."""
+    """Keeps the parsed form of requests whose answer is cached, for all who send the very same bytes; bounded. No other
+    request is kept: there may be a password in it."""
 
     def __init__(self, read: Callable[[bytes], OperationRequest | PersistedRequest]) -> None:
         self.read = read
@@ -103,8 +104,8 @@ def require_json(fields: Mapping[bytes, bytes]) -> None:
 
 
 async def body_of(fields: Mapping[bytes, bytes], receive: Receive, most: int) -> bytes:
-    """The whole body. Raises HttpRequestError for a longer one, before it is read whole,
-    and ClientDisconnected."""
+    """Reads the whole body. Raises HttpRequestError for a longer one before it is read to its end, and
+    ClientDisconnected."""
     declared = fields.get(b"content-length", b"0")
     if len(declared) > len(str(most)) or int(declared) > most:
         raise _too_large(most, int(declared[:18]))
@@ -127,7 +128,7 @@ def _too_large(most: int, size: int) -> HttpRequestError:
 
 
 def from_body(body: bytes) -> OperationRequest | PersistedRequest:
-    """What a body asks for. Raises HttpRequestError."""
+    """Parses a JSON body. Raises HttpRequestError."""
     try:
         given = orjson.loads(body)
     except orjson.JSONDecodeError as error:
@@ -136,7 +137,7 @@ def from_body(body: bytes) -> OperationRequest | PersistedRequest:
 
 
 def from_query(query_string: bytes) -> OperationRequest | PersistedRequest:
-    """What an address asks for. Raises HttpRequestError."""
+    """Parses a query string. Raises HttpRequestError."""
     try:
         given: dict[str, Any] = dict(
             parse_qsl(query_string.decode(), keep_blank_values=True, errors="strict", max_num_fields=FIELDS_MOST)

@@ -1,5 +1,5 @@
-"""From a request of GraphQL over HTTP to its reply, whatever brought the one and takes the other: admitted, read,
-answered from the cache or executed."""
+"""From a request of GraphQL over HTTP to its reply, whatever carries them: admitted, read, answered from the cache or
+executed."""
 
 import time
 from collections.abc import Awaitable, Callable
@@ -44,7 +44,7 @@ Admitted = Viewer | Awaitable[Viewer] | Unauthenticated
 
 
 class Question(NamedTuple):
-    """The part of a request that says what is asked, and how that was read."""
+    """The operation that a request asks for, and how it was parsed."""
 
     sent: bytes
     named: OperationRequest | PersistedRequest
@@ -53,7 +53,7 @@ class Question(NamedTuple):
 
 @dataclass(slots=True)
 class OperationCount:
-    """What is counted of an operation, as far as it came."""
+    """What the metrics count of an operation, as far as it is known."""
 
     kind: str = "invalid"
     failed: bool = True
@@ -65,15 +65,15 @@ class Responding:
         self._remembered = {"POST": RequestCache(from_body), "GET": RequestCache(from_query)}
 
     def question(self, method: str, sent: bytes) -> Question:
-        """What an admitted request asks. Raises HttpRequestError."""
+        """Parses what an admitted request asks. Raises HttpRequestError."""
         remembered = self._remembered[method]
         before = remembered.get(sent)
         return Question(sent, before or remembered.read(sent), before is not None)
 
     async def reply(self, request: Request, read: Callable[[Request], Awaitable[bytes]]) -> Reply | Response:
-        """To a request whose address was counted in front of all doors. `read` waits for what it asks.
+        """Returns the reply to a request whose address was counted in front of all doors. `read` waits for its body.
 
-        Raises ClientDisconnected; anything else is a reply.
+        Raises ClientDisconnected; anything else becomes a reply.
         """
 
         async def admitted(counted: OperationCount) -> Reply | Response:
@@ -84,7 +84,7 @@ class Responding:
     async def respond(
         self, request: Request, work: Callable[[OperationCount], Awaitable[Reply | Response]], began: float
     ) -> Reply | Response:
-        """Counts the work and what comes of it, and says what it raises. Raises ClientDisconnected."""
+        """Runs the work, counts it, and turns what it raises into a reply. Raises ClientDisconnected."""
         counted = OperationCount()
         try:
             return await work(counted)
@@ -96,7 +96,7 @@ class Responding:
             note(OperationEnded(counted.kind, time.perf_counter() - began, counted.failed))
 
     def refuse(self, request: Request, error: Exception, began: float) -> Reply:
-        """To a request that is not admitted."""
+        """Returns the reply to a request that is not admitted."""
         note(OperationEnded("invalid", time.perf_counter() - began, failed=True))
         return failure(error, request.accept.media)
 
@@ -115,7 +115,8 @@ class Responding:
         read: Callable[[Request], Awaitable[bytes]],
         counted: OperationCount,
     ) -> Reply | Response:
-        """To a request of which is known, or comes to be, who sent it. Raises Refusal, HttpRequestError and others."""
+        """Returns the reply to a request whose viewer is known, or becomes known. Raises Refusal, HttpRequestError and
+        others."""
         viewer = await _identified(admitted)
         if isinstance(viewer, Unauthenticated):
             question = await self._login(request, read, viewer)
@@ -127,7 +128,7 @@ class Responding:
     async def _login(
         self, request: Request, read: Callable[[Request], Awaitable[bytes]], refusal: Unauthenticated
     ) -> Question:
-        """What somebody without a good token asks: to log in, or else the refusal is raised."""
+        """Returns the login that somebody without a valid token asks for. Raises the refusal for anything else."""
         if request.method != "POST" or not may_log_in(sent := await read(request)):
             raise refusal
         question = self.question("POST", sent)
@@ -137,7 +138,7 @@ class Responding:
         return question
 
     def _consistency(self, request: Request) -> Consistency:
-        """A caller may ask to be shown a write. Raises InvalidInput."""
+        """Returns how fresh the answer must be: a client may ask to be shown a write. Raises InvalidInput."""
         return self._engine.services.tokens.consistency(text(request.fields, MIN_CURSOR))
 
     # --- what was admitted -------------------------------------------------------------------------------------------
@@ -145,14 +146,14 @@ class Responding:
     async def take_turn(
         self, request: Request, question: Question, caller: Caller, counted: OperationCount
     ) -> Reply | Response:
-        """As answer(), once the others had their turn."""
+        """Answers as answer() does, once the others had their turn."""
         await self._let_others_in(question.named)
         return await self.answer(request, question, caller, counted)
 
     async def answer(
         self, request: Request, question: Question, caller: Caller, counted: OperationCount
     ) -> Reply | Response:
-        """Raises Refusal, HttpRequestError and others."""
+        """Returns the reply to an operation. Raises Refusal, HttpRequestError and others."""
         asked = self.resolve_document(question.named)
         # What is cached is answered before the document is looked at.
         cached = None if caller.reads_latest else self.cached(asked, caller.viewer)
@@ -163,12 +164,13 @@ class Responding:
         return whole(cached, request, is_shareable=True)
 
     async def _let_others_in(self, named: OperationRequest | PersistedRequest) -> None:
-        """Before a document that may have to be prepared: many new ones can come in one moment."""
+        """Yields before a document that may have to be prepared: many new ones can come at one moment."""
         if isinstance(named, PersistedRequest) or self._engine.documents.cached(named.query) is None:
             await self._engine.execution.scheduler.next()
 
     def _needs_no_token(self, named: OperationRequest | PersistedRequest) -> bool:
-        """Whether it is a login. Of a document that cannot be read, whoever has no token is told just that."""
+        """Returns whether it is a login. Whoever has no token is not told what is wrong with a document, only that it
+        needs one."""
         try:
             query = (
                 named.query if isinstance(named, OperationRequest) else self._engine.persisted.text(None, named.digest)
@@ -181,7 +183,7 @@ class Responding:
             return False
 
     def resolve_document(self, named: OperationRequest | PersistedRequest) -> OperationRequest:
-        """What is asked, with its text, if that may be asked here. Raises a Refusal."""
+        """Returns the request with the text of its document, if that may be executed here. Raises a Refusal."""
         persisted = self._engine.persisted
         if isinstance(named, PersistedRequest):
             return named.with_text(persisted.text(None, named.digest))
@@ -189,7 +191,7 @@ class Responding:
         return named
 
     def cached(self, asked: OperationRequest, viewer: Viewer) -> Answer | None:
-        """The kept answer, if there is one that is true."""
+        """Returns the cached answer, if there is one that is still true."""
         answers = self._engine.answers
         if answers is None:
             return None
@@ -203,9 +205,10 @@ class Responding:
         outcome: Outcome | None,
         counted: OperationCount,
     ) -> Reply | Response:
-        """Answers an operation that is known; `outcome`: what its resolver did, if it was begun without a coroutine.
+        """Executes an operation whose document is prepared. `outcome`: what its resolver returned, if it was started
+        without a coroutine.
 
-        Raises HttpRequestError where the request cannot carry it, and what answer() raises.
+        Raises HttpRequestError where the method cannot carry it, and what answer() raises.
         """
         operation = self._engine.documents.get(asked.query).operation(asked.operation_name)
         counted.kind = operation.kind
@@ -257,7 +260,7 @@ async def _identified(admitted: Admitted) -> Viewer | Unauthenticated:
 
 
 def may_log_in(sent: bytes) -> bool:
-    """Whether a body may ask to log in, told without parsing it."""
+    """Returns whether a body may be a login, without parsing it."""
     return any(mark in sent for mark in LOGIN_MARKS)
 
 

@@ -1,4 +1,4 @@
-"""The shape of what clients say in graphql-transport-ws."""
+"""The messages that clients send in graphql-transport-ws."""
 
 from collections.abc import Mapping
 from types import NoneType
@@ -15,11 +15,11 @@ Message = Mapping[str, Any]
 
 
 class MalformedMessage(Exception):
-    """Whoever says such a thing is closed; the text is the reason that they are told."""
+    """The socket is closed; the text is the reason in its close frame."""
 
 
 class SubscribeMessage(NamedTuple):
-    """An operation that a client wants to be told of, under an id of its own."""
+    """The `subscribe` message: an operation under an id of the client's."""
 
     id: str
     query: str | None
@@ -29,7 +29,7 @@ class SubscribeMessage(NamedTuple):
 
 
 def message_in(text: str | bytes) -> Message:
-    """A message, with its type. Raises MalformedMessage."""
+    """Parses a message. Returns it with its type. Raises MalformedMessage."""
     if isinstance(text, bytes):
         raise MalformedMessage("Messages must be text, not binary")
     try:
@@ -42,7 +42,7 @@ def message_in(text: str | bytes) -> Message:
 
 
 def payload_in(message: Message) -> Mapping[str, Any] | None:
-    """Of connection_init, ping and pong. Raises MalformedMessage."""
+    """Returns the payload of connection_init, ping or pong. Raises MalformedMessage."""
     payload: Mapping[str, Any] | None = message.get("payload")
     if not isinstance(payload, (dict, NoneType)):
         raise MalformedMessage(f"The payload of `{message['type']}` must be an object")
@@ -50,7 +50,7 @@ def payload_in(message: Message) -> Mapping[str, Any] | None:
 
 
 def id_in(message: Message) -> str:
-    """Of subscribe and complete. Raises MalformedMessage."""
+    """Returns the id of subscribe or complete. Raises MalformedMessage."""
     operation_id = message.get("id")
     if not isinstance(operation_id, str) or not operation_id:
         raise MalformedMessage(f"`{message['type']}` needs an `id`, a text that is not empty")
@@ -58,7 +58,7 @@ def id_in(message: Message) -> str:
 
 
 def wanted_in(message: Message) -> SubscribeMessage:
-    """Of subscribe. Raises MalformedMessage."""
+    """Parses a subscribe message. Raises MalformedMessage."""
     operation_id, payload = id_in(message), message.get("payload")
     if not isinstance(payload, dict) or not isinstance(query := payload.get("query"), (str, NoneType)):
         raise MalformedMessage(NO_QUERY)

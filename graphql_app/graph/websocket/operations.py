@@ -1,4 +1,4 @@
-"""What runs on a socket whose client is known: operations, each under an id of the client's until its end is told."""
+"""The operations that run on one socket, each under an id of the client's until its end is told."""
 
 import asyncio
 import time
@@ -26,7 +26,7 @@ from graphql_app.services.following.cohorts import Payload
 
 
 class ActiveOperation:
-    """One operation whose end is not told yet. Of a subscription, it is what the cohort sees of it."""
+    """An operation whose end is not told yet. To a cohort, it is the subscriber."""
 
     __slots__ = ("_operations", "id", "leave", "prefix", "task")
 
@@ -45,13 +45,13 @@ class ActiveOperation:
         await self._operations.wire.drained()
 
     def forget(self) -> None:
-        """What was offered is on its way already."""
+        """Does nothing: what was offered is on its way already."""
 
     def failed(self, error: Exception) -> None:
         self._operations.fail(self, error)
 
     def stop(self) -> None:
-        """Whatever it is at."""
+        """Ends it, whether it is executing or subscribed."""
         if self.task is not None:
             self.task.cancel()
         if self.leave is not None:
@@ -60,7 +60,7 @@ class ActiveOperation:
 
 
 class Operations:
-    """Those of one socket. Its `viewer` is kept as their account is at present."""
+    """The operations of one socket. Its `viewer` is kept as their account is at present."""
 
     __slots__ = ("_active", "_address", "_engine", "_most", "_tasks", "viewer", "wire")
 
@@ -79,7 +79,7 @@ class Operations:
         return operation_id in self._active
 
     def begin(self, wanted: SubscribeMessage) -> None:
-        """Under an id that is not in use."""
+        """Starts an operation under an id that is not in use."""
         active = self._active[wanted.id] = ActiveOperation(self, wanted.id)
         try:
             self._engine.admission.operation(self._address, self.viewer, len(self._active), self._most)
@@ -89,24 +89,24 @@ class Operations:
             active.task = self._tasks.create_task(self._run(active, wanted), name="socket operation")
 
     def complete(self, operation_id: str) -> None:
-        """The client wants to hear no more of it."""
+        """Ends an operation that the client wants to hear no more of."""
         active = self._active.pop(operation_id, None)
         if active is not None:
             active.stop()
 
     def fail(self, active: ActiveOperation, error: Exception) -> None:
-        """Ends it with an error, unless it is over; the others go on."""
+        """Ends an operation with an error, unless it is over; the others go on."""
         if self._forget(active):
             active.stop()
             self.wire.write(orjson.dumps({"id": active.id, "type": "error", "payload": errors_of(error)}))
 
     def end(self) -> None:
-        """The socket is gone, or about to go: nothing is told any more."""
+        """Ends all operations: the socket is gone, or about to go."""
         while self._active:
             self._active.popitem()[1].stop()
 
     async def _run(self, active: ActiveOperation, wanted: SubscribeMessage) -> None:
-        """One operation, until it is answered or has joined its cohort. Its failure is its own."""
+        """Runs one operation until it is answered or has joined its cohort. Its failure ends it alone."""
         began = time.perf_counter()
         kind, failed = "invalid", True
         try:
@@ -128,7 +128,7 @@ class Operations:
             note(OperationEnded(kind, time.perf_counter() - began, failed))
 
     def _resolve_document(self, wanted: SubscribeMessage) -> tuple[str, Operation]:
-        """Raises InvalidDocument, and a Refusal."""
+        """Returns the text of the document and its operation. Raises InvalidDocument, and a Refusal."""
         query = self._engine.persisted.text(wanted.query, wanted.digest)
         return query, self._engine.documents.get(query).operation(wanted.operation_name)
 
@@ -147,7 +147,7 @@ class Operations:
         return answer.has_errors
 
     async def _made(self, active: ActiveOperation, operation: Operation, asked: OperationRequest) -> Answer:
-        """A query is asked anew when its viewer has come to see other things meanwhile."""
+        """Executes a query or mutation. Asks a query anew when its viewer has come to see other things meanwhile."""
         caller = Caller(
             self._engine.services.identify.present(self.viewer),
             request_id=plain(active.id)[:ID_LENGTH_MOST],
@@ -167,8 +167,8 @@ class Operations:
             self.viewer = viewer
 
     def _forget(self, active: ActiveOperation) -> bool:
-        """Whether it was not over yet: its id may be another's by now. Its end is told after this, as a fast client
-        uses the id anew at once."""
+        """Returns whether it was not over yet: its id may be another's by now. Its end is told after this, as a fast
+        client uses the id anew at once."""
         if self._active.get(active.id) is not active:
             return False
         del self._active[active.id]

@@ -36,8 +36,8 @@ def _nothing() -> None:
 
 
 class Connection:
-    """One client. `receive` is called with each message; answers go to the wire. Raises
-    TooManyConnections when it is made."""
+    """The server's side of one connection. `receive` takes each message; answers go to the wire. Making one raises
+    TooManyConnections."""
 
     __slots__ = (
         "_address",
@@ -100,7 +100,7 @@ class Connection:
             self._turn_away(error)
 
     def closed(self) -> None:
-        """The socket is gone: everything that ran for it ends."""
+        """Ends everything that runs for a socket that is gone."""
         self._is_closed = True
         self._lease.leave()
         self._unwatch()
@@ -111,7 +111,7 @@ class Connection:
             self._entering.cancel()
 
     def look(self) -> None:
-        """Ends the connection with its token. A session of live/sessions/sessions."""
+        """Ends the connection when its token has expired. Part of a session of live/sessions/sessions."""
         if self._operations is not None and self._operations.viewer.expires_at <= time.time():
             self._close(UNAUTHORIZED[0], "The token has expired")
 
@@ -152,7 +152,7 @@ class Connection:
             self._init_timer = None
 
     def _turn_away(self, error: Exception) -> None:
-        """Closes with the code that says why the client cannot be here."""
+        """Closes with the code that says why the client is refused."""
         match error:
             case Unauthenticated():
                 self._close(FORBIDDEN if self._operations is None else UNAUTHORIZED[0], error.message)
@@ -165,7 +165,7 @@ class Connection:
                 self._close(*INTERNAL)
 
     def _changed(self) -> None:
-        """Something about the viewer's account: what runs is looked after by services/following/reauthorisation."""
+        """Takes up a change of the viewer's account; services/following/reauthorisation looks after what runs."""
         assert self._operations is not None
         try:
             self._operations.viewer = self._engine.services.identify.present(self._operations.viewer)
@@ -194,7 +194,7 @@ class Connection:
             self._operations.complete(operation_id)
 
     def _is_too_fast(self) -> bool:
-        """Counts a message. Whether there were more of them in this second than any client needs."""
+        """Counts a message. Returns whether there were more of them in this second than any client needs."""
         second = int(time.monotonic())
         if second != self._second:
             self._second, self._heard = second, 0

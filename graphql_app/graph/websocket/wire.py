@@ -1,4 +1,4 @@
-"""What carries graphql-transport-ws, what one socket may do, and how it is closed."""
+"""The transport below graphql-transport-ws, what one socket may do, and how it is closed."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -23,7 +23,7 @@ REASON_BYTES_MOST = 123  # RFC 6455, 5.5: a control frame carries 125 bytes, two
 
 
 class Wire(Protocol):
-    """What carries text frames to one client."""
+    """Carries text frames to one client."""
 
     def write(self, message: bytes) -> None: ...
 
@@ -37,7 +37,7 @@ class Wire(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What one socket may do."""
+    """The limits of one socket."""
 
     init_seconds: float
     operations_most: int
@@ -49,5 +49,5 @@ class Rules:
 
 
 def fitting(reason: str) -> str:
-    """The reason, cut to what a close frame can carry."""
+    """Returns the reason, cut to what a close frame can carry."""
     return reason.encode()[:REASON_BYTES_MOST].decode(errors="ignore")

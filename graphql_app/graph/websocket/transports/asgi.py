@@ -32,7 +32,8 @@ GONE = 1006
 
 
 class AsgiWire:
-    """What is written goes out in order; a client that does not read makes it congested, and in the end is cut."""
+    """A wire over ASGI. What is written goes out in order; a client that does not read makes it congested, and is cut
+    in the end."""
 
     def __init__(self, websocket: WebSocket, stall_seconds: float) -> None:
         self._websocket = websocket
@@ -98,7 +99,7 @@ class AsgiWire:
 
 
 class WebSocketEndpoint:
-    """Takes WebSockets on /graphql that speak graphql-transport-ws. Under uvicorn transports/uvicorn does the rest."""
+    """Takes WebSockets on /graphql that speak graphql-transport-ws. Under uvicorn, transports/uvicorn takes its place."""
 
     def __init__(
         self, engine: Engine, rules: Rules, tasks: asyncio.TaskGroup, *, origins: Origins, proxies: Proxies
@@ -115,7 +116,7 @@ class WebSocketEndpoint:
         self._engine.admission.arrive(address)
 
     def refusal(self, target: str, headers: Mapping[str, str]) -> tuple[HTTPStatus, str] | None:
-        """Why a handshake is refused, if it is; `target` is the address without its host."""
+        """Returns why a handshake is refused, if it is; `target` is the path with its query string."""
         path, _, query = target.partition("?")
         if path != PATH:
             return HTTPStatus.NOT_FOUND, f"WebSockets are taken on {PATH} alone.\n"
@@ -128,8 +129,8 @@ class WebSocketEndpoint:
         return None
 
     def connection(self, wire: Wire, header: str | None, address: str | None) -> Connection:
-        """What speaks the protocol over the wire; `header` is the Authorization of the upgrade request, `address` that
-        of the client. Raises TooManyConnections."""
+        """Returns the server's side of the protocol over the wire. `header` is the Authorization of the upgrade
+        request, `address` that of the client. Raises TooManyConnections."""
         return Connection(wire, self._engine, self.rules, header, self._tasks, address)
 
     async def handle(self, websocket: WebSocket) -> None:

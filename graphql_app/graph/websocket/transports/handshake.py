@@ -1,4 +1,4 @@
-"""Handshake and frames of one WebSocket, by the sans-I/O core of `websockets`: where it leaves something open."""
+"""Handshake and frames of one WebSocket, by the sans-I/O core of `websockets`, and what that leaves open."""
 
 from collections.abc import Sequence
 from http import HTTPStatus
@@ -16,14 +16,14 @@ VERSION_OFFERED = {"Sec-WebSocket-Version": VERSION, "Upgrade": "websocket", "Co
 
 
 class Core(ServerProtocol):
-    """Whatever the handshake is, it is answered: a proxy takes silence for a server that is gone."""
+    """Answers every handshake, whatever it is: a proxy takes silence for a server that is gone."""
 
     def select_subprotocol(self, subprotocols: Sequence[Subprotocol]) -> Subprotocol | None:
-        """Without ours the handshake succeeds all the same, so that a browser is told the close code."""
+        """Lets the handshake succeed without our subprotocol too, so that a browser is told the close code."""
         return Subprotocol(SUBPROTOCOL) if SUBPROTOCOL in subprotocols else None
 
     def accept(self, request: Request) -> Response:
-        """Another version is told which one there is (RFC 6455, 4.4)."""
+        """Answers another version with the one that there is (RFC 6455, 4.4)."""
         if request.headers.get_all("Sec-WebSocket-Version") == [VERSION]:
             return super().accept(request)
         response = self.reject(HTTPStatus.UPGRADE_REQUIRED, f"Speak version {VERSION} of the protocol.\n")

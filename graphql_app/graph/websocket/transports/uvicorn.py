@@ -120,7 +120,7 @@ class DirectSocket(asyncio.Protocol):
             self._read_on.set()
 
     def shutdown(self) -> None:
-        """uvicorn stops, and waits until this is gone."""
+        """Closes the socket: uvicorn stops, and waits until this is gone."""
         self._door.sessions.drain()
         if self._connection is None:
             self._transport.close()
@@ -161,7 +161,7 @@ class DirectSocket(asyncio.Protocol):
     # --- looked after ----------------------------------------------------------------------------------------------
 
     def look(self) -> None:
-        """Asks a peer that is silent whether it is there, and ends one that does not say so."""
+        """Pings a peer that is silent, and ends one that does not answer."""
         now, every = time.monotonic(), self._door.rules.ping_seconds
         if now - self._heard_at < every:
             pass
@@ -216,7 +216,7 @@ class DirectSocket(asyncio.Protocol):
         request.headers.clear()  # the core holds on to the request for as long as the connection lasts
 
     def _limited(self, address: str | None) -> RateLimited | None:
-        """Why nothing of the handshake is looked at; a browser hears of it in a close frame alone."""
+        """Returns why the handshake is not looked at; a browser learns it from a close frame alone."""
         try:
             self._door.admit(address)
         except RateLimited as refusal:
@@ -263,7 +263,7 @@ class DirectSocket(asyncio.Protocol):
             self._closing(1007)
 
     def _closing(self, code: int) -> None:
-        """The closing handshake has begun, from whatever side; nothing else is said."""
+        """Begins the closing handshake, whichever side wants it; nothing else is sent."""
         if self._connection is not None:
             self._connection.closed()
         self._flush()
@@ -284,12 +284,12 @@ class DirectSocket(asyncio.Protocol):
 
     @property
     def _is_broken(self) -> bool:
-        """Whether the peer was told that it breaks RFC 6455. One that is just gone was told nothing."""
+        """Returns whether the peer was told that it breaks RFC 6455. One that is just gone was told nothing."""
         return self._core.parser_exc is not None and self._core.close_sent is not None
 
 
 def framed(message: bytes) -> bytes:
-    """The message as one unmasked text frame (RFC 6455, 5.2)."""
+    """Returns the message as one unmasked text frame (RFC 6455, 5.2)."""
     size = len(message)
     if size < 126:
         return b"\x81%c%b" % (size, message)
