@@ -1,4 +1,4 @@
-"""What can happen, as a closed set of news. note() says it where it happens; ops/ listens and counts."""
+"""What can happen, as a closed set of events. note() tells one where it happens; ops/ listens and counts."""
 
 import logging
 from collections.abc import Callable
@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 
 class OperationEnded(NamedTuple):
-    """A tuple, as PoolState: there are thousands a second."""
+    """An operation was answered. A tuple, as PoolState: there are thousands a second."""
 
     kind: str  # query, mutation, subscription, or invalid
     seconds: float
@@ -16,7 +16,7 @@ class OperationEnded(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Unexpected:
-    """An error nobody planned for: masked to the client, who is given the id; logged whole."""
+    """An unexpected error: masked to the client, who is given its id; logged in full."""
 
     id: str
     where: str
@@ -25,7 +25,7 @@ class Unexpected:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """Somebody asked for more than a limit allows, or for what is not allowed at all."""
+    """A request was refused: it was over a limit, or not allowed."""
 
     limit: str  # as the refusal names it
 
@@ -40,7 +40,7 @@ class IsolatedFailure:
 
 @dataclass(frozen=True, slots=True)
 class LimitsLost:
-    """What other processes give out cannot be asked: each gives out its share."""
+    """Redis cannot be asked for the limits of other processes: each process gives out its share."""
 
     why: str
 
@@ -52,7 +52,7 @@ class LimitsWhole:
 
 @dataclass(frozen=True, slots=True)
 class AnswersCounted:
-    """What became of finished answers since it was noted last, and how many are kept."""
+    """What became of cached answers since it was noted last, and how many are kept."""
 
     hits: int
     misses: int
@@ -151,12 +151,12 @@ class FeedFailed:
 
 @dataclass(frozen=True, slots=True)
 class FeedSilent:
-    """Nothing of the feed was heard for so long that those who follow are told."""
+    """The feed was not heard for so long that subscribers are told."""
 
 
 @dataclass(frozen=True, slots=True)
 class FeedHeard:
-    """It is heard again."""
+    """The feed is heard again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +171,7 @@ class BroadcastLost:
 
 @dataclass(frozen=True, slots=True)
 class PresenceLost:
-    """What other processes know of who is here cannot be asked."""
+    """Redis cannot be asked who is connected to other processes."""
 
     why: str
 
@@ -208,7 +208,7 @@ class JobFailed:
 
 @dataclass(frozen=True, slots=True)
 class CachesCounted:
-    """What the floors in memory did since the last such news, and what they hold now."""
+    """What the floors in memory did since it was noted last, and what they hold now."""
 
     hits: int
     misses: int
@@ -240,7 +240,7 @@ class IssuerKeysChanged:
 
 @dataclass(frozen=True, slots=True)
 class IssuerLost:
-    """The OpenID issuer did not: those that are known go on verifying."""
+    """The OpenID issuer did not answer: the keys that are known go on verifying."""
 
     why: str
 
@@ -261,14 +261,14 @@ class DatabaseMoved:
 
 @dataclass(frozen=True, slots=True)
 class WritesRefused:
-    """The database reads, and stores nothing."""
+    """The database answers reads, and refuses writes."""
 
     why: str
 
 
 @dataclass(frozen=True, slots=True)
 class WritesAccepted:
-    """It stores again."""
+    """The database takes writes again."""
 
 
 class PoolState(NamedTuple):
@@ -324,13 +324,14 @@ _listeners: list[Callable[[News], None]] = []
 
 
 def listen(listener: Callable[[News], None]) -> Callable[[], None]:
-    """Calls `listener` with all news from now on. Returns what ends that."""
+    """Calls `listener` with every event from now on. Returns what ends that."""
     _listeners.append(listener)
     return lambda: _listeners.remove(listener)
 
 
 def note(news: News) -> None:
-    """Tells the listeners. Costs next to nothing when there are none. Never raises: to be counted must harm nothing."""
+    """Tells the listeners of an event. Costs next to nothing when there are none. Never raises: counting must harm
+    nothing."""
     for listener in _listeners:
         try:
             listener(news)

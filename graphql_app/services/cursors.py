@@ -1,4 +1,4 @@
-"""What a client holds to come back with: a place in the history of changes, or a place in a list."""
+"""Cursors: sealed places in the history of changes, or in a list."""
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
@@ -28,21 +28,21 @@ def _digest(*parts: Any) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """A head, and whether it was given for the same filter and view."""
+    """A head, and whether its cursor was made for the same filter and view."""
 
     head: Head
     is_for_this: bool
 
 
 class FollowedTopic(Hashable, Protocol):
-    """What a cursor is good for: a topic, or its filter."""
+    """What a cursor is made for: a topic, or its filter."""
 
     def normalised(self) -> Any: ...
 
 
 @lru_cache(DIGESTS_KEPT)
 def _digest_of(followed: FollowedTopic, view: View) -> bytes:
-    """Every event of a stream has a cursor, and all of them this digest."""
+    """Returns the digest of a topic. Every event of a stream has a cursor, and all of them this digest."""
     return _digest(followed.normalised(), sorted(view.scopes))
 
 
@@ -54,17 +54,18 @@ class FeedCursors:
         self._seal = Seal(secret, "feed cursor")
 
     def encode(self, head: Head, matching: FollowedTopic, view: View, *, complete: bool = True) -> str:
-        """`complete=False`: in the middle of a snapshot, where nobody can go on: coming back means starting anew."""
+        """Returns a cursor. `complete=False`: in the middle of a snapshot, where nobody can go on: coming back means
+        starting anew."""
         digest = _digest_of(matching, view) if complete else _NOTHING
         return self._seal.close_text(_LAYOUT.pack(head.epoch.bytes, head.revision, digest))
 
     def decode(self, cursor: str, matching: FollowedTopic, view: View) -> Position:
-        """Raises UnknownCursor for what was not made here."""
+        """Opens a cursor. Raises UnknownCursor for what was not made here."""
         head, digest = self._opened(cursor)
         return Position(head, digest == _digest_of(matching, view))
 
     def head(self, cursor: str) -> Head:
-        """Where the history stood, whatever was followed. Raises UnknownCursor."""
+        """Returns where the history stood, whatever was followed. Raises UnknownCursor."""
         return self._opened(cursor)[0]
 
     def _opened(self, cursor: str) -> tuple[Head, bytes]:
@@ -87,7 +88,8 @@ class PageCursors:
         return self._seal.close_text(_digest(listing) + orjson.dumps(key))
 
     def decode(self, cursor: str, listing: Any, field: str) -> tuple[Any, ...]:
-        """Raises UnknownCursor for what was not made here, or for a list with another filter or order."""
+        """Opens a cursor. Raises UnknownCursor for what was not made here, or for a list with another filter or
+        order."""
         try:
             content = self._seal.open_text(cursor)
         except BrokenSeal as error:

@@ -22,7 +22,7 @@ class Paging:
     before: str | None = None
 
     def window(self, cursors: PageCursors, listing: Any, *, most: int) -> Window:
-        """The part of the list that is meant. Raises InvalidInput, TooMany, UnknownCursor."""
+        """Returns the part of the list that is meant. Raises InvalidInput, TooMany, UnknownCursor."""
         size, backward = sized(self.first, self.last, default=PAGE_DEFAULT, most=most)
         after = None if self.after is None else cursors.decode(self.after, listing, "after")
         before = None if self.before is None else cursors.decode(self.before, listing, "before")

@@ -63,7 +63,7 @@ class _NotDirect(Exception):
 
 
 def arguments(of: GraphQLField, operation: OperationDefinitionNode, info: GraphQLResolveInfo[Any]) -> Arguments | None:
-    """What makes them; None for an operation that has to make them each time."""
+    """Returns what makes the arguments; None for an operation that has to make them by graphql-core each time."""
     try:
         return _direct(of, operation, info)
     except _NotDirect:
@@ -84,7 +84,7 @@ class Argument:
     needs_value: bool  # null will not do
 
     def put(self, given: Variables, into: dict[str, Any]) -> None:
-        """Puts the value where the resolver finds it. Raises NotRegular where a value is missing that must be there."""
+        """Puts the value where the resolver finds it. Raises NotRegular where a required one is missing."""
         if self.variable is None or self.variable not in given:
             if self.needs_value and not self.otherwise:
                 raise NotRegular

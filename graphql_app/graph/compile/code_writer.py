@@ -8,7 +8,8 @@ from typing import Any
 
 
 class FunctionText:
-    """Holds names made here alone; all that a client named is bound to one of them, and so never part of the text."""
+    """Writes a function. It holds only names made here: whatever a client named is bound to one of them, and so never
+    part of the text."""
 
     def __init__(self, argument: str, bound: Mapping[str, Any]) -> None:
         """`bound`: what the lines may name besides."""
@@ -18,12 +19,12 @@ class FunctionText:
         self._bound = dict(bound)
 
     def name(self) -> str:
-        """A variable that is nothing else's."""
+        """Returns a new variable."""
         self._names += 1
         return f"v{self._names}"
 
     def bind(self, value: Any) -> str:
-        """A name of the value."""
+        """Returns a name that is bound to the value."""
         name = f"c{len(self._bound)}"
         self._bound[name] = value
         return name
@@ -32,21 +33,21 @@ class FunctionText:
         self._lines.append(" " * self._indent + text)
 
     def assigned(self, expression: str) -> str:
-        """A variable that holds it."""
+        """Returns a variable that holds the expression."""
         name = self.name()
         self.line(f"{name} = {expression}")
         return name
 
     @contextmanager
     def block(self, head: str) -> Iterator[None]:
-        """What is written within is in the block of this `if` or `for`."""
+        """Indents what is written within, as the block of this `if` or `for`."""
         self.line(f"{head}:")
         self._indent += 1
         yield
         self._indent -= 1
 
     def function(self, result: str) -> Callable[[Any], Any]:
-        """The function, which returns what the expression says."""
+        """Returns the function, which returns the expression."""
         self.line(f"return {result}")
         scope = dict(self._bound)
         exec(_code("\n".join(self._lines)), scope)  # noqa: S102  # see the class: no text of a client's is in it
@@ -56,5 +57,5 @@ class FunctionText:
 
 @lru_cache(maxsize=256)
 def _code(source: str) -> CodeType:
-    """Compiled. Selections of one shape are one text, whatever their response keys are."""
+    """Returns the compiled text. Selections of one shape are one text, whatever their response keys are."""
     return compile(source, "<compiled>", "exec")

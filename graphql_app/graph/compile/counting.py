@@ -1,4 +1,4 @@
-"""How many values an answer really has, of lists whose length nobody knows before they are there.
+"""Counts the values that an answer really has, in lists whose length is unknown beforehand.
 
 What is selected twice counts twice.
 """
@@ -31,7 +31,7 @@ NOTHING = Counting({}, 0)
 
 
 class Count:
-    """Of one execution."""
+    """The count of one execution."""
 
     __slots__ = ("_counting", "_lists", "_values")
 
@@ -40,7 +40,7 @@ class Count:
         self._values = self._lists = 0
 
     def add(self, details: FieldDetailsList, items: int) -> None:
-        """Raises TooMany. A single list is let through: a floor is shown whole, however full it is."""
+        """Counts a list. Raises TooMany. A single list is let through: a floor is shown whole, however full it is."""
         per_item = self._counting.per_item(details)
         if not per_item or not items:
             return

@@ -67,7 +67,7 @@ class Field:
 
 
 class Plans:
-    """What an operation learnt from being executed; it lives as long as the operation."""
+    """What executions of an operation taught about it; lives as long as the operation."""
 
     __slots__ = ("_conditions", "_document", "_is_known", "_roots", "counting", "events", "is_large", "shortcuts")
 
@@ -84,7 +84,8 @@ class Plans:
         self.events: dict[View, EventShortcut] = {}
 
     def root(self, executor: "PlannedExecutor", grouped: GroupedFieldSet) -> PlanPosition | None:
-        """The plan for this execution. None the first time: most of what is asked only once is never planned."""
+        """Returns the plan for this execution; None the first time: most of what is asked only once is never
+        planned."""
         if not self._is_known:
             self._is_known = True
             return None
@@ -218,7 +219,7 @@ class PlannedExecutor(Executor[Any]):
         items: Iterable[Any],
         position_context: Field | None,
     ) -> AwaitableOrValue[list[Any]]:
-        """As graphql-core's, in turns. Raises TooMany."""
+        """Completes a list as graphql-core does, in time slices. Raises TooMany."""
         if self._count is not None and isinstance(items, Sized):
             self._count.add(field_details_list, len(items))
         completed: list[Any] = []
@@ -290,7 +291,7 @@ class PlannedExecutor(Executor[Any]):
 
 
 class _Conditions(Visitor):
-    """The variables that say whether something is selected."""
+    """Finds the variables that say whether something is selected."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -303,7 +304,7 @@ class _Conditions(Visitor):
 
 
 def condition_variables(document: DocumentNode) -> tuple[str, ...]:
-    """The names of the variables that decide what of the document is selected."""
+    """Returns the names of the variables that decide what of the document is selected."""
     visitor = _Conditions()
     visit(document, visitor)
     return tuple(sorted(visitor.names))

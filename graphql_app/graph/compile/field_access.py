@@ -37,7 +37,7 @@ class Reading:
 
 
 def reading(field: GraphQLField, view: View) -> Reading | None:
-    """None for what the view may not see. Raises NotPlain."""
+    """Returns how the field is read; None for what the view may not see. Raises NotPlain."""
     definition = field.extensions.get("strawberry-definition")
     if not isinstance(definition, StrawberryField):
         raise NotPlain
@@ -61,7 +61,7 @@ def reading(field: GraphQLField, view: View) -> Reading | None:
 
 
 def _permits(extension: FieldExtension, view: View) -> bool:
-    """Whether the view passes the extension: decided once, since a scope does not depend on the row."""
+    """Returns whether the view passes the extension: decided once, since a scope does not depend on the row."""
     if not isinstance(extension, PermissionExtension) or not extension.fail_silently or extension.return_empty_list:
         raise NotPlain
     for permission in extension.permissions:
@@ -73,7 +73,7 @@ def _permits(extension: FieldExtension, view: View) -> bool:
 
 
 def _reads_its_object_alone(resolver: StrawberryResolver[Any]) -> bool:
-    """Whether it is given its object and nothing else: then it depends on nothing else."""
+    """Returns whether the resolver is given its object and nothing else: then it depends on nothing else."""
     takes_object = resolver.self_parameter or resolver.root_parameter or resolver.parent_parameter
     return bool(takes_object) and len(resolver.signature.parameters) == 1 and not resolver.is_async
 

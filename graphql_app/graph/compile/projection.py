@@ -40,9 +40,11 @@ Subfields = Callable[[GraphQLObjectType, FieldDetailsList], GroupedFieldSet]
 def projection(
     of: GraphQLOutputType, details: FieldDetailsList, subfields: Subfields, view: View, lists_most: int = LISTS_MOST
 ) -> Projection | None:
-    """What makes the result of a value of the type, as the view may see it; None when not all below it is plain.
+    """Returns the function that makes the result of a value of the type, as the view may see it; None when not all
+    below it is plain.
 
-    The projection raises for a value that graphql-core has more to say about. `lists_most`: in one another.
+    The projection raises for a value that graphql-core has more to say about. `lists_most`: how many lists may be
+    nested.
     """
     writer = _Writer(subfields, view, lists_most)
     try:

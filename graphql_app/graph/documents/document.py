@@ -40,7 +40,7 @@ LARGE_TOKENS = 500  # of a document with more only the first error is told: a si
 
 
 class Mistakes(Exception):
-    """What is wrong with what a client sent, all that graphql-core has to say of it."""
+    """Everything that graphql-core finds wrong with what a client sent."""
 
     def __init__(self, errors: list[GraphQLError]) -> None:
         super().__init__(errors[0].message)
@@ -72,14 +72,14 @@ class Operation:
         return self.node.name.value if self.node.name else None
 
     def masked(self, view: View) -> list[str]:
-        """The response paths that the view finds null because it may not see them."""
+        """Returns the response paths that are null for the view because it may not see them."""
         masked = self._masked.get(view)
         if masked is None:
             masked = self._masked[view] = [path for path, scope in self.guarded if not view.has(scope)]
         return masked
 
     def shared_key(self, variables: Mapping[str, Any]) -> str:
-        """The same for all whose answers are the same text: what is asked, but not from where on."""
+        """Returns a key that is the same for all whose payloads are the same text, wherever they start."""
         given = sorted((name, repr(variables[name])) for name in self.shared_variables if name in variables)
         return f"{self.shared_text}\n{given}"
 
@@ -90,7 +90,7 @@ class Document:
     tokens: int
 
     def operation(self, name: str | None) -> Operation:
-        """The operation meant. Raises InvalidInput when the name does not say which."""
+        """Returns the operation of that name. Raises InvalidInput when the name does not say which."""
         if name is not None:
             found = self.operations.get(name)
             if found is None:
@@ -104,9 +104,9 @@ class Document:
 
 
 class Documents:
-    """The documents used last, valid ones and invalid ones alike, so that neither costs twice.
+    """Keeps the documents used last, valid and invalid ones alike, so that neither costs twice.
 
-    `suggests`: says which names of the schema a wrong one comes close to.
+    `suggests`: an error names what in the schema an unknown name comes close to.
     """
 
     def __init__(self, schema: GraphQLSchema, limits: DocumentLimits, *, kept: int, suggests: bool = True) -> None:
@@ -119,7 +119,7 @@ class Documents:
         self._cached: LRUCache[str, _Cached] = LRUCache(BYTES_KEPT, getsizeof=itemgetter(1))
 
     def get(self, text: str) -> Document:
-        """Raises InvalidDocument, or a Refusal for one that is too large."""
+        """Returns the prepared document. Raises InvalidDocument, or a Refusal for one that is too large."""
         cached = self._cached.get(text)
         if cached is None:
             most = self._limits.bytes
@@ -173,7 +173,7 @@ class Documents:
         return Document(operations, tokens)
 
     def _parsed(self, text: str) -> tuple[DocumentNode, int]:
-        """The document, and how many tokens it has."""
+        """Returns the document, and how many tokens it has."""
         most = self._limits.tokens
         parser = Parser(Source(text), max_tokens=most)
         try:
@@ -225,7 +225,7 @@ class _Variables(Visitor):
 
 
 def _shared(document: DocumentNode, operation: OperationDefinitionNode) -> tuple[str, frozenset[str]]:
-    """What is shown of each event: the selection below the root field, as text, and the variables in it.
+    """Returns what is executed for each event: the selection below the root field, as text, and the variables in it.
 
     The arguments of the root field say which stream it is, and where to start; the stream has a key of its own.
     """

@@ -17,7 +17,7 @@ from graphql_app.graph.documents.sizes import Fragments, Size, Walk, node_count,
 
 @dataclass(frozen=True, slots=True)
 class DocumentLimits:
-    """The most of everything. The defaults are several times what the documents of real clients take."""
+    """The limits of a document. The defaults are several times what documents of real clients take."""
 
     bytes: int = 64 * 1024
     tokens: int = 2000
@@ -44,7 +44,7 @@ class Measure:
         self._paged = frozenset(paged_types(schema))
 
     def check(self, document: DocumentNode) -> Measured:
-        """Raises TooMany for what is beyond a limit, and GraphQLError for fragments that spread each other in a circle.
+        """Raises TooMany for what is over a limit, and GraphQLError for fragments that spread each other in a circle.
 
         The document need not be valid: what the schema does not have counts as the least that it could be.
         """
@@ -62,7 +62,7 @@ class Measure:
         return Measured(total.cost, walk.counted)
 
     def _sizes(self, document: DocumentNode, walk: Walk, fragments: Fragments) -> list[tuple[SelectionSetNode, Size]]:
-        """Of every operation, and of the fragments that none of them spreads."""
+        """Returns the sizes of every operation, and of the fragments that none of them spreads."""
         found = []
         for node in document.definitions:
             if isinstance(node, OperationDefinitionNode):

@@ -25,7 +25,7 @@ class BadManifest(Exception):
 
 
 def hash_given(request: Mapping[str, Any]) -> str | None:
-    """By which hash a request names its document, if it does. Raises InvalidInput for what is no such name."""
+    """Returns the hash by which a request names its document, if it does. Raises InvalidInput for a malformed one."""
     given, extension = request.get("documentId"), (request.get("extensions") or {}).get("persistedQuery")
     if not isinstance(given, (str, type(None))):
         raise InvalidInput("`documentId` must be a text.", field="documentId")
@@ -41,7 +41,8 @@ def hash_given(request: Mapping[str, Any]) -> str | None:
 
 
 class Persisted:
-    """Says which document is meant, for every door. `registered_bytes`: room for what clients register; 0 for none."""
+    """Resolves which document is meant, for every door. `registered_bytes`: room for what clients register; 0 for
+    none."""
 
     def __init__(
         self, documents: Documents, trusted: Mapping[str, str], *, only_trusted: bool, registered_bytes: int
@@ -53,8 +54,8 @@ class Persisted:
         self._registered: LRUCache[str, str] = LRUCache(0 if only_trusted else registered_bytes, getsizeof=_size)
 
     def text(self, query: str | None, digest: str | None) -> str:
-        """The text of the document. Raises UntrustedDocument, UnknownDocument; InvalidInput when the two differ; and
-        what Documents.get raises for one that is to be registered."""
+        """Returns the text of the document. Raises UntrustedDocument, UnknownDocument, InvalidInput when hash and text
+        differ, and what Documents.get raises for one that is to be registered."""
         if not query and digest is not None:  # clients of sockets must send a text, and send an empty one
             return self._known(digest)
         assert query is not None, "the doors see to it that one of the two is given"
@@ -78,7 +79,7 @@ class Persisted:
         return text
 
     def _register(self, query: str, digest: str) -> None:
-        """Those that were not asked for longest make room. What cannot be executed is not kept."""
+        """Registers a document; those not asked for longest make room. What cannot be executed is not kept."""
         if not self._registered.maxsize or digest in self._registered:
             return
         self._documents.get(query)
@@ -87,7 +88,7 @@ class Persisted:
 
 
 def manifest(path: Path) -> Mapping[str, str]:
-    """Hash -> document, as graphql-codegen and relay-compiler write it, or Apollo's manifest. Raises BadManifest."""
+    """Reads hash -> document, as graphql-codegen, relay-compiler or Apollo write it. Raises BadManifest."""
     try:
         content = orjson.loads(path.read_bytes())
     except OSError as error:

@@ -60,7 +60,7 @@ COUNTED = frozenset({"Floor.workstations"})
 
 @dataclass(slots=True)
 class Size:
-    """Of a selection, with its fragments in place."""
+    """The size of a selection, with its fragments in place."""
 
     depth: int = 0  # levels of fields; introspection does not count
     aliases: int = 0
@@ -84,7 +84,7 @@ class Size:
 
 
 class Walk:
-    """Through one document. Each fragment is measured once."""
+    """Walks one document. Each fragment is measured once."""
 
     def __init__(self, schema: GraphQLSchema, page_most: int, paged: frozenset[str], fragments: Fragments) -> None:
         self._schema = schema
@@ -152,7 +152,7 @@ class Walk:
         )
 
     def _page(self, node: FieldNode) -> int:
-        """How many items the page of this field can have, if it has one."""
+        """Returns how many items the page of this field can have, if it has one."""
         given = [argument.value for argument in node.arguments or () if argument.name.value in PAGE_ARGUMENTS]
         asked = [self._number(value) for value in given if not isinstance(value, NullValueNode)]
         return max(asked, default=PAGE_DEFAULT)
@@ -164,7 +164,7 @@ class Walk:
         return max(0, min(int(value.value), self._page_most))
 
     def _times(self, node: FieldNode, of: GraphQLNamedType | None, field: GraphQLField | None) -> int:
-        """How long the list of this field is taken to be; 1 for what is no list."""
+        """Returns the assumed length of the field's list; 1 for what is no list."""
         if of is None or not is_list(field):
             return 1
         for argument in node.arguments or ():
@@ -180,7 +180,7 @@ def is_list(field: GraphQLField | None) -> bool:
 
 
 def paged_types(schema: GraphQLSchema) -> Iterator[str]:
-    """Types whose lists are as long as `first` or `last` says on the field that they come from."""
+    """Returns the types whose lists are as long as `first` or `last` says on the field that they come from."""
     for of in schema.type_map.values():
         for field in getattr(of, "fields", {}).values():
             if any(name in getattr(field, "args", {}) for name in PAGE_ARGUMENTS) and not is_list(field):
@@ -188,7 +188,7 @@ def paged_types(schema: GraphQLSchema) -> Iterator[str]:
 
 
 def node_count(nodes: Iterable[Node]) -> int:
-    """How many nodes these are, with all below them."""
+    """Returns how many nodes these are, with all below them."""
     found = 0
     pending = list(nodes)
     while pending:

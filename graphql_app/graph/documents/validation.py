@@ -12,7 +12,7 @@ from graphql.language.visitor import EnterLeaveVisitor
 
 
 class SpecifiedRules(ValidationRule):
-    """What `validate` is given instead of the list; the errors and their order are the same."""
+    """Replaces the list of rules that `validate` is given; the errors and their order are the same."""
 
     def __init__(self, context: ValidationContext) -> None:
         super().__init__(context)

@@ -1,4 +1,4 @@
-"""What every door of GraphQL runs operations with."""
+"""The engine: what every door of GraphQL runs operations with."""
 
 from dataclasses import dataclass
 
@@ -18,7 +18,7 @@ from graphql_app.services.identity.admission import Admission
 
 @dataclass(frozen=True, slots=True)
 class Engine:
-    """All that is needed to run an operation."""
+    """The parts that running an operation takes."""
 
     services: Services
     documents: Documents

@@ -24,7 +24,7 @@ INTROSPECTION = frozenset({"__schema", "__type"})  # the fields of Query that sh
 
 
 class Execution:
-    """Runs operations of the schema. Unless it is explorable, only who has the scope may ask for the schema itself."""
+    """Runs operations of the schema. Unless it is explorable, introspection needs a scope."""
 
     def __init__(self, schema: strawberry.Schema, *, seconds: float, is_explorable: bool = True) -> None:
         # graphql-core's own schema: parsing, validating and executing go past Strawberry's per-request layers.
@@ -68,14 +68,14 @@ class Execution:
 
     @property
     def overdue(self) -> dict[str, Any]:
-        """The answer to what took too long."""
+        """Returns the answer to what took too long."""
         slow = Unavailable(f"The operation took longer than {self.deadlines.seconds:g} s and was ended; ask for less.")
         return {"data": None, "errors": [formatted(slow)]}
 
     def executor(
         self, operation: Operation, variables: Mapping[str, Any], context: Context, outcome: Outcome | None = None
     ) -> PlannedExecutor:
-        """What executes the operation. Raises BadVariables, and Forbidden for introspection that is off."""
+        """Returns the executor of the operation. Raises BadVariables, and Forbidden for introspection that is off."""
         if not self._is_explorable and not INTROSPECTION.isdisjoint(operation.roots):
             require(context.caller.viewer, Scope.SCHEMA)
         built = PlannedExecutor.build(
@@ -95,7 +95,7 @@ class Execution:
         return built
 
     async def source(self, executor: PlannedExecutor) -> AsyncIterable[Any]:
-        """What the subscription's resolver returned. Raises GraphQLError."""
+        """Returns what the subscription's resolver returned. Raises GraphQLError."""
         source = create_source_event_stream(executor)
         if not isinstance(source, (ExecutionResult, AsyncIterable)):
             source = await source
@@ -105,7 +105,7 @@ class Execution:
         return source
 
     async def event(self, executor: PlannedExecutor, event: object, context: Context, masked: list[str]) -> bytes:
-        """The payload for one event of a subscription, serialised."""
+        """Returns the serialised payload for one event of a subscription."""
         return orjson.dumps(answer(await self.shown(executor, event, context), masked))
 
     async def shown(self, executor: PlannedExecutor, event: object, context: Context) -> ExecutionResult:
@@ -125,5 +125,6 @@ class BadVariables(Mistakes):
 
 
 def shared_caller(view: View) -> Caller:
-    """Nobody in particular: what a cohort's execution is given, so that it cannot tell anybody's own."""
+    """Returns a caller who is nobody in particular: a shared execution is given it, so that it cannot show anybody's
+    own data."""
     return Caller(Viewer("", (), view, None, None, 0))

@@ -17,7 +17,7 @@ class OperationRequest:
 
     @property
     def key(self) -> tuple[str, str | None, bytes]:
-        """Equal for those who ask the same, however they wrote it."""
+        """Equal for requests of the same thing, however they were written."""
         if self._key is None:
             variables = orjson.dumps(self.variables, option=orjson.OPT_SORT_KEYS) if self.variables else b""
             self._key = self.query, self.operation_name, variables

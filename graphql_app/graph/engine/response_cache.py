@@ -62,7 +62,7 @@ class ResponseKey(NamedTuple):
 
 
 class Answer:
-    """Bytes that are ready to be sent."""
+    """A serialised answer."""
 
     def __init__(self, body: bytes, *, has_errors: bool) -> None:
         self.body = body
@@ -70,8 +70,8 @@ class Answer:
 
     @cached_property
     def tag(self) -> bytes:
-        """An ETag of what this view is shown, so that it tells nothing of what is hidden. Weak: the same answer may be
-        called by either media type."""
+        """A weak ETag of what this view is shown, so that it tells nothing of what is hidden; either media type may
+        carry the answer."""
         return b'W/"' + blake2b(self.body, digest_size=12).hexdigest().encode() + b'"'
 
 
@@ -98,7 +98,7 @@ class Follower:
 
 @dataclass(slots=True)
 class CacheCount:
-    """Since it was noted last."""
+    """What happened since it was noted last."""
 
     hits: int = 0
     misses: int = 0
@@ -122,8 +122,8 @@ class _Entries(LRUCache[ResponseKey, CacheEntry]):
 
 
 class ResponseCache:
-    """Bounded by size and by age; what was used least recently goes first. When the feed is not heard, nothing is
-    given out and nothing is kept."""
+    """Keeps finished answers, bounded by size and by age; what was used least recently goes first. While the feed is
+    not heard, nothing is given out and nothing is kept."""
 
     def __init__(
         self,
@@ -157,7 +157,7 @@ class ResponseCache:
             await self._making.close()
 
     def cached(self, key: ResponseKey) -> Answer | None:
-        """The answer, if it is at hand and holds all that this process knows of."""
+        """Returns the cached answer, if it holds all changes that this process knows of."""
         kept = self._kept.get(key)
         if kept is None or not self._staleness.is_current or self._staleness.awaits_any(kept.places):
             return None
@@ -165,7 +165,8 @@ class ResponseCache:
         return kept.answer
 
     async def make(self, key: ResponseKey, operation: Operation, asked: OperationRequest) -> Answer:
-        """The answer of a shareable operation, executed once for all who ask at the same time. Raises BadVariables."""
+        """Returns the answer of a shareable operation, executed once for all who ask at the same time. Raises
+        BadVariables."""
         self._counted.misses += 1
         head = self._hub.head
         work = partial(self._make, key, operation, asked, head)
@@ -184,7 +185,8 @@ class ResponseCache:
         return answer
 
     def _is_true_since(self, head: Head | None, heard: Sequence[Read], view: View) -> bool:
-        """Whether no change that this process heard of meanwhile matters to what was read, as the view sees it."""
+        """Returns whether no change that this process heard of meanwhile matters to what was read, as the view sees
+        it."""
         here = self._hub.head
         if head is None or here is None or not self._staleness.is_current or not self._hub.remembers(head):
             return False
@@ -231,7 +233,7 @@ class ResponseCache:
         self._unfollow(kept)
 
     def _drop(self, kept: CacheEntry) -> bool:
-        """Whether it was still kept: a change may find it by several of its interests."""
+        """Drops an entry. Returns whether it was still kept: a change may find it by several of its interests."""
         if self._kept.get(kept.key) is not kept:
             return False
         del self._kept[kept.key]
@@ -243,7 +245,7 @@ class ResponseCache:
             self._interests.remove(follower)
 
     def tidy(self) -> None:
-        """Forgets what is old, and tells what happened since the last time."""
+        """Drops what is old, and notes what happened since the last time."""
         long_ago = self._clock() - self._seconds_most
         for kept in [kept for kept in self._kept.values() if kept.made_at < long_ago]:
             self._counted.evicted += self._drop(kept)
@@ -261,12 +263,12 @@ class ResponseCache:
 
 
 def can_be_shared(operation: Operation) -> bool:
-    """Whether its answer depends on nothing but the view, and on what the feed tells of."""
+    """Returns whether the answer depends on nothing but the view, and on what the feed tells of."""
     return operation.kind == "query" and operation.roots <= SHAREABLE
 
 
 def is_kept(operation: Operation) -> bool:
-    """Whether an answer that can be shared is worth a place."""
+    """Returns whether a shareable answer is worth a place."""
     return not operation.roots <= NOT_KEPT
 
 

@@ -1,4 +1,4 @@
-"""What a client is told of an execution: its data, and its errors, masked where nobody foresaw them."""
+"""What a client is shown of an execution: its data, and its errors, masked where they are unexpected."""
 
 import uuid
 from typing import Any
@@ -20,17 +20,18 @@ def answer(result: ExecutionResult, masked: list[str]) -> dict[str, Any]:
 
 
 def regular(data: dict[str, Any] | None, masked: list[str]) -> dict[str, Any]:
-    """The answer in which nothing is wrong."""
+    """Returns the answer of an execution without errors."""
     return {"data": data, "extensions": {"masked": masked}} if masked else {"data": data}
 
 
 def errors_of(error: Exception) -> list[dict[str, Any]]:
-    """What the client is told of it: of several mistakes each."""
+    """Returns what the client is shown of an error; of several mistakes each."""
     return [formatted(one) for one in (error.errors if isinstance(error, Mistakes) else (error,))]
 
 
 def formatted(error: Exception) -> dict[str, Any]:
-    """An error as the client may see it: a refusal with its code, the client's own mistake as it is, else masked."""
+    """Returns an error as the client may see it: a refusal with its code, the client's own mistake as it is, else
+    masked."""
     original = error.original_error if isinstance(error, GraphQLError) else error
     while isinstance(original, GraphQLError):
         original = original.original_error

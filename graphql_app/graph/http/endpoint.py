@@ -113,7 +113,8 @@ class HttpEndpoint:
         return head
 
     def answer(self, head: RequestHead, body: bytes) -> Sent | asyncio.Future[Sent] | Coroutine[Any, Any, Sent] | None:
-        """Returns the reply to a POST, or an awaitable of it. Returns None where ASGI is to serve it, as head() does."""
+        """Returns the reply to a POST, or an awaitable of it. Returns None where ASGI is to serve it, as head()
+        does."""
         if len(body) > self._body_most:
             return None
         fields = head.fields

@@ -80,7 +80,8 @@ async def subscribed(
 
 
 def answered(body: bytes) -> EventStream:
-    """Returns the response that carries the one answer of a query or mutation, for a client that accepts only events."""
+    """Returns the response that carries the one answer of a query or mutation, for a client that accepts only
+    events."""
 
     async def once() -> AsyncIterator[bytes]:
         yield framed(Payload(body, None)) + COMPLETE

@@ -13,7 +13,7 @@ def _nothing() -> None:
 
 
 class Budgets:
-    """One account for each who has something; what others have is none of theirs. `most` of 0 is no limit."""
+    """Keeps one account for each user; what others have is none of theirs. A `most` of 0 is no limit."""
 
     def __init__(self, most: int) -> None:
         self._most = most
@@ -23,7 +23,7 @@ class Budgets:
         return len(self._taken)
 
     def take(self, user: str, values: int) -> Callable[[], None]:
-        """Takes so many until what is returned is called, once. Raises TooMany."""
+        """Takes so many values until the returned function is called, once. Raises TooMany."""
         if not values or not self._most:
             return _nothing
         taken = self._taken.get(user, 0) + values

@@ -1,4 +1,4 @@
-"""One connection that was let in."""
+"""Leases of connections that were let in."""
 
 import asyncio
 from collections.abc import Callable
@@ -29,7 +29,7 @@ class ConnectionLease:
         self._then: Callable[[TooManyConnections], None] | None = None
 
     def when_revoked(self, then: Callable[[TooManyConnections], None]) -> None:
-        """What ends the connection; called at once if it was too many already."""
+        """Sets what ends the connection; called at once if it was too many already."""
         self._then = then
         if self._also is not None:
             self._also.when_revoked(then)
@@ -44,7 +44,7 @@ class ConnectionLease:
                 self._then(self._revoked)
 
     def leave(self) -> None:
-        """May be called again."""
+        """Gives the lease back. May be called again."""
         ceilings, self._ceilings = self._ceilings, None
         if ceilings is not None:
             ceilings.leave(self._key, self)

@@ -23,7 +23,7 @@ AT_ONCE_MOST = 500  # keys in one exchange: Redis does nothing else meanwhile
 
 
 class Balance(Protocol):
-    """What one limit has in Redis, as this process keeps it."""
+    """What this process knows of one limit's balance in Redis."""
 
     @property
     def unsettled(self) -> int: ...
@@ -66,7 +66,7 @@ class Limiter:
             raise _too_often(rates.rate, count, wait_seconds)
 
     def enter(self, name: str, key: str, also: ConnectionLease | None = None) -> ConnectionLease:
-        """Counts one more under the ceiling of that name, if there is one. Raises TooManyConnections."""
+        """Counts one more connection under the limit of that name, if there is one. Raises TooManyConnections."""
         ceilings = self._ceilings.get(name)
         admitted = ConnectionLease(ceilings, key, self._woken, also)
         if ceilings is not None:
@@ -77,7 +77,7 @@ class Limiter:
         return admitted
 
     async def run(self) -> None:
-        """Never returns; end it by cancelling."""
+        """Settles with Redis at intervals. Never returns; end it by cancelling."""
         while True:
             until_beat = self._beat_at - self._clock()
             if until_beat > 0 and not self._is_due:

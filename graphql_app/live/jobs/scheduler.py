@@ -19,7 +19,7 @@ Prune = Callable[[Session, float, int], Awaitable[int]]
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """`carry_out` does a small part of the work and returns whether there is more of it."""
+    """A job and its interval. `carry_out` does a small part of the work and returns whether there is more of it."""
 
     name: str
     every_seconds: float
@@ -34,7 +34,7 @@ class Scheduler:
         self._jobs = jobs
 
     async def run(self) -> None:
-        """Never returns; end it by cancelling."""
+        """Carries jobs out when they are due. Never returns; end it by cancelling."""
         async with asyncio.TaskGroup() as tasks:
             for job in self._jobs:
                 tasks.create_task(self._repeat(job), name=job.name)

@@ -21,18 +21,19 @@ from graphql_app.store.redis.presence import PresenceStore
 
 
 def kept_seconds(ghost_seconds: float) -> float:
-    """How long an entry lives unless it is renewed. Together with the beat, on which others look again, it is less than
+    """Returns how long an entry lives unless it is renewed. With the beat on which others look again, it is less than
     the whole."""
     return ghost_seconds * 2 / 3
 
 
 def beat_seconds(ghost_seconds: float) -> float:
-    """How often entries are renewed, and all that is watched is read again: a lost message heals."""
+    """Returns how often entries are renewed, and everything that is watched is read again: so a lost message heals."""
     return ghost_seconds / 6
 
 
 class Presence:
-    """Runs in every process. `ghost_seconds`: no longer is anybody shown whose process was killed."""
+    """Knows who is on which floor; runs in every process. Nobody is shown for longer than `ghost_seconds` after their
+    process was killed."""
 
     def __init__(
         self,
@@ -53,15 +54,16 @@ class Presence:
         )
 
     async def run(self) -> None:
-        """Never returns; end it by cancelling."""
+        """Exchanges with the other processes. Never returns; end it by cancelling."""
         await self._exchange.run()
 
     async def close(self) -> None:
-        """Says that nobody is here any more, when run() has ended and nobody enters."""
+        """Withdraws everybody of this process, when run() has ended and nobody enters."""
         await self._exchange.close()
 
     def enter(self, viewer: Viewer, place: Place) -> Callable[[], None]:
-        """The viewer is on the floor from now on. Returns what says that they left; who is back soon was never away."""
+        """Puts the viewer on the floor. Returns what takes them off it; somebody back within the linger time was never
+        away."""
         if len(place.building) > BUILDING_MOST:  # no building is called that
             return lambda: None
         person = Person(self._pseudonyms.of(viewer.subject), viewer.employee_key)
@@ -74,16 +76,16 @@ class Presence:
         return leave
 
     def at(self, place: Place) -> Present:
-        """Who is on the floor, as far as it is known here."""
+        """Returns who is on the floor, as far as it is known here."""
         people = [*self._own.at(place), *self._others.at(place, asyncio.get_running_loop().time())]
         return present(place, people, is_partial=not self._exchange.is_whole or place not in self._others)
 
     def look(self, place: Place) -> None:
-        """Whoever watches the floor looks at it anew: it came to be, or is no more."""
+        """Makes the watchers of a floor look at it anew: it came to be, or is no more."""
         self._watches.tell(place)
 
     def places(self, wanted: Places) -> list[Place]:
-        """Of these floors those on which anybody is known to be, and the one floor if it is but one."""
+        """Returns those of the places on which anybody is known to be, and the one floor if it is but one."""
         if wanted.only is not None:
             return [wanted.only]
         known = dict.fromkeys([*self._own, *self._others])
@@ -91,7 +93,7 @@ class Presence:
 
     @contextmanager
     def watching(self, places: Places) -> Iterator[Watch]:
-        """In this block, what others say of these floors is read, and the watch is told of changes."""
+        """Reads what other processes say of these floors, within the block, and tells the watch of changes."""
         watch = self._watches.open(places)
         self._exchange.want(places)
         try:

@@ -53,12 +53,12 @@ class Exchange:
         self.is_whole = False
 
     def say(self, place: Place) -> None:
-        """Soon: something changed there."""
+        """Marks a floor on which something changed, to be told soon."""
         self._unsaid.add(place)
         self._woken.set()
 
     def want(self, places: Places) -> None:
-        """Asks soon about floors that somebody watches from now on."""
+        """Marks floors that somebody watches from now on, to be asked for soon."""
         if places.only is None:
             self._is_list_unread = True
         elif places.only not in self._others:
@@ -66,7 +66,7 @@ class Exchange:
         self._woken.set()
 
     async def asked(self, places: Places) -> None:
-        """Waits until that was done; not while Redis is away."""
+        """Waits until these floors were asked for; not while Redis is away."""
         while self._channel.is_connected and (
             self._is_list_unread if places.only is None else places.only not in self._others
         ):
@@ -74,14 +74,14 @@ class Exchange:
             await self._read.wait()
 
     async def run(self) -> None:
-        """Never returns; end it by cancelling."""
+        """Exchanges when something is marked, and at every beat. Never returns; end it by cancelling."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._listen(), name="presence listener")
             while True:
                 await self._once()
 
     async def close(self) -> None:
-        """Takes back what was said, when run() has ended."""
+        """Withdraws what was told, when run() has ended."""
         await self._store.close()
         await self._publish(self._own)
 
@@ -115,7 +115,7 @@ class Exchange:
         self._make_room()
 
     async def _exchange(self) -> bool:
-        """Says what is new here, and asks what is new elsewhere; returns whether it was asked.
+        """Tells what is new here, and asks what is new elsewhere. Returns whether it was asked.
 
         Raises Away; what was not done is done the next time.
         """
@@ -192,7 +192,7 @@ class Exchange:
 
 
 def _places_in(content: bytes) -> list[Place] | None:
-    """The floors that a message names; None when it is of a release that says it in another way."""
+    """Returns the floors that a message names; None when a release that writes it differently sent it."""
     try:
         return [Place(building, number) for building, number in orjson.loads(content)]
     except (TypeError, ValueError):

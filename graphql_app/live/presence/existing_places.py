@@ -11,7 +11,7 @@ from graphql_app.domain.workstation import FLOOR, Place
 
 
 class ExistingPlaces:
-    """A listener of the hub. Whoever follows what somebody made up is there, but nobody else is told of it.
+    """Knows which floors exist; a listener of the hub. A made-up floor can be followed, but nobody else is told of it.
 
     `tell` is called with each floor that comes or goes.
     """
@@ -27,7 +27,7 @@ class ExistingPlaces:
         return self._places is not None and place in self._places
 
     async def known(self) -> None:
-        """Waits until they are. Raises Unavailable."""
+        """Waits until the floors are read. Raises Unavailable."""
         if self._places is None:
             await self._reading.join("places", self._take_in)
 
@@ -39,7 +39,7 @@ class ExistingPlaces:
             self._apply(moved)
 
     def restarted(self, head: Head) -> None:
-        """They are read anew, and until then are as they were."""
+        """Reads the floors anew; until then they stay as they were."""
         if self._places is not None:
             self._reading.begin("places", self._again)
 

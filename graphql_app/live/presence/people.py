@@ -9,7 +9,8 @@ EMPTY_MOST = 1000  # floors that are remembered although nobody is there: more t
 
 
 class Own:
-    """Floors on which somebody is, with the number of everybody's connections. Bounded by the subscriptions."""
+    """The people of this process: floors on which somebody is, with the number of connections of each. Bounded by the
+    subscriptions."""
 
     def __init__(self) -> None:
         self._connections: dict[Place, dict[Person, int]] = {}
@@ -24,13 +25,13 @@ class Own:
         return self._connections.get(place, {}).keys()
 
     def enter(self, person: Person, place: Place) -> bool:
-        """Whether they were not there yet."""
+        """Counts a connection. Returns whether its user was not there yet."""
         here = self._connections.setdefault(place, {})
         here[person] = here.get(person, 0) + 1
         return here[person] == 1
 
     def leave(self, person: Person, place: Place) -> bool:
-        """Whether that was their last connection."""
+        """Counts a connection less. Returns whether it was the user's last."""
         here = self._connections[place]
         here[person] -= 1
         if here[person]:
@@ -42,7 +43,7 @@ class Own:
 
 
 class Others:
-    """Watched floors that were asked about, with the time at which each of their people fades."""
+    """The people of other processes: watched floors that were asked for, with the time at which each person fades."""
 
     def __init__(self) -> None:
         self._fading: dict[Place, dict[Person, float]] = {}
@@ -60,7 +61,7 @@ class Others:
         return [person for person, until in self._fading.get(place, {}).items() if until > now]
 
     def learn(self, place: Place, left_seconds: Mapping[Person, float], now: float) -> bool:
-        """What was said of the floor just now. Returns whether that is news."""
+        """Takes in what was told of the floor. Returns whether that is news."""
         before = self._fading.get(place)
         self._fading[place] = {person: now + left for person, left in left_seconds.items()}
         return before is None or before.keys() != left_seconds.keys()
@@ -72,7 +73,7 @@ class Others:
         return not self._fading[place]
 
     def fade(self, now: float) -> list[Place]:
-        """Forgets whose time is over. Returns where that was."""
+        """Forgets people whose time is over. Returns the floors where that was."""
         moved = [place for place, people in self._fading.items() if any(until <= now for until in people.values())]
         for place in moved:
             self._fading[place] = {person: until for person, until in self._fading[place].items() if until > now}

@@ -9,7 +9,7 @@ from graphql_app.domain.workstation import Place
 
 
 class Watch:
-    """What changed for somebody who watches some floors: each once, however often."""
+    """The floors that changed for one watcher: each once, however often."""
 
     def __init__(self, places: Places) -> None:
         self.places = places
@@ -21,7 +21,7 @@ class Watch:
         self._arrived.set()
 
     async def take(self) -> list[Place]:
-        """Waits until something changed."""
+        """Waits until something changed. Returns the floors."""
         while not self._changed:
             self._arrived.clear()
             await self._arrived.wait()
@@ -31,7 +31,7 @@ class Watch:
 
 
 class Watches:
-    """Those of one floor each are found by it; of the others, who watch whole buildings, there are few."""
+    """All watchers. Those of one floor are found by it; of those who watch whole buildings there are few."""
 
     def __init__(self) -> None:
         self._by_place: defaultdict[Place, set[Watch]] = defaultdict(set)
@@ -64,7 +64,7 @@ class Watches:
         return place in self._by_place or any(watch.places.include(place) for watch in self._wide)
 
     def tell(self, place: Place) -> None:
-        """Something changed there."""
+        """Tells all who watch the floor that something changed there."""
         for watch in (*self._by_place.get(place, ()), *self._wide):
             if watch.places.include(place):
                 watch.put(place)

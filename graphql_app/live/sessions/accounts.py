@@ -32,7 +32,7 @@ CLOCKS_SECONDS = 60.0  # by so much the database's clock may differ from ours
 
 
 class NotHeardOf(Unavailable):
-    """Of an account that is so new that the feed may not have brought it yet."""
+    """The account is so new that the feed may not have brought it yet."""
 
     def __init__(self, sign_in: SignIn) -> None:
         super().__init__("This server has not heard of this login yet; try again.")
@@ -71,7 +71,7 @@ class Accounts:
         hub.listen(self)
 
     async def run(self) -> None:
-        """Never returns; end it by cancelling."""
+        """Loads the accounts, and again whenever the history is another. Never returns; end it by cancelling."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._keep_tidy(), name="forgetting of logins")
             while True:
@@ -99,8 +99,11 @@ class Accounts:
     # --- asked -------------------------------------------------------------------------------------------------------
 
     def of(self, sign_in: SignIn) -> Account:
-        """The account behind a login, as it is now. Raises Unauthenticated when the login is over, and Unavailable
-        when this process cannot know; NotHeardOf where it may know in a moment."""
+        """Returns the account behind a login, as it is now.
+
+        Raises Unauthenticated when the login is over, Unavailable when this process cannot know, and NotHeardOf where
+        it may know in a moment.
+        """
         silent = self._silent_seconds
         if self._missed is not None or silent is None or silent > SILENT_SECONDS_MOST:
             raise Unavailable("This server does not know at present who is still logged in; try again.")
@@ -115,7 +118,7 @@ class Accounts:
 
     @property
     def _silent_seconds(self) -> float | None:
-        """How long ago what is known here was the present; None when it never was."""
+        """Returns how long ago this process last knew the present; None when it never did."""
         heard = self._staleness.silent_seconds
         if self._ahead_at is None:
             return heard
@@ -140,7 +143,7 @@ class Accounts:
             stop()
 
     def learn(self, account: Account) -> None:
-        """What somebody has just read of an account; it may be newer than what the feed has brought."""
+        """Takes in what somebody has just read of an account; it may be newer than what the feed has brought."""
         known = self._accounts.get(account.id)
         if account.id not in self._deleted and (known is None or known.version < account.version):
             self._accounts[account.id] = account
@@ -168,7 +171,7 @@ class Accounts:
             self._tell(account_id)
 
     def restarted(self, head: Head) -> None:
-        """Who is logged in finds that this cannot be known until it is read anew."""
+        """Makes the accounts unknown until they are read anew."""
         self._missed = []
         self._ahead_at = None
         self._deleted.clear()
@@ -234,8 +237,8 @@ class Accounts:
             self._tell(account_id)
 
     async def _read_ahead(self) -> None:
-        """Takes in what the feed will bring. Who is logged in goes on, and who is not does not, however much it has to
-        bring before that."""
+        """Takes in what the feed will bring. Logins that are open go on and others do not, however much it has to bring
+        before that."""
         here, began = self._hub.head, self._monotonic()
         if here is None:
             return

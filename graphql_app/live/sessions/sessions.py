@@ -1,4 +1,4 @@
-"""The open connections of this process: looked after once a second, and ended in good order when it is to stop."""
+"""The open connections of this process: checked once a second, and ended in good order when it stops."""
 
 import asyncio
 import random
@@ -16,14 +16,14 @@ class OpenConnection(Protocol):
     """One connection, of whatever transport."""
 
     def look(self) -> None:
-        """Called about once a second: ends what has had its time."""
+        """Ends the connection if its time is over. Called about once a second."""
 
     def drain(self) -> None:
-        """The process is to stop: says so to the client, which comes back elsewhere with its cursor."""
+        """Tells the client that the process stops: it comes back elsewhere with its cursor."""
 
 
 class WaitingConnection:
-    """A request that waits for news."""
+    """A long-poll request that waits for news."""
 
     def __init__(self, deadline: asyncio.Timeout) -> None:
         self._deadline = deadline
@@ -37,7 +37,7 @@ class WaitingConnection:
 
 
 class Sessions:
-    """Costs an idle connection no task and no timer of its own."""
+    """All open connections. An idle one costs no task and no timer of its own."""
 
     def __init__(self, drain_seconds: float) -> None:
         self._drain_seconds = drain_seconds
@@ -60,7 +60,7 @@ class Sessions:
         self._slices[hash(session) % SLICES].discard(session)
 
     async def run(self) -> None:
-        """Never returns; end it by cancelling."""
+        """Checks every connection once a second. Never returns; end it by cancelling."""
         while True:
             for sessions in self._slices:
                 await asyncio.sleep(LOOK_SECONDS / SLICES)
@@ -69,7 +69,7 @@ class Sessions:
 
     @asynccontextmanager
     async def timeout(self, seconds: float) -> AsyncIterator[None]:
-        """As asyncio.timeout, and over at once when the process is to stop. Raises TimeoutError."""
+        """Bounds a wait as asyncio.timeout does, and ends it at once when the process stops. Raises TimeoutError."""
         async with asyncio.timeout(seconds) as deadline:
             waiting = WaitingConnection(deadline)
             self.open(waiting)
@@ -79,7 +79,8 @@ class Sessions:
                 self.close(waiting)
 
     def drain(self) -> None:
-        """Ends every session, each at a moment of its own within the time: they do not all come back at once."""
+        """Ends every connection, each at a moment of its own within the time, so that clients do not all come back at
+        once."""
         if self._draining is None:
             self._draining = asyncio.create_task(self._drain(), name="draining")
 

@@ -15,7 +15,8 @@ from graphql_app.store.postgres.retry import retry_on_contention
 
 
 class Administer:
-    """Whatever is done takes effect at once, on whatever is open too: processes hear of it as of any other change."""
+    """Keeps local accounts. Whatever is done takes effect at once, on open connections too: processes hear of it as of
+    any change."""
 
     def __init__(
         self,
@@ -31,13 +32,14 @@ class Administer:
         self._refused_passwords = refused_passwords
 
     async def accounts(self, caller: Caller) -> Sequence[Account]:
-        """All of them, by name. Raises Forbidden, Unavailable."""
+        """Returns all accounts, by name. Raises Forbidden, Unavailable."""
         require(caller.viewer, Scope.ADMIN)
         return await store.everybody(self._database)
 
     @retry_on_contention
     async def add(self, caller: Caller, name: str, password: str, role: str, employee_number: str | None) -> None:
-        """Raises Forbidden, InvalidInput, NotFound for the employee, Conflict for a name that is taken."""
+        """Adds an account. Raises Forbidden, InvalidInput, NotFound for the employee, Conflict for a name that is
+        taken."""
         require(caller.viewer, Scope.ADMIN)
         self._check_role(role)
         password_hash = await self._hashed(password)
@@ -53,16 +55,16 @@ class Administer:
                 raise Conflict(f"There is an account {name} already.")
 
     async def set_role(self, caller: Caller, name: str, role: str) -> None:
-        """Raises Forbidden, InvalidInput, NotFound."""
+        """Sets the role. Raises Forbidden, InvalidInput, NotFound."""
         self._check_role(role)
         await self._change(caller, name, "role", role)
 
     async def set_disabled(self, caller: Caller, name: str, disabled: bool) -> None:
-        """Who is disabled is logged out everywhere. Raises Forbidden, NotFound."""
+        """Disables an account, which logs it out everywhere, or enables it. Raises Forbidden, NotFound."""
         await self._change(caller, name, "disabled", disabled)
 
     async def set_password(self, caller: Caller, name: str, password: str) -> None:
-        """Whoever knew the old one is logged out everywhere. Raises Forbidden, InvalidInput, NotFound."""
+        """Sets the password, and logs the account out everywhere. Raises Forbidden, InvalidInput, NotFound."""
         require(caller.viewer, Scope.ADMIN)
         await self._change(caller, name, "password_hash", await self._hashed(password))
 

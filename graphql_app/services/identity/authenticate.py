@@ -47,7 +47,7 @@ NOBODY = 0  # the id of no account
 
 @dataclass(frozen=True, slots=True)
 class Lifetimes:
-    """In seconds. However often it is renewed, a session ends after `session` of them."""
+    """How long tokens and sessions last, in seconds. However often it is renewed, a session ends after `session`."""
 
     access: float
     refresh: float
@@ -65,8 +65,8 @@ class SignedIn:
 
 
 class Authenticate:
-    """Nothing here says whether a name exists: not by words, not by time, not by who has to wait. Where its owner has
-    logged in from, who has to wait is another question."""
+    """Logs in and out. Nothing here tells whether a name exists: no words, no time, no one who has to wait. Where its
+    owner has logged in from, who has to wait is another question."""
 
     def __init__(
         self,
@@ -86,8 +86,9 @@ class Authenticate:
         self._refused_passwords = refused_passwords
 
     async def login(self, caller: Caller, name: str, password: str, user_agent: str | None) -> SignedIn:
-        """Raises Unauthenticated for a wrong name or password, RateLimited for who has to wait, Forbidden where
-        another service issues the tokens, InvalidInput for a name that no account can have, ReadOnly, Unavailable."""
+        """Opens a session. Raises Unauthenticated for a wrong name or password, RateLimited for who has to wait,
+        Forbidden where another service issues the tokens, InvalidInput for a name that no account can have, ReadOnly,
+        Unavailable."""
         self._require_keys()
         problem = characters_problem(name)
         if problem is not None:
@@ -115,9 +116,9 @@ class Authenticate:
     async def _open(
         self, caller: Caller, known: StoredAccount, name: str, counted: list[str], user_agent: str | None
     ) -> tuple[LoginSession, str, datetime]:
-        """A session, and its first refresh token; what failed with the name from there is forgiven, and the address is
-        known from now on. Raises Unauthenticated when the account is disabled, or given another password, in this very
-        moment."""
+        """Opens a session with its first refresh token, forgives what failed with the name from that address, and
+        remembers the address. Raises Unauthenticated when the account is disabled, or given another password, at this
+        very moment."""
         async with self._database.writing(caller.named(known.account.name)) as transaction:
             session = await login_sessions.open_for(transaction.connection, known, caller.address, user_agent)
             if session is None:
@@ -201,8 +202,8 @@ class Authenticate:
         return counted[1:]
 
     async def _renewed(self, connection: Session, token: str, given: Presented) -> tuple[str, datetime]:
-        """The newest of the family: a new one, unless this was renewed already. Then all who present it are given the
-        same: of two who have it, the second to come with that is noticed."""
+        """Returns the newest token of the family: a new one, unless this was renewed already. Then all who present it
+        are given the same: of two who have it, the second to come with that is noticed."""
         newest, own = token, given
         while own.token.successor is not None:
             newest = _sealing(newest).open(own.token.successor).decode()
@@ -216,7 +217,7 @@ class Authenticate:
     async def _issue(
         self, connection: Session, session: LoginSession, now: datetime, *, replaces: int | None = None, old: str = ""
     ) -> tuple[str, datetime]:
-        """A new token of the family, in the place of an old one, if there is one."""
+        """Issues a new token of the family, in the place of an old one, if there is one."""
         token = urlsafe_b64encode(secrets.token_bytes(TOKEN_BYTES)).rstrip(b"=").decode()
         expires_at = expiry(
             session, now, token_seconds=self._lifetimes.refresh, session_seconds=self._lifetimes.session
@@ -254,7 +255,7 @@ def _too_soon(patience: Patience, seconds: float) -> RateLimited:
 
 
 def _sealing(token: str) -> Seal:
-    """What only who has this token can open."""
+    """Returns a seal that only the holder of this token can open."""
     return Seal(token, "the refresh token after this one")
 
 

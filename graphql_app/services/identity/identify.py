@@ -24,7 +24,7 @@ NAME_LENGTH_MOST = 100  # of a role, and of an employee's number
 
 
 class Identify:
-    """Tokens are JWTs, ours or those of one OpenID issuer; a verified one is remembered until it expires."""
+    """Makes viewers of tokens: JWTs of ours, or of one OpenID issuer. A verified one is remembered until it expires."""
 
     def __init__(
         self,
@@ -47,7 +47,8 @@ class Identify:
             openid.on_withdrawal(self._verified.clear)
 
     def viewer(self, token: str) -> Viewer:
-        """Raises Unauthenticated, saying what is wrong with the token; KeyUnknown where newer keys may help."""
+        """Returns the viewer of a token. Raises Unauthenticated, saying what is wrong with it; KeyUnknown where newer
+        keys may help."""
         known = self._verified.get(token)
         if known is not None and known.expires_at > time.time():
             viewer = self.present(known)
@@ -59,7 +60,7 @@ class Identify:
         return viewer
 
     def present(self, viewer: Viewer) -> Viewer:
-        """The viewer as their account is now; the very same while nothing has changed.
+        """Returns the viewer as their account is now; the very same while nothing has changed.
 
         Raises Unauthenticated once their login is over, and Unavailable when this process cannot know.
         """
@@ -75,11 +76,11 @@ class Identify:
 
     @property
     def jwks(self) -> dict[str, Any]:
-        """The public keys of the tokens that are issued here, as others read them."""
+        """The public keys of the tokens that are issued here, as a JWK set."""
         return self._keys.jwks
 
     def from_header(self, header: str | None) -> Viewer:
-        """The viewer of an Authorization header. Raises Unauthenticated."""
+        """Returns the viewer of an Authorization header. Raises Unauthenticated."""
         scheme, _, token = (header or "").partition(" ")
         if scheme.lower() != "bearer" or not token.strip():
             raise MissingToken(
@@ -88,7 +89,7 @@ class Identify:
         return self.viewer(token.strip())
 
     async def arriving(self, header: str | None) -> Viewer:
-        """The same; waits for the issuer's newer keys, or for an account that was made just now, if it must."""
+        """Returns what from_header() returns; waits for the issuer's newer keys, or for a new account, if it must."""
         try:
             return self.from_header(header)
         except KeyUnknown:
@@ -107,7 +108,7 @@ class Identify:
         employee_key: UUID | None = None,
         employee_number: str | None = None,
     ) -> str:
-        """A signed token. Raises BadKey where only a public key is known, and for roles that do not exist."""
+        """Signs a token. Raises BadKey where only a public key is known, and for roles that do not exist."""
         unknown = sorted(set(roles) - set(self._roles))
         if unknown:
             raise BadKey(f"no such role: {', '.join(unknown)}; there are {', '.join(sorted(self._roles))}")
@@ -204,7 +205,7 @@ def _is_name(value: object) -> bool:
 
 
 def _employee(claim: Any) -> tuple[UUID | None, str | None]:
-    """The key and the number of the employee that a token names. Raises Unauthenticated."""
+    """Returns the key and the number of the employee that a token names. Raises Unauthenticated."""
     if claim is None:
         return None, None
     try:

@@ -1,4 +1,4 @@
-"""An OpenID issuer whose tokens are believed here: its keys in memory, and the roles that its claims stand for."""
+"""An OpenID issuer whose tokens are trusted: its keys in memory, and the roles that its claims stand for."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Mapping
@@ -25,8 +25,8 @@ class KeyUnknown(Unauthenticated):
 
 
 class Issuer:
-    """Its keys are fetched by run() alone; whoever needs newer ones asks and waits. While the issuer is away, those
-    that are known go on verifying."""
+    """Keeps the issuer's keys. Only run() fetches them; whoever needs newer ones asks and waits. While the issuer is
+    away, those that are known go on verifying."""
 
     def __init__(self, name: str, audience: str, roles: ClaimRoles, fetch: Callable[[], Awaitable[list[Any]]]) -> None:
         self.name = name
@@ -44,14 +44,14 @@ class Issuer:
         self._withdrawn = forget
 
     def keys(self, token: Unverified) -> list[Key]:
-        """Those that may have signed it. Raises KeyUnknown."""
+        """Returns the keys that may have signed the token. Raises KeyUnknown."""
         keys = self._ring.find(token.key_id, token.algorithm)
         if not keys:
             raise KeyUnknown("The token is signed with a key that its issuer does not publish, or not yet.")
         return keys
 
     def roles(self, claims: Mapping[str, Any]) -> tuple[str, ...]:
-        """The roles that are configured for what the claims say; each once."""
+        """Returns the roles that are configured for what the claims say; each once."""
         named = (
             roles[value] for path, roles in self._roles.items() for value in _values(claims, path) if value in roles
         )
@@ -79,7 +79,7 @@ class Issuer:
                     await self._asked.wait()
 
     async def _ask(self) -> bool:
-        """Whether the issuer answered with keys that can be used."""
+        """Fetches the keys. Returns whether the issuer answered with any that can be used."""
         try:
             published = await self._fetch()
             keys = [key for key in map(key_of_jwk, published[:KEYS_MOST]) if key is not None]
@@ -96,7 +96,7 @@ class Issuer:
 
 
 def _values(claims: Mapping[str, Any], path: str) -> Iterator[str]:
-    """The texts at the path: a list's, or a text with its words, as `scope` is one."""
+    """Returns the texts at the path: a list's, or the words of a text, as `scope` is one."""
     value = _at(claims, path)
     if isinstance(value, str):
         yield from dict.fromkeys((value, *value.split(" ")))
@@ -105,8 +105,9 @@ def _values(claims: Mapping[str, Any], path: str) -> Iterator[str]:
 
 
 def _at(claims: Any, path: str) -> Any:
-    """The value at the path; None where there is none. Names hold dots themselves (`https://office.example/roles`, a
-    client's `com.example.office`): the longest name that leads to a value is the one that is meant."""
+    """Returns the value at the path; None where there is none. Names contain dots themselves
+    (`https://office.example/roles`, a client's `com.example.office`): the longest name that leads to a value is the one
+    that is meant."""
     if not isinstance(claims, dict):
         return None
     names = path.split(".")

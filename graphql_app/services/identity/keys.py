@@ -46,7 +46,8 @@ class Key:
 
 
 class KeyRing:
-    """All of the keys verify; the first of the private ones signs, so that keys are exchanged with an overlap."""
+    """Several keys. All of them verify; the first of the private ones signs, so that keys are exchanged with an
+    overlap."""
 
     def __init__(self, keys: Iterable[Key]) -> None:
         self._keys: dict[str, Key] = {}
@@ -56,7 +57,7 @@ class KeyRing:
 
     @classmethod
     def read(cls, private: str | None, public: str | None = None) -> "KeyRing":
-        """From PEMs, several in one text. Raises BadKey."""
+        """Reads PEMs, several in one text. Raises BadKey."""
         signing = [_key(_private(pem)) for pem in _pems(private, "private")] if private else []
         verifying = [_key(_public(pem)) for pem in _pems(public, "public")] if public else []
         if not signing and not verifying:
@@ -65,29 +66,30 @@ class KeyRing:
 
     @property
     def public(self) -> Mapping[str, Mapping[str, str]]:
-        """What verifies, by the ids of the keys: rings that are alike in it believe the same tokens."""
+        """The verifying halves, by the ids of the keys: rings that are alike in it trust the same tokens."""
         return {key.id: key.jwk for key in self._keys.values()}
 
     @property
     def jwks(self) -> dict[str, Any]:
-        """The public halves (RFC 7517, 5)."""
+        """The public halves as a JWK set (RFC 7517, 5)."""
         return {"keys": [dict(key.jwk) for key in self._keys.values()]}
 
     def sign(self, claims: Mapping[str, Any]) -> str:
-        """A token. Raises BadKey where only public keys are known."""
+        """Signs a token. Raises BadKey where only public keys are known."""
         key = self.signing
         if key is None or key.private is None:
             raise BadKey("no private key is set here: tokens are issued by another service")
         return jwt.encode(dict(claims), key.private, algorithm=key.algorithm, headers={"kid": key.id})
 
     def find(self, key_id: str | None, algorithm: str) -> list[Key]:
-        """The key of that id; for a token that names none, all of its algorithm."""
+        """Returns the key of that id; for a token that names none, all of its algorithm."""
         named = self._keys.values() if key_id is None else [self._keys[key_id]] if key_id in self._keys else []
         return [key for key in named if key.algorithm == algorithm]
 
 
 def key_of_jwk(jwk: object) -> Key | None:
-    """A key that somebody else publishes, under the name that it has there; None for one that is of no use here."""
+    """Returns a key that another issuer publishes, under the name that it has there; None for one that is of no use
+    here."""
     if not isinstance(jwk, dict) or jwk.get("use", "sig") != "sig" or "d" in jwk:
         return None
     maker = _MAKERS.get(str(jwk.get("kty")))
@@ -135,7 +137,7 @@ def _public(pem: str) -> Public:
 
 
 def _key(half: Private | Public) -> Key:
-    """Raises BadKey for a curve or a size that is not ours."""
+    """Returns the key. Raises BadKey for a curve or a size that is not taken."""
     private = half if isinstance(half, Private) else None
     public = half.public_key() if isinstance(half, Private) else half
     algorithm, jwk = _described(public)
@@ -145,7 +147,7 @@ def _key(half: Private | Public) -> Key:
 
 
 def _described(public: Public) -> tuple[str, dict[str, Any]]:
-    """The one algorithm of the key, and the key as a JWK."""
+    """Returns the one algorithm of the key, and the key as a JWK."""
     if isinstance(public, Ed25519PublicKey):
         return "EdDSA", OKPAlgorithm.to_jwk(public, as_dict=True)
     if isinstance(public, EllipticCurvePublicKey) and isinstance(public.curve, SECP256R1):
@@ -156,6 +158,6 @@ def _described(public: Public) -> tuple[str, dict[str, Any]]:
 
 
 def _thumbprint(needed: Mapping[str, str]) -> str:
-    """RFC 7638: of the members that make the key, sorted, without spaces."""
+    """Returns the thumbprint of RFC 7638: of the required members, sorted, without spaces."""
     canonical = json.dumps(needed, sort_keys=True, separators=(",", ":")).encode()
     return urlsafe_b64encode(hashlib.sha256(canonical).digest()).rstrip(b"=").decode()

@@ -26,7 +26,7 @@ NOBODYS = "$argon2id$v=19$m=47104,t=1,p=1$2pOa4XEVsprEv4meYaSD5g$XVYECVqKyNTXxzD
 
 
 class Passwords:
-    """Bounded, so that logins never take all of the machine."""
+    """Hashes and verifies passwords, a few at a time, so that logins never take all of the machine."""
 
     def __init__(self) -> None:
         self._threads = ThreadPoolExecutor(AT_ONCE_MOST, thread_name_prefix="passwords")
@@ -36,7 +36,7 @@ class Passwords:
         self._threads.shutdown(cancel_futures=True)
 
     async def hashed(self, password: str) -> str:
-        """Raises TooMany when too many wait already."""
+        """Returns the hash of a password. Raises TooMany when too many wait already."""
         with self._place(WAITING_MOST):
             return await self._in_thread(lambda: _HASHER.hash(password_normal(password)))
 
@@ -48,7 +48,7 @@ class Passwords:
             yield self._verify
 
     async def _verify(self, known: str | None, password: str) -> bool:
-        """Whether it is the password of that hash; without one it never is, and that takes as long."""
+        """Returns whether it is the password of that hash; without one it never is, and that takes as long."""
         is_right = await self._in_thread(lambda: verified(known or NOBODYS, password))
         return is_right and known is not None
 
@@ -72,8 +72,8 @@ class Passwords:
 
 
 def verified(known: str, password: str) -> bool:
-    """False also for a hash that cannot be read, and for what is too long to be a password. It is tried as it is hashed
-    today, and as it was typed, which earlier releases have hashed."""
+    """Returns whether it is the password; False also for a hash that cannot be read, and for what is too long. It is
+    tried as it is hashed today, and as it was typed, which earlier releases hashed."""
     return any(_is_of(known, one) for one in dict.fromkeys((password_normal(password), password)))
 
 
@@ -86,5 +86,5 @@ def _is_of(known: str, password: str) -> bool:
 
 
 def needs_rehash(known: str) -> bool:
-    """Whether a hash was made with other parameters than those of today."""
+    """Returns whether a hash was made with other parameters than those of today."""
     return _HASHER.check_needs_rehash(known)

@@ -28,7 +28,7 @@ _COMPACT: Final = re.compile(r"([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)\.[A-Za-z0-9_-]
 
 @dataclass(frozen=True, slots=True)
 class Unverified:
-    """What a token says of itself. Good for choosing whom to ask, for nothing else."""
+    """What a token says of itself: good for choosing which key to verify it with, for nothing else."""
 
     text: str
     algorithm: str
@@ -37,7 +37,7 @@ class Unverified:
 
 
 def read(token: str) -> Unverified:
-    """Raises Unauthenticated for whatever is no token of the kind that is taken here."""
+    """Parses a token. Raises Unauthenticated for whatever is none of the kind that is taken here."""
     if len(token) > TOKEN_BYTES_MOST:
         raise Unauthenticated(f"The token is longer than {TOKEN_BYTES_MOST} bytes.")
     parts = _COMPACT.fullmatch(token)
@@ -55,7 +55,7 @@ def read(token: str) -> Unverified:
 
 
 def verified(token: Unverified, keys: Iterable[Key], *, issuer: str, audience: str) -> dict[str, Any]:
-    """The claims of a token that one of the keys signed. Raises Unauthenticated."""
+    """Returns the claims of a token that one of the keys signed. Raises Unauthenticated."""
     for key in keys:
         try:
             claims = jwt.decode(
@@ -80,7 +80,7 @@ def verified(token: Unverified, keys: Iterable[Key], *, issuer: str, audience: s
 
 
 def is_name(value: object, length_most: int) -> bool:
-    """Fit to be shown, logged and stored: a text of its length at most, with no control characters."""
+    """Returns whether it may be shown, logged and stored: a text of its length at most, with no control characters."""
     return isinstance(value, str) and 0 < len(value) <= length_most and value.isprintable()
 
 
@@ -89,7 +89,7 @@ def _unusable() -> Unauthenticated:
 
 
 def _object(segment: str) -> dict[str, Any]:
-    """A JSON object, each of its names given once. Raises Unauthenticated."""
+    """Parses a JSON object, each of its names given once. Raises Unauthenticated."""
     try:
         content = json.loads(
             urlsafe_b64decode(segment + "=" * (-len(segment) % 4)),
@@ -115,6 +115,6 @@ def _no_number(name: str) -> None:
 
 
 def _are_times(claims: Mapping[str, Any]) -> bool:
-    """PyJWT takes texts of digits for numbers, and numbers of hundreds of digits."""
+    """Returns whether these are numbers: PyJWT takes texts of digits for such, and numbers of hundreds of digits."""
     times = [claims[name] for name in ("exp", "iat", "nbf") if name in claims]
     return all(type(time) in (int, float) and abs(time) < LAST_SECOND for time in times)

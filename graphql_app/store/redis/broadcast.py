@@ -48,7 +48,7 @@ class RedisBackend:
         await self._listener.aclose()
 
     async def subscribe(self, channel: str) -> None:
-        """From the next MAYBE_MISSED on, whatever is published on the channel arrives."""
+        """Subscribes to the channel: from the next MAYBE_MISSED on, whatever is published arrives."""
         self._channels.add(channel)
         if self._pubsub is not None:
             with suppress(RedisError, OSError):  # the reader finds out and subscribes to all anew
@@ -61,7 +61,7 @@ class RedisBackend:
                 await self._pubsub.unsubscribe(channel)
 
     async def publish(self, channel: str, message: bytes) -> None:
-        """Raises RedisError or OSError when it did not arrive."""
+        """Publishes on the channel. Raises RedisError or OSError when it did not arrive."""
         await self._publisher.publish(channel, self._seal.close(message))
 
     async def next_published(self) -> Event:
@@ -145,18 +145,18 @@ class Channel:
         return self._backend.connected
 
     def beside(self, name: str) -> "Channel":
-        """Another channel over the same connection."""
+        """Returns another channel over the same connection."""
         return Channel(name, self._broadcast, self._backend)
 
     async def publish(self, message: bytes) -> None:
-        """Sends it, if Redis is there. What does not arrive is missed by the others, who notice and read the log."""
+        """Publishes, if Redis is there. The others notice what does not arrive, and read the log."""
         if self._backend.connected:
             with suppress(RedisError, OSError, TimeoutError):
                 await self._broadcast.publish(self._name, message)
             heed_cancellation()
 
     async def messages(self) -> AsyncIterator[bytes]:
-        """What arrives, and MAYBE_MISSED after every connect."""
+        """Yields what arrives, and MAYBE_MISSED after every connect."""
         async with self._broadcast.subscribe(self._name) as subscriber:
             while True:
                 content: bytes = (await subscriber.get()).message  # type: ignore[assignment]  # bytes, from our backend
@@ -165,7 +165,7 @@ class Channel:
 
 @asynccontextmanager
 async def opened(url: str, seal: Seal, name: str) -> AsyncIterator[Channel]:
-    """A channel over Redis. Opening never fails and never waits: Redis may come later."""
+    """Opens a channel over Redis. Never fails and never waits: Redis may come later."""
     backend = RedisBackend(url, seal)
     async with Broadcast(backend=backend) as broadcast:  # type: ignore[arg-type]  # duck-typed: its base class connects
         yield Channel(name, broadcast, backend)
@@ -180,7 +180,7 @@ def is_well_formed(url: str) -> bool:
 
 
 async def problem(url: str) -> str | None:
-    """Why Redis cannot be used, in one line; None when it can."""
+    """Returns why Redis cannot be used, in one line; None when it can."""
     try:
         client = redis.Redis.from_url(url, socket_timeout=2, socket_connect_timeout=2)
     except ValueError as error:

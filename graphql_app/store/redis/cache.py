@@ -93,7 +93,8 @@ class SharedFloorCache:
         await self._redis.connection_pool.disconnect()
 
     async def read(self, place: Place) -> FloorState | None:
-        """A state that this process can bring to the present; None when there is no such floor. Raises Unavailable."""
+        """Returns a state that this process can bring to the present; None when there is no such floor. Raises
+        Unavailable."""
         oldest = self._oldest()
         if oldest is None:
             return await self._read(place)
@@ -106,12 +107,12 @@ class SharedFloorCache:
         return state
 
     async def remember_busiest(self, places: Collection[Place]) -> None:
-        """The floors that a process which starts does well to hold."""
+        """Keeps the names of the floors that a starting process does well to load."""
         content = orjson.dumps([[place.building, place.number] for place in places])
         await self._call(lambda: self._redis.set(self._name("busiest"), self._seal.close(content), ex=BUSIEST_SECONDS))
 
     async def busiest(self) -> list[Place]:
-        """What some process said last; nothing when Redis is away."""
+        """Returns what some process kept last; nothing when Redis is away."""
         sealed = await self._call(lambda: self._redis.get(self._name("busiest")))
         try:
             return [Place(*one) for one in orjson.loads(self._seal.open(sealed))] if sealed else []
@@ -121,7 +122,7 @@ class SharedFloorCache:
     # --- finding -----------------------------------------------------------------------------------------------------
 
     async def _found(self, keys: Sequence[str], oldest: Head, place: Place) -> FloorState | None:
-        """What is in Redis, or comes into it while another process is known to read it."""
+        """Returns the copy in Redis, waiting for it while another process is known to read it."""
         until = time.monotonic() + WAIT_SECONDS
         claim = [oldest.revision, int(CLAIM_SECONDS * 1000)]
         while True:
@@ -136,7 +137,7 @@ class SharedFloorCache:
             await asyncio.sleep(ASK_SECONDS)
 
     def _opened(self, sealed: bytes, oldest: Head, place: Place) -> FloorState | None:
-        """None for what was not sealed here, or is not what its name says: somebody else's hand was in it."""
+        """Returns the copy; None for what was not sealed here, or is not what its name says."""
         try:
             state = decoded(self._seal.open(sealed))
         except BrokenSeal:
@@ -154,7 +155,7 @@ class SharedFloorCache:
         await self._call(lambda: self._keep(keys=keys, args=kept))
 
     def _do_behind(self, work: Coroutine[Any, Any, None]) -> None:
-        """Nobody waits for it."""
+        """Does it in a task that nobody waits for."""
         task = asyncio.create_task(work, name="behind the floors in Redis")
         self._behind.add(task)
         task.add_done_callback(self._behind.discard)
@@ -162,8 +163,8 @@ class SharedFloorCache:
     # --- calling -----------------------------------------------------------------------------------------------------
 
     async def _call(self, ask: Callable[[], Any]) -> Any:
-        """The answer; None when Redis is away or slow: that costs the first to notice it CALL_SECONDS, and nobody
-        anything until it is back."""
+        """Returns the answer; None when Redis is away or slow: that costs the first to notice it CALL_SECONDS, and
+        nobody anything until it is back."""
         if self.is_away:
             return None
         try:
@@ -189,7 +190,7 @@ class SharedFloorCache:
             heed_cancellation()
 
     def _keys(self, epoch: UUID, place: Place) -> list[str]:
-        """Of the copy and of the claim; in braces, so that a cluster keeps them together."""
+        """Returns the names of the copy and of the claim; in braces, so that a cluster keeps them together."""
         name = self._name(str(epoch), place.building, place.number)
         return [name, f"{name}:claim"]
 

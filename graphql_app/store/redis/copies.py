@@ -1,4 +1,4 @@
-"""A floor as bytes, and back."""
+"""Encodes a floor as bytes, and decodes it."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -31,7 +31,7 @@ def encoded(state: FloorState) -> bytes:
 
 
 def decoded(content: bytes) -> FloorState | None:
-    """None for what another release has written."""
+    """Returns the floor; None for what another release has written."""
     match orjson.loads(content):
         case [form, epoch, revision, place, rows] if form == _FORMAT:
             return _state(epoch, revision, place, rows)

@@ -87,7 +87,7 @@ return redis.call('ZCARD', KEYS[1])
 
 
 class LimitStore:
-    """Every call is bounded by time-outs."""
+    """Balances in Redis. Every call is bounded by time-outs."""
 
     def __init__(self, url: str, secret: str, *, kept_seconds: float) -> None:
         self._redis = redis.Redis.from_url(url, socket_timeout=CALL_SECONDS, socket_connect_timeout=CALL_SECONDS)

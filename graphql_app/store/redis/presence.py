@@ -54,7 +54,7 @@ class Away(Exception):
 
 
 class PresenceStore:
-    """What this process says of itself, and what the others say. Every call is bounded by time-outs of a second."""
+    """What this process says of its people, and what the others say. Every call is bounded by time-outs of a second."""
 
     def __init__(self, url: str, secret: str, *, kept_seconds: float) -> None:
         self._redis = redis.Redis.from_url(url, socket_timeout=1, socket_connect_timeout=1)
@@ -90,7 +90,7 @@ class PresenceStore:
                 kept.pop(place, None)
 
     async def read(self, places: Iterable[Place]) -> dict[Place, dict[Person, float]]:
-        """Who is on these floors in other processes, and for how many seconds that is known. Raises Away."""
+        """Returns who is on these floors in other processes, and for how many seconds that is known. Raises Away."""
         pipeline = self._redis.pipeline(transaction=False)
         wanted = list(places)
         for place in wanted:
@@ -99,7 +99,7 @@ class PresenceStore:
         return {place: self._others(answer) for place, answer in zip(wanted, answers, strict=True)}
 
     async def floors(self) -> set[Place]:
-        """The floors on which anybody is. Raises Away."""
+        """Returns the floors on which anybody is. Raises Away."""
         pipeline = self._redis.pipeline(transaction=False)
         pipeline.eval(_READ, 1, self._floors)
         (names,) = await self._run(pipeline)
@@ -114,7 +114,7 @@ class PresenceStore:
         return found
 
     async def close(self) -> None:
-        """Takes back what this process said, if Redis answers."""
+        """Withdraws what this process said, if Redis answers."""
         try:
             if self._written:
                 await self.put(dict.fromkeys(self._written, ()))
@@ -130,7 +130,8 @@ class PresenceStore:
         return self._key("floor", place.building, place.number)
 
     def _entry(self, place: Place, people: frozenset[Person]) -> bytes:
-        """Sealed anew only when it says something else: a heartbeat renews the entry that is there."""
+        """Returns the sealed entry, sealed anew only when it says something else: a heartbeat renews the one that is
+        there."""
         said = self._said.get(place)
         if said is not None and said[0] == people:
             return said[1]

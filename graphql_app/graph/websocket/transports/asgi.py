@@ -99,7 +99,8 @@ class AsgiWire:
 
 
 class WebSocketEndpoint:
-    """Takes WebSockets on /graphql that speak graphql-transport-ws. Under uvicorn, transports/uvicorn takes its place."""
+    """Takes WebSockets on /graphql that speak graphql-transport-ws. Under uvicorn, transports/uvicorn takes its
+    place."""
 
     def __init__(
         self, engine: Engine, rules: Rules, tasks: asyncio.TaskGroup, *, origins: Origins, proxies: Proxies
