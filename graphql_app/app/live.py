@@ -9,7 +9,7 @@ from functools import partial
 from graphql_app.app.loops import Loops
 from graphql_app.app.store import Stores
 from graphql_app.domain.connection_limits import ConnectionLimit
-from graphql_app.domain.seal import Pseudonyms
+from graphql_app.domain.seal import Numbers, Pseudonyms
 from graphql_app.domain.token_buckets import TokenRate
 from graphql_app.domain.workstation import Place
 from graphql_app.live.admission.limiter import KEPT_SECONDS, Limiter
@@ -89,7 +89,13 @@ def live_of(settings: Settings, stores: Stores, stack: AsyncExitStack) -> Live:
     hub = Hub(settings.recent_changes, timedelta(hours=settings.log_hours))
     staleness = Staleness()
     hub.listen(staleness)
-    accounts = Accounts(stores.inner, hub, staleness, access_seconds=settings.access_seconds)
+    accounts = Accounts(
+        stores.inner,
+        hub,
+        staleness,
+        Numbers(stores.secret, "account"),
+        access_seconds=settings.access_seconds,
+    )
     relay = Relay(stores.inner, stores.channel, hub, staleness)
     feed = Leadership(stores.inner, relay)
     presence = presence_of(settings, stores, stack)

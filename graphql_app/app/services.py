@@ -69,6 +69,7 @@ def services_of(
             page_cursors,
             cursors,
             streams,
+            secret=stores.secret,
             page_most=page_most,
             roles=role_table(settings).keys(),
         ),

@@ -17,7 +17,8 @@ WORDS: Final = (
     "pwd", "qwerty", "redis", "root", "secret", "server", "strong", "super", "test", "testing", "the", "this", "toor",
     "user", "valkey", "very", "welcome", "your",
 )  # fmt: skip
-_LIKE_LETTERS: Final = str.maketrans("013457@$!", "oleastasi")
+_MARKS: Final = "!|+."
+_LIKE_LETTERS: Final = str.maketrans("013457@$!|+", "oleastasilt")
 
 
 def is_guessable(secret: str) -> bool:
@@ -34,8 +35,10 @@ def is_tried_first(password: str, *names: str) -> bool:
         return len(password) < DIGITS_LEAST
     words = [word for word in (*WORDS, *map(_letters, names)) if word]
     made_of_words = re.compile(f"(?:{'|'.join(map(re.escape, words))})+")
-    folded = {_letters(password), _letters(password.lower().translate(_LIKE_LETTERS))}
-    return any(made_of_words.fullmatch(text) for text in folded)
+    lowered = password.lower()
+    # A mark stands for a letter within a word (`4dm!n`), and for nothing around it (`P0stgres!`).
+    read = [lowered, *(text.translate(_LIKE_LETTERS) for text in (lowered, lowered.strip(_MARKS)))]
+    return any(made_of_words.fullmatch(_letters(text)) for text in read)
 
 
 def _letters(text: str) -> str:

@@ -4,11 +4,13 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
+from graphql_app.domain import identifiers
 from graphql_app.domain.access import Scope, require
 from graphql_app.domain.arranging import Idempotency
 from graphql_app.domain.caller import Caller
 from graphql_app.domain.errors import Conflict, InvalidInput
 from graphql_app.domain.notification import Audience, Draft, Notification, checked_draft
+from graphql_app.domain.seal import BrokenSeal, Numbers
 from graphql_app.domain.topics import Notifications
 from graphql_app.services.consistency import ConsistencyTokens
 from graphql_app.services.cursors import FeedCursors, PageCursors
@@ -52,6 +54,7 @@ class Notify:
         feed_cursors: FeedCursors,
         limits: StreamLimits,
         *,
+        secret: str,
         page_most: int,
         roles: Collection[str],
     ) -> None:
@@ -63,6 +66,8 @@ class Notify:
         self._limits = limits
         self._page_most = page_most
         self._roles = frozenset(roles)
+        # Row numbers would tell how many others there are, for whom one may not know.
+        self._keys = Numbers(secret, "notification")
 
     @retry_on_contention
     async def publish(self, caller: Caller, draft: Draft, key: Idempotency | None = None) -> Published:
@@ -116,6 +121,17 @@ class Notify:
         employee = caller.viewer.employee_key
         standing = None if employee is None else MembershipGuard(self._history.hub, employee, head.revision)
         return FollowedAudience(stream, await stream.start(after, snapshot=snapshot), standing)
+
+    def key(self, notification_id: int) -> str:
+        """Returns the public key of a notification."""
+        return self._keys.close(notification_id)
+
+    def row(self, key: str) -> int:
+        """Returns the row behind the public key of a notification. Raises InvalidInput for an invalid one."""
+        try:
+            return self._keys.open(key)
+        except BrokenSeal as broken:
+            raise identifiers.unknown(key, type_name="Notification") from broken
 
     async def _department(self, caller: Caller) -> int | None:
         if caller.viewer.employee_key is None:

@@ -37,6 +37,7 @@ class Server:
     database_url: str
     log: Path
     identify: Identify
+    secret: str
 
     @property
     def ws_url(self) -> str:
@@ -105,7 +106,7 @@ def started(environment: dict[str, str], log: Path, program: Sequence[str] = SER
         audience="graphql_app",
         roles={**ROLES, **json.loads(env.get("GRAPHQL_APP_ROLES", "{}"))},
     )
-    return Server(process, "", env["DATABASE_URL"], log, identify)
+    return Server(process, "", env["DATABASE_URL"], log, identify, env["GRAPHQL_APP_SECRET"])
 
 
 @pytest.fixture

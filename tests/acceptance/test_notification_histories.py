@@ -15,7 +15,8 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
-from graphql_app.domain.identifiers import global_id
+from graphql_app.domain.identifiers import global_id, parse
+from graphql_app.domain.seal import Numbers
 from tests import histories
 from tests.acceptance.conftest import Server, StartServer
 
@@ -63,6 +64,7 @@ class Person:
 
     async def follow(self, server: Server) -> None:
         """Until the connection breaks, or it is cancelled."""
+        self._keys = Numbers(server.secret, "notification")
         token = server.identify.issue(
             "somebody", [self.role], seconds=600, employee_key=self.employee, employee_number=None
         )
@@ -86,6 +88,11 @@ class Person:
                 while True:
                     self._take(orjson.loads(await socket.recv()))
 
+    def _row(self, identifier: str) -> int:
+        type_name, key = parse(identifier)
+        assert type_name == "Notification"
+        return self._keys.open(key)
+
     def _take(self, message: Any) -> None:
         assert message["type"] == "next", message
         assert "errors" not in message["payload"], message
@@ -95,8 +102,8 @@ class Person:
             department = one["department"] and one["department"]["id"]
             assert department in (None, global_id("Department", self.department or 0)), one
             assert one["role"] in (None, self.role), one
-            self.told.append(number(one["id"]))
-        self.removed += [number(one) for one in feed["removed"]]
+            self.told.append(self._row(one["id"]))
+        self.removed += [self._row(one) for one in feed["removed"]]
         if feed["complete"]:
             self.cursor = feed["cursor"]
         self.arrived.set()
@@ -112,10 +119,6 @@ class Person:
             while key not in self.told:
                 self.arrived.clear()
                 await self.arrived.wait()
-
-
-def number(identifier: str) -> int:
-    return next(key for key in range(1, 2000) if global_id("Notification", key) == identifier)
 
 
 @pytest.fixture

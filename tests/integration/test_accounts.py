@@ -89,6 +89,8 @@ async def test_the_access_token_names_the_login_and_leaves_the_role_to_the_accou
     claims = jwt.decode(answer["accessToken"], options={"verify_signature": False})
     assert claims.keys() == {"iss", "aud", "sub", "iat", "exp", "acc", "sid", "auth_time"}
     assert claims["exp"] - claims["iat"] == office.settings.access_seconds
+    # A number would tell who holds the token how many accounts there are.
+    assert not str(claims["acc"]).isdigit()
 
 
 @pytest.mark.parametrize(("name", "password"), [("ada", "not it at all"), ("nobody", PASSWORD), ("", ""), ("ada", "")])

@@ -8,7 +8,7 @@ from uuid import UUID
 import pytest
 from sqlalchemy import text
 
-from graphql_app.domain.identifiers import global_id
+from graphql_app.domain.identifiers import global_id, parse
 from graphql_app.domain.notification import Audience
 from graphql_app.live.jobs.scheduler import housekeeping_jobs
 from graphql_app.store import notifications
@@ -56,8 +56,8 @@ async def test_what_is_published_is_answered_as_it_is_kept(office: Office) -> No
     shown = answer["notification"]
     assert datetime.fromisoformat(shown.pop("expiresAt")) == until
     assert datetime.fromisoformat(shown.pop("createdAt")).tzinfo is not None
+    assert parse(shown.pop("id"))[0] == "Notification"
     assert shown == {
-        "id": global_id("Notification", 1),
         "level": "WARNING",
         "title": "电梯停运",
         "body": "今天 3 点",
@@ -66,6 +66,27 @@ async def test_what_is_published_is_answered_as_it_is_kept(office: Office) -> No
         "department": {"name": "Research"},
         "role": "hr",
     }
+
+
+async def test_an_id_does_not_tell_how_many_notifications_there_are(office: Office) -> None:
+    first, second = [(await publish(office, title))["notification"]["id"] for title in ("one", "two")]
+    keys = [parse(one)[1] for one in (first, second)]
+
+    assert len(set(keys)) == 2
+    assert not any(key.isdigit() for key in keys)
+    for id, title in ((first, "one"), (second, "two")):
+        query = f'{{ node(id: "{id}") {{ ... on Notification {{ id title }} }} }}'
+        assert await office.data("hr", query) == {"node": {"id": id, "title": title}}
+
+
+@pytest.mark.parametrize("key", ["1", "9" * 30, "AAAA", "工位"])
+async def test_an_id_with_a_row_number_is_refused(office: Office, key: str) -> None:
+    await publish(office, "one")
+    id = global_id("Notification", key)
+
+    refused = await office.refusal("hr", f'{{ node(id: "{id}") {{ id }} }}')
+
+    assert refused["extensions"]["code"] == "INVALID_INPUT"
 
 
 @pytest.mark.parametrize("role", ["visitor", "employee", "facilities", "hr"])

@@ -14,7 +14,7 @@ WITHOUT_VIEWER: Reasons = {
     "makes viewers, or keeps what they are made of": ("Admission", "Identify", "Issuer", "KeyRing", "Passwords"),
     "seals and opens texts; nothing of the office is in them": ("ConsistencyTokens", "FeedCursors", "PageCursors"),
     "a page of what a use case has redacted already": ("Paging", "Listing"),
-    "names an entry of the audit log; the entry itself is asked for by a viewer": ("Audit.seq",),
+    "names a row to others; the row itself is asked for by a viewer": ("Audit.seq", "Notify.key", "Notify.row"),
     "beneath the use cases, which redact what it reads; no door may import it": (
         "History",
         "Snapshots",

@@ -36,8 +36,8 @@ def _employee(info: AppInfo, identifier: str) -> Awaitable[Any]:
 
 
 def _notification(info: AppInfo, identifier: str) -> Awaitable[Any]:
-    context, number = info.context, identifiers.row(identifier, "Notification")
-    notify, caller = context.services.notify, context.caller
+    context, notify, caller = info.context, info.context.services.notify, info.context.caller
+    number = notify.row(identifiers.parse(identifier)[1])
     return context.load("notification", number, lambda ids: notify.by_id(caller, ids))
 
 

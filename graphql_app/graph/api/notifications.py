@@ -41,6 +41,10 @@ Where = Annotated[
 WhichFloor = Annotated[int | None, argument(description="Leave out those of floors with another number.")]
 
 
+def _id_of(info: AppInfo, notification_id: int) -> strawberry.ID:
+    return strawberry.ID(global_id("Notification", info.context.services.notify.key(notification_id)))
+
+
 @strawberry.type(
     description="Something that people are told. It is for whoever fits all of the targets that it names, and for"
     " everybody when it names none."
@@ -57,8 +61,8 @@ class Notification(Node):
 
     @strawberry.field(description="Opaque and global: unique over all types.")
     @staticmethod
-    def id(root: Parent[domain.Notification]) -> strawberry.ID:
-        return strawberry.ID(global_id("Notification", root.id))
+    def id(root: Parent[domain.Notification], info: AppInfo) -> strawberry.ID:
+        return _id_of(info, root.id)
 
     @strawberry.field(graphql_type=Department | None, description="For whoever belongs to this department.")
     @staticmethod
@@ -122,8 +126,8 @@ class NotificationFeed(Feed):
         description="Those that were taken back, are for others now, or are no longer kept. What expires is not among"
         " them: `expiresAt` has said so."
     )
-    def removed(self) -> list[strawberry.ID]:
-        return [strawberry.ID(global_id("Notification", key)) for key in self.batch.removed]
+    def removed(self, info: AppInfo) -> list[strawberry.ID]:
+        return [_id_of(info, key) for key in self.batch.removed]
 
 
 def _feed_of(stream: Changes[domain.Notification], batch: Batch[domain.Notification]) -> NotificationFeed:

@@ -11,6 +11,7 @@ from graphql_app.domain.account import Account, LoginSession, SignIn
 from graphql_app.domain.change import Change, Head
 from graphql_app.domain.entity import LoginRole
 from graphql_app.domain.errors import Unauthenticated, Unavailable
+from graphql_app.domain.seal import Numbers
 from graphql_app.live.feed.hub import Hub
 from graphql_app.live.feed.isolation import isolated
 from graphql_app.live.feed.staleness import Staleness
@@ -44,13 +45,16 @@ class Accounts:
     or a later one. Whoever is signed in and watches is told at that very moment.
 
     What is taken in may come twice, and in another order, as it does when the log is read ahead of the feed: the newer
-    version of an account stays, and neither a deleted account nor a revoked session comes back."""
+    version of an account stays, and neither a deleted account nor a revoked session comes back.
+
+    `keys` names accounts in tokens: a row number would tell who holds one how many others there are."""
 
     def __init__(
         self,
         database: Database,
         hub: Hub,
         staleness: Staleness,
+        keys: Numbers,
         *,
         access_seconds: float,
         clock: Callable[[], float] = time.time,
@@ -59,6 +63,7 @@ class Accounts:
         self._database = database
         self._hub = hub
         self._staleness = staleness
+        self.keys = keys
         self._remembered_seconds = access_seconds + CLOCKS_SECONDS  # then no token of a revoked session is valid
         self._clock, self._monotonic = clock, monotonic
         self._accounts: dict[int, Account] = {}

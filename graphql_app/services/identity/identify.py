@@ -12,6 +12,7 @@ from cachetools import LRUCache
 from graphql_app.domain.access import ANONYMOUS, Scope, View, Viewer, scopes_of
 from graphql_app.domain.account import Account, LoginSession, SignIn
 from graphql_app.domain.errors import MissingToken, Unauthenticated
+from graphql_app.domain.seal import BrokenSeal
 from graphql_app.live.sessions.accounts import Accounts, NotHeardOf
 from graphql_app.services.identity import tokens
 from graphql_app.services.identity.issuer import Issuer, KeyUnknown
@@ -121,9 +122,13 @@ class Identify:
         """An access token of a login: it says whose, and leaves what they may to the account as it will be. And the
         viewer of it, as the account is now, whatever this process has heard of it. Raises BadKey."""
         self._local.learn(account)
-        claims = {"acc": account.id, "sid": str(session.key), "auth_time": session.created_at.timestamp()}
+        claims = {
+            "acc": self._local.keys.close(account.id),
+            "sid": str(session.key),
+            "auth_time": session.created_at.timestamp(),
+        }
         expires_at = _after(seconds)
-        nobody = replace(ANONYMOUS, subject=account.name, expires_at=float(expires_at), sign_in=_login(claims))
+        nobody = replace(ANONYMOUS, subject=account.name, expires_at=float(expires_at), sign_in=self._login(claims))
         return self._signed(account.name, expires_at, claims), self._as(account, nobody)
 
     @property
@@ -161,9 +166,21 @@ class Identify:
             account=account,
         )
 
+    def _login(self, claims: Mapping[str, Any]) -> SignIn:
+        """Returns the login that an access token names. Raises Unauthenticated."""
+        try:
+            named = claims["acc"]
+            # Processes of the release before, which may run beside this one, sign the number itself.
+            account_id = named if type(named) is int else self._local.keys.open(named)
+            return SignIn(account_id, UUID(claims["sid"]), datetime.fromtimestamp(claims["auth_time"], UTC))
+        except (AttributeError, BrokenSeal, KeyError, OSError, OverflowError, TypeError, ValueError) as error:
+            raise Unauthenticated("The token names its login wrongly.") from error
+
     def _viewer_of(self, claims: Mapping[str, Any]) -> Viewer:
         if "acc" in claims:
-            nobody = replace(ANONYMOUS, subject=claims["sub"], expires_at=float(claims["exp"]), sign_in=_login(claims))
+            nobody = replace(
+                ANONYMOUS, subject=claims["sub"], expires_at=float(claims["exp"]), sign_in=self._login(claims)
+            )
             return self.present(nobody)
         roles = claims.get("roles")
         if not isinstance(roles, list) or len(roles) > ROLES_MOST or not all(map(_is_name, roles)):
@@ -190,14 +207,6 @@ def _nothing() -> None:
 
 def _after(seconds: float) -> int:
     return int(time.time()) + int(seconds)
-
-
-def _login(claims: Mapping[str, Any]) -> SignIn:
-    """Raises Unauthenticated."""
-    try:
-        return SignIn(int(claims["acc"]), UUID(claims["sid"]), datetime.fromtimestamp(claims["auth_time"], UTC))
-    except (AttributeError, KeyError, OSError, OverflowError, TypeError, ValueError) as error:
-        raise Unauthenticated("The token names its login wrongly.") from error
 
 
 def _is_name(value: object) -> bool:

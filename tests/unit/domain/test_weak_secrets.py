@@ -16,7 +16,9 @@ def test_a_secret_that_was_drawn_cannot() -> None:
     assert not is_guessable(DRAWN)
 
 
-@pytest.mark.parametrize("password", ["postgres", "P0stgr3s#", "changeme123", "12345678", "office-admin"])
+@pytest.mark.parametrize(
+    "password", ["postgres", "P0stgr3s#", "P0stgres!", "4dm!n!", "changeme123", "12345678", "office-admin"]
+)
 def test_words_that_everybody_tries_are_found_whatever_is_between_them(password: str) -> None:
     assert is_tried_first(password)
 

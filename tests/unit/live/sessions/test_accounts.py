@@ -11,6 +11,7 @@ import pytest
 from graphql_app.domain.account import Account, LoginSession, SignIn
 from graphql_app.domain.change import Change, Head
 from graphql_app.domain.errors import Refusal, Unauthenticated, Unavailable
+from graphql_app.domain.seal import Numbers
 from graphql_app.live.feed.hub import Hub
 from graphql_app.live.feed.staleness import Staleness
 from graphql_app.live.sessions.accounts import AHEAD_SECONDS, SILENT_SECONDS_MOST, Accounts, NotHeardOf
@@ -37,6 +38,7 @@ class Stand:
             cast(Any, self),
             self.hub,
             staleness,
+            Numbers("a secret of thirty-two characters", "account"),
             access_seconds=600,
             clock=lambda: self.now,
             monotonic=lambda: self.now,
