@@ -231,7 +231,7 @@ VALUES
 """
 
 
-TABLES = ("notifications", "workstations", "employees", "departments", "floors", "buildings")
+TABLES = ("reservations", "notifications", "workstations", "employees", "departments", "floors", "buildings")
 
 
 async def seed(database: Database) -> None:

@@ -8,10 +8,11 @@ from typing import Any
 
 from graphql_app.domain import notification
 from graphql_app.domain.notification import Notification
-from graphql_app.domain.topics import Notifications, Workstations
+from graphql_app.domain.reservation import RESERVATION, Reservation
+from graphql_app.domain.topics import Notifications, Reservations, Workstations
 from graphql_app.domain.workstation import WORKSTATION
 from graphql_app.services.following.snapshots import SnapshotRows
-from graphql_app.store import notifications
+from graphql_app.store import notifications, reservations
 from graphql_app.store import office as queries
 from graphql_app.store.postgres.session import Session
 from graphql_app.store.schema import rows
@@ -25,8 +26,13 @@ async def _notifications(session: Session, topic: Notifications, after: int, mos
     return await notifications.told_to(session, topic.audience, after, most)
 
 
+async def _reservations(session: Session, topic: Reservations, after: int, most: int) -> Sequence[Reservation]:
+    return await reservations.followed(session, topic.bookings, is_own=topic.is_own, after=after, most=most)
+
+
 # By the entity of the topics.
 SNAPSHOT_ROWS: Mapping[str, SnapshotRows] = {
     WORKSTATION: SnapshotRows(_workstations, rows.selected, rows.selected_once),
     notification.ENTITY: SnapshotRows(_notifications),
+    RESERVATION: SnapshotRows(_reservations),
 }

@@ -1,6 +1,7 @@
 """The use cases, on what the store keeps and what moves."""
 
 from contextlib import AsyncExitStack
+from datetime import timedelta
 
 from graphql_app.aio.cooperative import CooperativeScheduler
 from graphql_app.app.entities import SNAPSHOT_ROWS
@@ -8,11 +9,14 @@ from graphql_app.app.identity import identify, openid_issuer, refused_passwords,
 from graphql_app.app.live import Live
 from graphql_app.app.loops import Loops
 from graphql_app.app.store import Stores
+from graphql_app.domain.reservation import CheckInRule
 from graphql_app.graph.api.context import Services
 from graphql_app.live.admission.budgets import Budgets
 from graphql_app.live.admission.limits import Limits
 from graphql_app.live.feed.mailbox import Batching
 from graphql_app.services.audit import Audit
+from graphql_app.services.booking.book import Book
+from graphql_app.services.booking.look import Look
 from graphql_app.services.consistency import ConsistencyTokens
 from graphql_app.services.cursors import FeedCursors, PageCursors
 from graphql_app.services.following.cohorts import Cohorts
@@ -59,6 +63,8 @@ def services_of(
         authenticate=authenticate(settings, database, identifying, limits, stack),
         browse=Browse(database, page_cursors, page_most=page_most, floor_projection=floor_projection),
         arrange=Arrange(database, tokens),
+        book=Book(database, tokens, check_in_rule(settings), settings.booking_visibility),
+        look=Look(database, history, page_cursors, cursors, streams, secret=stores.secret, page_most=page_most),
         follow=Follow(
             history, cursors, live.presence, live.places, streams, cohorts, Budgets(settings.user_followed_values)
         ),
@@ -76,6 +82,11 @@ def services_of(
         audit=Audit(database, page_cursors, stores.secret, page_most=page_most),
         tokens=tokens,
     )
+
+
+def check_in_rule(settings: Settings) -> CheckInRule:
+    early, grace = settings.booking_check_in_early_minutes, settings.booking_check_in_grace_minutes
+    return CheckInRule(timedelta(minutes=early), timedelta(minutes=grace))
 
 
 def identifying_with(settings: Settings, live: Live, loops: Loops) -> Identify:

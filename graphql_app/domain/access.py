@@ -11,6 +11,7 @@ from graphql_app.domain.account import Account, SignIn
 from graphql_app.domain.errors import Forbidden, public_name
 from graphql_app.domain.frozen import copier
 from graphql_app.domain.presence import Present
+from graphql_app.domain.reservation import Reservation, Visibility
 from graphql_app.domain.workstation import Employee, Workstation
 
 T = TypeVar("T")
@@ -23,6 +24,9 @@ class Scope(StrEnum):
     COORDINATES = "coordinates:read"
     EMPLOYEES = "employees:read"
     NOTIFY = "notifications:write"
+    RESERVE = "reservations:write"
+    RESERVATIONS = "reservations:read"
+    MANAGE_RESERVATIONS = "reservations:manage"
     SERVER = "server:read"
     SCHEMA = "schema:read"
     ADMIN = "admin"
@@ -48,9 +52,18 @@ GUARDED: Mapping[str, Mapping[str, Scope]] = {
 # The shipped roles; GRAPHQL_APP_ROLES adds to them or replaces one.
 ROLES: Mapping[str, frozenset[Scope]] = {
     "visitor": frozenset({Scope.READ}),
-    "employee": frozenset({Scope.READ, Scope.COORDINATES}),
-    "facilities": frozenset({Scope.READ, Scope.WRITE, Scope.COORDINATES}),
-    "hr": frozenset({Scope.READ, Scope.EMPLOYEES}),
+    "employee": frozenset({Scope.READ, Scope.COORDINATES, Scope.RESERVE}),
+    "facilities": frozenset(
+        {
+            Scope.READ,
+            Scope.WRITE,
+            Scope.COORDINATES,
+            Scope.RESERVE,
+            Scope.RESERVATIONS,
+            Scope.MANAGE_RESERVATIONS,
+        }
+    ),
+    "hr": frozenset({Scope.READ, Scope.EMPLOYEES, Scope.RESERVATIONS}),
     "operator": frozenset({Scope.READ, Scope.SERVER, Scope.SCHEMA, Scope.NOTIFY}),
     "admin": frozenset(Scope),
 }
@@ -181,6 +194,38 @@ def redact_present(view: View, present: Present) -> Present:
     """How many are there, and to whom it is shown, who."""
     hidden: dict[str, Any] = dict.fromkeys(_hiding(view, "PresenceChange"))
     return replace(present, **hidden)
+
+
+# Whoever has one of these knows that there are bookings at all.
+BOOKING_SCOPES = (Scope.RESERVE, Scope.RESERVATIONS, Scope.MANAGE_RESERVATIONS)
+
+
+class Onlooker(NamedTuple):
+    """Who looks at bookings, as far as it decides what of them is shown: `employee_id` is their own row, None where
+    they are anybody."""
+
+    view: View
+    department_id: int | None = None
+    employee_id: int | None = None
+
+
+def require_bookings(viewer: Viewer) -> None:
+    """Raises Forbidden unless the viewer may know of bookings."""
+    if not any(map(viewer.view.has, BOOKING_SCOPES)):
+        raise Forbidden(f"This needs the scope {Scope.RESERVE}.", scope=str(Scope.RESERVE))
+
+
+def redact_reservation(onlooker: Onlooker, reservation: Reservation) -> Reservation:
+    """Returns the booking as the onlooker may see it: whose it is, by the rule of the booking itself."""
+    is_own = onlooker.employee_id is not None and onlooker.employee_id == reservation.holder_id
+    if is_own or onlooker.view.has(Scope.RESERVATIONS) or onlooker.view.has(Scope.MANAGE_RESERVATIONS):
+        return reservation
+    is_near = onlooker.department_id is not None and onlooker.department_id == reservation.department_id
+    is_named = reservation.visibility is Visibility.EVERYONE or (
+        reservation.visibility is Visibility.DEPARTMENT and is_near
+    )
+    holder_id = reservation.holder_id if is_named else None
+    return replace(reservation, holder_id=holder_id, booked_by=None, note=None, department_id=None, version=None)
 
 
 def redact(view: View, workstation: Workstation) -> Workstation:

@@ -16,7 +16,9 @@ Refusal
 │   ├── Contention      in another transaction's way; as if it had never been
 │   │   └── Outdated    prepared for columns that have changed since; likewise
 │   ├── PreconditionFailed  it is not what an ETag says
-│   └── NameTaken       another workstation of that floor has the name
+│   ├── NameTaken       another workstation of that floor has the name
+│   ├── SlotTaken       somebody else has the desk at that time
+│   └── CheckInClosed   too early or too late to check in
 ├── TooMany             a limit; says which, and what was asked
 │   └── RateLimited     for now: says when to come back
 │       └── TooManyConnections
@@ -122,6 +124,18 @@ class Outdated(Contention):
 
 class NameTaken(Conflict):
     code = "NAME_TAKEN"
+
+
+class SlotTaken(Conflict):
+    """Its data says from when until when the desk is taken, and who is in the way is nobody's business."""
+
+    code = "SLOT_TAKEN"
+
+
+class CheckInClosed(Conflict):
+    """Its data says when it opens, and when it closed."""
+
+    code = "CHECK_IN_CLOSED"
 
 
 class PreconditionFailed(Conflict):

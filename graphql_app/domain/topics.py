@@ -6,10 +6,11 @@ from datetime import UTC, datetime
 from typing import Any, ClassVar, Protocol, TypeVar
 
 from graphql_app.domain import notification
-from graphql_app.domain.access import View, hides, redact
+from graphql_app.domain.access import Onlooker, View, hides, redact, redact_reservation
 from graphql_app.domain.filters import WorkstationFilter
 from graphql_app.domain.interest import Interest
 from graphql_app.domain.notification import Audience, Notification
+from graphql_app.domain.reservation import BLOCKING, RESERVATION, Bookings, Reservation
 from graphql_app.domain.workstation import WORKSTATION, Place, Workstation
 
 T = TypeVar("T")
@@ -97,3 +98,39 @@ class Notifications:
 
     def normalised(self) -> Any:
         return ["notifications", *self.audience.normalised()]
+
+
+@dataclass(frozen=True, slots=True)
+class Reservations:
+    """Bookings that keep a desk from others. Whoever asks for their own is shown those that are over too, for as long
+    as they are kept in mind."""
+
+    bookings: Bookings
+    onlooker: Onlooker
+    entity: ClassVar[str] = RESERVATION
+    place: ClassVar[None] = None
+    values: ClassVar[int] = 1
+
+    @property
+    def view(self) -> View:
+        return self.onlooker.view
+
+    @property
+    def is_own(self) -> bool:
+        """Whether it is of one person's, for themselves."""
+        return self.onlooker.employee_id is not None
+
+    def interest(self) -> Interest:
+        return self.bookings.interest()
+
+    def shown(self, state: Reservation) -> Reservation | None:
+        if not self.bookings.matches(state) or not (self.is_own or state.state in BLOCKING):
+            return None
+        return redact_reservation(self.onlooker, state)
+
+    def notices(self, before: Reservation | None, after: Reservation | None) -> bool:
+        was, now = (None if state is None else self.shown(state) for state in (before, after))
+        return was != now or (now is not None and now.version is not None)
+
+    def normalised(self) -> Any:
+        return ["reservations", *self.bookings.normalised(), *self.onlooker[1:]]

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from graphql_app.domain.reservation import Visibility
 from graphql_app.settings.production import weaknesses
 
 PREFIX = "GRAPHQL_APP_"
@@ -96,6 +97,15 @@ class Settings(BaseSettings):
     notification_hours: Seconds = Field(30 * 24, description="how long a notification is kept")
     presence_ghost_seconds: Seconds = Field(
         60, description="longest that users of a killed process are shown as present"
+    )
+    booking_check_in_early_minutes: Annotated[int, Field(ge=0)] = Field(
+        15, description="how long before the start of a booking one can check in"
+    )
+    booking_check_in_grace_minutes: Annotated[int, Field(ge=0)] = Field(
+        30, description="how long after the start a desk is given up that nobody has checked in to; 0: never"
+    )
+    booking_visibility: Visibility = Field(
+        Visibility.DEPARTMENT, description="who is shown whose a booking is: everyone, department or nobody"
     )
     presence_linger_seconds: Seconds = Field(3, description="who is back so soon was never away")
 

@@ -11,6 +11,8 @@ from graphql_app.domain.access import Viewer
 from graphql_app.domain.caller import Caller
 from graphql_app.domain.errors import Unauthenticated
 from graphql_app.services.audit import Audit
+from graphql_app.services.booking.book import Book
+from graphql_app.services.booking.look import Look
 from graphql_app.services.consistency import ConsistencyTokens
 from graphql_app.services.following.follow import Follow
 from graphql_app.services.identity.authenticate import Authenticate
@@ -27,6 +29,8 @@ class Services:
     identify: Identify
     browse: Browse
     arrange: Arrange
+    book: Book
+    look: Look
     follow: Follow
     notify: Notify
     tokens: ConsistencyTokens

@@ -41,6 +41,11 @@ def _notification(info: AppInfo, identifier: str) -> Awaitable[Any]:
     return context.load("notification", number, lambda ids: notify.by_id(caller, ids))
 
 
+def _reservation(info: AppInfo, identifier: str) -> Awaitable[Any]:
+    context, look, caller = info.context, info.context.services.look, info.context.caller
+    return context.load("reservation", look.row(identifier), lambda ids: look.by_id(caller, ids))
+
+
 def _audit_entry(info: AppInfo, identifier: str) -> Awaitable[Any]:
     context, caller = info.context, info.context.caller
     audit = context.services.audit
@@ -55,6 +60,7 @@ NODES: Mapping[str, NodeLoader] = {
     "Department": _department,
     "Employee": _employee,
     "Notification": _notification,
+    "Reservation": _reservation,
     "AuditEntry": _audit_entry,
 }
 

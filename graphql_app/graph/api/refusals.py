@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Annotated, Any
 
 import strawberry
@@ -62,6 +63,37 @@ class NameTaken(Refusal):
     pass
 
 
+@strawberry.type(description="Somebody else has the desk at that time. Who, is not said.")
+class SlotTaken(Refusal):
+    @strawberry.field(description="From when it is taken; null where two asked in the same moment.")
+    @staticmethod
+    def taken_from(root: Parent[Refused]) -> datetime | None:
+        return _moment(root, "takenFrom")
+
+    @strawberry.field(description="Until when it is taken; null likewise.")
+    @staticmethod
+    def taken_until(root: Parent[Refused]) -> datetime | None:
+        return _moment(root, "takenUntil")
+
+
+@strawberry.type(description="It is too early or too late to check in.")
+class CheckInClosed(Refusal):
+    @strawberry.field(description="From when one can check in.")
+    @staticmethod
+    def opens_at(root: Parent[Refused]) -> datetime | None:
+        return _moment(root, "opensAt")
+
+    @strawberry.field(description="From when on one cannot any more.")
+    @staticmethod
+    def closed_at(root: Parent[Refused]) -> datetime | None:
+        return _moment(root, "closedAt")
+
+
+def _moment(root: Refused, name: str) -> datetime | None:
+    given = root.refusal.data.get(name)
+    return None if given is None else datetime.fromisoformat(given)
+
+
 @strawberry.type(description="A value that cannot be right.")
 class InvalidInput(Refusal):
     @strawberry.field(description="The argument or input field, if it is one alone.")
@@ -99,6 +131,8 @@ class TooMany(Refusal):
 _TYPES: Mapping[type[errors.Refusal], type[Refusal]] = {
     errors.NotFound: NotFound,
     errors.NameTaken: NameTaken,
+    errors.SlotTaken: SlotTaken,
+    errors.CheckInClosed: CheckInClosed,
     errors.Conflict: Conflict,
     errors.InvalidInput: InvalidInput,
     errors.Forbidden: Forbidden,

@@ -5,6 +5,7 @@ from strawberry.schema.config import StrawberryConfig
 
 from graphql_app.graph.api.accounts import AccountMutations
 from graphql_app.graph.api.audit import AuditEntry, AuditQueries
+from graphql_app.graph.api.booking import ReservationMutations
 from graphql_app.graph.api.mutations import Mutation
 from graphql_app.graph.api.notifications import (
     Notification,
@@ -15,12 +16,13 @@ from graphql_app.graph.api.notifications import (
 from graphql_app.graph.api.presence import PresenceSubscriptions
 from graphql_app.graph.api.queries import Query
 from graphql_app.graph.api.refusals import Refusal as RefusalType
+from graphql_app.graph.api.reservations import Reservation, ReservationQueries, ReservationSubscriptions
 from graphql_app.graph.api.subscriptions import Subscription
 from graphql_app.graph.api.types import CURSOR, Cursor, Department, Employee, Floor, Workstation
 
 
 @strawberry.type(name="Query", description="What can be asked.")
-class Queries(Query, NotificationQueries, AuditQueries):
+class Queries(Query, ReservationQueries, NotificationQueries, AuditQueries):
     """All queries, each subject's from its own file."""
 
 
@@ -29,12 +31,12 @@ class Queries(Query, NotificationQueries, AuditQueries):
     description="What can be changed. Each field is done whole or not at all. With the header Idempotency-Key a"
     " repeated request does nothing twice.",
 )
-class Mutations(Mutation, NotificationMutations, AccountMutations):
+class Mutations(Mutation, ReservationMutations, NotificationMutations, AccountMutations):
     """All mutations."""
 
 
 @strawberry.type(name="Subscription", description="What can be followed.")
-class Subscriptions(Subscription, NotificationSubscriptions, PresenceSubscriptions):
+class Subscriptions(Subscription, ReservationSubscriptions, NotificationSubscriptions, PresenceSubscriptions):
     """All subscriptions."""
 
 
@@ -43,7 +45,7 @@ def build() -> strawberry.Schema:
         query=Queries,
         mutation=Mutations,
         subscription=Subscriptions,
-        types=[AuditEntry, Department, Employee, Floor, Notification, Workstation, RefusalType],
+        types=[AuditEntry, Department, Employee, Floor, Notification, Reservation, Workstation, RefusalType],
         config=StrawberryConfig(scalar_map={Cursor: CURSOR}),
     )
 

@@ -4,14 +4,19 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
+from graphql_app.domain.caller import by_command
 from graphql_app.live.feed.leader import Leadership
 from graphql_app.observe import JobFailed, RowsPruned, note
+from graphql_app.store import reservations
 from graphql_app.store.log import counting
 from graphql_app.store.log import retention as housekeeping
 from graphql_app.store.postgres.database import Database
 from graphql_app.store.postgres.session import Session
 
 AT_ONCE_MOST = 1000
+BOOKINGS_MOST = 500
+BOOKINGS_SECONDS = 0.25  # what is due is told within a second
+CLOCK = by_command("clock")  # who ends bookings whose time is over
 
 # Deletes rows older than the age (in the function's own unit), at most so many. Returns how many.
 Prune = Callable[[Session, float, int], Awaitable[int]]
@@ -77,7 +82,13 @@ def housekeeping_jobs(
         await counting.forget_empty(database)
         return False
 
+    async def settle_bookings() -> bool:
+        async with database.writing(CLOCK) as transaction:
+            count = await reservations.settle(transaction.connection, BOOKINGS_MOST)
+        return count >= BOOKINGS_MOST
+
     return [
+        Job("settle the bookings that are due", BOOKINGS_SECONDS, settle_bookings),
         Job("count the workstations", 1.0, count),
         Job("forget empty counts", 600.0, forget_empty),
         pruning("prune the change log", 5.0, "change_log", housekeeping.prune_log, log_hours),

@@ -16,6 +16,7 @@ from graphql_app.domain.workstation import Status, Workstation
 from graphql_app.services.consistency import ConsistencyTokens
 from graphql_app.services.office.write_batcher import WriteBatcher
 from graphql_app.store import office as queries
+from graphql_app.store import reservations
 from graphql_app.store.postgres.database import Database
 from graphql_app.store.postgres.retry import retry_on_contention
 from graphql_app.store.postgres.transaction import Transaction
@@ -106,6 +107,7 @@ class Arrange:
             found = await queries.employees_by_key(transaction.connection, [employee_key])
             if employee_key not in found:
                 raise InvalidInput("There is no such employee.", field="employeeId")
+            await _require_unbooked(transaction, current)
             return arranging.assign(current, found[employee_key])
 
         return await self._change(caller, workstation_id, rule, expected_version, key)
@@ -136,6 +138,7 @@ class Arrange:
             current = await self._locked(transaction, workstation_id)
             with _showing(caller, current):
                 arranging.require_version(current, expected_version)
+                await _require_no_bookings(transaction, current)
             await queries.delete_workstation(transaction.connection, workstation_id)
             await transaction.remember(caller, f"{workstation_id} {transaction.id}")
         return Removed(workstation_id, self._tokens.issue(transaction.id, current.place))
@@ -161,7 +164,9 @@ class Arrange:
                 saved, transaction_id = written
                 return Arranged(redact(caller.view, saved), self._tokens.issue(transaction_id, saved.place))
 
-        async def rule(current: Workstation, _: Transaction) -> Mapping[str, Any]:
+        async def rule(current: Workstation, transaction: Transaction) -> Mapping[str, Any]:
+            if changes.get("status") is Status.AVAILABLE:
+                await _require_unbooked(transaction, current)
             return arranging.edit(current, changes)
 
         return await self._change(caller, workstation_id, rule, expected, key)
@@ -203,6 +208,21 @@ class Arrange:
         if workstation_id not in found:
             return None
         return Arranged(redact(caller.view, found[workstation_id]), self._tokens.issue(transaction_id))
+
+
+async def _require_unbooked(transaction: Transaction, current: Workstation) -> None:
+    """Raises Conflict for a desk that a booking keeps now."""
+    booking = await reservations.keeping(transaction.connection, current.id)
+    if booking is not None:
+        ends_at = booking.ends_at.isoformat()
+        raise Conflict(f"A booking keeps this desk until {ends_at}; cancel it or check out first.", until=ends_at)
+
+
+async def _require_no_bookings(transaction: Transaction, current: Workstation) -> None:
+    """Raises Conflict for a desk with bookings that are not over."""
+    count = await reservations.count_blocking(transaction.connection, current.id)
+    if count:
+        raise Conflict(f"This desk has {count} bookings that are not over; cancel them first.", reservations=count)
 
 
 @contextmanager

@@ -220,6 +220,12 @@ class Browse:
         found = await queries.employees_by_key(self._database, keys)
         return {key: redact_employee(caller.view, employee) for key, employee in found.items()}
 
+    async def holders(self, caller: Caller, ids: Collection[int]) -> Mapping[int, Employee]:
+        """Returns employees by the rows that bookings name; the bookings say to whom they may be shown."""
+        reads(EMPLOYEE, DEPARTMENT)
+        found = await queries.employees_by_row(self._database, ids)
+        return {row: redact_employee(caller.view, employee) for row, employee in found.items()}
+
     async def own_employee(self, viewer: Viewer) -> Employee | None:
         """Returns the viewer's own record; the own number is in the viewer itself, whatever the scopes."""
         if viewer.employee_key is None:

@@ -17,6 +17,7 @@ from graphql_app.store.office.people import (
     departments_by_id,
     employee_by_number,
     employees_by_key,
+    employees_by_row,
     page_of_employees,
 )
 from graphql_app.store.office.workstations import (
@@ -48,6 +49,7 @@ __all__ = [
     "departments_by_id",
     "employee_by_number",
     "employees_by_key",
+    "employees_by_row",
     "floor_exists",
     "floors_by_id",
     "floors_by_place",

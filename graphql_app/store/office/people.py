@@ -34,6 +34,7 @@ _EMPLOYEE = select(employees, departments.c.name.label("department_name")).outer
     employees, departments, _E.department_id == departments.c.id
 )
 _EMPLOYEES_BY_KEY = prepared(_EMPLOYEE.where(_E.public_key == any_(bindparam("keys", type_=ARRAY(Uuid)))))
+_EMPLOYEES_BY_ROW = prepared(_EMPLOYEE.where(_E.id == any_(bindparam("ids", type_=ARRAY(Integer)))))
 _EMPLOYEE_BY_NUMBER = prepared(_EMPLOYEE.where(_E.employee_number == bindparam("number", type_=String)))
 
 
@@ -90,6 +91,12 @@ async def page_of_employees(
 async def employees_by_key(reader: Reader, keys: Collection[UUID]) -> dict[UUID, Employee]:
     found = await reader.fetch(_EMPLOYEES_BY_KEY, {"keys": list(keys)})
     return {row["public_key"]: _employee(row) for row in found}
+
+
+async def employees_by_row(reader: Reader, ids: Collection[int]) -> dict[int, Employee]:
+    """Returns employees by the numbers of their rows, which are for this server alone."""
+    found = await reader.fetch(_EMPLOYEES_BY_ROW, {"ids": list(ids)})
+    return {row["id"]: _employee(row) for row in found}
 
 
 async def employee_by_number(reader: Reader, number: str) -> Employee | None:

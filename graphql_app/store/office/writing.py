@@ -10,7 +10,7 @@ from sqlalchemy import ARRAY, ColumnElement, Integer, String, Uuid, any_, bindpa
 
 from graphql_app.domain.arranging import ConditionalUpdate
 from graphql_app.domain.caller import Caller
-from graphql_app.domain.workstation import Workstation
+from graphql_app.domain.workstation import Status, Workstation
 from graphql_app.store.office.columns import EVERY, FLOATS
 from graphql_app.store.office.conditions import THIS
 from graphql_app.store.postgres.authorship import hasty_author, transaction_id
@@ -72,13 +72,18 @@ _GUARDS = (
     or_(_EXPECTED.is_(None), _C.version == _EXPECTED),
 )
 
+# What a booking keeps is not freed without a word: who asks is told of the booking.
+_IS_NOT_FREED = or_(
+    bindparam("new_status", type_=_C.status.type) != Status.AVAILABLE.value, _C.booking_status.is_(None)
+)
 
 _PLACE = bindparam("place", type_=Integer).label("place")
 
 
 @lru_cache(SHAPES_KEPT)
 def _guarded_update(fields: tuple[str, ...]) -> Prepared:
-    statement = workstations.update().where(THIS, *_GUARDS, hasty_author.c.actor.is_not(None)).values(_set(fields))
+    guards = (*_GUARDS, _IS_NOT_FREED) if "status" in fields else _GUARDS
+    statement = workstations.update().where(THIS, *guards, hasty_author.c.actor.is_not(None)).values(_set(fields))
     return prepared(statement.returning(*EVERY, transaction_id, _PLACE))
 
 

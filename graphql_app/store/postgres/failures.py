@@ -6,7 +6,17 @@ from enum import Enum, auto
 
 import asyncpg
 
-from graphql_app.domain.errors import Contention, InvalidInput, NameTaken, Outdated, ReadOnly, Refusal, Unavailable
+from graphql_app.domain.errors import (
+    Conflict,
+    Contention,
+    InvalidInput,
+    NameTaken,
+    Outdated,
+    ReadOnly,
+    Refusal,
+    SlotTaken,
+    Unavailable,
+)
 
 
 class translated:  # noqa: N801  # reads as a verb: with translated():
@@ -95,6 +105,8 @@ _CONSTRAINTS: Mapping[str, Refusal] = {
     "notifications_building_fkey": InvalidInput("There is no such building.", field="building"),
     "notifications_floor_fkey": InvalidInput("That building has no such floor.", field="floorNumber"),
     "notifications_department_id_fkey": InvalidInput("There is no such department.", field="departmentId"),
+    "reservations_slot_excl": SlotTaken("Somebody else has this desk at that time; choose another desk or time."),
+    "reservations_desk_check": Conflict("This desk is booked; cancel its bookings first."),
     "workstations_size_check": InvalidInput("`width` and `height` must be above 0.", field="width"),
 }
 

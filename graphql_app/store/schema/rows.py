@@ -13,6 +13,7 @@ from graphql_app.aio.memo import Memo
 from graphql_app.domain.account import Account, LoginSession
 from graphql_app.domain.frozen import maker
 from graphql_app.domain.notification import Level, Notification
+from graphql_app.domain.reservation import Ending, Reservation, ReservationState, Visibility
 from graphql_app.domain.workstation import STATUSES, Department, Employee, Floor, Place, Workstation
 from graphql_app.store.postgres import timestamps as moments
 
@@ -164,6 +165,43 @@ def notification(row: Mapping[str, Any] | Record) -> Notification:
         created_at=moment(row["created_at"]),
         expires_at=moment(row["expires_at"]),
     )
+
+
+def reservation(row: Mapping[str, Any] | Record) -> Reservation:
+    """Returns the booking of a row of `reservations`, or of an image of one in change_log. Who may see whose it is
+    follows from it: no default can stand for a missing field. Raises KeyError for one."""
+    return Reservation(
+        id=row["id"],
+        workstation_id=row["workstation_id"],
+        floor_id=row["floor_id"],
+        desk_name=row["desk_name"],
+        holder_id=row["holder_id"],
+        booked_by=row["booked_by"],
+        note=row["note"],
+        department_id=row["department_id"],
+        state=ReservationState(row["state"]),
+        starts_at=_moment(row["starts_at"]),
+        ends_at=_moment(row["ends_at"]),
+        local_start=_wall_clock(row["local_start"]),
+        local_end=_wall_clock(row["local_end"]),
+        time_zone=row["time_zone"],
+        check_in_from=moment(row["check_in_from"]),
+        check_in_by=moment(row["check_in_by"]),
+        checked_in_at=moment(row["checked_in_at"]),
+        ended_at=moment(row["ended_at"]),
+        ended_why=Ending(row["ended_why"]) if row["ended_why"] is not None else None,
+        visibility=Visibility(row["visibility"]),
+        version=row["version"],
+    )
+
+
+def _moment(value: Any) -> datetime:
+    found: datetime = moment(value)
+    return found
+
+
+def _wall_clock(value: datetime | str) -> datetime:
+    return datetime.fromisoformat(value) if isinstance(value, str) else value
 
 
 def account(row: Mapping[str, Any] | Record) -> Account:

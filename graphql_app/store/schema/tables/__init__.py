@@ -12,6 +12,7 @@ from graphql_app.store.schema.tables.log import HAPPENED, audit_log, change_log,
 from graphql_app.store.schema.tables.metadata import metadata
 from graphql_app.store.schema.tables.notifications import notifications
 from graphql_app.store.schema.tables.office import buildings, departments, employees, floors, workstations
+from graphql_app.store.schema.tables.reservations import reservations
 
 __all__ = [
     "HAPPENED",
@@ -31,6 +32,7 @@ __all__ = [
     "metadata",
     "notifications",
     "refresh_tokens",
+    "reservations",
     "workstation_counts",
     "workstations",
 ]

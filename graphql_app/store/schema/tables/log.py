@@ -42,6 +42,7 @@ change_log = Table(
     UniqueConstraint("revision", name="change_log_revision_key"),
     Index("change_log_unnumbered_idx", "seq", postgresql_where=text("revision IS NULL")),
     Index("change_log_notifications_idx", "revision", postgresql_where=text("entity = 'notification'")),
+    Index("change_log_reservations_idx", "revision", postgresql_where=text("entity = 'reservation'")),
     Index("change_log_waiting_transactions_idx", "transaction_id", postgresql_where=text("revision IS NULL")),
     Index("change_log_waiting_entities_idx", "entity", "entity_id", "seq", postgresql_where=text("revision IS NULL")),
 )

@@ -87,7 +87,15 @@ workstations = Table(
     Column("updated_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     Column("version", Integer, nullable=False, server_default="1"),
     Column("labels", JSONB, nullable=False, server_default=text("'{}'::jsonb")),
+    # What a booking makes of it now, and meanwhile what people set; `status` follows from both.
+    Column("booking_status", String(20)),
+    Column("base_status", String(20)),
     CheckConstraint("status IN ('available', 'occupied', 'maintenance', 'reserved')", name="workstations_status_check"),
+    CheckConstraint(
+        "(booking_status IS NULL) = (base_status IS NULL) AND booking_status IN ('reserved', 'occupied')"
+        " AND base_status IN ('available', 'occupied', 'maintenance', 'reserved')",
+        name="workstations_booking_check",
+    ),
     CheckConstraint("equipment IS JSON", name="workstations_equipment_check"),
     CheckConstraint("width > 0 AND height > 0", name="workstations_size_check"),
     moments_check("workstations", "created_at"),

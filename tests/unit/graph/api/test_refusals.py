@@ -15,6 +15,7 @@ import pytest
 from graphql_app.domain import errors
 from graphql_app.graph.api.refusals import Refused, is_among
 from graphql_app.graph.api.schema import build
+from graphql_app.services.booking.book import Book
 from graphql_app.services.identity.authenticate import Authenticate
 from graphql_app.services.notifications import Notify
 from graphql_app.services.office.arrange import Arrange
@@ -37,11 +38,21 @@ USE_CASES: dict[str, tuple[Any, ...]] = {
     "refreshToken": (Authenticate.refresh,),
     "logout": (Authenticate.logout,),
     "revokeSessions": (Authenticate.revoke,),
+    "reserveWorkstation": (Book.reserve,),
+    "changeReservation": (Book.change,),
+    "cancelReservation": (Book.cancel,),
+    "checkIn": (Book.check_in,),
+    "checkOut": (Book.check_out,),
 }
 # What may come in the way of any request is an error of the operation, unless an answer names it.
 OF_ANY_REQUEST = (errors.Unauthenticated, errors.TooMany, errors.Unavailable)
 # Those of a table are raised by who writes to it alone.
-TABLES = {Arrange: "workstations_", Notify: "notifications_", Authenticate: "accounts_"}
+TABLES = {
+    Arrange: "workstations_",
+    Book: "reservations_",
+    Notify: "notifications_",
+    Authenticate: "accounts_",
+}
 
 
 class Reading:

@@ -1,0 +1,1 @@
+"""Bookings: made, changed, ended, listed and followed."""
