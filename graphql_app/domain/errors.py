@@ -16,7 +16,8 @@ Refusal
 │   ├── Contention      in another transaction's way; as if it had never been
 │   │   └── Outdated    prepared for columns that have changed since; likewise
 │   ├── PreconditionFailed  it is not what an ETag says
-│   └── NameTaken       another workstation of that floor has the name
+│   ├── NameTaken       another one there has the name
+│   └── InUse           others still refer to it; says which, and how many
 ├── TooMany             a limit; says which, and what was asked
 │   └── RateLimited     for now: says when to come back
 │       └── TooManyConnections
@@ -26,8 +27,6 @@ Refusal
 
 from collections.abc import Mapping
 from typing import Any
-
-from graphql_app.domain.workstation import Workstation
 
 
 def public_name(field: str) -> str:
@@ -105,7 +104,7 @@ class Conflict(Refusal):
     """`current` is the present state, redacted by services/ for whoever asked; None where it is not known."""
 
     code = "CONFLICT"
-    current: Workstation | None = None
+    current: Any = None
 
 
 class VersionConflict(Conflict):
@@ -122,6 +121,15 @@ class Outdated(Contention):
 
 class NameTaken(Conflict):
     code = "NAME_TAKEN"
+
+
+class InUse(Conflict):
+    """`references`: how many of what still refer to it."""
+
+    code = "IN_USE"
+
+    def __init__(self, message: str, *, references: Mapping[str, int]) -> None:
+        super().__init__(message, references=references)
 
 
 class PreconditionFailed(Conflict):

@@ -12,6 +12,8 @@ from graphql_app.graph.api.notifications import (
     NotificationQueries,
     NotificationSubscriptions,
 )
+from graphql_app.graph.api.office import Building, OfficeQueries
+from graphql_app.graph.api.office_mutations import OfficeMutations
 from graphql_app.graph.api.presence import PresenceSubscriptions
 from graphql_app.graph.api.queries import Query
 from graphql_app.graph.api.refusals import Refusal as RefusalType
@@ -20,7 +22,7 @@ from graphql_app.graph.api.types import CURSOR, Cursor, Department, Employee, Fl
 
 
 @strawberry.type(name="Query", description="What can be asked.")
-class Queries(Query, NotificationQueries, AuditQueries):
+class Queries(Query, OfficeQueries, NotificationQueries, AuditQueries):
     """All queries, each subject's from its own file."""
 
 
@@ -29,7 +31,7 @@ class Queries(Query, NotificationQueries, AuditQueries):
     description="What can be changed. Each field is done whole or not at all. With the header Idempotency-Key a"
     " repeated request does nothing twice.",
 )
-class Mutations(Mutation, NotificationMutations, AccountMutations):
+class Mutations(Mutation, OfficeMutations, NotificationMutations, AccountMutations):
     """All mutations."""
 
 
@@ -43,7 +45,7 @@ def build() -> strawberry.Schema:
         query=Queries,
         mutation=Mutations,
         subscription=Subscriptions,
-        types=[AuditEntry, Department, Employee, Floor, Notification, Workstation, RefusalType],
+        types=[AuditEntry, Building, Department, Employee, Floor, Notification, Workstation, RefusalType],
         config=StrawberryConfig(scalar_map={Cursor: CURSOR}),
     )
 

@@ -164,7 +164,7 @@ class Browse:
             return {place: floor.counts() for place, floor in cached.items()}
         return await queries.counts_by_place(self._database, places)
 
-    async def floors(self, viewer: Viewer, building: str | None = None) -> list[Floor]:
+    async def floors(self, viewer: Viewer, building: str | None = None) -> Sequence[Floor]:
         require(viewer, Scope.READ)
         reads(FLOOR)
         return await queries.all_floors(self._database, building and normal(building))
@@ -190,7 +190,7 @@ class Browse:
             return known
         return {**known, **await queries.floors_by_id(self._database, missing)}
 
-    async def departments(self, viewer: Viewer) -> list[Department]:
+    async def departments(self, viewer: Viewer) -> Sequence[Department]:
         require(viewer, Scope.READ)
         reads(DEPARTMENT)
         return await queries.all_departments(self._database)
