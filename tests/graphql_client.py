@@ -208,6 +208,7 @@ async def leaderless(database_url: str) -> AsyncIterator[None]:
 
 # Serial ids of a fresh database, so that these can be written down.
 A_01, A_02, B_01, C_01, SPARE, NONE = (global_id("Workstation", key) for key in (1, 2, 3, 4, 5, 999))
+MAIN, ANNEX = (global_id("Building", key) for key in (1, 2))
 LOBBY, LAB, BASEMENT = (global_id("Floor", key) for key in (1, 2, 3))
 RESEARCH, PERSONNEL = (global_id("Department", key) for key in (1, 2))
 WEI_KEY, ADA_KEY = UUID(int=0xA1), UUID(int=0xA2)

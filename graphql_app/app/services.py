@@ -29,6 +29,8 @@ from graphql_app.services.identity.passwords import Passwords
 from graphql_app.services.notifications import Notify
 from graphql_app.services.office.arrange import Arrange
 from graphql_app.services.office.browse import Browse
+from graphql_app.services.office.directory import Directory
+from graphql_app.services.office.register import Register
 from graphql_app.settings import Settings
 from graphql_app.store.postgres.database import Database
 
@@ -81,6 +83,8 @@ def services_of(
         ),
         audit=Audit(database, page_cursors, stores.secret, page_most=page_most),
         tokens=tokens,
+        directory=Directory(database, page_cursors, page_most=page_most),
+        register=Register(database, tokens),
     )
 
 

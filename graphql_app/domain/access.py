@@ -23,6 +23,8 @@ class Scope(StrEnum):
     WRITE = "workstations:write"
     COORDINATES = "coordinates:read"
     EMPLOYEES = "employees:read"
+    OFFICE = "office:write"
+    STAFF = "employees:write"
     NOTIFY = "notifications:write"
     RESERVE = "reservations:write"
     RESERVATIONS = "reservations:read"
@@ -45,7 +47,8 @@ _DESK: Mapping[str, Scope] = {
 GUARDED: Mapping[str, Mapping[str, Scope]] = {
     "Workstation": _DESK,
     "WorkstationImage": _DESK,  # the same thing, as it was
-    "Employee": {"employee_number": Scope.EMPLOYEES},
+    # A version would tell of a number that was changed.
+    "Employee": {"employee_number": Scope.EMPLOYEES, "version": Scope.EMPLOYEES},
     "PresenceChange": {"people": Scope.EMPLOYEES},
 }
 
@@ -58,12 +61,13 @@ ROLES: Mapping[str, frozenset[Scope]] = {
             Scope.READ,
             Scope.WRITE,
             Scope.COORDINATES,
+            Scope.OFFICE,
             Scope.RESERVE,
             Scope.RESERVATIONS,
             Scope.MANAGE_RESERVATIONS,
         }
     ),
-    "hr": frozenset({Scope.READ, Scope.EMPLOYEES, Scope.RESERVATIONS}),
+    "hr": frozenset({Scope.READ, Scope.EMPLOYEES, Scope.STAFF, Scope.RESERVATIONS}),
     "operator": frozenset({Scope.READ, Scope.SERVER, Scope.SCHEMA, Scope.NOTIFY}),
     "admin": frozenset(Scope),
 }
@@ -143,9 +147,10 @@ def _hiding(view: View, type_name: str) -> dict[str, Callable[[Any], Any]]:
 
 @lru_cache(VIEWS_KEPT)
 def employee_redactor(view: View) -> Callable[[Employee], Employee]:
-    """What makes of an employee what this view may see. Made once for a view: every row that leaves goes through it."""
-    hiding = _hiding(view, "Employee")
-    return copier(Employee, hiding) if hiding else _as_it_is
+    """What makes of an employee what this view may see. Made once for a view: every row that leaves goes through it.
+    From whom something is hidden gets a plain Employee, which has no version."""
+    hiding, fields = _hiding(view, "Employee"), Employee.__dataclass_fields__
+    return copier(Employee, {name: hiding[name] for name in hiding if name in fields}) if hiding else _as_it_is
 
 
 @lru_cache(VIEWS_KEPT)

@@ -16,9 +16,10 @@ Refusal
 │   ├── Contention      in another transaction's way; as if it had never been
 │   │   └── Outdated    prepared for columns that have changed since; likewise
 │   ├── PreconditionFailed  it is not what an ETag says
-│   ├── NameTaken       another workstation of that floor has the name
+│   ├── NameTaken       another one there has the name
 │   ├── SlotTaken       somebody else has the desk at that time
-│   └── CheckInClosed   too early or too late to check in
+│   ├── CheckInClosed   too early or too late to check in
+│   └── InUse           others still refer to it; says which, and how many
 ├── TooMany             a limit; says which, and what was asked
 │   └── RateLimited     for now: says when to come back
 │       └── TooManyConnections
@@ -28,8 +29,6 @@ Refusal
 
 from collections.abc import Mapping
 from typing import Any
-
-from graphql_app.domain.workstation import Workstation
 
 
 def public_name(field: str) -> str:
@@ -107,7 +106,7 @@ class Conflict(Refusal):
     """`current` is the present state, redacted by services/ for whoever asked; None where it is not known."""
 
     code = "CONFLICT"
-    current: Workstation | None = None
+    current: Any = None
 
 
 class VersionConflict(Conflict):
@@ -136,6 +135,15 @@ class CheckInClosed(Conflict):
     """Its data says when it opens, and when it closed."""
 
     code = "CHECK_IN_CLOSED"
+
+
+class InUse(Conflict):
+    """`references`: how many of what still refer to it."""
+
+    code = "IN_USE"
+
+    def __init__(self, message: str, *, references: Mapping[str, int]) -> None:
+        super().__init__(message, references=references)
 
 
 class PreconditionFailed(Conflict):

@@ -1,4 +1,4 @@
-"""What each kind of value may be, whatever door it comes in by: texts, JSON, numbers, moments.
+"""What each kind of value may be, whatever door it comes in by: texts, JSON, numbers, moments, time zones.
 
 Each function returns what is wrong with a value, as the end of a sentence about it, or None. The same is held by the
 database for those who write SQL (the function `json_problem_v1` and the constraints on moments); a test compares them.
@@ -9,8 +9,10 @@ import math
 import re
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from itertools import accumulate, chain
 from typing import Any
+from zoneinfo import available_timezones
 
 # --- texts -----------------------------------------------------------------------------------------------------------
 
@@ -174,3 +176,16 @@ def moment_problem(value: datetime) -> str | None:
     if not MOMENT_FIRST <= value <= MOMENT_LAST:
         return f"must be from {MOMENT_FIRST.date()} to {MOMENT_LAST.date()}"
     return None
+
+
+# --- time zones ------------------------------------------------------------------------------------------------------
+
+
+@cache
+def _time_zones() -> frozenset[str]:
+    return frozenset(available_timezones())
+
+
+def time_zone_problem(value: str) -> str | None:
+    """Of the name of a time zone: IANA has to list it."""
+    return None if value in _time_zones() else "is no IANA time zone; write it as Asia/Shanghai"

@@ -27,6 +27,11 @@ class ConsistencyTokens:
         self._staleness.wrote(transaction_id, places)
         return self._seal.close_text(_LAYOUT.pack(transaction_id))
 
+    def issue_anywhere(self, transaction_id: int) -> str:
+        """The same of a transaction that changed what any floor may show, such as a name."""
+        self._staleness.wrote_anywhere(transaction_id)
+        return self._seal.close_text(_LAYOUT.pack(transaction_id))
+
     def consistency(self, given: str | None) -> Consistency:
         """Returns LATEST where this process may know less than a receipt or a cursor of a feed speaks of.
 

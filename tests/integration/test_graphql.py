@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from graphql_app import observe
+from graphql_app.domain.identifiers import global_id
 from graphql_app.domain.seal import Seal
 from graphql_app.domain.workstation import Status
 from graphql_app.embedded import Servers
@@ -25,12 +26,14 @@ from tests.graphql_client import (
     A_01,
     A_02,
     ADA,
+    ANNEX,
     B_01,
     BASEMENT,
     C_01,
     HQ,
     LAB,
     LOBBY,
+    MAIN,
     NOBODY,
     NONE,
     PERSONNEL,
@@ -40,6 +43,7 @@ from tests.graphql_client import (
     WEI_KEY,
     Office,
     fresh_database,
+    numbered,
     running_office,
     seed,
     settings_for,
@@ -118,6 +122,34 @@ QUERIES: dict[str, tuple[str, Any]] = {
         "{ departments { id name } }",
         [{"id": RESEARCH, "name": "Research"}, {"id": PERSONNEL, "name": "人事部"}],
     ),
+    "buildings": (
+        "{ buildings { id name timeZone version floors { number version } } }",
+        [
+            {"id": ANNEX, "name": "Annex", "timeZone": "UTC", "version": 1, "floors": [{"number": -1, "version": 1}]},
+            {
+                "id": MAIN,
+                "name": HQ,
+                "timeZone": "UTC",
+                "version": 1,
+                "floors": [{"number": 1, "version": 1}, {"number": 2, "version": 1}],
+            },
+        ],
+    ),
+    "building": (f'{{ building(id: "{ANNEX}") {{ name timeZone }} }}', {"name": "Annex", "timeZone": "UTC"}),
+    "department": (
+        f'{{ department(id: "{RESEARCH}") {{ name version employees {{ nodes {{ name workstation {{ name }} }} }}'
+        " workstations(last: 1) { totalCount nodes { name } pageInfo { hasPreviousPage } } } }",
+        {
+            "name": "Research",
+            "version": 1,
+            "employees": {"nodes": [{"name": "张伟", "workstation": {"name": "A-01"}}]},
+            "workstations": {"totalCount": 2, "nodes": [{"name": "A-02"}], "pageInfo": {"hasPreviousPage": True}},
+        },
+    ),
+    "employee": (
+        f'{{ employee(id: "{WEI}") {{ name employeeNumber version department {{ name version }} }} }}',
+        {"name": "张伟", "employeeNumber": "E-1001", "version": 1, "department": {"name": "Research", "version": 1}},
+    ),
     "employees": (
         "{ employees { nodes { id name employeeNumber department { name } } pageInfo { hasNextPage } } }",
         {
@@ -137,7 +169,9 @@ QUERIES: dict[str, tuple[str, Any]] = {
                 "admin",
                 "coordinates:read",
                 "employees:read",
+                "employees:write",
                 "notifications:write",
+                "office:write",
                 "schema:read",
                 "server:read",
                 "workstations:read",
@@ -357,7 +391,7 @@ async def test_more_nodes_than_a_hundred_are_refused(office: Office) -> None:
 WRONG_IDS = [
     '{ workstation(id: "x") { id } }',
     f'{{ workstation(id: "{LOBBY}") {{ id }} }}',
-    '{ node(id: "QnVpbGRpbmc6MQ==") { id } }',  # Building:1
+    '{ node(id: "Um9vbTox") { id } }',  # Room:1
     f'{{ nodes(ids: ["{A_01}", "x", "y"]) {{ id }} }}',
     f'{{ workstations(filter: {{ids: ["{RESEARCH}"]}}) {{ totalCount }} }}',
     f'{{ employees(departmentId: "{A_01}") {{ nodes {{ id }} }} }}',
@@ -436,15 +470,41 @@ async def test_a_name_that_another_program_changes_shows_at_once(office: Office,
 
 # --- mutations -------------------------------------------------------------------------------------------------------
 
+OFFICE = ("Building", "Floor", "Department", "Employee")
 CHANGE = "WorkstationChanged { receipt workstation { id name status version building floorNumber employee { id } } }"
 DELETION = "WorkstationDeleted { id receipt }"
 PUBLISHED = "NotificationPublished { receipt notification { id title } }"
-DONE = {"deleteWorkstation": DELETION, "publishNotification": PUBLISHED}  # the others: CHANGE
+DONE = {  # the others: CHANGE
+    "deleteWorkstation": DELETION,
+    "publishNotification": PUBLISHED,
+    **{
+        f"{verb}{kind}": f"{kind}Changed {{ receipt {kind.lower()} {{ id name version }} }}"
+        for verb in ("create", "update")
+        for kind in OFFICE
+    },
+    **{f"delete{kind}": "OfficeDeleted { id receipt } ... on InUse { references { kind count } }" for kind in OFFICE},
+}
 REFUSALS = """
     ... on Refusal { code message }
-    ... on Conflict { allowed current { id version } }
+    ... on Conflict { allowed currentVersion current { id version } }
     ... on InvalidInput { field }
     ... on Forbidden { scope }"""
+
+# Of each kind of the register: one that nothing refers to, one that something does, and none.
+EMPTY = {
+    "Building": global_id("Building", 3),
+    "Floor": global_id("Floor", 4),
+    "Department": global_id("Department", 3),
+    "Employee": global_id("Employee", UUID(int=0xA3)),
+}
+USED = {"Building": MAIN, "Floor": LOBBY, "Department": RESEARCH, "Employee": WEI}
+MISSING = {**{kind: global_id(kind, 999) for kind in OFFICE}, "Employee": NOBODY}
+UNUSED = (
+    "INSERT INTO buildings (name) VALUES ('Empty')",
+    f"INSERT INTO floors (building, number) VALUES ('{HQ}', 40)",
+    "INSERT INTO departments (name) VALUES ('Empty')",
+    f"INSERT INTO employees (public_key, employee_number, name) VALUES ('{UUID(int=0xA3)}', 'E-1003', 'Unseated')",
+)
 
 # Field of Mutation -> its variables: declared, and handed on as arguments of the same name.
 VARIABLES = {
@@ -455,6 +515,9 @@ VARIABLES = {
     "assignWorkstation": {"id": "ID!", "employeeId": "ID!", "expectedVersion": "Int"},
     "releaseWorkstation": {"id": "ID!", "expectedVersion": "Int"},
     "publishNotification": {"input": "PublishNotificationInput!"},
+    **{f"create{kind}": {"input": f"Create{kind}Input!"} for kind in OFFICE},
+    **{f"update{kind}": {"id": "ID!", "input": f"Update{kind}Input!", "expectedVersion": "Int"} for kind in OFFICE},
+    **{f"delete{kind}": {"id": "ID!", "expectedVersion": "Int"} for kind in OFFICE},
 }
 GOOD: dict[str, dict[str, Any]] = {
     "createWorkstation": {"input": {"name": "New", "xPosition": 1, "yPosition": 2}},
@@ -464,8 +527,21 @@ GOOD: dict[str, dict[str, Any]] = {
     "assignWorkstation": {"id": A_02, "employeeId": ADA},
     "releaseWorkstation": {"id": A_01},
     "publishNotification": {"input": {"title": "Fire drill at three"}},
+    "createBuilding": {"input": {"name": "Tower", "timeZone": "Asia/Shanghai"}},
+    "createFloor": {"input": {"building": "Annex", "number": 3}},
+    "createDepartment": {"input": {"name": "Design"}},
+    "createEmployee": {"input": {"name": "Grace", "employeeNumber": "E-7", "departmentId": RESEARCH}},
+    "updateBuilding": {"id": EMPTY["Building"], "input": {"timeZone": "Europe/Berlin"}},
+    "updateFloor": {"id": EMPTY["Floor"], "input": {"name": "Roof"}},
+    "updateDepartment": {"id": EMPTY["Department"], "input": {"name": "Staff"}},
+    "updateEmployee": {"id": EMPTY["Employee"], "input": {"name": "Nobody"}},
+    **{f"delete{kind}": {"id": EMPTY[kind]} for kind in OFFICE},
 }
-WRITER = {"publishNotification": "operator"}  # the others: facilities
+KIND = {f"{verb}{kind}": kind for verb in ("create", "update", "delete") for kind in OFFICE}
+WRITER = {  # the others: facilities
+    "publishNotification": "operator",
+    **{f"{verb}Employee": "hr" for verb in ("create", "update", "delete")},
+}
 
 
 def mutation(name: str) -> str:
@@ -492,6 +568,38 @@ class Case:
 
 
 CHANGED, GONE, OLD, STRANGER = Case(), Case({"id": NONE}), Case({"expectedVersion": 7}), Case(role="visitor")
+
+
+def register_cases(kind: str, bad: dict[str, Any], taken: dict[str, Any], other: dict[str, Any]) -> Any:
+    """The three changes of a kind: given what cannot be right, the name of another, and another one."""
+    updated = {name: value for name, value in taken.items() if name != "departmentId"}
+    return {
+        f"create{kind}": {
+            f"{kind}Changed": CHANGED,
+            "InvalidInput": Case({"input": {**GOOD[f"create{kind}"]["input"], **bad}}),
+            "NameTaken": Case({"input": {**GOOD[f"create{kind}"]["input"], **taken}}),
+            "Conflict": Case(first={"input": {**GOOD[f"create{kind}"]["input"], **other}}),
+            "Forbidden": STRANGER,
+        },
+        f"update{kind}": {
+            f"{kind}Changed": CHANGED,
+            "NotFound": Case({"id": MISSING[kind]}),
+            "InvalidInput": Case({"input": bad}),
+            "NameTaken": Case({"input": updated}),
+            "Conflict": OLD,
+            "Forbidden": STRANGER,
+        },
+        f"delete{kind}": {
+            "OfficeDeleted": CHANGED,
+            "NotFound": Case({"id": MISSING[kind]}),
+            "InvalidInput": Case({"id": "x"}),
+            "InUse": Case({"id": USED[kind]}),
+            "Conflict": OLD,
+            "Forbidden": STRANGER,
+        },
+    }
+
+
 CASES: dict[str, dict[str, Case]] = {
     "createWorkstation": {
         "WorkstationChanged": CHANGED,
@@ -544,6 +652,10 @@ CASES: dict[str, dict[str, Case]] = {
         "Conflict": Case(first={"input": {"title": "Another"}}),
         "Forbidden": Case(role="facilities"),
     },
+    **register_cases("Building", {"timeZone": "Mars/Olympus"}, {"name": HQ}, {"name": "Other"}),
+    **register_cases("Floor", {"building": "Nowhere"}, {"building": HQ, "number": 1}, {"number": 9}),
+    **register_cases("Department", {"name": " "}, {"name": "Research"}, {"name": "Other"}),
+    **register_cases("Employee", {"employeeNumber": "x" * 33}, {"employeeNumber": "E-1001"}, {"name": "Other"}),
 }
 
 
@@ -564,18 +676,27 @@ async def test_every_answer_of_every_mutation_is_provoked_here() -> None:
     assert {name: set(cases) for name, cases in CASES.items()} == members
 
 
+@pytest_asyncio.fixture(loop_scope="module")
+async def spacious(office: Office) -> Office:
+    """With one of each kind of the register that nothing refers to."""
+    for statement in UNUSED:
+        await office.sql(statement)
+    await numbered(office.database)
+    return office
+
+
 @pytest.mark.parametrize(("name", "member"), [(name, member) for name, cases in CASES.items() for member in cases])
-async def test_a_mutation_answers_what_its_union_promises(office: Office, name: str, member: str) -> None:
+async def test_a_mutation_answers_what_its_union_promises(spacious: Office, name: str, member: str) -> None:
     case = CASES[name][member]
     if case.first is not None:
-        await do(office, name, case.role, key="k", **case.first)
-    before = await office.sql("SELECT count(*) FROM change_log")
+        await do(spacious, name, case.role, key="k", **case.first)
+    before = await spacious.sql("SELECT count(*) FROM change_log")
 
-    answer = await do(office, name, case.role, key="k" if case.first is not None else None, **case.variables)
+    answer = await do(spacious, name, case.role, key="k" if case.first is not None else None, **case.variables)
 
     assert answer["__typename"] == member, answer
-    done = member in ("WorkstationChanged", "WorkstationDeleted", "NotificationPublished")
-    assert await office.sql("SELECT count(*) FROM change_log") == before + done
+    done = member.endswith(("Changed", "Deleted", "Published"))
+    assert await spacious.sql("SELECT count(*) FROM change_log") == before + done
     assert bool(answer.get("receipt")) == done
     assert bool(answer.get("code")) != done
 
@@ -762,16 +883,19 @@ async def test_somebody_is_seated_and_gets_up_again(office: Office) -> None:
 
 @pytest.mark.parametrize("name", [name for name in VARIABLES if "expectedVersion" in VARIABLES[name]])
 async def test_an_expected_version_that_is_past_is_a_conflict_that_carries_the_present_state(
-    office: Office, name: str
+    spacious: Office, name: str
 ) -> None:
-    id = GOOD[name]["id"]
-    await do(office, "updateWorkstation", id=id, input={"notes": "somebody was faster"})
+    office, id, kind = spacious, GOOD[name]["id"], KIND.get(name, "Workstation")
+    rival = {"notes": "somebody was faster"} if kind == "Workstation" else {"name": "somebody was faster"}
+    await do(office, f"update{kind}", id=id, input=rival)
 
     refused = await do(office, name, expectedVersion=1)
     done = await do(office, name, expectedVersion=2)
 
-    assert (refused["__typename"], refused["current"]) == ("Conflict", {"id": id, "version": 2})
-    assert done["__typename"] in ("WorkstationChanged", "WorkstationDeleted")
+    present = {"id": id, "version": 2}
+    assert (refused["__typename"], refused["currentVersion"]) == ("Conflict", 2)
+    assert refused["current"] == (present if kind == "Workstation" else None)
+    assert done["__typename"].endswith(("Changed", "Deleted"))
 
 
 REFUSED_BY_STATE = {
@@ -806,19 +930,19 @@ def transaction_of(office: Office, receipt: str) -> int:
 
 @pytest.mark.parametrize("name", VARIABLES)
 async def test_all_of_a_mutation_is_one_transaction_that_says_who_and_on_which_request(
-    office: Office, name: str
+    spacious: Office, name: str
 ) -> None:
-    before = await office.sql("SELECT coalesce(max(seq), 0) FROM change_log")
+    before = await spacious.sql("SELECT coalesce(max(seq), 0) FROM change_log")
 
     who = WRITER.get(name, "facilities")
-    response = await office.post(who, mutation(name), GOOD[name], x_request_id="request-7")
+    response = await spacious.post(who, mutation(name), GOOD[name], x_request_id="request-7")
 
     receipt = response.json()["data"][name]["receipt"]
-    async with office.database.engine.connect() as connection:
+    async with spacious.database.engine.connect() as connection:
         logged = await connection.exec_driver_sql(
             f"SELECT actor, request_id, transaction_id FROM change_log WHERE seq > {before}"
         )
-        assert [tuple(row) for row in logged] == [(who, "request-7", transaction_of(office, receipt))]
+        assert [tuple(row) for row in logged] == [(who, "request-7", transaction_of(spacious, receipt))]
 
 
 async def test_each_mutation_of_a_request_is_a_transaction_of_its_own_and_they_run_in_order(office: Office) -> None:
@@ -849,12 +973,12 @@ async def versions(office: Office) -> list[int]:
 
 
 @pytest.mark.parametrize("name", VARIABLES)
-async def test_the_same_key_twice_is_one_change_and_the_same_answer(office: Office, name: str) -> None:
-    first = await do(office, name, key="k")
-    after_first = await versions(office)
-    again = await do(office, name, key="k")
+async def test_the_same_key_twice_is_one_change_and_the_same_answer(spacious: Office, name: str) -> None:
+    first = await do(spacious, name, key="k")
+    after_first = await versions(spacious)
+    again = await do(spacious, name, key="k")
 
-    assert await versions(office) == after_first
+    assert await versions(spacious) == after_first
     assert {**again, "receipt": None} == {**first, "receipt": None}
 
 

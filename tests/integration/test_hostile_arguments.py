@@ -94,6 +94,7 @@ GOOD: Mapping[str, Any] = {
     "id": A_02,
     "ids": [A_02],
     "employeeId": WEI,
+    "employeeNumber": "E-9",
     "building": HQ,
     "number": 1,
     "name": "x",

@@ -105,6 +105,7 @@ UNTESTED: Reasons = {
     "the schema's own words: held by schema.graphql, and in answers: tests/integration/test_graphql.py": (
         "graph/api/accounts.py",
         "graph/api/audit.py",
+        "graph/api/connections.py",
         "graph/api/enums.py",
         "graph/api/feeds.py",
         "graph/api/inputs.py",
@@ -113,6 +114,9 @@ UNTESTED: Reasons = {
         "graph/api/booking.py",
         "graph/api/notifications.py",
         "graph/api/reservations.py",
+        "graph/api/office.py",
+        "graph/api/office_mutations.py",
+        "graph/api/paging.py",
         "graph/api/permissions.py",
         "graph/api/presence.py",
         "graph/api/queries.py",
@@ -218,6 +222,12 @@ UNTESTED: Reasons = {
         "services/importing/files.py",
         "services/importing/importing.py",
         "services/importing/seeding.py",
+    ),
+    "the register is in the database: tests/integration/test_register.py": (
+        "services/office/directory.py",
+        "services/office/register.py",
+        "store/office/belonging.py",
+        "store/office/register.py",
     ),
     "on a real database: tests/integration/test_arrange.py, test_queries.py, test_audit.py, test_notifications.py": (
         "services/audit.py",

@@ -3,12 +3,10 @@
 import re
 from collections.abc import Callable
 from decimal import Decimal
-from functools import cache
-from zoneinfo import available_timezones
 
 from graphql_app.domain.arranging import NOTES_MOST
 from graphql_app.domain.names import hint, normal, unseen
-from graphql_app.domain.values import COORDINATE_BELOW, json_text_problem, text_problem
+from graphql_app.domain.values import COORDINATE_BELOW, json_text_problem, text_problem, time_zone_problem
 from graphql_app.domain.workstation import Status
 
 NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)(e[+-]?\d{1,3})?", re.ASCII | re.IGNORECASE)
@@ -106,16 +104,11 @@ def status(cell: str) -> str:
     return found.value
 
 
-@cache
-def _time_zones() -> frozenset[str]:
-    return frozenset(available_timezones())
-
-
 def time_zone(cell: str) -> str:
     """Reads the name of a time zone. Raises Bad for one that IANA does not list."""
     value = cell.strip()
-    if value not in _time_zones():
-        raise Bad(f"{shown(cell)} is no IANA time zone; write it as Asia/Shanghai")
+    if (problem := time_zone_problem(value)) is not None:
+        raise Bad(f"{shown(cell)} {problem}")
     return value
 
 

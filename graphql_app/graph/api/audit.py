@@ -15,9 +15,9 @@ from graphql_app.domain.identifiers import global_id, global_ids
 from graphql_app.graph.api import enums
 from graphql_app.graph.api.context import AppInfo
 from graphql_app.graph.api.markers import InstanceOf, derived
+from graphql_app.graph.api.paging import After, Before, First, Last, PageInfo
 from graphql_app.graph.api.permissions import guarded
-from graphql_app.graph.api.queries import After, Before, First, Last
-from graphql_app.graph.api.types import Node, PageInfo
+from graphql_app.graph.api.types import Node
 from graphql_app.services.listing import Listing, Paging
 
 enums.publish(

@@ -20,6 +20,8 @@ from graphql_app.services.identity.identify import Identify
 from graphql_app.services.notifications import Notify
 from graphql_app.services.office.arrange import Arrange
 from graphql_app.services.office.browse import Browse
+from graphql_app.services.office.directory import Directory
+from graphql_app.services.office.register import Register
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +38,8 @@ class Services:
     tokens: ConsistencyTokens
     audit: Audit
     authenticate: Authenticate
+    directory: Directory
+    register: Register
 
 
 Fetch = Callable[[list[Any]], Awaitable[Mapping[Any, Any]]]

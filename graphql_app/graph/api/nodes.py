@@ -17,19 +17,25 @@ async def workstation(info: AppInfo, identifier: str) -> domain.Workstation | No
     return await info.context.services.browse.workstation(info.context.caller, key, selected(info))
 
 
+def building(info: AppInfo, identifier: str) -> Awaitable[Any]:
+    context, number = info.context, identifiers.row(identifier, "Building")
+    directory, caller = context.services.directory, context.caller
+    return context.load("building", number, lambda ids: directory.buildings_by_id(caller, ids))
+
+
 def _floor(info: AppInfo, identifier: str) -> Awaitable[Any]:
     context, number = info.context, identifiers.row(identifier, "Floor")
     browse, caller = context.services.browse, context.caller
     return context.load("floor by id", number, lambda keys: browse.floors_by_id(caller, keys))
 
 
-def _department(info: AppInfo, identifier: str) -> Awaitable[Any]:
+def department(info: AppInfo, identifier: str) -> Awaitable[Any]:
     context, number = info.context, identifiers.row(identifier, "Department")
     browse, caller = context.services.browse, context.caller
     return context.load("department", number, lambda keys: browse.departments_by_id(caller, keys))
 
 
-def _employee(info: AppInfo, identifier: str) -> Awaitable[Any]:
+def employee(info: AppInfo, identifier: str) -> Awaitable[Any]:
     context, key = info.context, identifiers.public_key(identifier, "Employee")
     browse, caller = context.services.browse, context.caller
     return context.load("employee", key, lambda keys: browse.employees_by_key(caller, keys))
@@ -56,9 +62,10 @@ def _audit_entry(info: AppInfo, identifier: str) -> Awaitable[Any]:
 # By the name of the type, which a global ID begins with: every type that implements Node.
 NODES: Mapping[str, NodeLoader] = {
     "Workstation": workstation,
+    "Building": building,
     "Floor": _floor,
-    "Department": _department,
-    "Employee": _employee,
+    "Department": department,
+    "Employee": employee,
     "Notification": _notification,
     "Reservation": _reservation,
     "AuditEntry": _audit_entry,

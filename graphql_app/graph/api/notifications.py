@@ -16,10 +16,10 @@ from graphql_app.graph.api import enums
 from graphql_app.graph.api.context import AppInfo
 from graphql_app.graph.api.feeds import Feed
 from graphql_app.graph.api.mutations import idempotency, mutation_result
-from graphql_app.graph.api.queries import After, Before, First, Last
+from graphql_app.graph.api.paging import After, Before, First, Last, PageInfo
 from graphql_app.graph.api.refusals import Conflict, Forbidden, InvalidInput, ReadOnly, union
 from graphql_app.graph.api.sources import SubscriptionSource
-from graphql_app.graph.api.types import Cursor, Department, Node, PageInfo
+from graphql_app.graph.api.types import Cursor, Department, Node
 from graphql_app.services.following.streams import Changes
 from graphql_app.services.listing import Listing, Paging
 from graphql_app.services.notifications import Published

@@ -14,18 +14,18 @@ from graphql_app.domain.access import Viewer
 from graphql_app.domain.errors import TooMany
 from graphql_app.domain.workstation import Counts, named_place
 from graphql_app.graph.api import nodes
+from graphql_app.graph.api.connections import EmployeeConnection, WorkstationConnection
 from graphql_app.graph.api.context import AppInfo, Context
 from graphql_app.graph.api.inputs import FilterInput, OrderInput, StatsGroup, filter_of, orders_of
 from graphql_app.graph.api.markers import ImmediateResolver
+from graphql_app.graph.api.paging import After, Before, First, Last
 from graphql_app.graph.api.selection import selected
 from graphql_app.graph.api.types import (
     Department,
-    EmployeeConnection,
     Floor,
     Me,
     Node,
     Workstation,
-    WorkstationConnection,
     WorkstationStats,
     floor_of,
 )
@@ -33,10 +33,6 @@ from graphql_app.services.listing import Listing, Paging
 
 NODES_MOST = 100
 
-First = Annotated[int | None, argument(description="How many from the front; 50 unless told, at most 500.")]
-After = Annotated[str | None, argument(description="A cursor: what comes after it.")]
-Last = Annotated[int | None, argument(description="How many from the end, instead of `first`.")]
-Before = Annotated[str | None, argument(description="A cursor: what comes before it.")]
 Filter = Annotated[FilterInput | None, argument(description="Which workstations are meant; all, unless told.")]
 BuildingName = Annotated[str, argument(description="Name of the building.")]
 

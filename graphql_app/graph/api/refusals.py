@@ -45,12 +45,22 @@ class NotFound(Refusal):
     pass
 
 
+def _current(refused: Refused) -> Any:
+    return refused.refusal.current if isinstance(refused.refusal, errors.Conflict) else None
+
+
 @strawberry.type(description="It changed meanwhile, or its state does not allow this.")
 class Conflict(Refusal):
-    @strawberry.field(graphql_type=Workstation | None, description="Its present state.")
+    @strawberry.field(graphql_type=Workstation | None, description="Its present state, if it is a workstation.")
     @staticmethod
     def current(root: Parent[Refused]) -> domain.Workstation | None:
-        return root.refusal.current if isinstance(root.refusal, errors.Conflict) else None
+        found = _current(root)
+        return found if isinstance(found, domain.Workstation) else None
+
+    @strawberry.field(description="Its present version, whatever it is, as far as you may see it.")
+    @staticmethod
+    def current_version(root: Parent[Refused]) -> int | None:
+        return getattr(_current(root), "version", None)
 
     @strawberry.field(description="Which statuses it may get instead, where its status was the reason.")
     @staticmethod
@@ -58,7 +68,7 @@ class Conflict(Refusal):
         return root.refusal.data.get("allowed")
 
 
-@strawberry.type(description="Another workstation of that floor has the name.")
+@strawberry.type(description="Another one there has the name or number: of workstations, on that floor.")
 class NameTaken(Refusal):
     pass
 
@@ -92,6 +102,20 @@ class CheckInClosed(Refusal):
 def _moment(root: Refused, name: str) -> datetime | None:
     given = root.refusal.data.get(name)
     return None if given is None else datetime.fromisoformat(given)
+
+
+@strawberry.type(description="How many of a kind refer to it.")
+class Reference:
+    kind: str = strawberry.field(description="What they are: floors, workstations, employees, accounts.")
+    count: int = strawberry.field(description="How many.")
+
+
+@strawberry.type(description="Others still refer to it: move or delete these first.")
+class InUse(Refusal):
+    @strawberry.field(description="What refers to it.")
+    @staticmethod
+    def references(root: Parent[Refused]) -> list[Reference]:
+        return [Reference(kind=kind, count=count) for kind, count in root.refusal.data["references"].items()]
 
 
 @strawberry.type(description="A value that cannot be right.")
@@ -133,6 +157,7 @@ _TYPES: Mapping[type[errors.Refusal], type[Refusal]] = {
     errors.NameTaken: NameTaken,
     errors.SlotTaken: SlotTaken,
     errors.CheckInClosed: CheckInClosed,
+    errors.InUse: InUse,
     errors.Conflict: Conflict,
     errors.InvalidInput: InvalidInput,
     errors.Forbidden: Forbidden,

@@ -17,10 +17,10 @@ from graphql_app.domain.workstation import named_place
 from graphql_app.graph.api import enums
 from graphql_app.graph.api.context import AppInfo
 from graphql_app.graph.api.feeds import Feed
-from graphql_app.graph.api.queries import After, Before, First, Last
+from graphql_app.graph.api.paging import After, Before, First, Last, PageInfo
 from graphql_app.graph.api.selection import selected
 from graphql_app.graph.api.sources import SubscriptionSource
-from graphql_app.graph.api.types import Cursor, Employee, Floor, Node, PageInfo, Workstation
+from graphql_app.graph.api.types import Cursor, Employee, Floor, Node, Workstation
 from graphql_app.services.booking.look import BookingFilter, FollowedBookings
 from graphql_app.services.following.streams import Changes
 from graphql_app.services.listing import Listing, Paging

@@ -13,6 +13,8 @@ from graphql_app.graph.api.notifications import (
     NotificationQueries,
     NotificationSubscriptions,
 )
+from graphql_app.graph.api.office import Building, OfficeQueries
+from graphql_app.graph.api.office_mutations import OfficeMutations
 from graphql_app.graph.api.presence import PresenceSubscriptions
 from graphql_app.graph.api.queries import Query
 from graphql_app.graph.api.refusals import Refusal as RefusalType
@@ -22,7 +24,7 @@ from graphql_app.graph.api.types import CURSOR, Cursor, Department, Employee, Fl
 
 
 @strawberry.type(name="Query", description="What can be asked.")
-class Queries(Query, ReservationQueries, NotificationQueries, AuditQueries):
+class Queries(Query, OfficeQueries, ReservationQueries, NotificationQueries, AuditQueries):
     """All queries, each subject's from its own file."""
 
 
@@ -31,7 +33,7 @@ class Queries(Query, ReservationQueries, NotificationQueries, AuditQueries):
     description="What can be changed. Each field is done whole or not at all. With the header Idempotency-Key a"
     " repeated request does nothing twice.",
 )
-class Mutations(Mutation, ReservationMutations, NotificationMutations, AccountMutations):
+class Mutations(Mutation, OfficeMutations, ReservationMutations, NotificationMutations, AccountMutations):
     """All mutations."""
 
 
@@ -45,7 +47,17 @@ def build() -> strawberry.Schema:
         query=Queries,
         mutation=Mutations,
         subscription=Subscriptions,
-        types=[AuditEntry, Department, Employee, Floor, Notification, Reservation, Workstation, RefusalType],
+        types=[
+            AuditEntry,
+            Building,
+            Department,
+            Employee,
+            Floor,
+            Notification,
+            Reservation,
+            Workstation,
+            RefusalType,
+        ],
         config=StrawberryConfig(scalar_map={Cursor: CURSOR}),
     )
 

@@ -2,12 +2,13 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
-from typing import NewType
+from typing import Annotated, Any, NewType
 
 import strawberry
 from strawberry import Parent
 from strawberry.scalars import JSON
 
+from graphql_app.domain import office
 from graphql_app.domain import workstation as domain
 from graphql_app.domain.access import Viewer
 from graphql_app.domain.identifiers import global_ids
@@ -15,9 +16,11 @@ from graphql_app.domain.workstation import Counts, Place
 from graphql_app.graph.api import enums
 from graphql_app.graph.api.context import AppInfo
 from graphql_app.graph.api.markers import InstanceOf, carried_by, derived
+from graphql_app.graph.api.paging import After, Before, First, Last
 from graphql_app.graph.api.permissions import guarded
 from graphql_app.graph.api.selection import selected
 from graphql_app.services.following.follow import FloorSnapshot
+from graphql_app.services.listing import Listing, Paging
 from graphql_app.services.office.table import LAYOUT
 
 Cursor = NewType("Cursor", str)
@@ -49,9 +52,77 @@ class Node:
         raise TypeError("every type that implements Node resolves its own id")
 
 
+_VERSION = "Grows with every change; give it back as `expectedVersion`. Null when it is gone meanwhile."
+
+
+async def _version(info: AppInfo, kind: office.OfficeKind, known: type, root: Any, key: Any) -> int | None:
+    """What is read from its own table brings its version along; of what others show it is read, of all at once."""
+    if isinstance(root, known):
+        return root.version  # type: ignore[attr-defined, no-any-return]  # of each such class
+    directory, caller = info.context.services.directory, info.context.caller
+    found: int | None = await info.context.load(
+        f"version of {kind.entity}", key, lambda keys: directory.versions(caller, kind, keys)
+    )
+    return found
+
+
+# Defined there, of the types here.
+_CONNECTIONS = strawberry.lazy("graphql_app.graph.api.connections")
+
+
 @strawberry.type(description="A department of the company.")
 class Department(Node):
     name: str = strawberry.field(description="Unique.")
+
+    @strawberry.field(description=_VERSION, metadata=carried_by(office.VersionedDepartment))
+    @staticmethod
+    async def version(root: Parent[domain.Department], info: AppInfo) -> int | None:
+        return await _version(info, office.DEPARTMENT, office.VersionedDepartment, root, root.id)
+
+    @strawberry.field(
+        graphql_type=Annotated["EmployeeConnection", _CONNECTIONS],  # noqa: F821
+        description="A page of those who belong to it, by name.",
+    )
+    @staticmethod
+    async def employees(
+        root: Parent[domain.Department],
+        info: AppInfo,
+        first: First = None,
+        after: After = None,
+        last: Last = None,
+        before: Before = None,
+    ) -> Listing[domain.Employee]:
+        directory, caller = info.context.services.directory, info.context.caller
+        paging = Paging(first, after, last, before)
+        found: Listing[domain.Employee] = await info.context.load(
+            ("employees of department", paging),
+            root.id,
+            lambda ids: directory.employees_of_departments(caller, ids, paging),
+        )
+        return found
+
+    @strawberry.field(
+        graphql_type=Annotated["WorkstationConnection", _CONNECTIONS],  # noqa: F821
+        description="A page of the workstations that belong to it, by id.",
+    )
+    @staticmethod
+    async def workstations(
+        root: Parent[domain.Department],
+        info: AppInfo,
+        first: First = None,
+        after: After = None,
+        last: Last = None,
+        before: Before = None,
+    ) -> Listing[domain.Workstation]:
+        directory, caller = info.context.services.directory, info.context.caller
+        paging, is_counted = Paging(first, after, last, before), "totalCount" in selected(info)
+        fields = selected(info, "edges", "node") | selected(info, "nodes")
+        found: Listing[domain.Workstation] = await info.context.load(
+            ("workstations of department", paging, fields, is_counted),
+            root.id,
+            lambda ids: directory.workstations_of_departments(caller, ids, paging, fields, is_counted=is_counted),
+        )
+        return found
 
     id: strawberry.ID = derived(
         "id", global_ids("Department"), strawberry.ID, "Opaque and global: unique over all types."
@@ -60,11 +131,35 @@ class Department(Node):
     is_type_of = InstanceOf(domain.Department)
 
 
+async def _employee_version(root: Parent[domain.Employee], info: AppInfo) -> int | None:
+    return await _version(info, office.EMPLOYEE, office.VersionedEmployee, root, root.key)
+
+
 @strawberry.type(description="Somebody who may sit at a workstation.")
 class Employee(Node):
     name: str = strawberry.field(description="Full name.")
     department: Department | None = strawberry.field(description="Where they belong, if anywhere.")
     employee_number: str | None = guarded("Employee", "employee_number", "The employee number (工号).")
+    version: int | None = guarded(
+        "Employee",
+        "version",
+        _VERSION,
+        resolver=_employee_version,
+        graphql_type=int | None,
+        metadata=carried_by(office.VersionedEmployee),
+    )
+
+    @strawberry.field(
+        graphql_type=Annotated["Workstation", strawberry.lazy("graphql_app.graph.api.types")] | None,
+        description="Where they sit, if anywhere: the first workstation that was put up, where there are several.",
+    )
+    @staticmethod
+    async def workstation(root: Parent[domain.Employee], info: AppInfo) -> domain.Workstation | None:
+        directory, caller, fields = info.context.services.directory, info.context.caller, selected(info)
+        found: domain.Workstation | None = await info.context.load(
+            ("seat", fields), root.key, lambda keys: directory.seats(caller, keys, fields)
+        )
+        return found
 
     id: strawberry.ID = derived(
         "key",
@@ -138,6 +233,11 @@ class Floor(Node):
     number: int = strawberry.field(description="Number of the floor; below ground it is negative.")
     name: str = strawberry.field(description="What people call it; may be empty.")
 
+    @strawberry.field(description=_VERSION, metadata=carried_by(office.VersionedFloor))
+    @staticmethod
+    async def version(root: Parent[domain.Floor], info: AppInfo) -> int | None:
+        return await _version(info, office.FLOOR, office.VersionedFloor, root, root.id)
+
     id: strawberry.ID = derived("id", global_ids("Floor"), strawberry.ID, "Opaque and global: unique over all types.")
 
     @strawberry.field(
@@ -177,46 +277,6 @@ class Floor(Node):
         return counts
 
     is_type_of = InstanceOf(domain.Floor)
-
-
-# Resolvers hand out services/listing.Listing, which has all that is shown of a page.
-
-
-@strawberry.type(description="Where a page stands in its list (Relay).")
-class PageInfo:
-    has_next_page: bool = strawberry.field(description="Whether there is more after it.")
-    has_previous_page: bool = strawberry.field(description="Whether there is more before it.")
-    start_cursor: str | None = strawberry.field(description="Of the first edge; null on an empty page.")
-    end_cursor: str | None = strawberry.field(description="Of the last edge; null on an empty page.")
-
-
-@strawberry.type(description="A workstation and its place in the list.")
-class WorkstationEdge:
-    cursor: str = strawberry.field(description="Give it as `after` or `before`.")
-    node: Workstation = strawberry.field(description="The workstation.")
-
-
-@strawberry.type(description="A page of workstations.")
-class WorkstationConnection:
-    edges: list[WorkstationEdge] = strawberry.field(description="The workstations with their cursors.")
-    nodes: list[Workstation] = strawberry.field(description="The workstations alone.")
-    page_info: PageInfo = strawberry.field(description="Where this page stands.")
-    total_count: int = strawberry.field(
-        description="How many match the filter, on all pages. Costs a count: ask for it when you show it."
-    )
-
-
-@strawberry.type(description="An employee and their place in the list.")
-class EmployeeEdge:
-    cursor: str = strawberry.field(description="Give it as `after` or `before`.")
-    node: Employee = strawberry.field(description="The employee.")
-
-
-@strawberry.type(description="A page of employees.")
-class EmployeeConnection:
-    edges: list[EmployeeEdge] = strawberry.field(description="The employees with their cursors.")
-    nodes: list[Employee] = strawberry.field(description="The employees alone.")
-    page_info: PageInfo = strawberry.field(description="Where this page stands.")
 
 
 @strawberry.type(name="Viewer", description="Whom the server takes you for.")

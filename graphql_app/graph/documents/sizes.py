@@ -38,6 +38,8 @@ PAGE_DEFAULT = 50
 LIST_DEFAULT = 10
 LISTS: Mapping[str, int] = {
     "Floor.workstations": 100,
+    "Building.floors": 20,
+    "Query.buildings": 20,
     "Query.departments": 50,
     "Query.floors": 20,
     "Query.nodes": 100,

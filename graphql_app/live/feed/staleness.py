@@ -25,6 +25,7 @@ class Staleness:
         self._whole: dict[int, None] = {}  # others that are delivered as a whole, oldest first
         self._begun: dict[int, None] = {}  # delivered at least in part: the leader numbers only so many changes at once
         self._awaited: dict[Place | None, set[int]] = {}  # own writes that have not come back yet
+        self._awaited_anywhere: dict[int, None] = {}  # likewise, of what any floor may show
 
     # --- told by the feed --------------------------------------------------------------------------------------------
 
@@ -41,6 +42,7 @@ class Staleness:
         self._whole.clear()
         self._begun.clear()
         self._awaited.clear()
+        self._awaited_anywhere.clear()
 
     def settled(self, below: int) -> None:
         """All that had been committed at some moment is delivered; `below` is the oldest transaction then open."""
@@ -52,6 +54,8 @@ class Staleness:
             written.difference_update([one for one in written if self.has_passed(one)])
             if not written:
                 del self._awaited[place]
+        for transaction_id in filter(self.has_passed, list(self._awaited_anywhere)):
+            del self._awaited_anywhere[transaction_id]
 
     def heard(self) -> None:
         """What is delivered was the present a moment ago."""
@@ -65,6 +69,12 @@ class Staleness:
             for place in places:  # they need not come back in the order in which they are told here
                 self._awaited.setdefault(place, set()).add(transaction_id)
             _forget(self._awaited, AWAITED_MOST)
+
+    def wrote_anywhere(self, transaction_id: int) -> None:
+        """The same of a change that any floor may show, such as a name."""
+        if not self.has_passed(transaction_id):
+            self._awaited_anywhere[transaction_id] = None
+            _forget(self._awaited_anywhere, AWAITED_MOST)
 
     # --- asked -------------------------------------------------------------------------------------------------------
 
@@ -88,11 +98,13 @@ class Staleness:
 
     def awaits(self, place: Place | None) -> bool:
         """Whether an own write there has not come back yet."""
-        return bool(self._awaited) and place in self._awaited
+        return bool(self._awaited_anywhere) or (bool(self._awaited) and place in self._awaited)
 
     def awaits_any(self, places: frozenset[Place] | None) -> bool:
         """The same of several floors; of all there are when given None."""
-        return bool(self._awaited) and (places is None or not places.isdisjoint(self._awaited))
+        return bool(self._awaited_anywhere) or (
+            bool(self._awaited) and (places is None or not places.isdisjoint(self._awaited))
+        )
 
 
 def _forget(oldest_first: dict[Any, Any], most: int) -> None:

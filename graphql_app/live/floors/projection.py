@@ -106,7 +106,8 @@ class FloorProjection:
         """Returns those of the floors that are in memory."""
         if not self._staleness.is_current:
             return {}
-        return {key: floor for key in keys if (floor := self._floors.floor(key)) is not None}
+        found = {key: floor for key in keys if (floor := self._floors.floor(key)) is not None}
+        return {key: floor for key, floor in found.items() if not self._staleness.awaits(floor.place)}
 
     @property
     def is_on(self) -> bool:

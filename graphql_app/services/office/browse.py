@@ -165,7 +165,7 @@ class Browse:
             return {place: floor.counts() for place, floor in cached.items()}
         return await queries.counts_by_place(self._database, places)
 
-    async def floors(self, caller: Caller, building: str | None = None) -> list[Floor]:
+    async def floors(self, caller: Caller, building: str | None = None) -> Sequence[Floor]:
         require(caller.viewer, Scope.READ)
         reads(FLOOR)
         return await queries.all_floors(self._database, building and normal(building))
@@ -191,7 +191,7 @@ class Browse:
             return known
         return {**known, **await queries.floors_by_id(self._database, missing)}
 
-    async def departments(self, caller: Caller) -> list[Department]:
+    async def departments(self, caller: Caller) -> Sequence[Department]:
         require(caller.viewer, Scope.READ)
         reads(DEPARTMENT)
         return await queries.all_departments(self._database)

@@ -1,4 +1,4 @@
-"""Floors, with the workstations that stand there or without."""
+"""Buildings, and floors with the workstations that stand there or without."""
 
 from collections.abc import Collection
 from functools import lru_cache
@@ -8,6 +8,7 @@ from operator import itemgetter
 from asyncpg import Record
 from sqlalchemy import ARRAY, Integer, String, any_, bindparam, column, exists, func, select, union_all
 
+from graphql_app.domain.office import Building, VersionedFloor
 from graphql_app.domain.workstation import Floor, Place
 from graphql_app.store.office.columns import FIELDS, columns, names_of, wide
 from graphql_app.store.office.conditions import parameters_of_places, there
@@ -32,14 +33,35 @@ _FLOOR = prepared(
 )
 
 
+_BUILDINGS = prepared(select(buildings).order_by(buildings.c.name))
+_FLOORS_OF_EACH = prepared(
+    select(floors)
+    .where(floors.c.building == any_(bindparam("names", type_=ARRAY(String))))
+    .order_by(floors.c.building, floors.c.number)
+)
+_PLAIN = (floors.c.id, floors.c.building, floors.c.number, floors.c.name)
+
+
 @lru_cache(2)
 def _floors_by_place(is_one: bool) -> Prepared:
-    return prepared(select(floors).where(there(floors.c.building, floors.c.number, is_one)))
+    return prepared(select(*_PLAIN).where(there(floors.c.building, floors.c.number, is_one)))
 
 
-async def all_floors(reader: Reader, building: str | None = None) -> list[Floor]:
+async def all_buildings(reader: Reader) -> list[Building]:
+    return [Building(**row) for row in await reader.fetch(_BUILDINGS)]
+
+
+async def floors_of_buildings(reader: Reader, names: Collection[str]) -> dict[str, list[VersionedFloor]]:
+    """The floors of each building, by number."""
+    found: dict[str, list[VersionedFloor]] = {name: [] for name in names}
+    for row in await reader.fetch(_FLOORS_OF_EACH, {"names": list(names)}):
+        found[row["building"]].append(VersionedFloor(**row))
+    return found
+
+
+async def all_floors(reader: Reader, building: str | None = None) -> list[VersionedFloor]:
     statement = _FLOORS if building is None else _FLOORS_OF
-    return [Floor(**row) for row in await reader.fetch(statement, {"building": building})]
+    return [VersionedFloor(**row) for row in await reader.fetch(statement, {"building": building})]
 
 
 async def floors_by_place(reader: Reader, places: Collection[Place]) -> dict[Place, Floor]:
@@ -58,8 +80,8 @@ async def floor_exists(reader: Reader, building: str | None, number: int) -> boo
     return bool(await reader.scalar(_FLOOR, {"building": building, "number": number}))
 
 
-async def floors_by_id(reader: Reader, ids: Collection[int]) -> dict[int, Floor]:
-    return {row["id"]: Floor(**row) for row in await reader.fetch(_FLOORS_BY_ID, {"ids": list(ids)})}
+async def floors_by_id(reader: Reader, ids: Collection[int]) -> dict[int, VersionedFloor]:
+    return {row["id"]: VersionedFloor(**row) for row in await reader.fetch(_FLOORS_BY_ID, {"ids": list(ids)})}
 
 
 # A floor is a row as well, before those of its workstations: it has no workstation's id, and its own behind.

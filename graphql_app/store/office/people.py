@@ -8,6 +8,7 @@ from uuid import UUID
 from asyncpg import Record
 from sqlalchemy import ARRAY, ColumnElement, Integer, String, Uuid, any_, bindparam, literal_column, select, tuple_
 
+from graphql_app.domain.office import VersionedDepartment, VersionedEmployee
 from graphql_app.domain.paging import Page, Window, paged
 from graphql_app.domain.workstation import Department, Employee
 from graphql_app.store.office.conditions import like
@@ -21,30 +22,32 @@ _DEPARTMENTS_BY_ID = prepared(
 )
 
 
-async def all_departments(reader: Reader) -> list[Department]:
-    return [Department(**row) for row in await reader.fetch(_DEPARTMENTS)]
+async def all_departments(reader: Reader) -> list[VersionedDepartment]:
+    return [VersionedDepartment(**row) for row in await reader.fetch(_DEPARTMENTS)]
 
 
-async def departments_by_id(reader: Reader, ids: Collection[int]) -> dict[int, Department]:
-    return {row["id"]: Department(**row) for row in await reader.fetch(_DEPARTMENTS_BY_ID, {"ids": list(ids)})}
+async def departments_by_id(reader: Reader, ids: Collection[int]) -> dict[int, VersionedDepartment]:
+    return {row["id"]: VersionedDepartment(**row) for row in await reader.fetch(_DEPARTMENTS_BY_ID, {"ids": list(ids)})}
 
 
 _E = employees.c
-_EMPLOYEE = select(employees, departments.c.name.label("department_name")).outerjoin_from(
+EMPLOYEE = select(employees, departments.c.name.label("department_name")).outerjoin_from(
     employees, departments, _E.department_id == departments.c.id
 )
-_EMPLOYEES_BY_KEY = prepared(_EMPLOYEE.where(_E.public_key == any_(bindparam("keys", type_=ARRAY(Uuid)))))
-_EMPLOYEES_BY_ROW = prepared(_EMPLOYEE.where(_E.id == any_(bindparam("ids", type_=ARRAY(Integer)))))
-_EMPLOYEE_BY_NUMBER = prepared(_EMPLOYEE.where(_E.employee_number == bindparam("number", type_=String)))
+_EMPLOYEES_BY_KEY = prepared(EMPLOYEE.where(_E.public_key == any_(bindparam("keys", type_=ARRAY(Uuid)))))
+_EMPLOYEES_BY_ROW = prepared(EMPLOYEE.where(_E.id == any_(bindparam("ids", type_=ARRAY(Integer)))))
+_EMPLOYEE_BY_NUMBER = prepared(EMPLOYEE.where(_E.employee_number == bindparam("number", type_=String)))
 
 
-def _employee(row: Record) -> Employee:
+def employee_of(row: Record) -> VersionedEmployee:
+    """From a row of EMPLOYEE."""
     known = row["department_id"] is not None
-    return Employee(
+    return VersionedEmployee(
         row["public_key"],
         row["name"],
         Department(row["department_id"], row["department_name"]) if known else None,
         row["employee_number"],
+        row["version"],
     )
 
 
@@ -63,7 +66,7 @@ _PERSON_CONDITIONS: Mapping[str, ColumnElement[bool]] = {
 @lru_cache(SHAPES_KEPT)
 def _page_of_employees(conditions: tuple[str, ...], backward: bool) -> Prepared:
     ordering = [column.desc() for column in _PERSON_ORDER] if backward else list(_PERSON_ORDER)
-    statement = _EMPLOYEE.where(*(_PERSON_CONDITIONS[name] for name in conditions)).order_by(*ordering)
+    statement = EMPLOYEE.where(*(_PERSON_CONDITIONS[name] for name in conditions)).order_by(*ordering)
     return prepared(statement.limit(bindparam("most", type_=Integer)))
 
 
@@ -85,20 +88,20 @@ async def page_of_employees(
     conditions = tuple(name for name in _PERSON_CONDITIONS if name in asked)
     statement = _page_of_employees(conditions, window.backward)
     found = await reader.fetch(statement, {**asked, "most": window.size + 1})
-    return paged([_employee(row) for row in found], window)
+    return paged([employee_of(row) for row in found], window)
 
 
-async def employees_by_key(reader: Reader, keys: Collection[UUID]) -> dict[UUID, Employee]:
+async def employees_by_key(reader: Reader, keys: Collection[UUID]) -> dict[UUID, VersionedEmployee]:
     found = await reader.fetch(_EMPLOYEES_BY_KEY, {"keys": list(keys)})
-    return {row["public_key"]: _employee(row) for row in found}
+    return {row["public_key"]: employee_of(row) for row in found}
 
 
 async def employees_by_row(reader: Reader, ids: Collection[int]) -> dict[int, Employee]:
     """Returns employees by the numbers of their rows, which are for this server alone."""
     found = await reader.fetch(_EMPLOYEES_BY_ROW, {"ids": list(ids)})
-    return {row["id"]: _employee(row) for row in found}
+    return {row["id"]: employee_of(row) for row in found}
 
 
 async def employee_by_number(reader: Reader, number: str) -> Employee | None:
     row = await reader.row(_EMPLOYEE_BY_NUMBER, {"number": number})
-    return _employee(row) if row is not None else None
+    return employee_of(row) if row is not None else None

@@ -28,6 +28,7 @@ buildings = Table(
     Column("id", Integer, primary_key=True),
     Column("name", String(50), nullable=False),
     Column("time_zone", String(64), nullable=False, server_default="UTC"),
+    Column("version", Integer, nullable=False, server_default="1"),
     UniqueConstraint("name", name="buildings_name_key"),
 )
 
@@ -38,6 +39,7 @@ floors = Table(
     Column("building", String(50), nullable=False),
     Column("number", Integer, nullable=False),
     Column("name", String(100), nullable=False, server_default=""),
+    Column("version", Integer, nullable=False, server_default="1"),
     UniqueConstraint("building", "number", name="floors_building_number_key"),
     ForeignKeyConstraint(
         ["building"], ["buildings.name"], name="floors_building_fkey", deferrable=True, initially="IMMEDIATE"
@@ -49,6 +51,7 @@ departments = Table(
     metadata,
     Column("id", Integer, primary_key=True),
     Column("name", String(100), nullable=False),
+    Column("version", Integer, nullable=False, server_default="1"),
     UniqueConstraint("name", name="departments_name_key"),
 )
 
@@ -60,6 +63,7 @@ employees = Table(
     Column("employee_number", String(32), nullable=False),
     Column("name", String(100), nullable=False),
     Column("department_id", Integer),
+    Column("version", Integer, nullable=False, server_default="1"),
     UniqueConstraint("public_key", name="employees_public_key_key"),
     UniqueConstraint("employee_number", name="employees_employee_number_key"),
     ForeignKeyConstraint(["department_id"], ["departments.id"], name="employees_department_id_fkey"),

@@ -19,6 +19,7 @@ from graphql_app.services.booking.book import Book
 from graphql_app.services.identity.authenticate import Authenticate
 from graphql_app.services.notifications import Notify
 from graphql_app.services.office.arrange import Arrange
+from graphql_app.services.office.register import Register
 from graphql_app.store.postgres import failures
 from graphql_app.store.postgres.database import Database
 
@@ -34,6 +35,11 @@ USE_CASES: dict[str, tuple[Any, ...]] = {
     "assignWorkstation": (Arrange.assign,),
     "releaseWorkstation": (Arrange.release,),
     "publishNotification": (Notify.publish,),
+    **{
+        f"{verb}{kind}": (use_case,)
+        for kind in ("Building", "Floor", "Department", "Employee")
+        for verb, use_case in (("create", Register.create), ("update", Register.edit), ("delete", Register.delete))
+    },
     "login": (Authenticate.login,),
     "refreshToken": (Authenticate.refresh,),
     "logout": (Authenticate.logout,),
@@ -48,10 +54,11 @@ USE_CASES: dict[str, tuple[Any, ...]] = {
 OF_ANY_REQUEST = (errors.Unauthenticated, errors.TooMany, errors.Unavailable)
 # Those of a table are raised by who writes to it alone.
 TABLES = {
-    Arrange: "workstations_",
-    Book: "reservations_",
-    Notify: "notifications_",
-    Authenticate: "accounts_",
+    Arrange: ("workstations_",),
+    Book: ("reservations_",),
+    Register: ("buildings_", "floors_", "departments_", "employees_"),
+    Notify: ("notifications_",),
+    Authenticate: ("accounts_",),
 }
 
 
@@ -123,10 +130,10 @@ def _parts(owner: type) -> dict[str, Any]:
     return get_type_hints(owner.__init__)  # type: ignore[misc]  # of a class, not of an instance
 
 
-def of_the_database(prefix: str) -> Iterator[type[errors.Refusal]]:
-    """What may become of any statement, and of the constraints of a table."""
+def of_the_database(prefixes: tuple[str, ...]) -> Iterator[type[errors.Refusal]]:
+    """What may become of any statement, and of the constraints of some tables."""
     yield from (type(meaning.refusal) for meaning in (*failures._STATES.values(), failures._OUTDATED))
-    yield from (type(refusal) for name, refusal in failures._CONSTRAINTS.items() if name.startswith(prefix))
+    yield from (type(refusal) for name, refusal in failures._CONSTRAINTS.items() if name.startswith(prefixes))
 
 
 def raised_by(use_case: Any) -> set[type[errors.Refusal]]:
@@ -166,4 +173,5 @@ def test_what_is_read_is_what_is_raised() -> None:
     assert raised_by(Arrange.create) >= {errors.Forbidden, errors.InvalidInput, errors.Conflict, errors.NameTaken}
     assert raised_by(Arrange.edit) >= {errors.NotFound, errors.VersionConflict, errors.Outdated, errors.ReadOnly}
     assert raised_by(Authenticate.login) >= {errors.Unauthenticated, errors.RateLimited, errors.Contention}
+    assert raised_by(Register.delete) >= {errors.NotFound, errors.VersionConflict, errors.InUse}
     assert missing("createWorkstation", {errors.NotFound}) == {"NotFound"}

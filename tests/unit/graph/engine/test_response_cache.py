@@ -383,11 +383,19 @@ def test_whoever_adds_to_what_can_be_shared_makes_sure_that_it_says_what_it_read
     }
 
     assert resolved == {
+        "Building.floors",
+        "Building.id",
+        "Department.employees",
         "Department.id",
+        "Department.version",
+        "Department.workstations",
         "Employee.id",
+        "Employee.version",
+        "Employee.workstation",
         "Floor.cursor",
         "Floor.id",
         "Floor.stats",
+        "Floor.version",
         "Floor.workstations",
         "Workstation.equipment",
         "Workstation.id",
