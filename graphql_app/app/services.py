@@ -24,6 +24,7 @@ from graphql_app.services.identity.identify import Identify
 from graphql_app.services.identity.passwords import Passwords
 from graphql_app.services.notifications import Notify
 from graphql_app.services.office.arrange import Arrange
+from graphql_app.services.office.arrange_several import ArrangeSeveral
 from graphql_app.services.office.browse import Browse
 from graphql_app.services.office.directory import Directory
 from graphql_app.services.office.register import Register
@@ -78,6 +79,7 @@ def services_of(
         receipts=receipts,
         directory=Directory(database, page_cursors, page_most=page_most),
         register=Register(database, receipts),
+        several=ArrangeSeveral(database, receipts),
     )
 
 

@@ -17,6 +17,7 @@ from graphql_app.graph.api.office_mutations import OfficeMutations
 from graphql_app.graph.api.presence import PresenceSubscriptions
 from graphql_app.graph.api.queries import Query
 from graphql_app.graph.api.refusals import Refusal as RefusalType
+from graphql_app.graph.api.several import SeveralMutations
 from graphql_app.graph.api.subscriptions import Subscription
 from graphql_app.graph.api.types import CURSOR, Cursor, Department, Employee, Floor, Workstation
 
@@ -31,7 +32,7 @@ class Queries(Query, OfficeQueries, NotificationQueries, AuditQueries):
     description="What can be changed. Each field is done whole or not at all. With the header Idempotency-Key a"
     " repeated request does nothing twice.",
 )
-class Mutations(Mutation, OfficeMutations, NotificationMutations, AccountMutations):
+class Mutations(Mutation, SeveralMutations, OfficeMutations, NotificationMutations, AccountMutations):
     """All mutations."""
 
 

@@ -133,7 +133,7 @@ class Arrange:
             if transaction.replayed is not None:
                 return Removed(workstation_id, self._tokens.issue(int(transaction.replayed.split()[1])))
             current = await self._locked(transaction, workstation_id)
-            with _showing(viewer, current):
+            with showing(viewer, current):
                 arranging.require_version(current, expected_version)
             await queries.delete_workstation(transaction.connection, workstation_id)
             await transaction.remember(viewer, f"{workstation_id} {transaction.id}")
@@ -177,7 +177,7 @@ class Arrange:
                     raise NotFound("The workstation of this idempotency key has been deleted since.")
                 return answer
             saved = before = await self._locked(transaction, workstation_id)
-            with _showing(viewer, before):
+            with showing(viewer, before):
                 arranging.require_version(before, expected)
                 changes = await rule(before, transaction)
             if changes:
@@ -205,7 +205,7 @@ class Arrange:
 
 
 @contextmanager
-def _showing(viewer: Viewer, current: Workstation) -> Iterator[None]:
+def showing(viewer: Viewer, current: Workstation) -> Iterator[None]:
     """Adds the present state, redacted for the viewer, to a Conflict that is raised in the block."""
     try:
         yield

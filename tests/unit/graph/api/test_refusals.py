@@ -18,6 +18,7 @@ from graphql_app.graph.api.schema import build
 from graphql_app.services.identity.authenticate import Authenticate
 from graphql_app.services.notifications import Notify
 from graphql_app.services.office.arrange import Arrange
+from graphql_app.services.office.arrange_several import ArrangeSeveral
 from graphql_app.services.office.register import Register
 from graphql_app.store.postgres import failures
 from graphql_app.store.postgres.database import Database
@@ -33,6 +34,8 @@ USE_CASES: dict[str, tuple[Any, ...]] = {
     "setWorkstationStatus": (Arrange.set_status,),
     "assignWorkstation": (Arrange.assign,),
     "releaseWorkstation": (Arrange.release,),
+    "createWorkstations": (ArrangeSeveral.create,),
+    "setWorkstationStatuses": (ArrangeSeveral.set_statuses,),
     "publishNotification": (Notify.publish,),
     **{
         f"{verb}{kind}": (use_case,)
@@ -49,6 +52,7 @@ OF_ANY_REQUEST = (errors.Unauthenticated, errors.TooMany, errors.Unavailable)
 # Those of a table are raised by who writes to it alone.
 TABLES = {
     Arrange: ("workstations_",),
+    ArrangeSeveral: ("workstations_",),
     Register: ("buildings_", "floors_", "departments_", "employees_"),
     Notify: ("notifications_",),
     Authenticate: ("accounts_",),
