@@ -177,10 +177,13 @@ UNTESTED: Reasons = {
     "pages are fetched from a running server: tests/integration/test_web.py, test_routes.py": ("pages/__init__.py",),
     "REST is asked over HTTP: tests/integration/test_rest.py, test_routes.py, tests/acceptance/test_fuzzing.py": (
         "rest/changes.py",
+        "rest/conditions.py",
         "rest/health.py",
         "rest/keys.py",
         "rest/models.py",
         "rest/openapi.py",
+        "rest/register.py",
+        "rest/register_models.py",
         "rest/replies.py",
         "rest/resource.py",
         "rest/shapes.py",
