@@ -42,6 +42,7 @@ class Writer:
     schema: GraphQLSchema
     values: Values
     style: str
+    deep: int = DEEP
     met: set[tuple[str, str]] = field(default_factory=set)
     _fragments: dict[str, str] = field(default_factory=dict)
 
@@ -95,7 +96,7 @@ class Writer:
 
     def _field(self, of: GraphQLObjectType, name: str, found: GraphQLField, above: tuple[str, ...]) -> str:
         below = get_named_type(found.type)
-        if below.name in above or len(above) >= DEEP:
+        if below.name in above or len(above) >= self.deep:
             return ""
         self.met.add((of.name, name))
         alias = f"{of.name}_{name}: " if self.style == "aliases" else ""
@@ -170,7 +171,9 @@ class Walked:
     met: frozenset[tuple[str, str]]
 
 
-def walk(schema: GraphQLSchema, operation: str, values: Values, styles: Sequence[str] = STYLES) -> Walked:
+def walk(
+    schema: GraphQLSchema, operation: str, values: Values, styles: Sequence[str] = STYLES, deep: int = DEEP
+) -> Walked:
     """All documents of a kind of operation: the plain style with all arguments, the others with what must be given."""
     root = {"query": schema.query_type, "mutation": schema.mutation_type, "subscription": schema.subscription_type}[
         operation
@@ -180,7 +183,7 @@ def walk(schema: GraphQLSchema, operation: str, values: Values, styles: Sequence
     met: set[tuple[str, str]] = set()
     for style in styles:
         for name, found in root.fields.items():
-            writer = Writer(schema, values, style)
+            writer = Writer(schema, values, style, deep)
             of = get_named_type(found.type)
             given = list(variants(found.args, values)) if style == "plain" else [base(found.args, values)]
             for arguments in given:

@@ -25,7 +25,7 @@ from graphql_app.ops.garbage import settle
 from graphql_app.pages import graphiql_page, pages
 from graphql_app.rest import changes as stream
 from graphql_app.rest import health as admin
-from graphql_app.rest import keys
+from graphql_app.rest import keys, register
 from graphql_app.rest import workstations as rest
 from graphql_app.rest.openapi import openapi_document
 from graphql_app.server.address_limit import AddressLimit, WithinLimit
@@ -151,6 +151,7 @@ def routers(settings: Settings, parts: Parts) -> list[APIRouter]:
     identify = services.identify
     return [
         rest.routes(services.browse, services.arrange, admission, services.tokens),
+        register.routes(services.browse, services.directory, services.register, admission, services.tokens),
         stream.routes(services.follow, identify, admission, sessions),
         keys.routes(identify),
         admin.routes(parts.health, identify, admission, settings.metrics_directory),

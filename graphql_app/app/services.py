@@ -28,6 +28,7 @@ from graphql_app.services.identity.identify import Identify
 from graphql_app.services.identity.passwords import Passwords
 from graphql_app.services.notifications import Notify
 from graphql_app.services.office.arrange import Arrange
+from graphql_app.services.office.arrange_several import ArrangeSeveral
 from graphql_app.services.office.browse import Browse
 from graphql_app.services.office.directory import Directory
 from graphql_app.services.office.register import Register
@@ -85,6 +86,7 @@ def services_of(
         tokens=tokens,
         directory=Directory(database, page_cursors, page_most=page_most),
         register=Register(database, tokens),
+        several=ArrangeSeveral(database, tokens),
     )
 
 

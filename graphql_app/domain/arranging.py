@@ -49,10 +49,11 @@ def change_status(workstation: Workstation, status: Status) -> dict[str, Any]:
             f"it may become {' or '.join(name.upper() for name in allowed)}.",
             allowed=[name.upper() for name in allowed],
         )
-    return _with_status(status)
+    return with_status(status)
 
 
-def _with_status(status: Status) -> dict[str, Any]:
+def with_status(status: Status) -> dict[str, Any]:
+    """What is written to whatever gets the status: who frees a desk, frees it of its occupant."""
     changes: dict[str, Any] = {"status": status.value}
     if status is Status.AVAILABLE:
         changes["employee_key"] = None
@@ -77,7 +78,7 @@ def conditional_update(changes: Mapping[str, Any]) -> ConditionalUpdate | None:
     status = changes["status"]
     if status is None:
         return None
-    return ConditionalUpdate({**changes, **_with_status(status)}, _ALLOWING[status])
+    return ConditionalUpdate({**changes, **with_status(status)}, _ALLOWING[status])
 
 
 def edit(workstation: Workstation, changes: Mapping[str, Any]) -> dict[str, Any]:

@@ -27,7 +27,8 @@ Refusal
 └── Unavailable         a server behind this one does not answer; try again
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 
@@ -46,6 +47,16 @@ class Refusal(Exception):
         super().__init__(message)
         self.message = message
         self.data: Mapping[str, Any] = data
+
+
+@contextmanager
+def about(index: int) -> Iterator[None]:
+    """Says of a Refusal that is raised in the block which of several things it is about."""
+    try:
+        yield
+    except Refusal as refusal:
+        refusal.data = {**refusal.data, "index": index}
+        raise
 
 
 class InvalidInput(Refusal):

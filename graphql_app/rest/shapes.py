@@ -1,9 +1,10 @@
-"""Workstations and batches as JSON: the same names and values as in GraphQL."""
+"""Workstations, the register and batches as JSON: the same names and values as in GraphQL."""
 
 from typing import Any
 
 from graphql_app.domain.change import Batch
 from graphql_app.domain.identifiers import global_id
+from graphql_app.domain.office import Building, VersionedDepartment, VersionedFloor
 from graphql_app.domain.workstation import Counts, Department, Employee, Status, Workstation, equipment_value
 
 
@@ -43,6 +44,34 @@ def workstation(shown: Workstation) -> dict[str, Any]:
         "updatedAt": shown.updated_at,
         "version": shown.version,
     }
+
+
+def building(shown: Building) -> dict[str, Any]:
+    return {
+        "id": global_id("Building", shown.id),
+        "name": shown.name,
+        "timeZone": shown.time_zone,
+        "version": shown.version,
+    }
+
+
+def floor(shown: VersionedFloor) -> dict[str, Any]:
+    return {
+        "id": global_id("Floor", shown.id),
+        "building": shown.building,
+        "number": shown.number,
+        "name": shown.name,
+        "version": shown.version,
+    }
+
+
+def registered_department(shown: VersionedDepartment) -> dict[str, Any]:
+    return {"id": global_id("Department", shown.id), "name": shown.name, "version": shown.version}
+
+
+def registered_employee(shown: Employee) -> dict[str, Any]:
+    """From whom something is hidden is given a plain Employee."""
+    return {**(employee(shown) or {}), "version": getattr(shown, "version", None)}
 
 
 def counts(shown: Counts) -> dict[str, Any]:

@@ -1,20 +1,18 @@
 """/api/workstations: the same use cases as GraphQL, for those who speak REST."""
 
-from hashlib import blake2b
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated
 
-import orjson
 from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
 
 from graphql_app.domain import identifiers
 from graphql_app.domain.access import Scope, require
-from graphql_app.domain.arranging import Idempotency
 from graphql_app.domain.caller import Caller, Consistency
 from graphql_app.domain.errors import NotFound, PreconditionFailed, VersionConflict
 from graphql_app.domain.etags import permits
 from graphql_app.domain.filters import WorkstationFilter
 from graphql_app.domain.workstation import Status, Workstation
 from graphql_app.rest import shapes
+from graphql_app.rest.conditions import Conditional, Conditions, idempotency, named, tag_of
 from graphql_app.rest.models import (
     Integer,
     Listed,
@@ -37,34 +35,6 @@ from graphql_app.services.office.browse import Browse
 
 PATH = "/api/workstations"
 Id = Annotated[str, Path(description="The global id.")]
-IfMatch = Annotated[
-    str | None, Header(description="The ETag that you saw; when it is another by now, nothing is done (412).")
-]
-IfNoneMatch = Annotated[str | None, Header(description="ETags that you saw; while it is one of them, nothing is done.")]
-
-
-class Conditions(NamedTuple):
-    """What has to hold for a request to be carried out."""
-
-    if_match: str | None = None
-    if_none_match: str | None = None
-
-    @property
-    def are_none(self) -> bool:
-        """Whether they ask for no more than that there is one."""
-        return self.if_none_match is None and (self.if_match is None or self.if_match.strip() == "*")
-
-    def require(self, tag: str | None) -> None:
-        """Raises PreconditionFailed when they do not hold for what has this tag, or none."""
-        if not permits(self.if_match, self.if_none_match, tag):
-            raise PreconditionFailed("What is there is not what the conditions ask for; read it again and decide anew.")
-
-
-def conditions(if_match: IfMatch = None, if_none_match: IfNoneMatch = None) -> Conditions:
-    return Conditions(if_match, if_none_match)
-
-
-Conditional = Annotated[Conditions, Depends(conditions)]
 
 
 def matching(
@@ -90,8 +60,8 @@ Matching = Annotated[WorkstationFilter, Depends(matching)]
 
 
 def etag(shown: Workstation) -> str:
-    """Of what this caller is shown, so that it tells nothing of what is hidden."""
-    return f'"{blake2b(orjson.dumps(shapes.workstation(shown)), digest_size=12).hexdigest()}"'
+    """Returns the tag of a workstation as the viewer is shown it."""
+    return tag_of(shapes.workstation(shown))
 
 
 def routes(browse: Browse, arrange: Arrange, admission: Admission, tokens: ConsistencyTokens) -> APIRouter:
@@ -170,7 +140,7 @@ def routes(browse: Browse, arrange: Arrange, admission: Admission, tokens: Consi
         require(caller.viewer, Scope.WRITE)
         conditional.require(None)  # the list has no tag
         values = values_of(given)
-        done = await arrange.create(caller, values, _key(idempotency_key, "POST", values))
+        done = await arrange.create(caller, values, idempotency(idempotency_key, "POST", values))
         headers = {"Location": f"{PATH}/{identifiers.global_id('Workstation', done.workstation.id)}"}
         return changed(caller, done, 201, headers)
 
@@ -197,22 +167,11 @@ def routes(browse: Browse, arrange: Arrange, admission: Admission, tokens: Consi
             done = await arrange.delete(caller, identifiers.row(id, "Workstation"), expected)
         except VersionConflict as conflict:
             raise PreconditionFailed("Somebody else changed it at the same moment; read it again.") from conflict
-        return Response(status_code=204, headers=_named(caller, done.receipt))
+        return Response(status_code=204, headers=named(caller, done.receipt))
 
     return router
 
 
 def changed(caller: Caller, done: Arranged, status: int, headers: dict[str, str]) -> Response:
-    own = {"ETag": etag(done.workstation), **_named(caller, done.receipt)}
+    own = {"ETag": etag(done.workstation), **named(caller, done.receipt)}
     return json_reply(shapes.workstation(done.workstation), status, {**own, **headers})
-
-
-def _named(caller: Caller, receipt: str) -> dict[str, str]:
-    """The write, for who is to see it, and the request, as the audit log has it."""
-    return {"X-Receipt": receipt, "X-Request-ID": caller.request_id or ""}
-
-
-def _key(given: str | None, method: str, asked: dict[str, Any]) -> Idempotency | None:
-    if given is None:
-        return None
-    return Idempotency(f"{given}:{method}", blake2b(orjson.dumps([method, asked]), digest_size=32).hexdigest())

@@ -476,6 +476,10 @@ DELETION = "WorkstationDeleted { id receipt }"
 PUBLISHED = "NotificationPublished { receipt notification { id title } }"
 DONE = {  # the others: CHANGE
     "deleteWorkstation": DELETION,
+    **dict.fromkeys(
+        ("createWorkstations", "setWorkstationStatuses"),
+        "WorkstationsChanged { receipt workstations { id name status version } }",
+    ),
     "publishNotification": PUBLISHED,
     **{
         f"{verb}{kind}": f"{kind}Changed {{ receipt {kind.lower()} {{ id name version }} }}"
@@ -485,7 +489,7 @@ DONE = {  # the others: CHANGE
     **{f"delete{kind}": "OfficeDeleted { id receipt } ... on InUse { references { kind count } }" for kind in OFFICE},
 }
 REFUSALS = """
-    ... on Refusal { code message }
+    ... on Refusal { code message index }
     ... on Conflict { allowed currentVersion current { id version } }
     ... on InvalidInput { field }
     ... on Forbidden { scope }"""
@@ -514,6 +518,8 @@ VARIABLES = {
     "setWorkstationStatus": {"id": "ID!", "status": "WorkstationStatus!", "expectedVersion": "Int"},
     "assignWorkstation": {"id": "ID!", "employeeId": "ID!", "expectedVersion": "Int"},
     "releaseWorkstation": {"id": "ID!", "expectedVersion": "Int"},
+    "createWorkstations": {"input": "[CreateWorkstationInput!]!"},
+    "setWorkstationStatuses": {"input": "[WorkstationStatusInput!]!"},
     "publishNotification": {"input": "PublishNotificationInput!"},
     **{f"create{kind}": {"input": f"Create{kind}Input!"} for kind in OFFICE},
     **{f"update{kind}": {"id": "ID!", "input": f"Update{kind}Input!", "expectedVersion": "Int"} for kind in OFFICE},
@@ -526,6 +532,8 @@ GOOD: dict[str, dict[str, Any]] = {
     "setWorkstationStatus": {"id": A_02, "status": "RESERVED"},
     "assignWorkstation": {"id": A_02, "employeeId": ADA},
     "releaseWorkstation": {"id": A_01},
+    "createWorkstations": {"input": [{"name": "New", "xPosition": 1, "yPosition": 2}]},
+    "setWorkstationStatuses": {"input": [{"id": A_02, "status": "RESERVED"}]},
     "publishNotification": {"input": {"title": "Fire drill at three"}},
     "createBuilding": {"input": {"name": "Tower", "timeZone": "Asia/Shanghai"}},
     "createFloor": {"input": {"building": "Annex", "number": 3}},
@@ -651,6 +659,24 @@ CASES: dict[str, dict[str, Case]] = {
         "InvalidInput": Case({"input": {"title": " "}}),
         "Conflict": Case(first={"input": {"title": "Another"}}),
         "Forbidden": Case(role="facilities"),
+    },
+    "createWorkstations": {
+        "WorkstationsChanged": CHANGED,
+        "InvalidInput": Case({"input": []}),
+        "TooMany": Case({"input": [{"name": "New", "xPosition": 1, "yPosition": 2}] * 501}),
+        "NameTaken": Case(
+            {"input": [{"name": "A-01", "xPosition": 1, "yPosition": 2, "building": HQ, "floorNumber": 1}]}
+        ),
+        "Conflict": Case(first={"input": [{"name": "Other", "xPosition": 1, "yPosition": 2}]}),
+        "Forbidden": STRANGER,
+    },
+    "setWorkstationStatuses": {
+        "WorkstationsChanged": CHANGED,
+        "NotFound": Case({"input": [{"id": NONE, "status": "RESERVED"}]}),
+        "InvalidInput": Case({"input": [{"id": A_02, "status": "RESERVED"}] * 2}),
+        "TooMany": Case({"input": [{"id": A_02, "status": "RESERVED"}] * 501}),
+        "Conflict": Case({"input": [{"id": A_02, "status": "RESERVED", "expectedVersion": 7}]}),
+        "Forbidden": STRANGER,
     },
     **register_cases("Building", {"timeZone": "Mars/Olympus"}, {"name": HQ}, {"name": "Other"}),
     **register_cases("Floor", {"building": "Nowhere"}, {"building": HQ, "number": 1}, {"number": 9}),
@@ -923,6 +949,82 @@ async def test_of_rivals_who_saw_the_same_version_exactly_one_wins(office: Offic
 def transaction_of(office: Office, receipt: str) -> int:
     assert office.settings.secret is not None
     return int.from_bytes(Seal(office.settings.secret.get_secret_value(), "receipt").open_text(receipt))
+
+
+# --- several at once -----------------------------------------------------------------------------------------------
+
+
+def desk(name: str, **given: Any) -> dict[str, Any]:
+    return {"name": name, "xPosition": 1, "yPosition": 2, "building": HQ, "floorNumber": 1, **given}
+
+
+BAD_AMONG_GOOD = [
+    (desk("New", width=0), "InvalidInput"),
+    (desk("New", departmentId=A_01), "InvalidInput"),
+    (desk("New", departmentId=global_id("Department", 999)), "InvalidInput"),
+    (desk("New", floorNumber=77), "InvalidInput"),
+    (desk("New", xPosition=1e300), "InvalidInput"),
+    (desk("A-01"), "NameTaken"),
+    (desk("One"), "NameTaken"),  # the first of them
+]
+
+
+@pytest.mark.parametrize(("bad", "member"), BAD_AMONG_GOOD)
+async def test_of_several_that_are_put_up_one_bad_one_is_named_and_none_is_put_up(
+    office: Office, bad: dict[str, Any], member: str
+) -> None:
+    answer = await do(office, "createWorkstations", input=[desk("One"), desk("Two"), bad, desk("Three")])
+
+    assert (answer["__typename"], answer["index"]) == (member, 2)
+    assert await office.sql("SELECT count(*) FROM workstations") == 5
+
+
+WRONG_STATUSES = [
+    ({"id": NONE, "status": "RESERVED"}, "NotFound"),
+    ({"id": LOBBY, "status": "RESERVED"}, "InvalidInput"),
+    ({"id": A_02, "status": "MAINTENANCE"}, "InvalidInput"),  # twice
+    ({"id": C_01, "status": "OCCUPIED"}, "Conflict"),
+    ({"id": B_01, "status": "AVAILABLE", "expectedVersion": 9}, "Conflict"),
+]
+
+
+@pytest.mark.parametrize(("bad", "member"), WRONG_STATUSES)
+async def test_of_several_statuses_one_that_may_not_be_is_named_and_none_is_set(
+    office: Office, bad: dict[str, Any], member: str
+) -> None:
+    good = {"id": A_02, "status": "RESERVED"}
+    answer = await do(office, "setWorkstationStatuses", input=[good, bad])
+
+    assert (answer["__typename"], answer["index"]) == (member, 1)
+    assert await versions(office) == [1] * 5
+
+
+async def test_five_hundred_are_put_up_and_changed_in_the_order_asked_for(office: Office) -> None:
+    created = await do(office, "createWorkstations", input=[desk(f"N{n}") for n in range(500)])
+    ids = [one["id"] for one in reversed(created["workstations"])]
+    statuses = ["RESERVED", "MAINTENANCE", "OCCUPIED", "AVAILABLE"]
+    asked = [{"id": id, "status": statuses[at % 4]} for at, id in enumerate(ids)]
+
+    done = await do(office, "setWorkstationStatuses", input=asked)
+
+    assert [one["name"] for one in created["workstations"]] == [f"N{n}" for n in range(500)]
+    assert [(one["id"], one["status"]) for one in done["workstations"]] == [(one["id"], one["status"]) for one in asked]
+
+
+async def test_several_that_are_freed_lose_their_occupants(office: Office) -> None:
+    await do(office, "setWorkstationStatuses", input=[{"id": A_01, "status": "AVAILABLE"}])
+
+    assert await office.sql("SELECT employee_id FROM workstations WHERE id = 1") is None
+
+
+async def test_rivals_who_change_the_same_desks_in_other_orders_wait_in_no_circle(office: Office) -> None:
+    asked = [{"id": id, "status": "RESERVED"} for id in (A_02, SPARE, B_01)]
+
+    answers = await asyncio.gather(
+        *(do(office, "setWorkstationStatuses", input=asked[::step]) for step in (1, -1) for _ in range(5))
+    )
+
+    assert {answer["__typename"] for answer in answers} == {"WorkstationsChanged"}
 
 
 # --- one transaction -------------------------------------------------------------------------------------------------

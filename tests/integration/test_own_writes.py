@@ -8,7 +8,7 @@ from pydantic import SecretStr
 
 from graphql_app.embedded import Servers
 from graphql_app.testing import new_key
-from tests.graphql_client import A_01, Office, running_office, seed, settings_for
+from tests.graphql_client import A_01, MAIN, Office, running_office, seed, settings_for
 
 SET_STATUS = """
 mutation Set($id: ID!, $status: WorkstationStatus!) {
@@ -71,3 +71,28 @@ async def test_what_is_neither_is_refused_with_what_to_send(processes: tuple[Off
     assert "X-Min-Cursor" in answer["errors"][0]["message"]
     refused = await office.client.get("/api/workstations", headers={**office.headers("visitor"), "X-Min-Cursor": "7"})
     assert (refused.status_code, refused.json()["code"]) == (400, "INVALID_INPUT")
+
+
+RENAME = """
+mutation ($id: ID!, $name: String!) {
+  updateBuilding(id: $id, input: {name: $name}) { ... on BuildingChanged { receipt } ... on Refusal { message } }
+}
+"""
+REGISTER = "{ buildings { name floors { building } } floors { building } }"
+
+
+async def test_who_renames_a_building_reads_the_new_name_at_once_with_or_without_the_receipt(
+    processes: tuple[Office, Office],
+) -> None:
+    """Also where the answer was at hand a moment ago, and where a floor is kept in memory."""
+    first, second = processes
+    for turn in range(10):
+        name = f"Tower {turn}"
+        for office in processes:
+            await office.data("visitor", REGISTER)
+        done = (await first.data("facilities", RENAME, {"id": MAIN, "name": name}))["updateBuilding"]
+        here = await first.data("visitor", REGISTER)
+        there = await second.data("visitor", REGISTER, x_min_cursor=done["receipt"])
+        for shown in (here, there):
+            assert {one["name"] for one in shown["buildings"]} == {name, "Annex"}
+            assert {one["building"] for one in shown["floors"]} == {name, "Annex"}

@@ -426,7 +426,7 @@ DOCUMENTS = Documents(EXECUTION.schema, DocumentLimits(), kept=100)
 
 async def asked(database: Database, query: str, **variables: Any) -> Any:
     nobody = cast(Any, None)
-    services = Services(nobody, browse(database), Arrange(database, nobody), *[nobody] * 7)
+    services = Services(nobody, browse(database), Arrange(database, nobody), *[nobody] * 8)
     operation = DOCUMENTS.get(query).operation(None)
     answer = await EXECUTION.run(operation, variables, Context(ADMIN, services))
     assert "errors" not in answer, answer

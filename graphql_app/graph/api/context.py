@@ -19,6 +19,7 @@ from graphql_app.services.identity.authenticate import Authenticate
 from graphql_app.services.identity.identify import Identify
 from graphql_app.services.notifications import Notify
 from graphql_app.services.office.arrange import Arrange
+from graphql_app.services.office.arrange_several import ArrangeSeveral
 from graphql_app.services.office.browse import Browse
 from graphql_app.services.office.directory import Directory
 from graphql_app.services.office.register import Register
@@ -40,6 +41,7 @@ class Services:
     authenticate: Authenticate
     directory: Directory
     register: Register
+    several: ArrangeSeveral
 
 
 Fetch = Callable[[list[Any]], Awaitable[Mapping[Any, Any]]]

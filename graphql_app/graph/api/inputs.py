@@ -176,3 +176,12 @@ def input_values(given: CreateWorkstationInput | UpdateWorkstationInput) -> dict
     if values.get("equipment") is not None:
         values["equipment"] = equipment_text(values["equipment"])
     return values
+
+
+@strawberry.input(description="A new status for one of several workstations.")
+class WorkstationStatusInput:
+    id: strawberry.ID = strawberry.field(description="The workstation's global ID.")
+    status: Status = strawberry.field(description="The new status.")
+    expected_version: int | None = strawberry.field(
+        default=None, description="The version that you saw; when it is another by now, nothing is done."
+    )

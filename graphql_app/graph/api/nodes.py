@@ -5,6 +5,7 @@ from typing import Any, TypeAlias
 
 from graphql_app.domain import identifiers
 from graphql_app.domain import workstation as domain
+from graphql_app.domain.office import BUILDING
 from graphql_app.graph.api.context import AppInfo
 from graphql_app.graph.api.selection import selected
 
@@ -20,7 +21,7 @@ async def workstation(info: AppInfo, identifier: str) -> domain.Workstation | No
 def building(info: AppInfo, identifier: str) -> Awaitable[Any]:
     context, number = info.context, identifiers.row(identifier, "Building")
     directory, caller = context.services.directory, context.caller
-    return context.load("building", number, lambda ids: directory.buildings_by_id(caller, ids))
+    return context.load("building", number, lambda ids: directory.registered(caller, BUILDING, ids))
 
 
 def _floor(info: AppInfo, identifier: str) -> Awaitable[Any]:

@@ -28,11 +28,18 @@ class Refused:
     def message(self) -> str:
         return self.refusal.message
 
+    @property
+    def index(self) -> int | None:
+        return self.refusal.data.get("index")
+
 
 @strawberry.interface(description="Why something was not done.")
 class Refusal:
     code: str = strawberry.field(description="Stable; made for programs.")
     message: str = strawberry.field(description="What to do about it; made for people.")
+    index: int | None = strawberry.field(
+        description="Which of several things it is about, counted from 0; null where one was asked for."
+    )
 
     @classmethod
     def is_type_of(cls, value: object, _: object) -> bool:
@@ -188,6 +195,14 @@ class WorkstationChanged:
     )
 
 
+@strawberry.type(description="Several workstations as they are now.")
+class WorkstationsChanged:
+    workstations: list[Workstation] = strawberry.field(description="Their new states, in the order asked for.")
+    receipt: str = strawberry.field(
+        description="Names the write: a request with it in the header X-Min-Cursor sees it."
+    )
+
+
 @strawberry.type(description="The workstation is gone.")
 class WorkstationDeleted:
     id: strawberry.ID = strawberry.field(description="The global ID that it had.")
@@ -223,4 +238,12 @@ AssignResult = Annotated[
 ReleaseResult = Annotated[
     WorkstationChanged | NotFound | InvalidInput | Conflict | Forbidden | ReadOnly,
     union("ReleaseWorkstationResult", "releaseWorkstation"),
+]
+CreateSeveralResult = Annotated[
+    WorkstationsChanged | InvalidInput | TooMany | NameTaken | Conflict | Forbidden | ReadOnly,
+    union("CreateWorkstationsResult", "createWorkstations"),
+]
+SetStatusesResult = Annotated[
+    WorkstationsChanged | NotFound | InvalidInput | TooMany | Conflict | Forbidden | ReadOnly,
+    union("SetWorkstationStatusesResult", "setWorkstationStatuses"),
 ]

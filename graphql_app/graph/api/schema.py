@@ -19,6 +19,7 @@ from graphql_app.graph.api.presence import PresenceSubscriptions
 from graphql_app.graph.api.queries import Query
 from graphql_app.graph.api.refusals import Refusal as RefusalType
 from graphql_app.graph.api.reservations import Reservation, ReservationQueries, ReservationSubscriptions
+from graphql_app.graph.api.several import SeveralMutations
 from graphql_app.graph.api.subscriptions import Subscription
 from graphql_app.graph.api.types import CURSOR, Cursor, Department, Employee, Floor, Workstation
 
@@ -33,7 +34,9 @@ class Queries(Query, OfficeQueries, ReservationQueries, NotificationQueries, Aud
     description="What can be changed. Each field is done whole or not at all. With the header Idempotency-Key a"
     " repeated request does nothing twice.",
 )
-class Mutations(Mutation, OfficeMutations, ReservationMutations, NotificationMutations, AccountMutations):
+class Mutations(
+    Mutation, SeveralMutations, OfficeMutations, ReservationMutations, NotificationMutations, AccountMutations
+):
     """All mutations."""
 
 

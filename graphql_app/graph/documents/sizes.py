@@ -44,6 +44,7 @@ LISTS: Mapping[str, int] = {
     "Query.floors": 20,
     "Query.nodes": 100,
     "WorkstationFeed.workstations": 100,
+    "WorkstationsChanged.workstations": 100,
     # Of introspection, about what this schema has.
     "__Directive.args": 2,
     "__Directive.locations": 3,

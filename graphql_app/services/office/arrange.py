@@ -136,7 +136,7 @@ class Arrange:
             if transaction.replayed is not None:
                 return Removed(workstation_id, self._tokens.issue(int(transaction.replayed.split()[1])))
             current = await self._locked(transaction, workstation_id)
-            with _showing(caller, current):
+            with showing(caller, current):
                 arranging.require_version(current, expected_version)
                 await _require_no_bookings(transaction, current)
             await queries.delete_workstation(transaction.connection, workstation_id)
@@ -183,7 +183,7 @@ class Arrange:
                     raise NotFound("The workstation of this idempotency key has been deleted since.")
                 return answer
             saved = before = await self._locked(transaction, workstation_id)
-            with _showing(caller, before):
+            with showing(caller, before):
                 arranging.require_version(before, expected)
                 changes = await rule(before, transaction)
             if changes:
@@ -226,7 +226,7 @@ async def _require_no_bookings(transaction: Transaction, current: Workstation) -
 
 
 @contextmanager
-def _showing(caller: Caller, current: Workstation) -> Iterator[None]:
+def showing(caller: Caller, current: Workstation) -> Iterator[None]:
     """Adds the present state, redacted for the caller, to a Conflict that is raised in the block."""
     try:
         yield

@@ -42,16 +42,21 @@ class Directory:
         reads(BUILDING.entity)
         return await queries.all_buildings(self._database)
 
-    async def buildings_by_id(self, caller: Caller, ids: Collection[int]) -> Mapping[int, Building]:
-        require(caller.viewer, Scope.READ)
-        reads(BUILDING.entity)
-        return await queries.registered(self._database, BUILDING, ids)
-
     async def floors_of_buildings(self, caller: Caller, names: Collection[str]) -> Mapping[str, Sequence[Floor]]:
         """The floors of each building, by number."""
         require(caller.viewer, Scope.READ)
         reads(FLOOR.entity)
         return await queries.floors_of_buildings(self._database, names)
+
+    async def registered(self, caller: Caller, kind: OfficeKind, keys: Collection[Any]) -> Mapping[Any, Any]:
+        """Those of the kind that there are, by their keys."""
+        require(caller.viewer, Scope.READ)
+        reads(kind.entity)
+        found = await queries.registered(self._database, kind, keys)
+        if kind is not EMPLOYEE:
+            return found
+        redacted = employee_redactor(caller.view)
+        return {key: redacted(one) for key, one in found.items()}
 
     async def versions(self, caller: Caller, kind: OfficeKind, keys: Collection[Any]) -> Mapping[Any, int]:
         """The versions of those that there are. Raises Forbidden, also where they are hidden from the viewer."""

@@ -39,6 +39,7 @@ from graphql_app.store.office.register import (
 from graphql_app.store.office.workstations import (
     BEFORE_ALL,
     locked_workstation,
+    locked_workstations,
     matching_workstations,
     workstations_by_id,
     workstations_by_place,
@@ -47,8 +48,10 @@ from graphql_app.store.office.writing import (
     Update,
     delete_workstation,
     insert_workstation,
+    insert_workstations,
     update_guarded,
     update_workstation,
+    update_workstations,
 )
 
 __all__ = [
@@ -75,9 +78,11 @@ __all__ = [
     "floors_of_buildings",
     "insert_registered",
     "insert_workstation",
+    "insert_workstations",
     "key_of",
     "locked_registered",
     "locked_workstation",
+    "locked_workstations",
     "matching_workstations",
     "page_of_employees",
     "page_of_workstations",
@@ -87,6 +92,7 @@ __all__ = [
     "update_guarded",
     "update_registered",
     "update_workstation",
+    "update_workstations",
     "whole_floors",
     "workstation_counts",
     "workstation_totals",

@@ -99,3 +99,11 @@ async def locked_workstation(connection: Session, workstation_id: int) -> Workst
     """The workstation, which nobody else can change until this transaction ends."""
     found = await connection.row(_LOCKED, {"row_id": workstation_id})
     return rows.selected(found) if found else None
+
+
+_SEVERAL_LOCKED = prepared(select(*EVERY).where(CONDITIONS["ids"]).order_by(_C.id).with_for_update(key_share=True))
+
+
+async def locked_workstations(connection: Session, ids: Collection[int]) -> dict[int, Workstation]:
+    """Those that there are, locked in the order of their ids, as everybody does who locks several."""
+    return {one.id: one for one in await fetched(connection, _SEVERAL_LOCKED, {"ids": list(ids)})}

@@ -10,11 +10,13 @@ from sqlalchemy import ARRAY, ColumnElement, Integer, String, Uuid, any_, bindpa
 
 from graphql_app.domain.arranging import ConditionalUpdate
 from graphql_app.domain.caller import Caller
+from graphql_app.domain.errors import about
 from graphql_app.domain.workstation import Status, Workstation
 from graphql_app.store.office.columns import EVERY, FLOATS
 from graphql_app.store.office.conditions import THIS
 from graphql_app.store.postgres.authorship import hasty_author, transaction_id
 from graphql_app.store.postgres.database import Database
+from graphql_app.store.postgres.failures import constraints_translated
 from graphql_app.store.postgres.session import Session
 from graphql_app.store.postgres.statements import SHAPES_KEPT, Prepared, prepared
 from graphql_app.store.schema import rows
@@ -52,6 +54,29 @@ async def insert_workstation(connection: Session, values: Mapping[str, Any]) -> 
     row = await connection.row(_insert(tuple(values)), _given(values))
     assert row is not None
     return rows.selected(row)
+
+
+async def insert_workstations(connection: Session, each: Sequence[Mapping[str, Any]]) -> list[Workstation]:
+    """One by one, so that a Refusal says which of them it is about."""
+    inserted = []
+    for index, values in enumerate(each):
+        with about(index), constraints_translated():
+            inserted.append(await insert_workstation(connection, values))
+    return inserted
+
+
+@lru_cache(SHAPES_KEPT)
+def _update_several(fields: tuple[str, ...]) -> Prepared:
+    these = _C.id == any_(bindparam("ids", type_=ARRAY(Integer)))
+    return prepared(workstations.update().where(these).values(_set(fields)).returning(*EVERY))
+
+
+async def update_workstations(
+    connection: Session, ids: Sequence[int], changes: Mapping[str, Any]
+) -> dict[int, Workstation]:
+    """The same changes to several that are locked."""
+    found = await connection.fetch(_update_several(tuple(changes)), {**_given(changes), "ids": list(ids)})
+    return {one.id: one for one in map(rows.selected, found)}
 
 
 @lru_cache(SHAPES_KEPT)

@@ -1,6 +1,7 @@
 """What the database reports, as what the client may be told."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum, auto
 
@@ -31,6 +32,16 @@ class translated:  # noqa: N801  # reads as a verb: with translated():
         refusal = refusal_for(error) if error is not None else None
         if refusal is not None:
             raise refusal from error
+
+
+@contextmanager
+def constraints_translated() -> Iterator[None]:
+    """Turns what a constraint refuses into what the client may be told, while it is still known what it was about."""
+    try:
+        yield
+    except (asyncpg.IntegrityConstraintViolationError, asyncpg.DataError):
+        with translated():
+            raise
 
 
 class Trouble(Enum):

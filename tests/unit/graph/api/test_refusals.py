@@ -19,6 +19,7 @@ from graphql_app.services.booking.book import Book
 from graphql_app.services.identity.authenticate import Authenticate
 from graphql_app.services.notifications import Notify
 from graphql_app.services.office.arrange import Arrange
+from graphql_app.services.office.arrange_several import ArrangeSeveral
 from graphql_app.services.office.register import Register
 from graphql_app.store.postgres import failures
 from graphql_app.store.postgres.database import Database
@@ -34,6 +35,8 @@ USE_CASES: dict[str, tuple[Any, ...]] = {
     "setWorkstationStatus": (Arrange.set_status,),
     "assignWorkstation": (Arrange.assign,),
     "releaseWorkstation": (Arrange.release,),
+    "createWorkstations": (ArrangeSeveral.create,),
+    "setWorkstationStatuses": (ArrangeSeveral.set_statuses,),
     "publishNotification": (Notify.publish,),
     **{
         f"{verb}{kind}": (use_case,)
@@ -56,6 +59,7 @@ OF_ANY_REQUEST = (errors.Unauthenticated, errors.TooMany, errors.Unavailable)
 TABLES = {
     Arrange: ("workstations_",),
     Book: ("reservations_",),
+    ArrangeSeveral: ("workstations_",),
     Register: ("buildings_", "floors_", "departments_", "employees_"),
     Notify: ("notifications_",),
     Authenticate: ("accounts_",),

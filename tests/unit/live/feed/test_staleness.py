@@ -138,3 +138,25 @@ def test_nothing_is_passed_that_the_feed_has_not_settled(story: list[tuple[str, 
             staleness.settled(number)
             below, whole, waiting = max(below, number), whole | waiting, set()
     assert {t for t in range(1, 31) if staleness.has_passed(t)} == whole | set(range(1, below))
+
+
+def test_a_name_that_was_written_is_awaited_everywhere_until_it_comes_back() -> None:
+    staleness = Staleness()
+    staleness.wrote_anywhere(7)
+
+    assert staleness.awaits(Place("HQ", 1))
+    assert staleness.awaits(None)
+    assert staleness.awaits_any(frozenset())
+    staleness.settled(8)
+    assert not staleness.awaits(Place("HQ", 1))
+    assert not staleness.awaits_any(None)
+
+
+def test_what_is_awaited_everywhere_is_bounded_and_ends_with_its_history() -> None:
+    staleness = Staleness()
+    for number in range(2 * AWAITED_MOST):
+        staleness.wrote_anywhere(10**9 + number)
+    assert len(staleness._awaited_anywhere) == AWAITED_MOST
+
+    staleness.restarted(HEAD)
+    assert not staleness.awaits_any(None)

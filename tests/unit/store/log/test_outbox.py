@@ -34,15 +34,16 @@ IMAGES: Mapping[str, Mapping[str, Any]] = {
         "updated_at": NOW,
         "version": 3,
     },
-    "floor": {"id": 1, "building": "HQ", "number": 1, "name": "Lobby"},
-    "building": {"id": 1, "name": "HQ"},
-    "department": {"id": 1, "name": "IT"},
+    "floor": {"id": 1, "building": "HQ", "number": 1, "name": "Lobby", "version": 2},
+    "building": {"id": 1, "name": "HQ", "time_zone": "UTC", "version": 2},
+    "department": {"id": 1, "name": "IT", "version": 2},
     "employee": {
         "id": 1,
         "public_key": "00000000-0000-0000-0000-000000000001",
         "name": "Ada",
         "employee_number": "E-1",
         "department_id": 1,
+        "version": 2,
     },
     "notification": {
         "id": 1,
@@ -103,7 +104,13 @@ DEFAULTED = {
     "floor": {"name"},
 }
 # Those that nobody here asks for.
-UNREAD = {"workstation": {"department_id", "employee_id"}, "employee": {"id", "name"}, "building": {"id", "name"}}
+UNREAD = {
+    "workstation": {"department_id", "employee_id"},
+    "floor": {"version"},
+    "building": {"id", "name", "time_zone", "version"},
+    "department": {"version"},
+    "employee": {"id", "name", "version"},
+}
 FIELDS = [(entity, field) for entity, image in IMAGES.items() for field in image]
 
 
