@@ -48,10 +48,11 @@ class Browse:
         floor_projection: FloorProjection | None = None,
     ) -> None:
         self._database = database
+        self._direct = database.direct
         self._floor_projection = floor_projection
         self._cursors = cursors
         self._page_most = page_most
-        self._by_id: BatchLoader[Workstation] = BatchLoader(partial(queries.workstations_by_id, database))
+        self._by_id: BatchLoader[Workstation] = BatchLoader(partial(queries.workstations_by_id, self._direct))
 
     async def workstations(
         self,
@@ -74,9 +75,7 @@ class Browse:
         window = paging.window(self._cursors, listing, most=self._page_most)
         fields = seen(viewer.view, fields)
         reads_workstations(matching)
-        page = await queries.page_of_workstations(
-            self._database, matching, orders, window, fields, is_counted=is_counted
-        )
+        page = await queries.page_of_workstations(self._direct, matching, orders, window, fields, is_counted=is_counted)
 
         def seal(workstation: Workstation) -> str:
             return self._cursors.encode(queries.key_of(workstation, orders), listing)
@@ -140,7 +139,7 @@ class Browse:
         cached = await self._cached_floors(viewer, places)
         if cached is not None:
             return {place: floor.workstations(viewer.view) for place, floor in cached.items()}
-        found = await queries.workstations_by_place(self._database, places, seen(viewer.view, fields))
+        found = await queries.workstations_by_place(self._direct, places, seen(viewer.view, fields))
         return {place: list(map(redactor(viewer.view), group)) for place, group in found.items()}
 
     async def whole_floors(
@@ -153,7 +152,7 @@ class Browse:
         cached = await self._cached_floors(viewer, places)
         if cached is not None:
             return {place: _whole(floor.floor, floor.workstations(viewer.view)) for place, floor in cached.items()}
-        found = await queries.whole_floors(self._database, places, seen(viewer.view, fields))
+        found = await queries.whole_floors(self._direct, places, seen(viewer.view, fields))
         return {place: _whole(floor, Table(group, viewer.view, place)) for place, (floor, group) in found.items()}
 
     async def counts_by_place(self, viewer: Viewer, places: Collection[Place]) -> Mapping[Place, Counts]:
