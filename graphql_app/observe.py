@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 
 class OperationEnded(NamedTuple):
@@ -274,6 +274,7 @@ class WritesAccepted:
 class PoolState(NamedTuple):
     in_use: int
     size: int
+    pool: Literal["engine", "reads"] = "engine"
 
 
 News = (

@@ -6,6 +6,7 @@ from typing import Any
 from unittest.mock import patch
 
 import asyncpg
+from asyncpg.prepared_stmt import PreparedStatement
 
 
 @contextmanager
@@ -20,7 +21,14 @@ def statements() -> Iterator[list[str]]:
 
         return run
 
+    fetch = PreparedStatement.fetch
+
+    async def fetched(statement: "PreparedStatement[Any]", *arguments: Any, **options: Any) -> Any:
+        sent.append(statement.get_query())
+        return await fetch(statement, *arguments, **options)
+
     with ExitStack() as stack:
+        stack.enter_context(patch.object(PreparedStatement, "fetch", fetched))
         for name in ("fetch", "fetchmany", "execute"):
             stack.enter_context(patch.object(asyncpg.Connection, name, noted(getattr(asyncpg.Connection, name))))
         yield sent

@@ -5,11 +5,11 @@ from collections.abc import Iterator
 from pydantic import SecretStr
 
 from graphql_app.app.checks import check
+from graphql_app.app.store import for_command
 from graphql_app.domain.urls import without_password
 from graphql_app.services.identity.keys import key_of_jwk
 from graphql_app.settings import Settings, SettingsError, source, unknown
 from graphql_app.store.discovery import IssuerAway, published_keys
-from graphql_app.store.postgres.database import Database
 from graphql_app.store.postgres.migrations import MigrationError, require_current
 from graphql_app.store.redis import broadcast
 
@@ -53,7 +53,7 @@ def settings_problem(settings: Settings) -> str | None:
 async def database_problem(settings: Settings) -> str | None:
     if settings.database_url is None:
         return EMBEDDED
-    database = Database(settings.database_url, pool=1, timeout_seconds=settings.database_timeout_seconds)
+    database = for_command(settings.database_url, settings)
     try:
         problem = await database.problem()
         if problem is None:

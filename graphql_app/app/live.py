@@ -158,7 +158,7 @@ def floors_in_memory(
 ) -> tuple[FloorProjection | None, WarmUp | None]:
     if not settings.cache_rows:
         return None, None
-    read: Callable[[Place], Awaitable[FloorState | None]] = partial(floors.read, stores.database)
+    read: Callable[[Place], Awaitable[FloorState | None]] = partial(floors.read, stores.database.direct)
     shared = None
     if settings.cache_shared_seconds:
         shared = SharedFloorCache(

@@ -16,6 +16,7 @@ from fastapi import FastAPI
 from graphql_app.app.application import create
 from graphql_app.app.checks import check
 from graphql_app.app.identity import administer, identify, role_table
+from graphql_app.app.store import for_command
 from graphql_app.app.workers import Workers
 from graphql_app.domain.account import DEMO_PASSWORD
 from graphql_app.domain.caller import by_command
@@ -121,7 +122,7 @@ async def prepared(settings: Settings) -> str | None:
     check(settings)
     for line in unknown():
         logs.logger.warning("%s", line)
-    database = Database(settings.database_url, pool=2, timeout_seconds=settings.database_timeout_seconds)
+    database = for_command(settings.database_url, settings)
     try:
         if (problem := await database.problem()) is not None:
             raise CannotServe(f"DATABASE_URL: {problem}")

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 from graphql_app import settings as configuration
 from graphql_app.app import development
+from graphql_app.app.store import for_command
 from graphql_app.settings import Settings
 from graphql_app.store.postgres.database import Database
 
@@ -42,7 +43,7 @@ def run_with_database(settings: Settings, work: Callable[[Database], Coroutine[A
 async def connected(settings: Settings) -> AsyncIterator[Database]:
     """The database, known to answer. Raises Stop."""
     assert settings.database_url is not None
-    database = Database(settings.database_url, pool=2, timeout_seconds=settings.database_timeout_seconds)
+    database = for_command(settings.database_url, settings)
     try:
         problem = await database.problem()
         if problem is not None:

@@ -87,6 +87,13 @@ SHARED_CACHE_FAILURES = Counter("graphql_app_shared_cache_failures_total", "Time
 ISSUER_FAILURES = Counter("graphql_app_issuer_failures_total", "Times that the OpenID issuer did not tell its keys")
 POOL_IN_USE = Gauge("graphql_app_database_pool_in_use", "Database connections in use", multiprocess_mode="livesum")
 POOL_SIZE = Gauge("graphql_app_database_pool_size", "Database connections at most", multiprocess_mode="livesum")
+READ_POOL_IN_USE = Gauge(
+    "graphql_app_database_read_pool_in_use", "Database connections that read, in use", multiprocess_mode="livesum"
+)
+READ_POOL_SIZE = Gauge(
+    "graphql_app_database_read_pool_size", "Database connections that read, at most", multiprocess_mode="livesum"
+)
+POOLS = {"engine": (POOL_IN_USE, POOL_SIZE), "reads": (READ_POOL_IN_USE, READ_POOL_SIZE)}
 REFUSES_WRITES = Gauge(
     "graphql_app_database_refuses_writes", "Whether the database stores nothing at present", multiprocess_mode="livesum"
 )
@@ -223,9 +230,10 @@ def count(news: observe.News) -> None:  # noqa: PLR0912, PLR0915  # one arm for 
             REFUSES_WRITES.set(0)
         case observe.DatabaseMoved():
             MOVES.inc()
-        case observe.PoolState(in_use, size):
-            POOL_IN_USE.set(in_use)
-            POOL_SIZE.set(size)
+        case observe.PoolState(in_use, size, pool):
+            used, most = POOLS[pool]
+            used.set(in_use)
+            most.set(size)
 
 
 def close_label(code: int) -> str:

@@ -151,9 +151,8 @@ def single(
 
     async def seen_version(caller: Caller, identifier: str, given: Conditions) -> int | None:
         """The version for which the conditions hold; None where any does. Raises PreconditionFailed."""
-        require(
-            caller.viewer, kind.scope
-        )  # conditions are looked at when all else would let the request through (13.2.1)
+        # Conditions are looked at when all else would let the request through (RFC 9110 13.2.1).
+        require(caller.viewer, kind.scope)
         if given.are_none:
             return None
         require_fields(caller.view, kind.type_name, ["version"], "A condition on")

@@ -30,6 +30,13 @@ def _by_mode(production: float, development: float, description: str) -> Any:
     return Field(default_factory=default, description=f"{description} (default {production:g} in production)")
 
 
+def _as_long_as(other: str, description: str) -> Any:
+    """Makes a field whose default is the value of another one before it."""
+    return Field(
+        default_factory=lambda given: given[other], description=f"{description} (default {PREFIX}{other.upper()})"
+    )
+
+
 class Settings(BaseSettings):
     """Holds every setting, frozen. Variables are GRAPHQL_APP_<NAME>, but for the five that tools expect bare."""
 
@@ -91,7 +98,18 @@ class Settings(BaseSettings):
     )
 
     database_pool: Count = Field(10, description="connections per process")
-    database_timeout_seconds: Seconds = Field(10, description="longest statement, and longest wait for a connection")
+    database_read_pool: Count = Field(10, description="connections per process besides, for reading floors and lists")
+    database_timeout_seconds: Seconds = Field(10, description="longest statement")
+    database_acquire_seconds: Seconds = _as_long_as(
+        "database_timeout_seconds", "longest wait for a connection while all are in use"
+    )
+    database_connect_seconds: Seconds = _as_long_as(
+        "database_timeout_seconds", "longest that making a connection may take; 2 where DATABASE_URL lists hosts"
+    )
+    database_idle_seconds: Seconds = Field(300, description="a connection that nobody used for so long is closed")
+    database_lifetime_seconds: Seconds = Field(
+        3600, description="a connection that is older is replaced when it is next used"
+    )
     idempotency_hours: Seconds = Field(24, description="how long an idempotency key is remembered")
     audit_days: Seconds = Field(365, description="how long the audit log is kept")
     notification_hours: Seconds = Field(30 * 24, description="how long a notification is kept")

@@ -8,14 +8,16 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 import asyncpg
 import pytest
 from sqlalchemy import ARRAY, Integer, String, any_, bindparam, column, func, select, text
+from sqlalchemy.pool import AsyncAdaptedQueuePool
 
 from graphql_app import observe
 from graphql_app.domain.errors import Conflict, InvalidInput, ReadOnly, Unavailable
 from graphql_app.observe import News, PoolState
-from graphql_app.store.postgres.connections import GOODBYE_SECONDS
 from graphql_app.store.postgres.database import Database
-from graphql_app.store.postgres.driver import KEEP_ALIVE
+from graphql_app.store.postgres.driver import GOODBYE_SECONDS, KEEP_ALIVE
+from graphql_app.store.postgres.engine import PoolTimes
 from graphql_app.store.postgres.failures import is_lost, refusal_for
+from graphql_app.store.postgres.session import Reader
 from graphql_app.store.postgres.statements import prepared
 from tests.examples import caller
 from tests.proxy import Proxy
@@ -32,6 +34,14 @@ async def two(database_url: str) -> AsyncIterator[Database]:
     """A pool of two that waits half a second for a turn."""
     database = Database(database_url, pool=2, timeout_seconds=0.5, is_shown=True)
     yield database
+    await database.close()
+
+
+@pytest.fixture(params=["engine", "reads"])
+async def reads(database_url: str, request: pytest.FixtureRequest) -> AsyncIterator[Reader]:
+    """Single reads on a pool of two: on the engine, and past it."""
+    database = Database(database_url, pool=2, read_pool=2 if request.param == "reads" else 0, timeout_seconds=0.5)
+    yield database.direct
     await database.close()
 
 
@@ -70,12 +80,12 @@ async def test_the_connection_used_last_is_used_again(two: Database) -> None:
 
 
 async def test_never_more_connections_than_the_pool_holds(
-    two: Database, psql: "asyncpg.Connection[asyncpg.Record]"
+    reads: Reader, psql: "asyncpg.Connection[asyncpg.Record]"
 ) -> None:
-    reads = [asyncio.create_task(two.scalar(text("SELECT pg_sleep(0.02)"))) for _ in range(20)]
+    tasks = [asyncio.create_task(reads.scalar(text("SELECT pg_sleep(0.02)"))) for _ in range(20)]
     await asyncio.sleep(0.05)
     assert await sessions(psql) == 2
-    await asyncio.gather(*reads)
+    await asyncio.gather(*tasks)
     assert await sessions(psql) == 2
 
 
@@ -186,6 +196,71 @@ async def test_what_is_given_back_after_the_end_is_closed(
             await asyncio.sleep(0.01)
 
 
+async def test_the_times_reach_the_pool(database_url: str) -> None:
+    database = Database(database_url, pool=3, times=PoolTimes(acquire=1.5, connect=2.5, idle=60, lifetime=70))
+    pool = database.engine.pool
+    assert isinstance(pool, AsyncAdaptedQueuePool)
+    assert (pool.size(), pool.timeout(), vars(pool)["_recycle"], vars(pool)["_max_overflow"]) == (3, 1.5, 70, 0)
+    assert database.engine.sync_engine.hide_parameters
+    await database.close()
+
+
+@pytest.mark.parametrize("direct", [False, True], ids=["engine", "reads"])
+async def test_who_finds_none_free_is_told_so_after_its_time(database_url: str, direct: bool) -> None:
+    times = PoolTimes(acquire=0.1)
+    database = Database(database_url, pool=1, read_pool=1 if direct else 0, times=times)
+    sleeping = asyncio.create_task(database.direct.fetch(text("SELECT pg_sleep(0.5)")))
+    await asyncio.sleep(0.05)
+    began = time.monotonic()
+    with pytest.raises(Unavailable):
+        await database.direct.scalar(PID)
+    assert time.monotonic() - began < 0.4
+    await sleeping
+    assert await database.direct.scalar(PID)
+    await database.close()
+
+
+@pytest.mark.parametrize("times", [PoolTimes(idle=0.1), PoolTimes(lifetime=0.1)], ids=["idle", "old"])
+@pytest.mark.parametrize("read_pool", [0, 1], ids=["engine", "reads"])
+async def test_a_connection_beyond_its_time_is_replaced(database_url: str, times: PoolTimes, read_pool: int) -> None:
+    database = Database(database_url, pool=1, read_pool=read_pool, times=times)
+    before = await database.direct.scalar(PID)
+    await asyncio.sleep(0.3)
+    assert await database.direct.scalar(PID) != before
+    await database.close()
+
+
+async def test_an_idle_connection_is_closed_though_nobody_asks_for_one(
+    database_url: str, psql: "asyncpg.Connection[asyncpg.Record]"
+) -> None:
+    database = Database(database_url, pool=1, read_pool=1, times=PoolTimes(idle=0.1))
+    await database.scalar(PID)
+    await database.direct.scalar(PID)
+    async with asyncio.timeout(5):
+        while await sessions(psql):  # noqa: ASYNC110  # the server can only be asked
+            await asyncio.sleep(0.01)
+    await database.close()
+
+
+async def test_who_waits_for_a_connection_is_woken_when_one_could_not_be_made(
+    two: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fails = asyncio.Event()
+
+    async def refused(*_: object, **__: object) -> None:
+        await fails.wait()
+        raise ConnectionRefusedError
+
+    monkeypatch.setattr(asyncpg, "connect", refused)
+    asked = [asyncio.create_task(two.scalar(PID)) for _ in range(4)]
+    await asyncio.sleep(0.05)
+    began = time.monotonic()
+    fails.set()
+    told = await asyncio.gather(*asked, return_exceptions=True)
+    assert [type(one) for one in told] == [Unavailable] * 4
+    assert time.monotonic() - began < 0.4
+
+
 # --- connections that die --------------------------------------------------------------------------------------------
 
 
@@ -196,25 +271,24 @@ def test_a_connection_that_reads_its_end_at_the_moment_when_it_is_used_is_lost()
 
 
 async def test_a_read_whose_connection_died_while_it_was_idle_is_answered(
-    two: Database, psql: "asyncpg.Connection[asyncpg.Record]"
+    reads: Reader, psql: "asyncpg.Connection[asyncpg.Record]"
 ) -> None:
-    async with two.reading(), two.reading():
-        pass
+    await asyncio.gather(*(reads.row(SLEEP) for _ in range(2)))
     assert await killed(psql) == 2
-    assert await two.scalar(PID)
+    assert await reads.scalar(PID)
 
 
 async def test_a_read_whose_connection_dies_under_it_is_answered_by_another(
-    two: Database, psql: "asyncpg.Connection[asyncpg.Record]"
+    reads: Reader, psql: "asyncpg.Connection[asyncpg.Record]"
 ) -> None:
-    before = await two.scalar(PID)
-    await asyncio.gather(*(two.row(SLEEP) for _ in range(2)))  # both connections are open
-    reads = [asyncio.create_task(two.row(SLEEP)) for _ in range(2)]
+    before = await reads.scalar(PID)
+    await asyncio.gather(*(reads.row(SLEEP) for _ in range(2)))  # both connections are open
+    tasks = [asyncio.create_task(reads.row(SLEEP)) for _ in range(2)]
     async with asyncio.timeout(5):
         while await psql.fetchval(ASLEEP) < 2:  # noqa: ASYNC110  # only the database knows
             await asyncio.sleep(0.005)
     assert await killed(psql) == 2
-    after = {row["pid"] for row in await asyncio.gather(*reads) if row is not None}
+    after = {row["pid"] for row in await asyncio.gather(*tasks) if row is not None}
     assert len(after) == 2
     assert before not in after
 

@@ -10,6 +10,23 @@ def names(reasons: Reasons) -> set[str]:
     return {name for listed in reasons.values() for name in listed}
 
 
+# Who may reach asyncpg's connections beneath SQLAlchemy.
+DRIVER: Reasons = {
+    "makes connections, keeps them, or gives them out": (
+        "store/postgres/database.py",
+        "store/postgres/driver.py",
+        "store/postgres/engine.py",
+        "store/postgres/hosts.py",
+        "store/postgres/idle.py",
+        "store/postgres/read_pool.py",
+        "store/postgres/session.py",
+    ),
+    "COPY": ("store/office/loading/__init__.py",),
+    "LISTEN, on a session with settings of its own that holds the leader's lock": ("store/log/numbering.py",),
+    "asks the primary on a connection outside the pools, as a full pool must not hide that it is gone": (
+        "live/feed/primary.py",
+    ),
+}
 WITHOUT_VIEWER: Reasons = {
     "makes viewers, or keeps what they are made of": ("Admission", "Identify", "Issuer", "KeyRing", "Passwords"),
     "seals and opens texts; nothing of the office is in them": ("ConsistencyTokens", "FeedCursors", "PageCursors"),
@@ -64,7 +81,6 @@ UNTESTED: Reasons = {
         "app/loops.py",
         "app/running.py",
         "app/services.py",
-        "app/store.py",
     ),
     "a command, run as people run it: tests/acceptance/test_commands.py, tests/integration/test_account_commands.py": (
         "__main__.py",
@@ -272,10 +288,12 @@ UNTESTED: Reasons = {
         "store/office/workstations.py",
         "store/office/writing.py",
         "store/postgres/authorship.py",
-        "store/postgres/connections.py",
         "store/postgres/database.py",
+        "store/postgres/direct_reads.py",
         "store/postgres/driver.py",
+        "store/postgres/engine.py",
         "store/postgres/migrations.py",
+        "store/postgres/read_pool.py",
         "store/postgres/session.py",
         "store/postgres/statements.py",
         "store/postgres/transaction.py",

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from tests.source import PACKAGE, ROOT, Found, Function, bases, is_error, modules, own_nodes, public_functions
 from tests.unit.exemptions import (
+    DRIVER,
     PUBLIC_ATTRIBUTES,
     SAME_NAMES,
     UNSAID_RAISES,
@@ -41,6 +42,32 @@ def where(name: str, held_by: str | None = None) -> set[str]:
 def classes() -> Iterator[tuple[str, ast.ClassDef]]:
     for module, tree in modules().items():
         yield from ((module, node) for node in tree.body if isinstance(node, ast.ClassDef))
+
+
+# --- PostgreSQL ------------------------------------------------------------------------------------------------------
+
+
+def test_only_these_reach_the_driver_beneath_sqlalchemy() -> None:
+    """asyncpg's connections: imported as such, taken from SQLAlchemy's, or made outside its pool."""
+    imported = {
+        module
+        for module, tree in modules().items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom)
+        and (node.module or "").startswith("graphql_app.store.postgres.")
+        and {"Connection", "driver_of", "connected"} & {alias.name for alias in node.names}
+    }
+    opened = {
+        module
+        for module, tree in modules().items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute)
+        and node.attr in ("connect", "create_pool")
+        and ast.unparse(node.value).removeprefix("self._") in ("asyncpg", "database")
+    }
+    taken = where("driver") | where("driver_connection")
+
+    assert imported | opened | taken == names(DRIVER)
 
 
 # --- use cases -------------------------------------------------------------------------------------------------------

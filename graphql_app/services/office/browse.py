@@ -49,10 +49,11 @@ class Browse:
         floor_projection: FloorProjection | None = None,
     ) -> None:
         self._database = database
+        self._direct = database.direct
         self._floor_projection = floor_projection
         self._cursors = cursors
         self._page_most = page_most
-        self._by_id: BatchLoader[Workstation] = BatchLoader(partial(queries.workstations_by_id, database))
+        self._by_id: BatchLoader[Workstation] = BatchLoader(partial(queries.workstations_by_id, self._direct))
 
     async def workstations(
         self,
@@ -75,9 +76,7 @@ class Browse:
         window = paging.window(self._cursors, listing, most=self._page_most)
         fields = seen(caller.view, fields)
         reads_workstations(matching)
-        page = await queries.page_of_workstations(
-            self._database, matching, orders, window, fields, is_counted=is_counted
-        )
+        page = await queries.page_of_workstations(self._direct, matching, orders, window, fields, is_counted=is_counted)
 
         def seal(workstation: Workstation) -> str:
             return self._cursors.encode(queries.key_of(workstation, orders), listing)
@@ -141,7 +140,7 @@ class Browse:
         cached = await self._cached_floors(caller, places)
         if cached is not None:
             return {place: floor.workstations(caller.view) for place, floor in cached.items()}
-        found = await queries.workstations_by_place(self._database, places, seen(caller.view, fields))
+        found = await queries.workstations_by_place(self._direct, places, seen(caller.view, fields))
         return {place: list(map(redactor(caller.view), group)) for place, group in found.items()}
 
     async def whole_floors(
@@ -154,7 +153,7 @@ class Browse:
         cached = await self._cached_floors(caller, places)
         if cached is not None:
             return {place: _whole(floor.floor, floor.workstations(caller.view)) for place, floor in cached.items()}
-        found = await queries.whole_floors(self._database, places, seen(caller.view, fields))
+        found = await queries.whole_floors(self._direct, places, seen(caller.view, fields))
         return {place: _whole(floor, Table(group, caller.view, place)) for place, (floor, group) in found.items()}
 
     async def counts_by_place(self, caller: Caller, places: Collection[Place]) -> Mapping[Place, Counts]:

@@ -1,26 +1,30 @@
 """Connections to PostgreSQL: one pool, single reads, and one transaction each for reading and writing."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, Literal
 
 import asyncpg
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
-from sqlalchemy.pool import NullPool
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from graphql_app.domain.arranging import Idempotency
 from graphql_app.domain.caller import Caller
 from graphql_app.domain.urls import advice, without_password, without_secrets
 from graphql_app.observe import PoolState, note
 from graphql_app.store.postgres.authorship import author_parameters
-from graphql_app.store.postgres.connections import Connections
+from graphql_app.store.postgres.direct_reads import DirectReads
 from graphql_app.store.postgres.driver import Connection, connected, set_codecs
-from graphql_app.store.postgres.failures import Trouble, is_lost, translated, trouble_of
+from graphql_app.store.postgres.engine import PooledEngine, PoolTimes, driver_of, ended
+from graphql_app.store.postgres.failures import Trouble, is_lost, translated, trouble_of, unwrapped
 from graphql_app.store.postgres.hosts import Hosts
+from graphql_app.store.postgres.read_pool import ReadPool
 from graphql_app.store.postgres.session import NOTHING, Reader, Session
 from graphql_app.store.postgres.statements import Statement, prepared
 from graphql_app.store.postgres.transaction import Transaction, begin
+from graphql_app.store.postgres.use import PoolUse
 
 OLDEST_VERSION = 16  # `IS JSON` in a constraint
 
@@ -30,7 +34,10 @@ _IS_PRIMARY = prepared(
 
 
 class Database(Reader):
-    """A pool. `is_shown`: it is the one whose use is reported. `silent_seconds`: a connection that has not answered for
+    """SQLAlchemy's engine with its pool, and `direct`, a pool of `read_pool` connections past it for the reads that
+    most requests wait for; without `read_pool` they take the engine too.
+
+    `is_shown`: it is the one whose use is reported. `silent_seconds`: a connection that has not answered for
     so long is dead, whatever TCP says; without it answers are waited for, as who imports must. `hosts`: those of the
     URL, where several databases of one process share what is known of them."""
 
@@ -39,8 +46,10 @@ class Database(Reader):
         url: str,
         *,
         pool: int = 10,
+        read_pool: int = 0,
         timeout_seconds: float = 10,
         silent_seconds: float | None = None,
+        times: PoolTimes | None = None,
         is_shown: bool = False,
         hosts: Hosts | None = None,
     ) -> None:
@@ -48,19 +57,30 @@ class Database(Reader):
         self.hosts = hosts or Hosts(url)
         self.timeout_seconds = timeout_seconds
         self._silent_seconds = silent_seconds
-        self._connections = Connections(
-            self._pooled, pool, timeout_seconds, self._note_pool if is_shown else lambda _: None, self._met
-        )
-        self.hosts.on_leave(self._connections.drop_idle)
-        # For migrations: Alembic speaks SQLAlchemy. It keeps no connection.
-        self.engine: AsyncEngine = create_async_engine(
-            "postgresql+asyncpg://", async_creator=self.connect, poolclass=NullPool, hide_parameters=True
-        )
+        self._times = times or PoolTimes(acquire=timeout_seconds, connect=timeout_seconds)
+        self._use = PoolUse(pool, _told(pool, "engine") if is_shown else _untold)
+        self._engine = PooledEngine(self._pooled, pool, self._times)
+        self.hosts.on_leave(self._engine.drop_idle)
+        self._read_pool: ReadPool | None = None
+        self.direct: Reader = self
+        if read_pool:
+            told = _told(read_pool, "reads") if is_shown else _untold
+            self._read_pool = ReadPool(self._pooled, read_pool, self._times, told, self._met)
+            self.hosts.on_leave(self._read_pool.drop_idle)
+            self.direct = DirectReads(self._read_pool)
+
+    @property
+    def engine(self) -> AsyncEngine:
+        """SQLAlchemy's, for Alembic and for who writes statements that return its rows."""
+        return self._engine.sqlalchemy
 
     async def connect(self, **settings: str) -> Connection:
         """A connection outside the pool. Raises what asyncpg raises."""
+        most = self._times.connect
         return await self.hosts.dial(
-            lambda url, seconds: connected(url, self.timeout_seconds, self._silent_seconds, seconds, **settings)
+            lambda url, seconds: connected(
+                url, self.timeout_seconds, self._silent_seconds, min(seconds or most, most), **settings
+            )
         )
 
     async def fetch(self, statement: Statement, values: Mapping[str, Any] = NOTHING) -> list[asyncpg.Record]:
@@ -69,16 +89,19 @@ class Database(Reader):
         Raises Unavailable.
         """
         ready = prepared(statement)
-        arguments = ready.arguments(values)
         with translated():
             try:
-                return await self._fetch(ready.text, arguments)
+                return await self._fetch(ready, values)
             except Exception as error:
                 if not is_lost(error):
                     raise
             # A restart or a failover ends all connections at once.
-            self._connections.drop_idle()
-            return await self._fetch(ready.text, arguments)
+            self._engine.drop_idle()
+            return await self._fetch(ready, values)
+
+    async def _fetch(self, statement: Statement, values: Mapping[str, Any]) -> list[asyncpg.Record]:
+        async with self._connection(self._engine.each_alone) as connection:
+            return await Session(connection, is_each_alone=True).fetch(statement, values)
 
     async def write_each(
         self, statement: Statement, each: Sequence[tuple[Caller, Mapping[str, Any]]]
@@ -88,35 +111,24 @@ class Database(Reader):
         ready = prepared(statement)
         rows = [ready.arguments({**values, **author_parameters(caller)}) for caller, values in each]
         with translated():
-            async with self._connections.one() as connection:
-                written = await connection.fetchmany(ready.text, rows)
+            async with self._connection(self._engine.each_alone) as connection:
+                written = await driver_of(connection).fetchmany(ready.text, rows)
         self.hosts.condition.written()
         return written
-
-    async def _fetch(self, text: str, arguments: list[Any]) -> list[asyncpg.Record]:
-        # Written out, as this is what most requests wait for: Connections.one() costs as much as the rest of it.
-        connection = await self._connections.take()
-        try:
-            return await connection.fetch(text, *arguments)
-        except BaseException as error:
-            self._connections.interrupted(connection, error)
-            raise
-        finally:
-            self._connections.give(connection)
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[Session]:
         """A connection on which every statement stands alone. Raises Unavailable."""
         with translated():
-            async with self._connections.one() as connection:
-                yield Session(connection)
+            async with self._connection(self._engine.each_alone) as connection:
+                yield Session(connection, is_each_alone=True)
 
     @asynccontextmanager
     async def snapshot(self) -> AsyncIterator[Session]:
         """A connection on which all statements see one and the same state. Raises Unavailable."""
         with translated():
-            async with self._transaction("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY") as connection:
-                yield connection
+            async with self._transaction(self._engine.snapshots) as session:
+                yield session
 
     @asynccontextmanager
     async def writing(
@@ -128,26 +140,55 @@ class Database(Reader):
         transaction holds what it needs for longer than `lock_milliseconds`.
         """
         with translated():
-            async with self._transaction("BEGIN") as connection:
-                yield await begin(connection, caller, key, lock_milliseconds)
+            async with self._transaction(self.engine) as session:
+                yield await begin(session, caller, key, lock_milliseconds)
         self.hosts.condition.written()
 
     @asynccontextmanager
-    async def _transaction(self, begin: str) -> AsyncIterator[Session]:
-        async with self._connections.one() as connection:
-            await connection.execute(begin)
+    async def _transaction(self, engine: AsyncEngine) -> AsyncIterator[Session]:
+        async with self._connection(engine) as connection:
             try:
                 yield Session(connection)
             except Exception:
                 await self._undo(connection)
                 raise
-            await connection.execute("COMMIT")
+            with unwrapped():
+                await connection.commit()
 
-    async def _undo(self, connection: Connection) -> None:
+    async def _undo(self, connection: AsyncConnection) -> None:
+        if connection.invalidated:
+            return
         try:
-            await connection.execute("ROLLBACK", timeout=self.timeout_seconds)
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
-            connection.terminate()
+            async with asyncio.timeout(self.timeout_seconds):
+                await connection.rollback()
+        except (DBAPIError, OSError):
+            await ended(connection)
+
+    @asynccontextmanager
+    async def _connection(self, engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+        """A connection of the pool for this block. Raises what asyncpg raises, and SQLAlchemy's TimeoutError."""
+        with self._use.turn() as taken, unwrapped():
+            async with engine.connect() as connection:
+                taken()
+                try:
+                    yield connection
+                except BaseException as error:
+                    await self._interrupted(connection, error)
+                    raise
+
+    async def _interrupted(self, connection: AsyncConnection, error: BaseException) -> None:
+        """Ends a connection of which, after this error, nobody knows what it would say next."""
+        if isinstance(error, asyncio.CancelledError):
+            # Not by just hanging up: PostgreSQL notices that only when it has something to say, and goes on till then.
+            await connection.invalidate()
+            return
+        trouble = trouble_of(error)
+        is_left = trouble is not None and self._met(trouble)
+        if is_left or trouble is Trouble.LOST or not isinstance(error, Exception) or isinstance(error, TimeoutError):
+            await ended(connection)
+        # The statements that others have prepared are outdated as well.
+        if isinstance(error, (TimeoutError, asyncpg.InvalidCachedStatementError)):
+            self._engine.drop_idle()
 
     def met(self, error: BaseException) -> None:
         """For errors of connections outside the pool."""
@@ -186,12 +227,20 @@ class Database(Reader):
         return None
 
     async def close(self) -> None:
-        await self._connections.close()
+        """Ends the connections that are idle, and those in use when they are given back."""
+        await self._engine.close()
+        if self._read_pool is not None:
+            await self._read_pool.close()
 
     async def _pooled(self) -> Connection:
         connection = await self.connect()
         await set_codecs(connection)
         return connection
 
-    def _note_pool(self, in_use: int) -> None:
-        note(PoolState(in_use, self._connections.size))
+
+def _told(size: int, pool: Literal["engine", "reads"]) -> Callable[[int], None]:
+    return lambda in_use: note(PoolState(in_use, size, pool))
+
+
+def _untold(_: int) -> None:
+    pass

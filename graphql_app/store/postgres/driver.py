@@ -2,6 +2,8 @@
 
 import asyncio
 import socket
+from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any, TypeAlias
 
 import asyncpg
@@ -10,6 +12,8 @@ import orjson
 from graphql_app.store.postgres import timestamps as moments
 
 KEEP_ALIVE = {"idle": 15, "interval": 5, "count": 3}  # seconds, seconds, probes; on both ends
+
+GOODBYE_SECONDS = 2.0
 
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
@@ -60,6 +64,16 @@ async def set_codecs(connection: Connection) -> None:
     except BaseException:  # who asked may have given up: nobody else knows of it
         connection.terminate()
         raise
+
+
+async def said_goodbye(connections: Iterable[Connection]) -> None:
+    """Closes connections, each in GOODBYE_SECONDS at most: the peer may be gone."""
+    await asyncio.gather(*map(_closed, connections))
+
+
+async def _closed(connection: Connection) -> None:
+    with suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+        await connection.close(timeout=GOODBYE_SECONDS)
 
 
 def _keep_alive(connection: Connection) -> None:

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from enum import Enum, auto
 
 import asyncpg
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as NoneFree
 
 from graphql_app.domain.errors import (
     Conflict,
@@ -42,6 +44,18 @@ def constraints_translated() -> Iterator[None]:
     except (asyncpg.IntegrityConstraintViolationError, asyncpg.DataError):
         with translated():
             raise
+
+
+class unwrapped:  # noqa: N801  # as translated
+    """Raises what asyncpg said instead of the error that SQLAlchemy wraps it in, which repeats the statement."""
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, DBAPIError):
+            # Not driver_exception: SQLAlchemy forgets that of an outdated statement.
+            raise (error.orig and error.orig.__cause__) or error from None
 
 
 class Trouble(Enum):
@@ -92,11 +106,13 @@ _STATES: Mapping[str, Meaning] = {
     "57P05": Meaning(Unavailable("The database ended an idle connection; try again."), Trouble.LOST),
     "58030": Meaning(Unavailable(f"The disk of the database fails. {_DISK}"), Trouble.FULL),
 }
-# What asyncpg itself raises.
+# What asyncpg itself raises, and the pool.
 _NO_PRIMARY = Meaning(Unavailable("None of the hosts of the database takes writes at present; try again."))
 _NO_ANSWER = Meaning(Unavailable("The database does not answer; try again."))
+_NONE_FREE = Meaning(Unavailable("All connections to the database are in use; try again."))
 _OUTDATED = Meaning(Outdated("The tables are being changed by an operator; try again."))
 _NOT_REACHED = Meaning(_NO_ANSWER.refusal, Trouble.LOST)
+_PLAIN: Mapping[type[BaseException], Meaning] = {TimeoutError: _NO_ANSWER, NoneFree: _NONE_FREE, OSError: _NOT_REACHED}
 
 _CONSTRAINTS: Mapping[str, Refusal] = {
     "workstations_place_name_key": NameTaken("That floor has a workstation of this name already; choose another."),
@@ -161,9 +177,5 @@ def _meaning(error: BaseException) -> Meaning | None:
         # an internal error the server's goodbye was being read at this very moment.
         case asyncpg.InterfaceError() | asyncpg.InternalClientError():
             return _STATES["22"] if isinstance(error, ValueError) else _STATES["08"]
-        case TimeoutError():
-            return _NO_ANSWER
-        case OSError():
-            return _NOT_REACHED
         case _:
-            return None
+            return next((meaning for kind, meaning in _PLAIN.items() if isinstance(error, kind)), None)

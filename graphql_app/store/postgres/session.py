@@ -6,8 +6,12 @@ from types import MappingProxyType
 from typing import Any
 
 import asyncpg
+from sqlalchemy import CursorResult, text
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from graphql_app.store.postgres.driver import Connection
+from graphql_app.store.postgres.engine import driver_of
+from graphql_app.store.postgres.failures import unwrapped
 from graphql_app.store.postgres.statements import Statement, prepared
 
 NOTHING: Mapping[str, Any] = MappingProxyType({})
@@ -32,22 +36,41 @@ class Reader(ABC):
 
 
 class Session(Reader):
-    """One connection, for as long as somebody holds it. `driver` is asyncpg's, for what is no statement (COPY)."""
+    """One connection, for as long as somebody holds it. `is_each_alone`: each statement is a transaction of its own."""
 
-    def __init__(self, driver: Connection) -> None:
-        self.driver = driver
+    def __init__(self, connection: AsyncConnection, *, is_each_alone: bool = False) -> None:
+        self._connection = connection
+        self._is_each_alone = is_each_alone
+
+    @property
+    def driver(self) -> Connection:
+        """asyncpg's own connection, for what is no statement (COPY)."""
+        return driver_of(self._connection)
 
     async def fetch(self, statement: Statement, values: Mapping[str, Any] = NOTHING) -> list[asyncpg.Record]:
-        ready = prepared(statement)
-        return await self.driver.fetch(ready.text, *ready.arguments(values))
-
-    async def may_idle(self, seconds: int) -> None:
-        """For the rest of its transaction it may wait for so long between two statements."""
-        await self.driver.execute(f"SET LOCAL idle_in_transaction_session_timeout = {seconds * 1000}")
+        result = await self._run(statement, values)
+        # asyncpg's rows as they are, by name and by place: SQLAlchemy's would be made of each a second time.
+        return list(result.cursor.fetchall()) if result.returns_rows and result.cursor is not None else []
 
     async def execute(self, statement: Statement, values: Mapping[str, Any] = NOTHING) -> int:
         """Returns how many rows were touched."""
+        return max((await self._run(statement, values)).rowcount, 0)
+
+    async def may_idle(self, seconds: int) -> None:
+        """For the rest of its transaction it may wait for so long between two statements."""
+        await self.execute(text(f"SET LOCAL idle_in_transaction_session_timeout = {seconds * 1000}"))
+
+    async def _run(self, statement: Statement, values: Mapping[str, Any]) -> CursorResult[Any]:
         ready = prepared(statement)
-        status = await self.driver.execute(ready.text, *ready.arguments(values))
-        count = status.rpartition(" ")[2]
-        return int(count) if count.isdigit() else 0
+        arguments = tuple(ready.arguments(values))
+        try:
+            return await self._sent(ready.text, arguments)
+        except asyncpg.InvalidCachedStatementError:
+            # Nothing was done, and SQLAlchemy prepares it anew; a transaction has failed as a whole.
+            if not self._is_each_alone:
+                raise
+        return await self._sent(ready.text, arguments)
+
+    async def _sent(self, statement: str, arguments: tuple[Any, ...]) -> CursorResult[Any]:
+        with unwrapped():
+            return await self._connection.exec_driver_sql(statement, arguments)

@@ -1,24 +1,25 @@
-"""A pool of asyncpg's connections, last in, first out: what was used a moment ago is used again.
+"""A pool of asyncpg's connections for the reads that cost least: last in, first out, and none used again in doubt.
 
-asyncpg's own pool resets a connection with a round trip each time that it is given back. Here nothing is left on a
+SQLAlchemy's engine and asyncpg's own pool cost more than such a read itself (docs/decisions/0006). Nothing is left on a
 connection that would have to be reset: whoever is interrupted in the middle of something ends it.
 """
 
 import asyncio
+import time
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Awaitable, Callable
+from weakref import WeakKeyDictionary
 
 import asyncpg
 
-from graphql_app.store.postgres.driver import Connection
+from graphql_app.store.postgres.driver import Connection, said_goodbye
+from graphql_app.store.postgres.engine import PoolTimes
 from graphql_app.store.postgres.failures import Trouble, trouble_of
+from graphql_app.store.postgres.idle import IdleConnections
 
-GOODBYE_SECONDS = 2.0
 
-
-class Connections:
-    """At most `size` at once; whoever finds none free waits their turn, for `timeout_seconds` at most.
+class ReadPool:
+    """At most `size` at once; whoever finds none free waits their turn, for `times.acquire` at most.
 
     `changed` is called with the number in use whenever that changes, and `met` with what an error says of the server:
     it returns whether the connection is to be ended for it, as one that is lost is anyway.
@@ -28,42 +29,32 @@ class Connections:
         self,
         connect: Callable[[], Awaitable[Connection]],
         size: int,
-        timeout_seconds: float,
+        times: PoolTimes,
         changed: Callable[[int], None],
         met: Callable[[Trouble], bool],
     ) -> None:
-        self.size = size
+        self._size = size
         self._connect = connect
-        self._timeout_seconds = timeout_seconds
+        self._times = times
         self._changed = changed
         self._met = met
         self._free = size  # how many more may be taken; those that are idle or not even open
         self._told = 0
         self._idle: list[Connection] = []
+        self._lying = IdleConnections(times.idle)
+        self._born: WeakKeyDictionary[Connection, float] = WeakKeyDictionary()
         self._queue: deque[asyncio.Future[None]] = deque()
         self._ending: dict[Connection, asyncio.Task[None]] = {}
         self._is_closed = False
 
-    @asynccontextmanager
-    async def one(self) -> AsyncIterator[Connection]:
-        """A connection for this block. Raises TimeoutError, and what asyncpg raises."""
-        connection = await self.take()
-        try:
-            yield connection
-        except BaseException as error:
-            self.interrupted(connection, error)
-            raise
-        finally:
-            self.give(connection)
-
     async def take(self) -> Connection:
-        """A connection, to be given back. Raises as one() does."""
+        """A connection, to be given back. Raises TimeoutError, and what asyncpg raises."""
         if self._free:
             self._free -= 1
         else:
             await self._turn()
         try:
-            connection = self._alive() or await self._connect()
+            connection = self._alive() or await self._made()
         except BaseException:
             self._leave()
             raise
@@ -76,6 +67,7 @@ class Connections:
             connection.terminate()
         elif not connection.is_closed() and connection not in self._ending:
             self._idle.append(connection)
+            self._lying.lay(connection)
         self._leave()
         self._tell()
 
@@ -84,7 +76,7 @@ class Connections:
         if isinstance(error, asyncio.CancelledError):
             # Not by just hanging up: PostgreSQL notices that only when it has something to say, and goes on till then.
             ending = self._ending[connection] = asyncio.create_task(
-                _said_goodbye(connection), name="end of a statement"
+                said_goodbye([connection]), name="end of a statement"
             )
             ending.add_done_callback(lambda _: self._ending.pop(connection))
             return
@@ -98,28 +90,36 @@ class Connections:
 
     def drop_idle(self) -> None:
         """For when a connection turned out to be dead: those that lay beside it may be as well."""
-        while self._idle:
-            self._idle.pop().terminate()
+        self._idle.clear()
+        self._lying.drop()
 
     async def close(self) -> None:
         """Ends what is idle now, and all else when it is given back."""
         self._is_closed = True
-        idle, self._idle = self._idle, []
-        await asyncio.gather(*map(_said_goodbye, idle), *self._ending.values())
+        self._idle.clear()
+        await asyncio.gather(said_goodbye(self._lying.clear()), *self._ending.values())
 
     def _alive(self) -> "Connection | None":
         while self._idle:
             connection = self._idle.pop()
-            if not connection.is_closed():
+            if not self._lying.take(connection):
+                continue
+            if time.monotonic() - self._born[connection] < self._times.lifetime:
                 return connection
+            connection.terminate()
         return None
+
+    async def _made(self) -> Connection:
+        connection = await self._connect()
+        self._born[connection] = time.monotonic()
+        return connection
 
     async def _turn(self) -> None:
         loop = asyncio.get_running_loop()
         turn: asyncio.Future[None] = loop.create_future()
         self._queue.append(turn)
         # Not asyncio.timeout, which costs as much as all the rest of taking and giving back.
-        timer = loop.call_later(self._timeout_seconds, _give_up, turn)
+        timer = loop.call_later(self._times.acquire, _give_up, turn)
         try:
             await turn
         except BaseException:
@@ -139,7 +139,7 @@ class Connections:
 
     def _tell(self) -> None:
         """Where all are wanted, one that is given back is taken at once: no news."""
-        in_use = self.size - self._free
+        in_use = self._size - self._free
         if in_use != self._told:
             self._told = in_use
             self._changed(in_use)
@@ -148,9 +148,3 @@ class Connections:
 def _give_up(turn: "asyncio.Future[None]") -> None:
     if not turn.done():
         turn.set_exception(TimeoutError())
-
-
-async def _said_goodbye(connection: Connection) -> None:
-    # After the time it is terminated: the peer may be gone.
-    with suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
-        await connection.close(timeout=GOODBYE_SECONDS)
