@@ -1,7 +1,7 @@
 """What statements are read and written through."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from types import MappingProxyType
 from typing import Any
 
@@ -40,6 +40,12 @@ class Session(Reader):
     async def fetch(self, statement: Statement, values: Mapping[str, Any] = NOTHING) -> list[asyncpg.Record]:
         ready = prepared(statement)
         return await self.driver.fetch(ready.text, *ready.arguments(values))
+
+    async def parts(self, statement: Statement, size: int) -> AsyncIterator[list[asyncpg.Record]]:
+        """The rows in lists of at most `size`, so that never more are held. It must be in a transaction."""
+        cursor = await self.driver.cursor(prepared(statement).text)
+        while part := await cursor.fetch(size):
+            yield part
 
     async def may_idle(self, seconds: int) -> None:
         """For the rest of its transaction it may wait for so long between two statements."""
