@@ -1,6 +1,7 @@
 """Exporting from a real database: what comes out goes in again and changes nothing, and shows no more than it may."""
 
 import json
+import tracemalloc
 from collections.abc import Sequence
 from io import BytesIO
 
@@ -119,3 +120,21 @@ async def test_workstations_on_no_floor_are_left_out_and_counted(database: Datab
     content = b"".join([piece async for piece in export.pieces()])
     assert export.left_out == 1
     assert b"A1-01" not in content
+
+
+async def test_no_more_is_held_than_a_part_of_the_rows(database: Database) -> None:
+    await seed(database, by_command("seed"))
+    async with database.writing(by_command("test")) as transaction:
+        many = (
+            "INSERT INTO departments (name) SELECT repeat('x', 80) || number FROM generate_series(1, 50000) AS number"
+        )
+        await transaction.connection.execute(text(many))
+    export = Exporting(database).begin(EVERYTHING, [ImportKind.DEPARTMENTS], ExportFormat.CSV)
+    tracemalloc.start()
+    try:
+        size = sum([len(piece) async for piece in export.pieces()])
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert size > 4_000_000
+    assert peak < size / 2
