@@ -1,10 +1,11 @@
-"""The commands: serve, migrate, seed, import, export-schema, token, account, doctor."""
+"""The commands: serve, migrate, seed, import, export, export-schema, token, account, doctor."""
 
 import sys
 
 import click
 
 from graphql_app.cli.accounts import account, token
+from graphql_app.cli.export import export
 from graphql_app.cli.office import import_, seed
 from graphql_app.cli.schema import export_schema
 from graphql_app.cli.server import doctor, migrate, serve
@@ -37,5 +38,5 @@ def commands() -> None:
     pass
 
 
-for command in (serve, migrate, seed, import_, export_schema, token, account, doctor):
+for command in (serve, migrate, seed, import_, export, export_schema, token, account, doctor):
     commands.add_command(command)

@@ -253,3 +253,26 @@ def test_seed_fills_an_empty_database_once(environment: dict[str, str], tmp_path
     second = run("seed", cwd=tmp_path, **environment)
     assert "workstations: " in first.stdout, first.stderr
     assert "nothing was changed" in second.stdout
+
+
+@pytest.mark.usefixtures("office")
+def test_what_is_exported_is_imported_and_changes_nothing(environment: dict[str, str], tmp_path: Path) -> None:
+    out = run("export", "--all", "--output", "office.json", cwd=tmp_path, **environment)
+    assert out.returncode == 0, out.stderr
+    again = run("import", "office.json", cwd=tmp_path, **environment)
+    assert again.returncode == 0, again.stderr
+    assert "unchanged" in again.stdout
+    assert not {"added", "changed"} & set(again.stdout.replace(",", "").split())
+    table = run("export", "workstations", "--role", "visitor", cwd=tmp_path, **environment)
+    assert table.stdout.removeprefix("\ufeff").startswith("building,floor_number,name,department,status,")
+
+
+@pytest.mark.usefixtures("office")
+def test_an_export_that_cannot_be_written_is_one_line(environment: dict[str, str], tmp_path: Path) -> None:
+    full = run("export", "floors", "--output", "/dev/full", cwd=tmp_path, **environment)
+    assert_one_line(full, "/dev/full cannot be written: No space left on device")
+    nowhere = run("export", "floors", "--output", "nowhere/floors.csv", cwd=tmp_path, **environment)
+    assert_one_line(nowhere, "cannot be written: No such file or directory")
+    assert_one_line(run("export", "--all", "--format", "csv", cwd=tmp_path, **environment), "a CSV holds one kind")
+    assert_one_line(run("export", "floors", "--role", "nobody", cwd=tmp_path, **environment), "there is no role nobody")
+    assert not list(tmp_path.glob("*.csv"))

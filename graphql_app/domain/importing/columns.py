@@ -25,7 +25,7 @@ SINGULAR = {kind: kind.value.removesuffix("s") for kind in ImportKind}
 @dataclass(frozen=True, slots=True)
 class Column:
     """`key` tells which one a row is about. `needed` has no default: a new one must give it. The others may be left
-    out, or left empty for their default."""
+    out, or left empty for their default. `guard` is its type and field in domain/access: an export hides it with it."""
 
     name: str
     read: Callable[[str], Any]
@@ -33,6 +33,7 @@ class Column:
     key: bool = False
     needed: bool = False
     default: Any = None
+    guard: tuple[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +60,7 @@ COLUMNS: Mapping[ImportKind, tuple[Column, ...]] = {
     ),
     ImportKind.DEPARTMENTS: (Column("name", _name, ("部门", "部门名称", "名称"), key=True),),
     ImportKind.EMPLOYEES: (
-        Column("employee_number", _number, ("工号",), key=True),
+        Column("employee_number", _number, ("工号",), key=True, guard=("Employee", "employee_number")),
         Column("name", _name, ("姓名",), needed=True),
         Column("department", _name, ("部门",)),
     ),
@@ -68,11 +69,15 @@ COLUMNS: Mapping[ImportKind, tuple[Column, ...]] = {
         Column("floor_number", values.whole, ("楼层", "floor"), key=True),
         Column("name", _name, ("工位", "工位名称", "工位号"), key=True),
         Column("department", _name, ("部门",)),
-        Column("employee_number", _number, ("工号",)),
-        Column("x_position", values.coordinate, ("横坐标", "x", "X坐标"), needed=True),
-        Column("y_position", values.coordinate, ("纵坐标", "y", "Y坐标"), needed=True),
-        Column("width", values.size, ("宽", "宽度"), default=120),
-        Column("height", values.size, ("高", "高度"), default=80),
+        Column("employee_number", _number, ("工号",), guard=("Workstation", "employee_id")),
+        Column(
+            "x_position", values.coordinate, ("横坐标", "x", "X坐标"), needed=True, guard=("Workstation", "x_position")
+        ),
+        Column(
+            "y_position", values.coordinate, ("纵坐标", "y", "Y坐标"), needed=True, guard=("Workstation", "y_position")
+        ),
+        Column("width", values.size, ("宽", "宽度"), default=120, guard=("Workstation", "width")),
+        Column("height", values.size, ("高", "高度"), default=80, guard=("Workstation", "height")),
         Column("status", values.status, ("状态",), default="available"),
         Column("equipment", values.equipment, ("设备",)),
         Column("notes", values.notes, ("备注",)),

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from graphql_app.domain.importing import rows
 from graphql_app.domain.importing.columns import KEYS, ImportKind
+from graphql_app.domain.importing.formulas import restored
 from graphql_app.domain.importing.report import ROW_MOST, Fault, Unreadable
 from graphql_app.domain.importing.rows import BadRow, Plan, Row
 from graphql_app.domain.importing.values import is_blank, shown
@@ -29,7 +30,7 @@ def read(lines: Iterable[str], kind: ImportKind | None) -> Iterator[Row | BadRow
         elif len(cells) != len(plan.columns):
             yield BadRow(plan.kind, index, line, (_miscounted(len(cells), len(plan.columns)),))
         else:
-            yield plan.row(index, line, cells)
+            yield plan.row(index, line, [restored(cell) for cell in cells])
 
 
 def _records(lines: Iterable[str]) -> Iterator[Record]:

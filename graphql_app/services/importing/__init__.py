@@ -1,1 +1,1 @@
-"""The office from files, and the demo office."""
+"""The office from files and to files, and the demo office."""

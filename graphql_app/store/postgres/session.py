@@ -1,7 +1,7 @@
 """What statements are read and written through."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from types import MappingProxyType
 from typing import Any
 
@@ -15,6 +15,7 @@ from graphql_app.store.postgres.failures import unwrapped
 from graphql_app.store.postgres.statements import Statement, prepared
 
 NOTHING: Mapping[str, Any] = MappingProxyType({})
+_BEGINS = prepared(text("SELECT 1"))  # with the first statement, SQLAlchemy begins the transaction
 
 
 class Reader(ABC):
@@ -51,6 +52,13 @@ class Session(Reader):
         result = await self._run(statement, values)
         # asyncpg's rows as they are, by name and by place: SQLAlchemy's would be made of each a second time.
         return list(result.cursor.fetchall()) if result.returns_rows and result.cursor is not None else []
+
+    async def parts(self, statement: Statement, size: int) -> AsyncIterator[list[asyncpg.Record]]:
+        """Yields the rows in lists of at most `size`, so that never more are held. It must be in a transaction."""
+        await self.fetch(_BEGINS)
+        cursor = await self.driver.cursor(prepared(statement).text)
+        while part := await cursor.fetch(size):
+            yield part
 
     async def execute(self, statement: Statement, values: Mapping[str, Any] = NOTHING) -> int:
         """Returns how many rows were touched."""
