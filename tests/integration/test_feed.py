@@ -547,20 +547,23 @@ async def test_a_cursor_older_than_the_log_is_a_resync(
     assert "older" not in await cursor_now(process)
 
 
+@pytest.mark.parametrize("recent_changes", [1000, 1], ids=["from memory", "from the log"])
 async def test_a_cursor_of_exactly_where_the_log_begins_still_resumes(
-    start: StartProcess, database: Database, psql: Connection
+    start: StartProcess, database: Database, psql: Connection, recent_changes: int
 ) -> None:
-    process = await start()
+    process = await start(recent_changes=recent_changes)
     recorder = Recorder(FLOOR)
     leave = await process.follow(recorder)
     await recorder.until(lambda payload: payload.complete)
     leave()
     async with database.reading() as connection:
         await housekeeping.prune_log(connection, 0, 1000)
-    await psql.execute("UPDATE workstations SET notes = 'b' WHERE id = 1")
+    for number in range(3):
+        await psql.execute("UPDATE workstations SET notes = $1 WHERE id = 10", f"{number}")
+    await committed(database.url)
     await process.follow(recorder, recorder.cursor)
-    payload = await recorder.until_notes("b")
-    assert payload.kind == "CHANGES"
+    payload = await recorder.until_notes("2")
+    assert (payload.kind, list(payload.workstations)) == ("CHANGES", [10])
 
 
 async def test_a_cursor_of_another_filter_or_view_is_a_resync(start: StartProcess) -> None:

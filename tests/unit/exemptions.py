@@ -156,7 +156,6 @@ UNTESTED: Reasons = {
         "live/feed/leader.py",
         "live/feed/primary.py",
         "live/feed/recall.py",
-        "live/jobs/scheduler.py",
     ),
     "floors in memory against those of the database: tests/integration/test_floor_cache.py, test_caches.py": (
         "live/floors/floor_cache.py",
@@ -192,14 +191,11 @@ UNTESTED: Reasons = {
         "server/security.py",
     ),
     "following is true of a feed: tests/integration/test_followed.py, tests/acceptance/test_histories.py": (
-        "services/following/cohorts.py",
         "services/following/follow.py",
         "services/following/history.py",
         "services/following/inbox.py",
         "services/following/presences.py",
-        "services/following/reauthorisation.py",
         "services/following/snapshots.py",
-        "services/following/streams.py",
     ),
     "accounts are in the database: tests/integration/test_accounts.py, test_guessing.py": (
         "services/identity/administer.py",

@@ -48,6 +48,23 @@ async def test_an_echo_says_nothing_of_a_transaction_that_is_only_half_delivered
     running.cancel()
 
 
+async def test_a_process_that_is_behind_its_inbox_is_not_current() -> None:
+    hub, staleness = Hub(10), Staleness()
+    hub.listen(staleness)
+    hub.restart(Head(EPOCH, 0))
+    relay = Relay(cast(Any, None), cast(Any, Nobody()), hub, staleness)
+    running = asyncio.create_task(relay.run())
+    relay.send(numbered(1, 1, below=3))
+    relay.send(numbered(2, 2))  # more of it is still to come
+    await settle()
+    assert hub.head == Head(EPOCH, 2)
+    assert not staleness.is_current, "what was waiting was newer than what it said to be all"
+    relay.send(numbered(3, 2, below=9))
+    await settle()
+    assert staleness.is_current
+    running.cancel()
+
+
 class Old:
     """A database that is read from a primary which has been replaced, until connections are made anew."""
 
