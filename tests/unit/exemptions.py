@@ -155,7 +155,6 @@ UNTESTED: Reasons = {
         "live/feed/isolation.py",
         "live/feed/leader.py",
         "live/feed/primary.py",
-        "live/feed/recall.py",
     ),
     "floors in memory against those of the database: tests/integration/test_floor_cache.py, test_caches.py": (
         "live/floors/floor_cache.py",
@@ -193,7 +192,6 @@ UNTESTED: Reasons = {
     "following is true of a feed: tests/integration/test_followed.py, tests/acceptance/test_histories.py": (
         "services/following/follow.py",
         "services/following/history.py",
-        "services/following/inbox.py",
         "services/following/presences.py",
         "services/following/snapshots.py",
     ),

@@ -321,6 +321,17 @@ async def test_a_floor_larger_than_all_there_is_room_for_is_not_kept() -> None:
     assert await office.shown() is None
 
 
+async def test_a_floor_larger_than_all_there_is_room_for_drives_no_other_out() -> None:
+    office = Office(rows_most=4)
+    office.commit(1, desk(1))
+    for key in range(2, 7):
+        office.commit(key, desk(key, THERE))
+    office.deliver()
+    await office.shown(HERE)
+    assert await office.shown(THERE) is None
+    assert office.floor_projection.workstation(1, ADMIN) == desk(1)
+
+
 async def test_a_floor_that_nobody_reads_is_forgotten() -> None:
     office = Office(unused_seconds=60)
     await office.shown(HERE)
