@@ -211,7 +211,6 @@ UNTESTED: Reasons = {
         "services/notifications.py",
         "services/office/arrange.py",
         "services/office/browse.py",
-        "services/office/table.py",
     ),
     "said to a real PostgreSQL: tests/integration/test_queries.py, test_change_log.py, test_database.py": (
         "store/accounts/accounts.py",
@@ -261,7 +260,6 @@ UNTESTED: Reasons = {
         "domain/errors.py",
         "domain/interest.py",
         "domain/presence.py",
-        "domain/topics.py",
     ),
     "asked at both doors: tests/integration/test_doors.py, test_bad_input.py, test_hostile_arguments.py": (
         "domain/challenge.py",

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, cast
+from uuid import UUID
 
 import pytest
 
@@ -108,8 +109,10 @@ async def test_who_reads_another_history_than_the_leader_numbers_has_not_heard_i
 class Log:
     """What is read of a database whose log has come so far."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, revision: int, waiting_seconds: float | None = None) -> None:
-        self._progress = outbox.Progress(Head(EPOCH, revision), below=3, waiting_seconds=waiting_seconds)
+    def __init__(
+        self, monkeypatch: pytest.MonkeyPatch, revision: int, waiting_seconds: float | None = None, epoch: UUID = EPOCH
+    ) -> None:
+        self._progress = outbox.Progress(Head(epoch, revision), below=3, waiting_seconds=waiting_seconds)
         monkeypatch.setattr(outbox, "progress", self.progress)
         monkeypatch.setattr(outbox, "changes_between", self.changes_between)
 
@@ -157,4 +160,18 @@ async def test_of_more_messages_than_it_keeps_the_newest_count_and_the_log_has_t
     running = asyncio.create_task(relay.run())
     await settle()
     assert hub.head == Head(EPOCH, 3)
+    running.cancel()
+
+
+async def test_when_nobody_is_heard_to_lead_any_more_the_history_that_is_read_counts(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("graphql_app.live.feed.relay.SILENT_SECONDS", 0)
+    hub = Hub(10)
+    hub.restart(Head(EPOCH, 0))
+    relay = Relay(cast(Any, Log(monkeypatch, 5, epoch=OTHER)), cast(Any, Nobody()), hub, Staleness())
+    relay.send(numbered(1, 1))
+    running = asyncio.create_task(relay.run())
+    await settle()
+    assert hub.head == Head(OTHER, 5)
     running.cancel()

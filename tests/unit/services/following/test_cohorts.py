@@ -8,7 +8,7 @@ from typing import Any
 from graphql_app.domain.change import Batch, Kind
 from graphql_app.domain.workstation import Place
 from graphql_app.live.feed.mailbox import Lost
-from graphql_app.services.following.cohorts import Cohort, Payload
+from graphql_app.services.following.cohorts import Cohort, Cohorts, Payload
 from graphql_app.services.following.history import Start
 from graphql_app.services.following.streams import AFTER_LOSS
 from tests.clock import settle
@@ -23,7 +23,7 @@ class Scripted:
     view, values = view("admin"), 0
 
     def __init__(self) -> None:
-        self.events: asyncio.Queue[Batch[Any] | None] = asyncio.Queue()  # None ends the history
+        self.events: asyncio.Queue[Batch[Any] | Exception] = asyncio.Queue()
         self.starts: list[Start] = []
         self.owed: list[Batch[Any]] = []
         self.levels = asyncio.Event()
@@ -35,8 +35,8 @@ class Scripted:
 
     async def next(self) -> Batch[Any]:
         event = await self.events.get()
-        if event is None:
-            raise Lost
+        if isinstance(event, Exception):
+            raise event
         return event
 
     async def level(self, start: Start, *, alone: bool = False) -> AsyncGenerator[Batch[Any], None]:
@@ -54,6 +54,7 @@ class Client:
 
     def __init__(self) -> None:
         self.took: list[int] = []
+        self.failures: list[Exception] = []
         self.has_room = True
 
     def offer(self, payload: Payload) -> bool:
@@ -68,7 +69,7 @@ class Client:
         raise AssertionError("nobody's view changes")
 
     def failed(self, error: Exception) -> None:
-        raise error
+        self.failures.append(error)
 
 
 def told(revision: int) -> Batch[Any]:
@@ -88,7 +89,7 @@ async def test_who_is_level_and_who_is_joining_when_a_history_ends_both_start_ov
     cohort.join(joining, Start(revision=2))
     await settle()
 
-    stream.events.put_nowait(None)
+    stream.events.put_nowait(Lost())
     await settle()
     stream.levels.set()
     await settle()
@@ -97,6 +98,7 @@ async def test_who_is_level_and_who_is_joining_when_a_history_ends_both_start_ov
 
     assert stream.starts == [Start(revision=1), Start(revision=2), AFTER_LOSS, AFTER_LOSS]
     assert level.took == joining.took == [7]
+    assert level.failures == joining.failures == []
     cohort.close()
 
 
@@ -135,3 +137,25 @@ async def test_who_was_level_before_goes_on_from_what_all_were_given_last() -> N
     assert client.took == [2, 5]
     assert stream.starts[1:] == [Start(revision=5)]
     cohort.close()
+
+
+async def test_where_following_fails_all_are_told_so_and_who_comes_next_begins_anew() -> None:
+    cohorts, stream, level, joining, later = Cohorts(), Scripted(), Client(), Client(), Client()
+    cohorts.join("key", stream, lambda: render, level, Start(revision=1))
+    await settle()
+    stream.levels.clear()
+    cohorts.join("key", stream, lambda: render, joining, Start(revision=2))
+    await settle()
+
+    broken = ValueError("cannot be rendered")
+    stream.events.put_nowait(broken)
+    await settle()
+    assert level.failures == joining.failures == [broken]
+
+    again = Scripted()
+    cohorts.join("key", again, lambda: render, later, Start(revision=3))
+    await settle()
+    again.events.put_nowait(told(4))
+    await settle()
+    assert (later.took, later.failures) == ([4], [])
+    cohorts.close()
