@@ -25,6 +25,7 @@ from graphql_app.live.feed import leader as feed
 from graphql_app.live.feed import relay
 from graphql_app.live.feed.mailbox import PARTS_MOST
 from graphql_app.rest.changes import Polls, followed
+from graphql_app.services.cursors import FeedCursors
 from graphql_app.services.following import snapshots, streams
 from graphql_app.store.log import outbox
 from graphql_app.store.log import retention as housekeeping
@@ -571,6 +572,15 @@ async def test_a_cursor_of_another_filter_or_view_is_a_resync(start: StartProces
     assert "another filter" in await resynced(process, await cursor_now(process, Scene("admin", "Riverside", 1)))
     assert "another filter" in await resynced(process, await cursor_now(process, VISITOR))
     assert "another filter" in await resynced(process, await cursor_now(process, FLOOR), VISITOR)
+
+
+async def test_a_cursor_of_what_has_not_happened_is_of_another_history(start: StartProcess) -> None:
+    """As after a restore that lost the last of it, and kept the epoch."""
+    process = await start()
+    cursors = FeedCursors(process.secret)
+    head = cursors.decode(await cursor_now(process), FLOOR.matching, FLOOR.view).head
+    ahead = cursors.encode(head._replace(revision=head.revision + 100), FLOOR.matching, FLOOR.view)
+    assert "another history" in await resynced(process, ahead)
 
 
 async def test_the_cursor_of_a_part_of_a_snapshot_is_a_resync(start: StartProcess) -> None:

@@ -235,6 +235,17 @@ AUDIENCES = [
 ]
 
 
+async def test_a_part_of_them_begins_behind_the_last_of_the_part_before(office: Office) -> None:
+    for title in ("a", "b", "c"):
+        await publish(office, title)
+    everybody, seen, after = Audience(frozenset({"visitor"})), list[str](), 0
+    while part := await notifications.told_to(office.database, everybody, after, 2):
+        seen += [one.title for one in part]
+        after = part[-1].id
+        assert len(seen) < 10
+    assert seen == ["a", "b", "c"]
+
+
 async def test_sql_and_memory_agree_on_whom_it_is_for(office: Office) -> None:
     for (building, floor), department, role in product(
         ((None, None), (HQ, None), (HQ, 1), (HQ, 2), ("Annex", -1)), (None, 1, 2), (None, "hr", "visitor")
