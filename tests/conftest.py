@@ -16,6 +16,7 @@ from graphql_app import observe
 from graphql_app.embedded import Embedded, Servers, Valkey
 from graphql_app.store.postgres.database import Database
 from graphql_app.store.postgres.migrations import upgrade
+from tests.pace import Pace, paced
 
 TEMPLATE = "migrated"
 
@@ -93,6 +94,13 @@ def valkey(own_servers: Embedded) -> Iterator[Valkey]:
             admin.ping()
         except redis.ConnectionError:
             own_servers.valkey.start()
+
+
+@pytest.fixture
+def pace() -> Iterator[Pace]:
+    """A clock for bounds of time, which goes as fast as the machine works for the tests."""
+    with paced() as pace:
+        yield pace
 
 
 @pytest.fixture

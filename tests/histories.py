@@ -447,13 +447,13 @@ async def furnish(url: str) -> None:
     await connection.close()
 
 
-async def write(url: str, number: int, seconds: float) -> None:
+async def write(url: str, number: int, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
     """One of several writers: transactions of all kinds that are open for 0 to 20 ms, a fifth of them rolled back."""
     choice = random.Random(number)
     connection = await asyncpg.connect(url)
-    end = time.monotonic() + seconds
+    end = clock() + seconds
     count = 0
-    while time.monotonic() < end:
+    while clock() < end:
         count += 1
         is_kept = choice.random() > 0.2
         transaction = connection.transaction()

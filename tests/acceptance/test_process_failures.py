@@ -5,7 +5,7 @@ import os
 import signal
 import time
 from collections import Counter
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 
 import asyncpg
@@ -30,16 +30,18 @@ from tests.acceptance.following import (
 )
 from tests.acceptance.test_slow_clients import by_events, by_graphql_events, change_all, follower_of
 from tests.histories import FLOOR, check, committed
+from tests.pace import Pace
 
 LEADS_SECONDS = 3.0
 DRAIN_SECONDS = 3.0
 GRACE_SECONDS = 10.0
 SERVICE_RESTART = 1012
+AT_ALL_SECONDS = 120.0  # on any machine
 
 
 async def leading_worker(psql: Connection, server: Server) -> int:
     """The pid of the process of this server that numbers."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(AT_ALL_SECONDS):
         while True:
             row = await psql.fetchrow(LEADER)
             for one in processes(server)[1:]:
@@ -48,8 +50,21 @@ async def leading_worker(psql: Connection, server: Server) -> int:
             await asyncio.sleep(0.02)
 
 
+async def end_of(server: Server) -> int:
+    """Waits until the process has ended by itself. Returns its exit code."""
+    return await asyncio.to_thread(server.process.wait, AT_ALL_SECONDS)
+
+
+async def refuses_connections(server: Server) -> None:
+    """Waits until nobody new is let in; with several workers, the parent looks at its signals twice a second."""
+    with suppress(ConnectionError):
+        while True:
+            async with connect(server.ws_url):
+                await asyncio.sleep(0.05)
+
+
 async def test_the_leading_one_of_two_workers_killed_is_replaced_and_its_clients_lose_nothing(
-    start_server: StartServer, psql: Connection, database_url: str, secret: str
+    start_server: StartServer, psql: Connection, database_url: str, secret: str, pace: Pace
 ) -> None:
     server = start_server(WORKERS="2")
     async with AsyncExitStack() as stack:
@@ -59,13 +74,15 @@ async def test_the_leading_one_of_two_workers_killed_is_replaced_and_its_clients
         await asyncio.sleep(1)
         killed = await leading_worker(psql, server)
         os.kill(killed, signal.SIGKILL)
-        async with asyncio.timeout(LEADS_SECONDS):
+        recorders = [client.recorder for client in clients]
+        async with pace.within(LEADS_SECONDS):
             while await leading_worker(psql, server) == killed:  # noqa: ASYNC110  # only the database knows
                 await asyncio.sleep(0.02)
-        await histories.told([client.recorder for client in clients], database_url, "another leads", LEADS_SECONDS + 2)
+        async with pace.within(LEADS_SECONDS + 2):
+            await histories.told(recorders, database_url, "another leads", AT_ALL_SECONDS)
         await writing
-        await histories.told([client.recorder for client in clients], database_url)
-        async with asyncio.timeout(15):
+        await histories.told(recorders, database_url, seconds=AT_ALL_SECONDS)
+        async with pace.within(15):
             while metric(server, "graphql_app_broadcast_connected") < 2:  # noqa: ASYNC110  # it is started again
                 await asyncio.sleep(0.1)
         for coming in comings:
@@ -81,7 +98,7 @@ async def test_the_leading_one_of_two_workers_killed_is_replaced_and_its_clients
 
 @pytest.mark.parametrize("workers", ["1", pytest.param("2", marks=pytest.mark.conformance)])
 async def test_a_process_told_to_stop_ends_its_subscriptions_spread_over_time_and_they_go_on_elsewhere(
-    start_server: StartServer, psql: Connection, database_url: str, secret: str, workers: str
+    start_server: StartServer, psql: Connection, database_url: str, secret: str, workers: str, pace: Pace
 ) -> None:
     stopping = start_server(WORKERS=workers, GRAPHQL_APP_DRAIN_SECONDS=str(DRAIN_SECONDS))
     other = start_server()
@@ -90,26 +107,25 @@ async def test_a_process_told_to_stop_ends_its_subscriptions_spread_over_time_an
         writing = asyncio.create_task(work(database_url, DRAIN_SECONDS + 2))
         await asyncio.sleep(0.5)
         stopping.process.terminate()
-        told_at = time.monotonic()
+        told_at, began = time.monotonic(), pace.seconds()
         closes: list[tuple[int, float]] = []
 
         async def move(client: Client) -> None:
             closes.append((await client.ended(), time.monotonic() - told_at))
+            assert pace.seconds() - began < DRAIN_SECONDS + 2
             await client.leave()
             await client.join(other)
 
         moving = asyncio.gather(*(move(client) for client in clients))
-        await asyncio.sleep(1)  # with several workers, the parent looks at its signals twice a second
-        with pytest.raises(ConnectionError):
-            await connect(stopping.ws_url)
+        async with pace.within(1):
+            await refuses_connections(stopping)
         await moving
-        assert await asyncio.to_thread(stopping.process.wait, GRACE_SECONDS) == 0
-        assert time.monotonic() - told_at < GRACE_SECONDS
+        assert await end_of(stopping) == 0
+        assert pace.seconds() - began < GRACE_SECONDS
         await writing
         await histories.told([client.recorder for client in clients], database_url)
     assert {code for code, _ in closes} == {SERVICE_RESTART}
     moments = [moment for _, moment in closes]
-    assert max(moments) < DRAIN_SECONDS + 2
     assert max(moments) - min(moments) > DRAIN_SECONDS / 3
     assert max(Counter(int(2 * moment) for moment in moments).values()) < len(moments) / 2, f"not spread: {moments}"
     truth = await committed(database_url)
@@ -121,7 +137,7 @@ async def test_a_process_told_to_stop_ends_its_subscriptions_spread_over_time_an
 
 
 async def test_a_mutation_in_flight_is_finished_before_the_process_ends(
-    server: Server, psql: Connection, database_url: str
+    server: Server, psql: Connection, database_url: str, pace: Pace
 ) -> None:
     document = 'mutation($id: ID!) { updateWorkstation(id: $id, input: {notes: "in flight"}) { __typename } }'
     body = {"query": document, "variables": {"id": global_id("Workstation", 5)}}
@@ -136,24 +152,25 @@ async def test_a_mutation_in_flight_is_finished_before_the_process_ends(
         answer = await flying
     assert answer.json() == {"data": {"updateWorkstation": {"__typename": "WorkstationChanged"}}}
     assert await psql.fetchval("SELECT notes FROM workstations WHERE id = 5") == "in flight"
-    assert await asyncio.to_thread(server.process.wait, GRACE_SECONDS) == 0
+    async with pace.within(GRACE_SECONDS):
+        assert await end_of(server) == 0
 
 
 async def until_somebody_waits(url: str) -> None:
     connection = await asyncpg.connect(url)
     waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(AT_ALL_SECONDS):
         while not await connection.fetchval(waiting):  # noqa: ASYNC110  # only the database knows
             await asyncio.sleep(0.02)
     await connection.close()
 
 
 async def test_event_streams_end_and_a_long_poll_answers_when_the_process_is_told_to_stop(
-    start_server: StartServer, psql: Connection
+    start_server: StartServer, psql: Connection, pace: Pace
 ) -> None:
     server = start_server(GRAPHQL_APP_DRAIN_SECONDS="1")
     place: dict[str, str | int] = {"building": "总部A座", "floor": 3}
-    async with httpx.AsyncClient(headers=server.headers(), timeout=15) as http:
+    async with httpx.AsyncClient(headers=server.headers(), timeout=AT_ALL_SECONDS) as http:
         cursor = (await http.get(f"{server.url}/api/changes", params=place)).json()["cursor"]
         waiting = asyncio.create_task(
             http.get(f"{server.url}/api/changes", params=place | {"after": cursor, "wait": 25})
@@ -166,21 +183,21 @@ async def test_event_streams_end_and_a_long_poll_answers_when_the_process_is_tol
         ):
             await asyncio.sleep(0.5)
             server.process.terminate()
-            told_at = time.monotonic()
-            plain_text = b"".join([part async for part in plain.aiter_raw()])
-            graphql_text = b"".join([part async for part in graphql.aiter_raw()])
-        answer = await waiting
-        assert time.monotonic() - told_at < 4
+            async with pace.within(4):
+                plain_text = b"".join([part async for part in plain.aiter_raw()])
+                graphql_text = b"".join([part async for part in graphql.aiter_raw()])
+                answer = await waiting
     assert b"event: changes" in plain_text
     assert b"event: next" in graphql_text
     assert b"event: complete" not in graphql_text, "who is told that it is complete does not come back"
     assert (answer.status_code, answer.json()["kind"], answer.json()["workstations"]) == (200, "CHANGES", [])
-    assert await asyncio.to_thread(server.process.wait, GRACE_SECONDS) == 0
+    async with pace.within(GRACE_SECONDS):
+        assert await end_of(server) == 0
 
 
 @pytest.mark.conformance
 async def test_a_peer_that_does_not_read_does_not_keep_the_process_from_ending(
-    start_server: StartServer, psql: Connection, database_url: str, tmp_path: Path
+    start_server: StartServer, psql: Connection, database_url: str, tmp_path: Path, pace: Pace
 ) -> None:
     server = start_server(GRAPHQL_APP_SOCKET_STALL_SECONDS="60", GRAPHQL_APP_DRAIN_SECONDS="1")
     async with AsyncExitStack() as stack:
@@ -195,6 +212,5 @@ async def test_a_peer_that_does_not_read_does_not_keep_the_process_from_ending(
         stopped.process.send_signal(signal.SIGSTOP)
         await change_all(database_url, 6)  # more than fits between
         server.process.terminate()
-        told_at = time.monotonic()
-        assert await asyncio.to_thread(server.process.wait, GRACE_SECONDS + 5) == 0
-        assert time.monotonic() - told_at < GRACE_SECONDS
+        async with pace.within(GRACE_SECONDS):
+            assert await end_of(server) == 0

@@ -116,6 +116,24 @@ async def test_a_refusal_says_why(arrange: Arrange, database: Database) -> None:
     assert await logged(database) == []
 
 
+@pytest.mark.parametrize("key", [None, Idempotency("k", "request")], ids=["in one round trip", "the long way"])
+async def test_a_refusal_shows_what_stood_in_the_way_and_no_more_of_it_than_the_writer_may_see(
+    arrange: Arrange, key: Idempotency | None
+) -> None:
+    facilities = caller("facilities")
+    for change in (
+        lambda: arrange.edit(facilities, 1, {"notes": "x"}, expected_version=7, key=key),
+        lambda: arrange.delete(facilities, 1, expected_version=7, key=key),
+    ):
+        with pytest.raises(VersionConflict) as refused:
+            await change()
+        shown = refused.value.current
+        assert shown is not None
+        assert shown.employee is not None
+        assert (shown.version, shown.employee.name) == (1, "Ann")
+        assert (shown.employee_id, shown.employee.employee_number) == (None, None)
+
+
 async def test_of_many_who_expect_the_same_version_one_writes(arrange: Arrange, database: Database) -> None:
     async def write(subject: str) -> str | None:
         writer = ADMIN.named(subject)

@@ -31,8 +31,8 @@ READABLE = [
 ]
 
 
-def of_role(role: str) -> Viewer:
-    return Viewer(role, (role,), View(ROLES[role]), None, None, float("inf"))
+def of_role(role: str) -> Caller:
+    return Caller(Viewer(role, (role,), View(ROLES[role]), None, None, float("inf")))
 
 
 async def exported(

@@ -8,9 +8,11 @@ from uuid import UUID
 import pytest
 from sqlalchemy import text
 
+from graphql_app.domain.caller import Caller
 from graphql_app.domain.identifiers import global_id, parse
 from graphql_app.domain.notification import Audience
 from graphql_app.live.jobs.scheduler import housekeeping_jobs
+from graphql_app.services.notifications import Notify
 from graphql_app.store import notifications
 from graphql_app.store.log import retention as housekeeping
 from tests.graphql_client import (
@@ -20,6 +22,8 @@ from tests.graphql_client import (
     RESEARCH,
     WEI_KEY,
     Office,
+    Socket,
+    numbered,
 )
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -42,6 +46,32 @@ async def titles(office: Office, role: str, employee: UUID | None = None, argume
     query = f"{{ notifications{arguments} {{ nodes {{ title }} }} }}"
     response = await office.client.post("/graphql", json={"query": query}, headers={"authorization": f"Bearer {token}"})
     return [node["title"] for node in response.json()["data"]["notifications"]["nodes"]]
+
+
+# --- following -------------------------------------------------------------------------------------------------------
+
+
+async def test_who_moves_to_another_department_between_look_up_and_join_is_told_to_subscribe_again(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    look_up = Notify._department
+
+    async def before_a_move(notify: Notify, caller: Caller) -> int | None:
+        found = await look_up(notify, caller)
+        await office.sql("UPDATE employees SET department_id = 2 WHERE public_key = :key", key=WEI_KEY)
+        await numbered(office.database)
+        await notify._history.reached(await office.sql("SELECT revision FROM feed_head"))
+        return found
+
+    monkeypatch.setattr(Notify, "_department", before_a_move)
+    token = office.token("employee", employee=WEI_KEY)
+    socket = Socket(office.app, {"host": "office.test", "authorization": f"Bearer {token}"})
+    await socket.open()
+    socket.subscribe("subscription { notifications { kind } }")
+    message = await socket.receive()
+    await socket.close()
+
+    assert (message["type"], message["payload"][0]["extensions"]["code"]) == ("error", "CONFLICT")
 
 
 # --- publishing ------------------------------------------------------------------------------------------------------
@@ -224,6 +254,17 @@ AUDIENCES = [
         ([], ["hr"], ["hr", "visitor"]), (None, 1, 2), (None, HQ, "Annex"), (None, 1, -1)
     )
 ]
+
+
+async def test_a_part_of_them_begins_behind_the_last_of_the_part_before(office: Office) -> None:
+    for title in ("a", "b", "c"):
+        await publish(office, title)
+    everybody, seen, after = Audience(frozenset({"visitor"})), list[str](), 0
+    while part := await notifications.told_to(office.database, everybody, after, 2):
+        seen += [one.title for one in part]
+        after = part[-1].id
+        assert len(seen) < 10
+    assert seen == ["a", "b", "c"]
 
 
 async def test_sql_and_memory_agree_on_whom_it_is_for(office: Office) -> None:

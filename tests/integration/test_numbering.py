@@ -8,11 +8,14 @@ import asyncpg
 import orjson
 import pytest
 
+from graphql_app.domain.change import Head
 from graphql_app.domain.workstation import Place
 from graphql_app.store.log import outbox
 from graphql_app.store.log.numbering import Leader, leading
 from graphql_app.store.postgres.database import Database
+from graphql_app.store.postgres.migrations import upgrade
 from graphql_app.store.postgres.statements import Prepared
+from tests.clusters import Cluster, cluster
 
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 LARGE = 120
@@ -58,8 +61,45 @@ async def test_a_small_transaction_does_not_stand_behind_a_large_one(leader: Lea
 
     assert (len(first.changes), len(small.changes)) == (50, 1)
     assert (small.previous, small.head.revision) == (first.head.revision, first.head.revision + 1)
-    assert small.below is None, "more is waiting"
+    assert (first.below, small.below) == (None, None), "more is waiting"
     assert f"desk {LARGE + 1}" not in await waiting(psql)
+
+
+async def test_that_all_below_is_done_is_said_only_when_nothing_is_left(leader: Leader, psql: Connection) -> None:
+    for number in range(1, 4):
+        await psql.execute(ONE, number)
+    said = [await leader.number(most) for most in (1, 2, 2, 2)]
+    assert [len(one.changes) for one in said] == [1, 2, 0, 0]
+    assert [one.below is None for one in said] == [True, True, False, False]
+
+
+async def head_of(one: Cluster) -> Head:
+    """As the next leader finds it."""
+    database = Database(one.url)
+    try:
+        async with leading(database) as leader:
+            return leader.head
+    finally:
+        await database.close()
+
+
+async def test_a_restore_to_a_point_in_time_turns_the_epoch_and_a_restart_does_not() -> None:
+    """The numbers that follow mean something else than those that clients may have had."""
+    with cluster(restore_command="false") as one:
+        database = Database(one.url)
+        await upgrade(database.engine)
+        await database.close()
+        before = await head_of(one)
+        one.stop()
+        one.start()
+        assert await head_of(one) == before
+
+        one.stop()
+        (one.directory / "recovery.signal").touch()  # to the end of what was written
+        one.start()
+        after = await head_of(one)
+        assert after.revision == before.revision
+        assert after.epoch != before.epoch
 
 
 async def test_who_writes_what_the_large_one_wrote_waits_for_it_and_so_do_those_who_wrote_later(

@@ -17,6 +17,7 @@ from graphql_app.domain.access import ROLES
 from graphql_app.embedded import Servers
 from graphql_app.services.identity.identify import Identify
 from graphql_app.services.identity.keys import KeyRing
+from graphql_app.services.office.browse import Browse
 from graphql_app.settings import read
 from tests.acceptance.conftest import OFFICE
 
@@ -109,6 +110,32 @@ async def test_if_match_changes_only_what_the_client_has_seen(client: Client) ->
     assert [first.status_code, second.status_code, third.status_code] == [200, 412, 412]
     assert second.headers["content-type"] == "application/problem+json"
     assert (await admin.get(f"/api/workstations/{ANY}")).json()["notes"] == "mine"
+
+
+@pytest.mark.parametrize("method", ["PUT", "DELETE"])
+async def test_if_match_holds_against_a_rival_between_reading_and_writing(
+    client: Client, database_url: str, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    admin, read = client("admin"), Browse.workstation
+    tag = (await admin.get(f"/api/workstations/{ANY}")).headers["etag"]
+
+    async def before_a_rival(*given: Any) -> Any:
+        found = await read(*given)
+        rival = await asyncpg.connect(database_url)
+        await rival.execute("UPDATE workstations SET notes = 'the rival''s' WHERE id = 1")
+        await rival.close()
+        return found
+
+    monkeypatch.setattr(Browse, "workstation", before_a_rival)
+    body = orjson.dumps({"notes": "mine"}) if method == "PUT" else b""
+    headers = {"If-Match": tag, "Content-Type": "application/json"}
+    answer = await admin.request(method, f"/api/workstations/{ANY}", content=body, headers=headers)
+    monkeypatch.undo()
+
+    assert (answer.status_code, answer.json()["code"]) == (412, "PRECONDITION_FAILED")
+    check = await asyncpg.connect(database_url)
+    assert await check.fetchval("SELECT notes FROM workstations WHERE id = 1") == "the rival's"
+    await check.close()
 
 
 async def test_a_workstation_is_created_found_and_deleted(client: Client) -> None:

@@ -192,8 +192,6 @@ UNTESTED: Reasons = {
         "live/feed/isolation.py",
         "live/feed/leader.py",
         "live/feed/primary.py",
-        "live/feed/recall.py",
-        "live/jobs/scheduler.py",
     ),
     "floors in memory against those of the database: tests/integration/test_floor_cache.py, test_caches.py": (
         "live/floors/floor_cache.py",
@@ -232,14 +230,10 @@ UNTESTED: Reasons = {
         "server/security.py",
     ),
     "following is true of a feed: tests/integration/test_followed.py, tests/acceptance/test_histories.py": (
-        "services/following/cohorts.py",
         "services/following/follow.py",
         "services/following/history.py",
-        "services/following/inbox.py",
         "services/following/presences.py",
-        "services/following/reauthorisation.py",
         "services/following/snapshots.py",
-        "services/following/streams.py",
     ),
     "accounts are in the database: tests/integration/test_accounts.py, test_guessing.py": (
         "services/identity/administer.py",
@@ -267,7 +261,6 @@ UNTESTED: Reasons = {
         "services/office/arrange.py",
         "services/office/arrange_several.py",
         "services/office/browse.py",
-        "services/office/table.py",
     ),
     "said to a real PostgreSQL: tests/integration/test_queries.py, test_change_log.py, test_database.py": (
         "store/accounts/accounts.py",
@@ -320,7 +313,6 @@ UNTESTED: Reasons = {
         "domain/errors.py",
         "domain/interest.py",
         "domain/presence.py",
-        "domain/topics.py",
     ),
     "asked at both doors: tests/integration/test_doors.py, test_bad_input.py, test_hostile_arguments.py": (
         "domain/challenge.py",

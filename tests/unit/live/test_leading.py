@@ -1,9 +1,13 @@
 """How far ahead of what it tells a process numbers."""
 
 import asyncio
-from contextlib import suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from typing import Any, cast
 
+import pytest
+
+from graphql_app import observe
 from graphql_app.domain.change import Head
 from graphql_app.live.feed.leader import AT_ONCE_MOST, OF_A_BACKLOG_MOST, Leadership
 from graphql_app.store.log.numbering import Numbered
@@ -57,3 +61,34 @@ async def test_a_large_transaction_is_not_numbered_further_than_it_is_told_and_s
     leading.cancel()
     with suppress(asyncio.CancelledError):
         await leading
+
+
+class Cut(Backlog):
+    """A leader whose session ends after a while."""
+
+    async def number(self, most: int) -> Numbered:
+        raise ConnectionError("the session has ended")
+
+
+async def test_who_loses_the_session_leads_no_more_until_it_has_the_lock_again(
+    monkeypatch: pytest.MonkeyPatch, news: list[observe.News]
+) -> None:
+    has_lock = asyncio.Event()
+
+    @asynccontextmanager
+    async def leading(_: object) -> AsyncIterator[Cut]:
+        await has_lock.wait()
+        has_lock.clear()
+        yield Cut()
+
+    monkeypatch.setattr("graphql_app.live.feed.leader.leading", leading)
+    monkeypatch.setattr("graphql_app.live.feed.leader.RETRY_SECONDS", 0)
+    feed = Leadership(cast(Any, None), cast(Any, SlowRelay()))
+    running = asyncio.create_task(feed.run())
+    for _ in range(2):
+        has_lock.set()
+        await settle()
+        assert not feed.is_leading
+
+    assert [one.leading for one in news if isinstance(one, observe.LeadershipChanged)] == [True, False, True, False]
+    running.cancel()

@@ -239,6 +239,32 @@ async def test_a_floor_that_is_renamed_or_removed_is_read_anew() -> None:
     assert office.floor_projection.floors_by_id([old.id]) == {}
 
 
+async def test_a_floor_that_is_renamed_while_it_is_read_is_not_kept() -> None:
+    office, admission = Office(), asyncio.Event()
+    office.admission = lambda: _passed(admission)
+    asking = asyncio.create_task(office.held())
+    await settle()
+    old = office.floors[HERE]
+    office.floors[HERE] = Floor(old.id, old.building, old.number, "renamed")
+    office.log.append(Change(1, "floor", old.id, THEN, old, office.floors[HERE]))
+    office.deliver()
+    admission.set()
+    assert await asking is None, "the database is asked"
+    held = await office.held()
+    assert held is not None
+    assert held.floor.name == "renamed"
+
+
+async def test_a_floor_is_not_shown_when_the_feed_went_silent_while_it_was_read() -> None:
+    office, admission = Office(), asyncio.Event()
+    office.admission = lambda: _passed(admission)
+    asking = asyncio.create_task(office.shown())
+    await settle()
+    office.clock.now += CURRENT_SECONDS
+    admission.set()
+    assert await asking is None
+
+
 async def test_an_own_write_that_has_not_come_back_is_looked_up() -> None:
     office = Office()
     office.commit(1, desk(1))
@@ -293,6 +319,17 @@ async def test_a_floor_larger_than_all_there_is_room_for_is_not_kept() -> None:
     office.commit(2, desk(2))
     office.deliver()
     assert await office.shown() is None
+
+
+async def test_a_floor_larger_than_all_there_is_room_for_drives_no_other_out() -> None:
+    office = Office(rows_most=4)
+    office.commit(1, desk(1))
+    for key in range(2, 7):
+        office.commit(key, desk(key, THERE))
+    office.deliver()
+    await office.shown(HERE)
+    assert await office.shown(THERE) is None
+    assert office.floor_projection.workstation(1, ADMIN) == desk(1)
 
 
 async def test_a_floor_that_nobody_reads_is_forgotten() -> None:
