@@ -185,7 +185,6 @@ UNTESTED: Reasons = {
     ),
     "counted over all processes, in a real Valkey: tests/integration/test_limits.py, test_limited_doors.py": (
         "live/admission/budgets.py",
-        "live/admission/leases.py",
         "live/admission/limiter.py",
     ),
     "true of a real PostgreSQL: tests/integration/test_feed.py, tests/unit/live/test_leading.py": (
@@ -225,8 +224,6 @@ UNTESTED: Reasons = {
         "server/buffered_requests.py",
         "server/connection.py",
         "server/framing.py",
-        "server/head.py",
-        "server/problems.py",
         "server/security.py",
     ),
     "following is true of a feed: tests/integration/test_followed.py, tests/acceptance/test_histories.py": (
@@ -320,9 +317,7 @@ UNTESTED: Reasons = {
     ),
     "starts real servers: tests/integration/test_testing.py": ("testing.py",),
     "held by what goes through it: tests/integration/test_admission.py, tests/integration/test_limited_doors.py": (
-        "live/admission/limits.py",
         "rest/signing_in.py",
-        "server/address_limit.py",
         "services/identity/admission.py",
     ),
     "read as a whole by tests/unit/test_settings.py": (
