@@ -53,7 +53,8 @@ async def connected(
 async def set_codecs(connection: Connection) -> None:
     """Sets how values are read: a JSON column as its value, a moment as one that Python can hold."""
     try:
-        await connection.set_type_codec("jsonb", schema="pg_catalog", format="text", encoder=_json, decoder=_value)
+        for name in ("jsonb", "json"):  # SQLAlchemy's reflection reads json
+            await connection.set_type_codec(name, schema="pg_catalog", format="text", encoder=_json, decoder=_value)
         await connection.set_type_codec(
             "timestamptz",
             schema="pg_catalog",
