@@ -105,7 +105,7 @@ ANONYMOUS = Viewer("", (), View(frozenset()), None, None, float("inf"))
 
 
 def scopes_of(roles: Iterable[str], table: Mapping[str, frozenset[Scope]]) -> frozenset[Scope]:
-    """All scopes of the roles. A role that the table does not know gives none."""
+    """Returns all scopes of the roles. A role that the table does not know gives none."""
     return frozenset(scope for role in roles for scope in table.get(role, ()))
 
 
@@ -141,14 +141,13 @@ def _nothing(_: object) -> None:
 
 
 def _hiding(view: View, type_name: str) -> dict[str, Callable[[Any], Any]]:
-    """The fields of the type that the view may not see, as the change that hides them."""
+    """Returns the change that hides the fields which the view may not see."""
     return {field: _nothing for field, scope in GUARDED.get(type_name, {}).items() if not view.has(scope)}
 
 
 @lru_cache(VIEWS_KEPT)
 def employee_redactor(view: View) -> Callable[[Employee], Employee]:
-    """What makes of an employee what this view may see. Made once for a view: every row that leaves goes through it.
-    From whom something is hidden gets a plain Employee, which has no version."""
+    """Returns what redacts employees for the view. Made once for a view: every row that leaves goes through it."""
     hiding, fields = _hiding(view, "Employee"), Employee.__dataclass_fields__
     return copier(Employee, {name: hiding[name] for name in hiding if name in fields}) if hiding else _as_it_is
 
@@ -165,38 +164,38 @@ def redactor(view: View) -> Callable[[Workstation], Workstation]:
 
 @lru_cache(VIEWS_KEPT)
 def hidden(view: View, type_name: str = "Workstation") -> frozenset[str]:
-    """The fields of the type that the view may not see."""
+    """Returns the fields of the type that the view may not see."""
     return frozenset(_hiding(view, type_name))
 
 
 @lru_cache(VIEWS_KEPT)
 def hides(view: View) -> bool:
-    """Whether there is anything of a workstation that the view may not see."""
+    """Returns whether there is anything of a workstation that the view may not see."""
     return bool(hidden(view, "Workstation") or hidden(view, "Employee"))
 
 
 def seen(view: View, fields: Iterable[str]) -> frozenset[str]:
-    """The fields of a workstation that are worth fetching for this view: the others would be redacted."""
+    """Returns the fields of a workstation that are worth fetching for this view: the others would be redacted."""
     return frozenset(fields) - hidden(view)
 
 
 def redact_employee(view: View, employee: Employee) -> Employee:
-    """The employee as this view may see it."""
+    """Returns the employee as this view may see it."""
     return employee_redactor(view)(employee)
 
 
 def redact_employee_row(view: View, row: Mapping[str, Any]) -> Mapping[str, Any]:
-    """A row of `employees` as this view may know of it."""
+    """Returns a row of `employees` as this view may see it."""
     return {name: value for name, value in row.items() if name not in hidden(view, "Employee")}
 
 
 def shows_version(view: View) -> bool:
-    """Whether the view is shown the versions of workstations: then it notices every change of one."""
+    """Returns whether the view is shown the versions of workstations: then it notices every change of one."""
     return may_see(view, "Workstation", "version")
 
 
 def redact_present(view: View, present: Present) -> Present:
-    """How many are there, and to whom it is shown, who."""
+    """Returns how many are there, and who, as far as this view may see it."""
     hidden: dict[str, Any] = dict.fromkeys(_hiding(view, "PresenceChange"))
     return replace(present, **hidden)
 
@@ -234,7 +233,7 @@ def redact_reservation(onlooker: Onlooker, reservation: Reservation) -> Reservat
 
 
 def redact(view: View, workstation: Workstation) -> Workstation:
-    """The workstation as this view may see it."""
+    """Returns the workstation as this view may see it."""
     return redactor(view)(workstation)
 
 

@@ -27,7 +27,7 @@ GRACE = timedelta(seconds=10)
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """Who may log in here. Sessions that were opened before `tokens_from` have ended."""
+    """An account that may log in here. Sessions that were opened before `tokens_from` have ended."""
 
     id: int
     name: str
@@ -61,8 +61,8 @@ class SignIn:
 
 @dataclass(frozen=True, slots=True)
 class RefreshToken:
-    """One of a family, as it is kept: of the token itself there is only a hash, and what it was renewed to is sealed so
-    that only who presents it can open that."""
+    """A refresh token as it is kept: a hash of it, and its successor, sealed so that only who presents the token can
+    open that."""
 
     id: int
     expires_at: datetime
@@ -71,7 +71,7 @@ class RefreshToken:
 
 
 class Use(Enum):
-    """What presenting a refresh token comes to."""
+    """What may be done with a presented refresh token."""
 
     FIRST = auto()
     AGAIN = auto()  # within the grace: what it was renewed to is given once more, so that the family has one newest
@@ -94,7 +94,8 @@ def use_of(token: RefreshToken, account: Account, session: LoginSession, now: da
 
 
 def expiry(session: LoginSession, now: datetime, *, token_seconds: float, session_seconds: float) -> datetime:
-    """When a refresh token that is issued now expires: no later than the session, however often it is renewed."""
+    """Returns when a refresh token that is issued now expires: no later than the session, however often it is
+    renewed."""
     until_then = timedelta(seconds=session_seconds) - (now - session.created_at)
     return now + min(timedelta(seconds=token_seconds), until_then)
 
@@ -104,7 +105,8 @@ def expiry(session: LoginSession, now: datetime, *, token_seconds: float, sessio
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """How many logins may fail, and how long the next must wait from then on: twice as long each time, to a bound."""
+    """How many logins may fail, and how long the next must wait from then on: twice as long each time, up to a
+    bound."""
 
     free: int
     seconds_most: float
@@ -123,14 +125,15 @@ KNOWN_DAYS = 90  # so long an address is known for an account that logged in fro
 
 
 def name_subject(name: str) -> str:
-    """What failures with a name are counted under. A digest: people type their password where the name belongs."""
+    """Returns the subject that failures with a name are counted under. A digest: people type their password where the
+    name belongs."""
     # No spelling that lower() of SQL takes for the same name may be counted apart: it makes an i of U+0130.
     folded = name.replace("\u0130", "i").casefold()
     return "name:" + blake2b(folded.encode(errors="replace"), digest_size=16).hexdigest()
 
 
 def pair_subject(name: str, address: str | None) -> str:
-    """What failures with a name from an address are counted under."""
+    """Returns the subject that failures with a name from an address are counted under."""
     return f"{name_subject(name)}@{network_of(address)}"
 
 
@@ -142,7 +145,7 @@ def address_subject(address: str | None) -> str:
 
 
 def checked_name(name: str) -> str:
-    """The name as it is kept. Raises InvalidInput."""
+    """Returns the name as it is kept. Raises InvalidInput."""
     name = account_normal(name)
     if not 0 < len(name) <= NAME_LENGTH_MOST or not name.isprintable() or name != name.strip() or unseen(name):
         raise InvalidInput(
@@ -152,13 +155,13 @@ def checked_name(name: str) -> str:
 
 
 def password_normal(password: str) -> str:
-    """The password as it is hashed (NFKC; NIST SP 800-63B, 3.1.1.2): however a keyboard makes its accents."""
+    """Returns the password as it is hashed (NFKC; NIST SP 800-63B, 3.1.1.2): however a keyboard makes its accents."""
     is_long = len(password) > PASSWORD_BYTES_MOST  # no password; not worth the work
     return password if is_long or password.isascii() else unicodedata.normalize("NFKC", password)
 
 
 def checked_password(password: str) -> str:
-    """The password as it is hashed. Raises InvalidInput. Length is all that is asked for (NIST SP 800-63B)."""
+    """Returns the password as it is hashed. Raises InvalidInput. Only its length is checked (NIST SP 800-63B)."""
     password = password_normal(password)
     if len(password) < PASSWORD_LENGTH_LEAST or len(password.encode()) > PASSWORD_BYTES_MOST:
         raise InvalidInput(

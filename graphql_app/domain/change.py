@@ -23,7 +23,7 @@ E = TypeVar("E", bound=Identified)
 
 
 class Head(NamedTuple):
-    """How far a history has come: the epoch names the history, the revision counts its changes."""
+    """A place in a history: the epoch names the history, the revision counts its changes."""
 
     epoch: UUID
     revision: int
@@ -44,7 +44,7 @@ class Change(Generic[T]):
 
 
 def places_of(change: Change[Any]) -> set[Place]:
-    """Where the entity was, and where it is; none of what stands on no floor."""
+    """Returns where the entity was, and where it is; nothing for what stands on no floor."""
     places = (getattr(state, "place", None) for state in (change.before, change.after))
     return {place for place in places if place is not None}
 
@@ -57,7 +57,7 @@ class Kind(StrEnum):
 
 
 class Notice(StrEnum):
-    """What a follower should know who hears nothing."""
+    """What a subscriber who receives nothing should know."""
 
     NO_SUCH_BUILDING = "no_such_building"
     NO_SUCH_FLOOR = "no_such_floor"
@@ -67,7 +67,7 @@ class Notice(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Batch(Generic[T]):
-    """All that is new since the last one, redacted. `revision` is where the next one starts."""
+    """Everything new since the last batch, redacted. `revision` is where the next one starts."""
 
     kind: Kind
     revision: int
@@ -103,7 +103,7 @@ def add(merged: dict[int, Merged[T]], change: Change[T]) -> None:
 
 
 def merge(changes: Iterable[Change[T]]) -> dict[int, Merged[T]]:
-    """Each entity's first `before` and last `after`, by its key, in the order of first change."""
+    """Returns each entity's first `before` and last `after`, by its key, in the order of first change."""
     merged: dict[int, Merged[T]] = {}
     for change in changes:
         add(merged, change)
@@ -111,7 +111,7 @@ def merge(changes: Iterable[Change[T]]) -> dict[int, Merged[T]]:
 
 
 def tell(merged: dict[int, Merged[T]], topic: Topic[T], revision: int, logged_at: datetime | None = None) -> Batch[T]:
-    """What who follows the topic is told: new states, removals, and nothing of what they cannot notice."""
+    """Returns what subscribers of the topic are told: new states, removals, and nothing that they cannot notice."""
 
     def shown(state: T | None) -> T | None:
         return None if state is None else topic.shown(state)
@@ -136,7 +136,7 @@ def tell(merged: dict[int, Merged[T]], topic: Topic[T], revision: int, logged_at
     return Batch(Kind.CHANGES, revision, states, removed, merged=several, logged_at=logged_at)
 
 
-def joined(parts: Sequence[Batch[E]]) -> Batch[E]:
+def combined(parts: Sequence[Batch[E]]) -> Batch[E]:
     """The batches as one, each entity once with its newest state; a snapshot replaces all before it."""
     first, begins = parts[0], True
     states: dict[int, E] = {}
@@ -162,17 +162,17 @@ def joined(parts: Sequence[Batch[E]]) -> Batch[E]:
 
 
 class Rewinding(Generic[E]):
-    """Rows as they were before the changes that have no revision yet: the state at the head; in parts, by id."""
+    """Undoes the changes that have no revision yet: rows as they were at the head; in parts, by id."""
 
     def __init__(self, unnumbered: Iterable[Change[E]]) -> None:
         self._before = {key: before for key, (before, _, _) in merge(unnumbered).items()}
 
     def part(self, rows: Sequence[E]) -> Sequence[E]:
-        """Of rows that others follow."""
+        """Rewinds rows that others follow."""
         return self._rewound(rows, [key for key in self._before if key <= rows[-1].id])
 
     def rest(self, rows: Sequence[E]) -> Sequence[E]:
-        """Of the last rows, if there are any."""
+        """Rewinds the last rows, if there are any."""
         return self._rewound(rows, list(self._before))
 
     def _rewound(self, rows: Sequence[E], keys: Collection[int]) -> Sequence[E]:
@@ -188,5 +188,5 @@ class Rewinding(Generic[E]):
 
 
 def rewind(rows: Iterable[E], unnumbered: Iterable[Change[E]]) -> Sequence[E]:
-    """All rows as they were before these changes."""
+    """Returns all rows as they were before these changes."""
     return Rewinding(unnumbered).rest(sorted(rows, key=lambda row: row.id))

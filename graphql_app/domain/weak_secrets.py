@@ -1,6 +1,7 @@
 """Secrets that can be guessed: typed by hand, or among the passwords that an attacker tries first."""
 
 import re
+import string
 from typing import Final
 
 DISTINCT_CHARACTERS_LEAST: Final = 12  # 32 random characters have about 14 in hexadecimal, and more in base64
@@ -17,8 +18,8 @@ WORDS: Final = (
     "pwd", "qwerty", "redis", "root", "secret", "server", "strong", "super", "test", "testing", "the", "this", "toor",
     "user", "valkey", "very", "welcome", "your",
 )  # fmt: skip
-_MARKS: Final = "!|+."
-_LIKE_LETTERS: Final = str.maketrans("013457@$!|+", "oleastasilt")
+_LIKE_LETTERS: Final = str.maketrans("013457@$!", "oleastasi")
+_AROUND: Final = string.digits + string.punctuation
 
 
 def is_guessable(secret: str) -> bool:
@@ -35,10 +36,11 @@ def is_tried_first(password: str, *names: str) -> bool:
         return len(password) < DIGITS_LEAST
     words = [word for word in (*WORDS, *map(_letters, names)) if word]
     made_of_words = re.compile(f"(?:{'|'.join(map(re.escape, words))})+")
+    # A digit or mark at an end may stand for a letter (0ffice) or be put around a word (P0stgres!).
     lowered = password.lower()
-    # A mark stands for a letter within a word (`4dm!n`), and for nothing around it (`P0stgres!`).
-    read = [lowered, *(text.translate(_LIKE_LETTERS) for text in (lowered, lowered.strip(_MARKS)))]
-    return any(made_of_words.fullmatch(_letters(text)) for text in read)
+    spelled = (lowered, lowered.lstrip(_AROUND), lowered.rstrip(_AROUND), lowered.strip(_AROUND))
+    folded = {_letters(password), *(_letters(text.translate(_LIKE_LETTERS)) for text in spelled)}
+    return any(made_of_words.fullmatch(text) for text in folded)
 
 
 def _letters(text: str) -> str:

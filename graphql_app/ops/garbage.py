@@ -1,4 +1,4 @@
-"""How the collector of garbage is set: left alone, it takes a sixth of the time, and stops all for 100 ms."""
+"""Settings of the garbage collector: left alone, it takes a sixth of the time, and stops everything for 100 ms."""
 
 import gc
 
@@ -7,7 +7,8 @@ YOUNG_MOST = 20_000
 
 
 def settle() -> None:
-    """To be called when all that stays is built: it is not looked through again."""
+    """Freezes what is built: call it when everything that stays is there, and the collector passes over it from then
+    on."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(YOUNG_MOST, 10, 10)

@@ -1,4 +1,4 @@
-"""Is this process able to serve? Each part by itself, and all together."""
+"""Health: whether this process can serve, part by part and as a whole."""
 
 import asyncio
 import time
@@ -49,7 +49,7 @@ class Health:
         self._came: tuple[Head, float] | None = None  # how far the feed was when asked last, and since when
 
     async def findings(self) -> dict[str, Finding]:
-        """Every part, asked at the same time, each within its time."""
+        """Checks every part, all at the same time, each within its time."""
         checks: dict[str, Callable[[], Awaitable[Finding]]] = {
             "database": self._database_answers,
             "migrations": self._migrations_are_current,

@@ -1,4 +1,4 @@
-"""News as lines of a log: what went wrong, and what changed hands."""
+"""Events as lines of the log."""
 
 import logging
 import re
@@ -26,8 +26,8 @@ SECRETS: Final = re.compile(
 
 
 class Redacting(logging.Formatter):
-    """Lines and tracebacks without tokens, passwords and keys, and without the very secrets that it is told. What is
-    not plain text is written as escapes."""
+    """Formats lines and tracebacks without tokens, passwords and keys, and without the secrets that it is given.
+    Whatever is not plain text is escaped."""
 
     def __init__(self, form: str | None = None, secrets: Iterable[str] = ()) -> None:
         super().__init__(form)
@@ -40,16 +40,16 @@ class Redacting(logging.Formatter):
         return plain_lines(SECRETS.sub(lambda match: f"{match[match.lastindex or 0]}[redacted]", line))
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802  # as logging has it
-        """One line, whatever a client put into it."""
+        """Formats one line, whatever a client put into it."""
         return plain(super().formatMessage(record))
 
     def formatException(self, ei: Any) -> str:  # noqa: N802
-        """Indented: no line of it can be taken for one of the log."""
+        """Formats a traceback, indented: no line of it can be taken for one of the log."""
         return "  " + super().formatException(ei).replace("\n", "\n  ")
 
 
 def configure(*urls: str | None) -> None:
-    """Lines on standard error, for this process: each worker is told anew. `urls`: whose passwords are to be hidden
+    """Sends the log of this process to standard error; each worker calls it. The passwords of `urls` are hidden
     wherever they appear, however they are written."""
     secrets = {secret for url in urls if url for secret in secrets_of(url)}
     handler = logging.StreamHandler()

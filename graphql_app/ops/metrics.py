@@ -1,4 +1,4 @@
-"""News as Prometheus metrics, summed over all worker processes."""
+"""Events as Prometheus metrics, summed over all worker processes."""
 
 import asyncio
 import os
@@ -237,7 +237,7 @@ def count(news: observe.News) -> None:  # noqa: PLR0912, PLR0915  # one arm for 
 
 
 def close_label(code: int) -> str:
-    """The label of a close code, which may be a client's word: there are few labels, whatever the codes."""
+    """Returns the label of a close code. A client chooses its code, so that there are few labels."""
     return str(code) if code in CLOSE_CODES else CLOSE_RANGES.get(code // 1000, "other")
 
 
@@ -252,7 +252,8 @@ def _count_caches(news: observe.CachesCounted) -> None:
 
 
 def exposition(directory: Path | None) -> tuple[bytes, str]:
-    """All metrics as text, and its media type. `directory` is shared by the workers; without it, this process alone."""
+    """Returns all metrics as text, and its media type. `directory` is shared by the workers; without it, this process
+    alone."""
     hand_over()
     if directory is None:
         return generate_latest(REGISTRY), CONTENT_TYPE_LATEST

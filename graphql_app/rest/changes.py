@@ -1,4 +1,4 @@
-"""/api/changes as long-poll, or as server-sent events: two framings of what services/following/follow hands out."""
+"""/api/changes by long-poll, or as server-sent events: two framings of what services/following/follow hands out."""
 
 import asyncio
 import time
@@ -15,7 +15,7 @@ from starlette.responses import StreamingResponse
 from graphql_app.aio.single_flight import SingleFlight
 from graphql_app.domain.access import Viewer
 from graphql_app.domain.caller import Caller
-from graphql_app.domain.change import Batch, Kind, joined
+from graphql_app.domain.change import Batch, Kind, combined
 from graphql_app.domain.errors import NotAcceptable, Refusal
 from graphql_app.domain.filters import WorkstationFilter
 from graphql_app.domain.media import EVENTS, JSON, quality, quality_by_name, ranges
@@ -86,7 +86,7 @@ def routes(follow: Follow, identify: Identify, admission: Admission, sessions: S
 
 
 def framing(accept: str) -> str:
-    """The media type to answer with: events where the client names them, and likes JSON no better. Raises
+    """Returns the media type to answer with: events where the client names them, and prefers JSON no more. Raises
     NotAcceptable."""
     listed = ranges(accept or JSON)
     as_json, as_events = quality(JSON, listed), quality_by_name(EVENTS, listed)
@@ -129,7 +129,8 @@ async def rendered(changes: Changes[Workstation], batch: Batch[Workstation]) -> 
 async def events(
     following: AbstractAsyncContextManager[Inbox], sessions: Sessions, expires_at: float
 ) -> AsyncIterator[bytes]:
-    """The stream in frames (html.spec.whatwg.org, server-sent events), until the token expires or the process stops."""
+    """Yields the stream in frames (html.spec.whatwg.org, server-sent events), until the token expires or the process
+    stops."""
     async with following as inbox:
         yield framed(await inbox.take())
         sessions.open(inbox)
@@ -164,15 +165,15 @@ def framed(payload: Payload) -> bytes:
 
 
 class Polls:
-    """Answers that are whole: all parts of a snapshot in one, put together once for all who ask within a moment."""
+    """Long-poll answers: all parts of a snapshot in one, made once for all who ask within a moment."""
 
     def __init__(self, sessions: Sessions) -> None:
         self._sessions = sessions
         self._joined: SingleFlight[tuple[Same, ...], bytes] = SingleFlight(SHARED_SECONDS)
 
     async def answer(self, inbox: Inbox, wait_seconds: float) -> bytes:
-        """At once when there is something, else the first that comes; empty with an advanced cursor when nothing came
-        in time, or the process is to stop. Raises what failed."""
+        """Returns at once when there is something, else the first batch that comes; an empty one with an advanced
+        cursor when the time is over, or the process stops. Raises what failed."""
         parts = first = await _whole(inbox)
         self._sessions.open(inbox)
         try:
@@ -214,4 +215,4 @@ def _place(parts: Sequence[Payload]) -> str:
 
 
 async def _join(parts: Sequence[Payload]) -> bytes:
-    return orjson.dumps(shapes.feed(_place(parts), joined([part.event for part in parts])))
+    return orjson.dumps(shapes.feed(_place(parts), combined([part.event for part in parts])))

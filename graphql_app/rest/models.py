@@ -102,7 +102,7 @@ class NewWorkstation(Model):
 
 
 def values_of(given: WorkstationChanges | NewWorkstation) -> dict[str, Any]:
-    """The domain's fields that were given. Raises InvalidInput for an id that is none."""
+    """Returns the domain's fields that were given. Raises InvalidInput for an invalid id."""
     values = given.model_dump(exclude_unset=isinstance(given, WorkstationChanges))
     if values.get("department_id") is not None:
         values["department_id"] = identifiers.row(values["department_id"], "Department", "departmentId")

@@ -1,4 +1,4 @@
-"""The OpenAPI document of the doors beside GraphQL: what a route says of itself, and what holds for all of them."""
+"""The OpenAPI document of the doors beside GraphQL: what a route describes, and what holds for all of them."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final

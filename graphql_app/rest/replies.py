@@ -1,4 +1,4 @@
-"""JSON as it is answered."""
+"""JSON responses."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -12,6 +12,6 @@ def json_reply(body: Any, status: int = 200, headers: Mapping[str, str] | None =
 
 
 def reply(content: bytes, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
-    """JSON that no cache keeps: what it shows depends on the token."""
+    """Returns JSON that no cache keeps: it depends on the token."""
     kept = {"Cache-Control": "no-store", **(headers or {})}
     return Response(content, status, kept, media_type="application/json")

@@ -1,4 +1,4 @@
-"""A route that takes what it says it takes: parameters by their names, and a body of JSON."""
+"""A route that refuses what it does not document: unknown parameters, and bodies that are not JSON."""
 
 import json
 from typing import Any, NoReturn
@@ -13,8 +13,8 @@ from graphql_app.server.body_limit import RefusedBody
 
 
 class Resource(AdmittingRoute):
-    """Refuses parameters that there are not, as a typo must not be a silent no-op; and bodies that are not JSON, or are
-    not said to be."""
+    """Refuses unknown parameters, as a typo must not be a silent no-op; and bodies that are not JSON, or not declared
+    to be."""
 
     def admitted_handler(self) -> Handler:
         handle = super().admitted_handler()
@@ -42,7 +42,7 @@ def require_known(request: Request, known: set[str]) -> None:
 
 
 class JsonRequest(Request):
-    """Reads JSON as RFC 8259 has it: in UTF-8, without NaN and Infinity. The standard library takes more."""
+    """Reads JSON by RFC 8259: in UTF-8, without NaN and Infinity. The standard library takes more."""
 
     async def body(self) -> bytes:
         """Raises RefusedBody, if it is too large or not said to be JSON."""

@@ -1,4 +1,4 @@
-"""Who is asking, as a dependency; and a route that finds out before it reads anything of a request."""
+"""Signing in to REST: a dependency that gives the caller, and a route that admits them before it reads the request."""
 
 import uuid
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
@@ -23,7 +23,7 @@ _ADMITTED: Final = "graphql_app.admitted"  # in the scope: the viewer
 
 
 class Bearer(SecurityBase):
-    """The Authorization header field, described as what it is for."""
+    """Describes the Authorization header field in OpenAPI."""
 
     def __init__(self) -> None:
         self.model = HTTPBearer(bearerFormat="JWT", description="A token of this server, or of its OpenID issuer.")
@@ -61,7 +61,8 @@ class SignInDependency:
 
 
 def reader(admission: Admission, tokens: ConsistencyTokens) -> Callable[..., Awaitable[Caller]]:
-    """As SignInDependency, for those who read: they may ask to be shown a write. Raises InvalidInput too."""
+    """Returns a dependency as SignInDependency, for those who read: they may ask to be shown a write. It raises
+    InvalidInput too."""
 
     async def caller(
         caller: Annotated[Caller, Depends(SignInDependency(admission))],
@@ -75,7 +76,7 @@ def reader(admission: Admission, tokens: ConsistencyTokens) -> Callable[..., Awa
 
 
 class AdmittingRoute(APIRoute):
-    """Admits whoever it depends on to be signed in, before FastAPI reads the body and what else there is."""
+    """Admits the caller before FastAPI reads the body and all else."""
 
     def get_route_handler(self) -> Handler:
         handle = self.admitted_handler()
@@ -90,12 +91,12 @@ class AdmittingRoute(APIRoute):
         return admitting
 
     def admitted_handler(self) -> Handler:
-        """What handles a request that was admitted."""
+        """Returns what handles a request that was admitted."""
         return super().get_route_handler()
 
 
 def sign_ins(dependant: Dependant) -> Iterator[SignInDependency]:
-    """Finds on whom a route depends, directly or through another dependency."""
+    """Yields the sign-in dependencies of a route, direct and indirect."""
     if isinstance(dependant.call, SignInDependency):
         yield dependant.call
     for one in dependant.dependencies:

@@ -44,7 +44,7 @@ def matching(
     status: Annotated[list[StatusName] | None, Query(description="In one of these statuses.")] = None,
     name: Annotated[str | None, Query(description="Part of the name.")] = None,
 ) -> WorkstationFilter:
-    """The filter in a query string. Raises InvalidInput."""
+    """Parses the filter in a query string. Raises InvalidInput."""
     return WorkstationFilter(
         building=building,
         floor_number=floor,
@@ -60,7 +60,7 @@ Matching = Annotated[WorkstationFilter, Depends(matching)]
 
 
 def etag(shown: Workstation) -> str:
-    """Returns the tag of a workstation as the viewer is shown it."""
+    """Returns the tag of what this caller is shown, so that it tells nothing of what is hidden."""
     return tag_of(shapes.workstation(shown))
 
 

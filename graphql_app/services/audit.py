@@ -16,7 +16,7 @@ from graphql_app.store.postgres.database import Database
 
 
 class Audit:
-    """The audit log. What is written there, the database writes by itself, beside each change."""
+    """The audit log. The database writes it by itself, beside each change."""
 
     def __init__(self, database: Database, cursors: PageCursors, secret: str, *, page_most: int) -> None:
         self._database = database
@@ -25,7 +25,7 @@ class Audit:
         self._page_most = page_most
 
     async def log(self, caller: Caller, matching: AuditFilter, paging: Paging) -> Listing[Entry]:
-        """A page of it, the newest entry first. Raises Forbidden, InvalidInput, TooMany, UnknownCursor."""
+        """Returns a page of entries, the newest first. Raises Forbidden, InvalidInput, TooMany, UnknownCursor."""
         require(caller.viewer, Scope.ADMIN, Scope.READ)
         listing = ["audit by time", matching.normalised()]
         window = paging.window(self._cursors, listing, most=self._page_most)
@@ -44,14 +44,14 @@ class Audit:
         return {seq: self._shown(caller.view, entry) for seq, entry in found.items()}
 
     def seq(self, key: str) -> int:
-        """The number behind the key of an entry. Raises InvalidInput for what is none."""
+        """Returns the number behind the key of an entry. Raises InvalidInput for an invalid one."""
         try:
             return self._names.open(key)
         except BrokenSeal as error:
             raise InvalidInput("This is not the id of an audit entry here.", field="id") from error
 
     def _shown(self, view: View, entry: Entry) -> Entry:
-        """The entry with its name, and no more of its images than the view may see."""
+        """Returns the entry under its public name, with no more of its images than the view may see."""
         before, after = (None if image is None else redact(view, image) for image in (entry.before, entry.after))
         # What SQL or an older release wrote may be any text.
         request_id = entry.request_id and plain(entry.request_id)

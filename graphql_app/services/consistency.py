@@ -1,4 +1,4 @@
-"""What a writer is given, so that whoever shows it is shown the write, on any process."""
+"""Consistency tokens: whoever shows one is shown the write that it stands for, on any process."""
 
 from struct import Struct
 
@@ -14,7 +14,8 @@ _LAYOUT = Struct("!Q")  # transaction id
 
 
 class ConsistencyTokens:
-    """Opaque: a reader of transaction ids would learn how many others there were in between."""
+    """Issues and reads the tokens. They are opaque: a reader of transaction ids would learn how many others there were
+    in between."""
 
     def __init__(self, secret: str, cursors: FeedCursors, hub: Hub, staleness: Staleness) -> None:
         self._seal = Seal(secret, "receipt")
@@ -23,7 +24,7 @@ class ConsistencyTokens:
         self._staleness = staleness
 
     def issue(self, transaction_id: int, *places: Place | None) -> str:
-        """The receipt of a transaction that this process committed, and that changed what is at these places."""
+        """Returns the token of a transaction that this process committed, and that changed what is at these places."""
         self._staleness.wrote(transaction_id, places)
         return self._seal.close_text(_LAYOUT.pack(transaction_id))
 

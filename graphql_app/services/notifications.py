@@ -1,4 +1,4 @@
-"""Telling people: publishing a notification, and reading those that are for oneself."""
+"""Notifications: publishing one, and reading those that are for oneself."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
@@ -35,11 +35,11 @@ class Published:
 
 @dataclass(frozen=True, slots=True)
 class FollowedAudience:
-    """`standing` is what the audience rests upon, if it can change while somebody follows."""
+    """`membership` is what the audience rests upon, if it can change while somebody follows."""
 
     stream: Changes[Notification]
     start: Start
-    standing: MembershipGuard | None
+    membership: MembershipGuard | None
 
 
 class Notify:
@@ -83,8 +83,8 @@ class Notify:
         return Published(made, self._tokens.issue(transaction.id))
 
     async def audience(self, caller: Caller, building: str | None = None, floor_number: int | None = None) -> Audience:
-        """What the viewer is told of, in the place that they name. The department is the present one of the employee
-        whom the token names. Raises Forbidden, Unavailable."""
+        """Returns what the viewer is told of, in the place that they name. The department is the present one of the
+        employee whom the token names. Raises Forbidden, Unavailable."""
         require(caller.viewer, Scope.READ)
         anywhere = Audience(frozenset(caller.viewer.roles), await self._department(caller))
         return replace(anywhere, building=building, floor_number=floor_number)
@@ -92,7 +92,7 @@ class Notify:
     async def mine(
         self, caller: Caller, paging: Paging, building: str | None = None, floor_number: int | None = None
     ) -> Listing[Notification]:
-        """A page of those that are for the caller, the newest first."""
+        """Returns a page of those that are for the caller, the newest first."""
         audience = await self.audience(caller, building, floor_number)
         listing = ["notifications", audience.normalised()]
         window = paging.window(self._cursors, listing, most=self._page_most)
@@ -104,14 +104,15 @@ class Notify:
         return Listing(page.rows, seal, has_next=page.has_next, has_previous=page.has_previous)
 
     async def by_id(self, caller: Caller, ids: Collection[int]) -> Mapping[int, Notification]:
-        """Those of them that are for the viewer."""
+        """Returns those of them that are for the caller."""
         audience = await self.audience(caller)
         return await notifications.by_id(self._database, audience, ids)
 
     async def follow(
         self, caller: Caller, after: str | None, *, snapshot: bool, building: str | None, floor_number: int | None
     ) -> FollowedAudience:
-        """A stream of those that are for the caller, shared by all whom the same are for, and where to start in it.
+        """Opens a stream of those that are for the caller, shared by all who are told the same, and says where to start
+        in it.
 
         Raises Forbidden, UnknownCursor, Unavailable.
         """
@@ -119,8 +120,8 @@ class Notify:
         topic = Notifications(await self.audience(caller, building, floor_number), caller.view)
         stream = Changes(self._history, self._feed_cursors, topic, self._limits)
         employee = caller.viewer.employee_key
-        standing = None if employee is None else MembershipGuard(self._history.hub, employee, head.revision)
-        return FollowedAudience(stream, await stream.start(after, snapshot=snapshot), standing)
+        membership = None if employee is None else MembershipGuard(self._history.hub, employee, head.revision)
+        return FollowedAudience(stream, await stream.start(after, snapshot=snapshot), membership)
 
     def key(self, notification_id: int) -> str:
         """Returns the public key of a notification."""
@@ -141,7 +142,7 @@ class Notify:
         return own.department.id if own is not None and own.department is not None else None
 
     async def _as_before(self, transaction: Transaction) -> Published:
-        """The answer to a repeated request: the notification that the first one published, as it is now."""
+        """Returns the answer to a repeated request: the notification that the first one published, as it is now."""
         assert transaction.replayed is not None
         notification_id, transaction_id = map(int, transaction.replayed.split())
         found = await notifications.published(transaction.connection, notification_id)

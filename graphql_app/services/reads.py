@@ -1,4 +1,5 @@
-"""What is read while an answer is made: said by the services that read, heard by whoever wants to keep the answer."""
+"""Records what is read while an answer is made: the services say it, and the response cache drops the answer when it
+changes."""
 
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
@@ -12,7 +13,8 @@ from graphql_app.domain.workstation import Place
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """No longer true after a change of that interest. `place` is the floor, when it was workstations of one floor."""
+    """Something that was read: no longer true after a change of that interest. `place` is the floor, when it was
+    workstations of one floor."""
 
     interest: Interest
     place: Place | None = None
@@ -24,7 +26,7 @@ _HEARD: ContextVar[list[Read] | None] = ContextVar("reads", default=None)
 
 @contextmanager
 def record_reads() -> Iterator[list[Read]]:
-    """The list of all that is read from now on."""
+    """Records everything that is read within the block."""
     heard: list[Read] = []
     token = _HEARD.set(heard)
     try:
@@ -34,24 +36,24 @@ def record_reads() -> Iterator[list[Read]]:
 
 
 def reads(*entities: str) -> None:
-    """All of these kinds are about to be read."""
+    """Records that entities of these kinds are read."""
     if (heard := _HEARD.get()) is not None:
         heard.extend(Read(Interest(entity)) for entity in entities)
 
 
 def reads_workstations(matching: WorkstationFilter) -> None:
-    """Those that match are about to be read."""
+    """Records that the workstations that match are read."""
     if (heard := _HEARD.get()) is not None:
         heard.append(Read(matching.interest(), matching.place))
 
 
 def reads_ids(ids: Collection[int]) -> None:
-    """The workstations of these ids are about to be read."""
+    """Records that the workstations of these ids are read."""
     if _HEARD.get() is not None:
         reads_workstations(WorkstationFilter(ids=frozenset(ids)))
 
 
 def reads_floors(*places: Place) -> None:
-    """The workstations of these floors are about to be read."""
+    """Records that the workstations of these floors are read."""
     for place in places:
         reads_workstations(WorkstationFilter(building=place.building, floor_number=place.number))

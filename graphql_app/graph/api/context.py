@@ -1,4 +1,4 @@
-"""What the resolvers of one operation are given: who asks, the use cases, and loaders that live no longer than it."""
+"""What the resolvers of one operation are given: the caller, the use cases, and loaders that live no longer than it."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Hashable, Mapping
@@ -105,7 +105,7 @@ class Context:
     _loaders: dict[Hashable, Loader] = field(default_factory=dict)
 
     def load(self, name: Hashable, key: Any, fetch: Fetch) -> Awaitable[Any]:
-        """The value of the key, fetched together with all others of that name asked for in the same moment."""
+        """Loads the value of the key together with all others of that name asked for in the same moment."""
         loader = self._loaders.get(name)
         if loader is None:
             loader = self._loaders[name] = Loader()
@@ -116,7 +116,7 @@ AppInfo = Info[Context, None]
 
 
 def authorization(payload: Mapping[str, Any] | None, header: str | None) -> str | None:
-    """How a socket identifies itself: in the payload of connection_init, else by the upgrade request's header.
+    """Returns how a socket identifies itself: by the payload of connection_init, else by the upgrade request's header.
 
     Raises Unauthenticated.
     """

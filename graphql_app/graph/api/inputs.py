@@ -169,7 +169,7 @@ class UpdateWorkstationInput:
 
 
 def input_values(given: CreateWorkstationInput | UpdateWorkstationInput) -> dict[str, Any]:
-    """The domain's fields that were given. Raises InvalidInput."""
+    """Returns the domain's fields that were given. Raises InvalidInput."""
     values = {name: value for name, value in vars(given).items() if value is not UNSET}
     if values.get("department_id") is not None:
         values["department_id"] = identifiers.row(values["department_id"], "Department", "departmentId")

@@ -1,4 +1,4 @@
-"""What makes types and fields plain: their results follow from the object alone, and the schema says how."""
+"""Markers of plain types and fields: their results follow from the object alone, and the schema says how."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -38,12 +38,12 @@ class Carried:
 
 
 def carried_by(kind: type) -> dict[object, Any]:
-    """For the metadata of a field whose value came along with objects of this class."""
+    """Returns the metadata of a field whose value came along with objects of this class."""
     return {Carried: Carried(kind)}
 
 
 def derived(attribute: str, make: Callable[[Any], Any], graphql_type: Any, description: str) -> Any:
-    """A field made of one attribute. Saying so lets a projection make it of whatever holds the attribute."""
+    """Makes a field of one attribute. A projection can make it of whatever holds the attribute."""
 
     def resolve(root: Parent[Any]) -> Any:
         return make(getattr(root, attribute))

@@ -1,4 +1,4 @@
-"""What can be changed. Each answers the changed thing, or the named refusal that came in its way."""
+"""The mutations of workstations. Each answers the changed thing, or the typed refusal."""
 
 from collections.abc import Awaitable, Callable
 from hashlib import sha256
@@ -114,8 +114,8 @@ def _changed(done: Arranged) -> WorkstationChanged:
 async def mutation_result(
     info: AppInfo, do: Callable[[], Awaitable[Any]], show: Callable[[Any], object] = _changed
 ) -> object:
-    """What was done, or the refusal as a value. Those that the answer of this mutation has no type for (what may come
-    in the way of any request) become errors of the operation."""
+    """Returns what was done, or the refusal as a value. A refusal that the answer of this mutation has no type for
+    becomes an error of the operation."""
     try:
         return show(await do())
     except Refusal as refusal:
@@ -126,7 +126,7 @@ async def mutation_result(
 
 
 def idempotency(info: AppInfo) -> Idempotency | None:
-    """The request's key, made unique for each field of it; what is asked is told apart by the field's own text.
+    """Returns the request's key, made unique for each field of it; what is asked is told apart by the field's own text.
 
     Raises InvalidInput for a key that is empty or too long.
     """

@@ -1,4 +1,4 @@
-"""What has a global ID, found by it."""
+"""Finds nodes by their global ID."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeAlias

@@ -156,7 +156,7 @@ class NotificationSubscriptions:
             building=building,
             floor_number=floor,
         )
-        return SubscriptionSource(followed.stream, followed.start, _feed_of, followed.standing)  # type: ignore[return-value]  # an async iterable is all it takes
+        return SubscriptionSource(followed.stream, followed.start, _feed_of, followed.membership)  # type: ignore[return-value]  # an async iterable is all it takes
 
 
 @strawberry.input(description="A new notification. Without a target it is for everybody.")

@@ -21,7 +21,8 @@ class GuardedDirective:
 
 
 class HasScope(BasePermission):
-    """May the view see this field? services/ has redacted the value already: a second lock on the same door."""
+    """Permits a field to views with its scope. services/ has redacted the value already: a second lock on the same
+    door."""
 
     def __init__(self, scope: Scope) -> None:
         super().__init__()
@@ -35,7 +36,7 @@ class HasScope(BasePermission):
 
 
 class NullUnlessPermitted(PermissionExtension):
-    """Strawberry shows an empty list in place of one that is hidden, as if there were nothing; here it is null."""
+    """Answers null for a hidden list. Strawberry answers an empty one, as if there were nothing."""
 
     def apply(self, field: StrawberryField) -> None:
         super().apply(field)
@@ -43,7 +44,7 @@ class NullUnlessPermitted(PermissionExtension):
 
 
 def guarded(type_name: str, field: str, description: str, **options: Any) -> Any:
-    """A field of the schema that GUARDED names; `options` are strawberry.field's.
+    """Makes a field that GUARDED names; `options` are strawberry.field's.
 
     Raises KeyError at import for one that it does not name.
     """

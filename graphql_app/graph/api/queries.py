@@ -1,4 +1,4 @@
-"""What can be asked."""
+"""The queries of the office."""
 
 import asyncio
 from collections.abc import Sequence
@@ -37,10 +37,10 @@ Filter = Annotated[FilterInput | None, argument(description="Which workstations 
 BuildingName = Annotated[str, argument(description="Name of the building.")]
 
 
-def _workstation_soon(
+def _deferred_workstation(
     context: Context, fields: frozenset[str], id: str
 ) -> domain.Workstation | Deferred[domain.Workstation | None]:
-    return context.services.browse.workstation_soon(context.caller, identifiers.row(id, "Workstation"), fields)
+    return context.services.browse.deferred_workstation(context.caller, identifiers.row(id, "Workstation"), fields)
 
 
 @strawberry.type(description="What can be asked.")
@@ -65,7 +65,7 @@ class Query:
     @strawberry.field(
         graphql_type=Workstation | None,
         description="One workstation; null when there is none.",
-        metadata={ImmediateResolver: ImmediateResolver(_workstation_soon)},
+        metadata={ImmediateResolver: ImmediateResolver(_deferred_workstation)},
     )
     async def workstation(
         self, info: AppInfo, id: Annotated[strawberry.ID, argument(description="Its global ID.")]

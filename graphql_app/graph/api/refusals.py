@@ -1,4 +1,4 @@
-"""The named refusals in the answers of mutations, and the unions that say which can happen where."""
+"""The typed refusals of mutations, and the unions that say which can happen where."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -44,7 +44,7 @@ class Refusal:
     @classmethod
     def is_type_of(cls, value: object, _: object) -> bool:
         """Of the types below: whether it is the one that names the value."""
-        return named(value) is cls
+        return refusal_type(value) is cls
 
 
 @strawberry.type(description="There is no such thing.")
@@ -174,7 +174,7 @@ _TYPES: Mapping[type[errors.Refusal], type[Refusal]] = {
 }
 
 
-def named(value: object) -> type[Refusal] | None:
+def refusal_type(value: object) -> type[Refusal] | None:
     """The type in the schema of a refused thing: that of its class, or of the nearest class above it."""
     if not isinstance(value, Refused):
         return None
@@ -182,8 +182,8 @@ def named(value: object) -> type[Refusal] | None:
 
 
 def is_among(refused: Refused, answer: GraphQLOutputType) -> bool:
-    """Whether the union of a mutation's answers has the type of what was refused."""
-    union, of = get_named_type(answer), named(refused)
+    """Returns whether the union of a mutation's answers has the type of the refusal."""
+    union, of = get_named_type(answer), refusal_type(refused)
     return of is not None and is_union_type(union) and any(one.name == of.__name__ for one in union.types)
 
 

@@ -66,5 +66,5 @@ def build() -> strawberry.Schema:
 
 
 def printed(schema: strawberry.Schema) -> str:
-    """The schema in its own language, sorted, so that a difference is a change of the API."""
+    """Returns the schema in SDL, sorted, so that a difference is a change of the API."""
     return schema.as_str() + "\n"

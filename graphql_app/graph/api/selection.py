@@ -1,4 +1,4 @@
-"""What an operation asks for: the fields below a resolver, and the guarded ones that its view will find masked."""
+"""What an operation selects: the fields below a resolver, and the guarded ones that its view will find masked."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -33,7 +33,8 @@ class Nodes(list[FieldNode]):
 
 
 def selected(info: Info[Any, Any], *path: str) -> frozenset[str]:
-    """The Python names of the fields asked for at the path below this resolver, whatever fragments they are in."""
+    """Returns the Python names of the fields selected at the path below this resolver, whatever fragments they are
+    in."""
     raw: GraphQLResolveInfo[Any] = info._raw_info
     kept = raw.field_nodes.selected if isinstance(raw.field_nodes, Nodes) else {}
     found = kept.get(path)
@@ -63,7 +64,7 @@ def _fields(selections: SelectionSetNode, fragments: Fragments, seen: set[str]) 
 
 
 def root_fields(fragments: Fragments, operation: OperationDefinitionNode) -> set[str]:
-    """The fields of the root type that an operation asks for."""
+    """Returns the fields of the root type that an operation selects."""
     return {field.name.value for field in _fields(operation.selection_set, fragments, set())}
 
 

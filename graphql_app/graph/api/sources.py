@@ -16,7 +16,7 @@ class SubscriptionSource:
     stream: Any  # a Stream; its events are of its own kind
     start: Start
     show: Callable[[Any, Any], object]
-    standing: MembershipGuard | None = None
+    membership: MembershipGuard | None = None
 
     async def __aiter__(self) -> AsyncIterator[object]:
         async for event in alone(self.stream, self.start):

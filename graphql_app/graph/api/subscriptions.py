@@ -1,4 +1,4 @@
-"""What can be followed."""
+"""The subscriptions to workstations and floors."""
 
 from collections.abc import AsyncGenerator
 from typing import Annotated

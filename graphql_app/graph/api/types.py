@@ -307,7 +307,7 @@ class Me:
 
 
 async def floor_of(info: AppInfo, place: Place) -> domain.Floor | None:
-    """The floor; where its workstations are asked for too, they come with it in one statement."""
+    """Returns the floor; where its workstations are selected too, they come with it in one statement."""
     context = info.context
     caller, browse = context.caller, context.services.browse
     fields = selected(info, "workstations")
@@ -325,7 +325,7 @@ async def floor_of(info: AppInfo, place: Place) -> domain.Floor | None:
 
 
 async def _exactly(info: AppInfo, place: Place) -> FloorSnapshot:
-    """The floor's workstations and its cursor as of one moment, for all floors of the operation at once."""
+    """Returns the floor's workstations and its cursor as of one moment, for all floors of the operation at once."""
     context = info.context
     follow = context.services.follow
     snapshot: FloorSnapshot = await context.load(

@@ -276,11 +276,11 @@ def is_kept(operation: Operation) -> bool:
     return not operation.roots <= NOT_KEPT
 
 
-_STANDING = ENTITIES.with_floor_role(FloorRole.CONTENT)
+_CONTENT = ENTITIES.with_floor_role(FloorRole.CONTENT)
 
 
 def _places(heard: Sequence[Read]) -> frozenset[Place] | None:
-    places = [read.place for read in heard if read.interest.entity in _STANDING]
+    places = [read.place for read in heard if read.interest.entity in _CONTENT]
     return None if None in places else frozenset(place for place in places if place is not None)
 
 

@@ -49,8 +49,8 @@ class SubscriptionExecution:
         executor = self._execution.executor(operation, variables, context)
         source = await self._execution.source(executor)
         assert isinstance(source, SubscriptionSource), "every subscription of the schema returns one"
-        if source.standing is not None:
-            source.standing.check()
+        if source.membership is not None:
+            source.membership.check()
         stream: Stream = source.stream
         stops: list[Callable[[], None]] = []
 
@@ -74,8 +74,8 @@ class SubscriptionExecution:
             subscriber.failed(refusal)
 
         stops.append(context.services.follow.enter(context.caller, stream))
-        if source.standing is not None:
-            stops.append(source.standing.watch(end))
+        if source.membership is not None:
+            stops.append(source.membership.watch(end))
         start = Start(resync=resync) if resync else source.start
         key = (operation.shared_key(variables), stream.key)
         stops.append(self._cohorts.join(key, stream, render, subscriber, start))

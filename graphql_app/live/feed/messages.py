@@ -45,7 +45,7 @@ def _end(changes: Sequence[Any], most: int) -> int:
     return next((end for end in range(most, 0, -1) if of[end - 1] != of[end]), most)
 
 
-def joined(numbered: Iterable[Numbered]) -> list[Numbered]:
+def coalesced(numbered: Iterable[Numbered]) -> list[Numbered]:
     """Merges consecutive messages as long as the earlier one is below PUBLISHED_AT_ONCE changes."""
     messages: list[Numbered] = []
     for one in numbered:

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from graphql_app.domain.change import Head
 from graphql_app.live.feed.hub import Hub
-from graphql_app.live.feed.messages import Message, decoded, encoded, joined
+from graphql_app.live.feed.messages import Message, coalesced, decoded, encoded
 from graphql_app.live.feed.staleness import Staleness
 from graphql_app.observe import FeedFailed, GapFilled, Resynced, note
 from graphql_app.store.log import outbox
@@ -75,7 +75,7 @@ class Relay:
             waiting = [await self._unsent.get()]
             while not self._unsent.empty():
                 waiting.append(self._unsent.get_nowait())
-            for message in joined(waiting):
+            for message in coalesced(waiting):
                 await self._channel.publish(encoded(message))
 
     async def _listen(self) -> None:

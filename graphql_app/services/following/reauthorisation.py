@@ -22,12 +22,12 @@ async def reauthorised(identify: Identify, viewer: Viewer, join: Join, subscribe
     """
     if viewer.sign_in is None:  # nothing about them changes
         return await join(viewer, None)
-    stay = _Stay(identify, viewer, join, subscriber)
-    await stay.begin()
-    return stay.end
+    moving = _Reauthorisation(identify, viewer, join, subscriber)
+    await moving.begin()
+    return moving.end
 
 
-class _Stay:
+class _Reauthorisation:
     __slots__ = ("_has_ended", "_identify", "_join", "_leave", "_moving", "_subscriber", "_unwatch", "_viewer")
 
     def __init__(self, identify: Identify, viewer: Viewer, join: Join, subscriber: Subscriber) -> None:

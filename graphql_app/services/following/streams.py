@@ -10,7 +10,7 @@ from typing import Any, Generic, Protocol
 
 from graphql_app.aio.single_flight import SingleFlight
 from graphql_app.domain.access import View
-from graphql_app.domain.change import Batch, Change, E, Head, Kind, Notice, joined, merge, tell
+from graphql_app.domain.change import Batch, Change, E, Head, Kind, Notice, combined, merge, tell
 from graphql_app.domain.filters import WorkstationFilter
 from graphql_app.domain.topics import Topic, Workstations
 from graphql_app.domain.workstation import Counts, Place, Status, Workstation
@@ -263,7 +263,7 @@ class Changes(Generic[E]):
             tell(dict(missed[begin : begin + TOLD_AT_ONCE]), self.topic, upto)
             for begin in range(0, len(missed), TOLD_AT_ONCE)
         )
-        return joined(parts) if parts else Batch(Kind.CHANGES, upto)
+        return combined(parts) if parts else Batch(Kind.CHANGES, upto)
 
     def _is_noticed(self, change: Change[E]) -> bool:
         states = (state for state in (change.before, change.after) if state is not None)

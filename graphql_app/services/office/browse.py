@@ -86,7 +86,7 @@ class Browse:
     async def workstation_counts(
         self, caller: Caller, matching: WorkstationFilter, group: str | None = None
     ) -> list[Counts]:
-        """How many are in each status, in all or for each building, floor or department."""
+        """Returns how many are in each status, in all or for each building, floor or department."""
         self._require_readable(caller, matching)
         reads_workstations(matching)
         cached = None if group else await self._cached_floor_of(caller, matching)
@@ -97,13 +97,13 @@ class Browse:
     async def workstation(
         self, caller: Caller, key: int, fields: Collection[str] = queries.FIELDS
     ) -> Workstation | None:
-        """The workstation; None when there is none."""
+        """Returns the workstation; None when there is none."""
         require(caller.viewer, Scope.READ)
         reads_ids([key])
         found = self._workstation(caller, key, fields)
         return await found.value() if isinstance(found, Deferred) else found
 
-    def workstation_soon(
+    def deferred_workstation(
         self, caller: Caller, key: int, fields: Collection[str]
     ) -> Workstation | Deferred[Workstation | None]:
         """Returns the workstation at once if this process has its present state in memory.
@@ -146,7 +146,7 @@ class Browse:
     async def whole_floors(
         self, caller: Caller, places: Collection[Place], fields: Collection[str] = queries.FIELDS
     ) -> Mapping[Place, WholeFloor]:
-        """Floors with their workstations, in one statement. Those that there are."""
+        """Returns floors with their workstations, in one statement. Unknown places are left out."""
         require(caller.viewer, Scope.READ)
         reads(FLOOR)
         reads_floors(*places)
@@ -203,7 +203,7 @@ class Browse:
     async def employees(
         self, caller: Caller, paging: Paging, department_id: int | None = None, name_contains: str | None = None
     ) -> Listing[Employee]:
-        """A page of employees, by name."""
+        """Returns a page of employees, by name."""
         require(caller.viewer, Scope.READ)
         reads(EMPLOYEE, DEPARTMENT)
         name_contains = checked_filter(WorkstationFilter(name_contains=name_contains)).name_contains

@@ -1,4 +1,4 @@
-"""Workstations as the rows of a statement, for one view: what it may not see was not fetched, or is not let out."""
+"""Rows of workstations for one view: what it may not see was not fetched, or is redacted."""
 
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
@@ -66,7 +66,7 @@ LAYOUT = RowLayout(
 
 @lru_cache(VIEWS_KEPT)
 def labels_for(view: View) -> Memo[bytes | None, Labels]:
-    """The labels of rows, redacted."""
+    """Returns the labels of rows, redacted."""
     return _labels_for(View(view.scopes & _LABEL_SCOPES))
 
 

@@ -49,7 +49,7 @@ async def by_name(reader: Reader, name: str) -> StoredAccount | None:
 
 
 async def everybody(reader: Reader) -> list[Account]:
-    """All accounts, by name."""
+    """Returns all accounts, by name."""
     return [rows.account(row) for row in await reader.fetch(_ALL)]
 
 
@@ -83,8 +83,8 @@ _LOGINS = ENTITIES.with_login_role(LoginRole.ACCOUNT, LoginRole.SESSION)
 
 
 async def beyond(snapshot: Session, here: Head) -> list[Change[Any]] | None:
-    """What the log says of accounts and sessions after `here`, numbered or not; None where it does not reach back so
-    far, or tells another history."""
+    """Returns what the log says of accounts and sessions after `here`, numbered or not; None where it does not reach
+    back so far, or tells another history."""
     head = await outbox.head(snapshot)
     if head.epoch != here.epoch:
         return None
@@ -120,11 +120,11 @@ WHERE lower(name) = lower(CAST(:name AS text))
 
 
 async def add(connection: Session, name: str, password_hash: str, role: str, employee_key: UUID | None) -> bool:
-    """False when the name is taken."""
+    """Inserts an account. Returns False when the name is taken."""
     values = {"name": name, "password_hash": password_hash, "role": role, "employee_key": employee_key}
     return await connection.scalar(_ADD, values) is not None
 
 
 async def change(connection: Session, name: str, column: str, value: Any) -> bool:
-    """Sets `role`, `disabled` or `password_hash`. False when there is no such account."""
+    """Sets `role`, `disabled` or `password_hash`. Returns False when there is no such account."""
     return await connection.execute(_CHANGE[column], {"name": name, "value": value}) > 0

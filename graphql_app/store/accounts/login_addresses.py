@@ -22,10 +22,10 @@ ON CONFLICT (account_id, network) DO UPDATE SET last_at = clock_timestamp()
 
 
 async def is_known(reader: Reader, account_id: int, network: str) -> bool:
-    """Whether the account has logged in from there, since all its sessions ended last."""
+    """Returns whether the account has logged in from there, since all its sessions ended last."""
     return bool(await reader.scalar(_KNOWN, {"account_id": account_id, "network": network}))
 
 
 async def remember(connection: Session, account_id: int, network: str) -> None:
-    """The account has logged in from there just now."""
+    """Records that the account has logged in from there just now."""
     await connection.execute(_REMEMBER, {"account_id": account_id, "network": network})

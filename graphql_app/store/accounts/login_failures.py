@@ -55,10 +55,10 @@ async def attempt(connection: Session, subject: str, patience: Patience) -> floa
 
 
 async def forgive(connection: Session, subject: str) -> None:
-    """All that failed: who the subject is has been shown."""
+    """Deletes all failures of the subject: who they are has been shown."""
     await connection.execute(_FORGIVE, {"subject": subject})
 
 
 async def take_back(connection: Session, subject: str) -> None:
-    """The one attempt that did not fail after all."""
+    """Takes back the one attempt that did not fail after all."""
     await connection.execute(_TAKE_BACK, {"subject": subject})

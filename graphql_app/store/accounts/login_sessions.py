@@ -48,7 +48,7 @@ UPDATE accounts SET tokens_from = clock_timestamp() WHERE lower(name) = lower(CA
 async def open_for(
     connection: Session, known: StoredAccount, address: str | None, user_agent: str | None
 ) -> LoginSession | None:
-    """None when the account is not what it was when it was read."""
+    """Opens a session. Returns None when the account is not what it was when it was read."""
     values = {"account_id": known.account.id, "password_hash": known.password_hash, **_told(address, user_agent)}
     row = await connection.row(_OPEN, values)
     return None if row is None else rows.login_session(row)
@@ -59,7 +59,7 @@ async def use(connection: Session, session_id: int, address: str | None, user_ag
 
 
 async def revoke(connection: Session, key: UUID) -> None:
-    """Ends it, if it has not ended."""
+    """Ends the session, if it has not ended."""
     await connection.execute(_REVOKE, {"key": key})
 
 

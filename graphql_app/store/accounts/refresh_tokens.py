@@ -64,7 +64,7 @@ class Presented:
 
 
 async def presented(connection: Session, token_hash: bytes) -> Presented | None:
-    """The token with this hash; its family is this transaction's alone from now on."""
+    """Returns the token with this hash, and locks its family until the transaction ends."""
     # Read once more after the lock: what was waited for may have used it.
     token_id = await connection.scalar(_LOCK, {"token_hash": token_hash})
     row = None if token_id is None else await connection.row(_PRESENTED, {"id": token_id})
@@ -88,7 +88,7 @@ async def issue(
     replaces: int | None = None,
     successor: bytes | None = None,
 ) -> None:
-    """Keeps a new token of the family; the one that it replaces has been used from now on, and keeps it sealed."""
+    """Keeps a new token of the family; the one that it replaces counts as used from now on, and keeps it sealed."""
     values = {
         "session_id": session_id,
         "token_hash": token_hash,

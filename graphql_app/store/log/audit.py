@@ -65,7 +65,7 @@ def _without(image: ColumnElement[Any], fields: Collection[str]) -> ColumnElemen
 
 
 def _noticed(table: Table, fields: frozenset[str]) -> ColumnElement[bool]:
-    """A change of nothing but hidden fields has no entry for those who may not see them."""
+    """Returns the condition that leaves out changes of nothing but hidden fields."""
     before, after = table.c.before, table.c.after
     if not fields - _STAMPS:
         return true()
@@ -126,7 +126,7 @@ def _read(fetched: Iterable[Record]) -> list[Entry]:
 
 
 def _entry_of(row: Record) -> Entry | None:
-    """None, and noted, where nobody can read what it holds: the others are shown."""
+    """Returns the entry; None, and noted, where nobody can read it: the others are shown."""
     try:
         return _entry(row)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
@@ -150,7 +150,7 @@ def _entry(row: Record) -> Entry:
 
 
 async def page(reader: Reader, view: View, matching: AuditFilter, window: Window) -> Page[Entry]:
-    """The entries that match, the newest first; the key is (at as text, seq). Not redacted."""
+    """Returns the entries that match, the newest first, not redacted; the key is (at as text, seq)."""
     values = {name: value for name in _CONDITIONS if (value := getattr(matching, name)) is not None}
     asked = [*values]
     for side, key in (("after", window.after), ("before", window.before)):
@@ -166,6 +166,6 @@ async def page(reader: Reader, view: View, matching: AuditFilter, window: Window
 
 
 async def by_seq(reader: Reader, view: View, numbers: Collection[int]) -> dict[int, Entry]:
-    """Those of them that the view may know of. Not redacted."""
+    """Returns those of the entries that the view may know of, not redacted."""
     found = await reader.fetch(_by_id(_hidden(view)), {"ids": list(numbers)})
     return {entry.seq: entry for entry in _read(found)}

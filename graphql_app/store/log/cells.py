@@ -18,7 +18,7 @@ WHERE entity = 'workstation' AND image IS NOT NULL AND """
 
 
 def changed_cells(part: str) -> str:
-    """What a part of the log adds to each cell, image by image."""
+    """Returns what a part of the log adds to each cell, image by image."""
     return _CHANGED + part
 
 

@@ -8,7 +8,7 @@ from graphql_app.store.postgres.statements import prepared
 
 AT_ONCE_MOST = 5000  # changes
 
-_STANDING = prepared(
+_PROGRESS = prepared(
     text("""
 SELECT counted.revision AS counted, kept_from, feed_head.revision AS head FROM counted, feed_head
 """)
@@ -37,15 +37,15 @@ async def count(reader: Reader) -> bool:
 
     What the log no longer has was deleted by a release that does not count: then all is counted anew.
     """
-    standing = await reader.row(_STANDING)
-    assert standing is not None, "feed_head and counted always have their one row"
-    if not standing["kept_from"] <= standing["counted"] <= standing["head"]:
+    progress = await reader.row(_PROGRESS)
+    assert progress is not None, "feed_head and counted always have their one row"
+    if not progress["kept_from"] <= progress["counted"] <= progress["head"]:
         await reader.fetch(_RECOUNT)
         return False
-    if standing["counted"] == standing["head"]:
+    if progress["counted"] == progress["head"]:
         return False
-    await reader.fetch(_COUNT, {"counted": standing["counted"], "head": standing["head"], "most": AT_ONCE_MOST})
-    return bool(standing["head"] - standing["counted"] > AT_ONCE_MOST)
+    await reader.fetch(_COUNT, {"counted": progress["counted"], "head": progress["head"], "most": AT_ONCE_MOST})
+    return bool(progress["head"] - progress["counted"] > AT_ONCE_MOST)
 
 
 async def forget_empty(reader: Reader) -> None:

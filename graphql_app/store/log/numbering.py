@@ -113,7 +113,7 @@ class Numbered:
     below: int | None
 
     def joined(self, later: "Numbered") -> "Numbered | None":
-        """This and what was numbered later as one; None when it does not follow on this."""
+        """Returns this and what was numbered later as one; None when it does not follow on this."""
         if (self.head.epoch, self.head.revision) != (later.head.epoch, later.previous):
             return None
         return Numbered(self.previous, later.head, self.changes + later.changes, later.below)
@@ -131,7 +131,7 @@ class Leader:
         self._woken.set()
 
     async def wait(self, seconds: float) -> None:
-        """Until something is committed, or for so long."""
+        """Waits until something is committed, or for so long."""
         try:
             async with asyncio.timeout(seconds):
                 await self._woken.wait()

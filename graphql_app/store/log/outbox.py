@@ -107,7 +107,7 @@ UNION ALL
 
 
 def _of_places(range_: str, order: str) -> Prepared:
-    """The images of what happened to workstations on some floors, in order, at most so many."""
+    """Selects the images of workstations on some floors, in order, at most so many."""
     seqs = _SEQS_OF_PLACES.format(range=range_)
     return prepared(
         text(f"""
@@ -206,5 +206,5 @@ _MORE_UNNUMBERED = prepared(
 
 
 async def has_more_unnumbered(reader: Reader, most: int) -> bool:
-    """Whether more committed changes than so many have no revision yet, of all entities."""
+    """Returns whether more committed changes than so many have no revision yet, of all entities."""
     return bool(await reader.scalar(_MORE_UNNUMBERED, {"most": most}))

@@ -25,12 +25,14 @@ _MOMENTS = ("created_at", "updated_at")
 
 @lru_cache(SHAPES_KEPT)
 def names_of(fields: frozenset[str]) -> frozenset[str]:
-    """The columns to fetch. Passes over what is no field of Workstation: `__typename`, or a field of another type."""
+    """Returns the columns to fetch. Passes over what is no field of Workstation: `__typename`, or a field of another
+    type."""
     return frozenset((*_ALWAYS, *("labels" if field in _LABELS else field for field in fields & FIELDS)))
 
 
 def columns(names: Collection[str], **instead: ColumnElement[Any]) -> list[ColumnElement[Any]]:
-    """What rows.selected reads: the others are null. `instead` are columns of another table that hold the same."""
+    """Returns the columns that rows.selected reads; those not asked for are null. `instead` are columns of another
+    table that hold the same."""
     every = {name: _column(name) if name in names else null() for name in rows.SELECTED} | instead
     return [column.label(name) for name, column in every.items()]
 

@@ -30,7 +30,7 @@ _C = workstations.c
 
 
 def _folded(column: str) -> ColumnElement[str]:
-    """Exactly the expression of the trigram index; folds ASCII only, as WorkstationFilter.matches does."""
+    """Returns exactly the expression of the trigram index; folds ASCII only, as WorkstationFilter.matches does."""
     return literal_column(f'lower(workstations.{column} COLLATE "C")')
 
 
@@ -72,9 +72,9 @@ _WRITTEN: Mapping[str, Callable[[Any], Any]] = {
 
 
 def asked_of(matching: WorkstationFilter) -> dict[str, Any]:
-    """The filter as parameters, in the order of CONDITIONS: its keys are the conditions that hold.
+    """Returns the filter as parameters, in the order of CONDITIONS: its keys are the conditions that hold.
 
-    WorkstationFilter.matches says the same of one workstation.
+    WorkstationFilter.matches decides the same of one workstation.
     """
     asked = {name: value for name in _FILTERED if (value := getattr(matching, name)) is not None}
     if len(asked.get("statuses", ())) == 1:

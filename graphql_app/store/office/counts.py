@@ -56,7 +56,7 @@ def _are_cells(conditions: Collection[str]) -> bool:
 
 
 def counting(conditions: Collection[str]) -> ScalarSelect[int]:
-    """How many match, to be selected by itself or beside something else."""
+    """Returns an expression that counts what matches, to be selected by itself or beside something else."""
     if _are_cells(conditions):
         number = cast(func.coalesce(func.sum(_CELL.workstations), 0), BigInteger)
         statement = select(number).where(*(_OF_CELLS[name] for name in conditions))

@@ -76,7 +76,7 @@ async def building_exists(reader: Reader, name: str) -> bool:
 
 
 async def floor_exists(reader: Reader, building: str | None, number: int) -> bool:
-    """Of that building, or of any."""
+    """Returns whether there is such a floor, in that building or in any."""
     return bool(await reader.scalar(_FLOOR, {"building": building, "number": number}))
 
 
@@ -107,8 +107,8 @@ def _whole_floors(names: frozenset[str], is_one: bool) -> Prepared:
 async def whole_floors(
     reader: Reader, places: Collection[Place], fields: Collection[str] = FIELDS
 ) -> dict[Place, tuple[Floor, list[Record]]]:
-    """Each floor that there is, and the rows of its workstations by id: they begin as rows.SELECTED, and may leave
-    out where they stand."""
+    """Returns each floor that exists, and the rows of its workstations by id: they begin as rows.SELECTED, and may
+    leave out where they stand."""
     statement = _whole_floors(names_of(frozenset(fields)), len(places) == 1)
     found = await reader.fetch(statement, parameters_of_places(places))
     groups = [list(group) for _, group in groupby(found, _PLACE_OF)] if len(places) > 1 else [found]

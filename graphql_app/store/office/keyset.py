@@ -1,5 +1,5 @@
-"""What lies beyond a cursor: as conditions that an index in the order can begin with, so that a deep page costs what
-the first one costs."""
+"""Keyset pagination: what lies beyond a cursor, as conditions that an index in the order can begin with, so that a deep
+page costs what the first one costs."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -24,8 +24,8 @@ COLUMNS: Mapping[OrderField, ColumnElement[Any]] = {
 
 
 def complete(orders: Sequence[Order]) -> tuple[Order, ...]:
-    """The orders, each field once, made unambiguous by the id at the end, in the direction of the last: read from
-    either end, an index has both in one direction."""
+    """Returns the orders, each field once, made unambiguous by the id at the end, in the direction of the last: an
+    index has both in one direction."""
     kept: dict[OrderField, Order] = {}
     for order in orders:
         kept.setdefault(order.field, order)
@@ -35,7 +35,7 @@ def complete(orders: Sequence[Order]) -> tuple[Order, ...]:
 
 
 def key_of(workstation: Workstation, orders: Sequence[Order]) -> list[Any]:
-    """The values that place a workstation in the order, as JSON."""
+    """Returns the values that place a workstation in the order, as JSON."""
     values = (getattr(workstation, order.field.value) for order in complete(orders))
     return [value.isoformat() if isinstance(value, datetime) else value for value in values]
 
@@ -68,7 +68,7 @@ class Stretch:
 
 
 def stretch(orders: tuple[Order, ...], window: Window) -> tuple[Stretch, dict[str, Any]]:
-    """The part that a window shows, and its parameters."""
+    """Returns the part of the list that a window shows, and its parameters."""
     keys = {side: key for side, key in (("after", window.after), ("before", window.before)) if key is not None}
     values = {
         _named(side, order): _bound(order, value)
@@ -80,7 +80,7 @@ def stretch(orders: tuple[Order, ...], window: Window) -> tuple[Stretch, dict[st
 
 
 def beyond(side: str, orders: Sequence[Order], nulls: Collection[str]) -> list[ColumnElement[bool]]:
-    """The rows after the key (or before it), in parts that have no row in common, each a range of an index.
+    """Returns the rows after the key (or before it), in parts that have no row in common, each a range of an index.
 
     PostgreSQL puts nulls last when ascending and first when descending.
     """

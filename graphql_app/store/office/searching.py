@@ -63,7 +63,7 @@ _SIZE_ALONE = prepared(select(_SIZE))
 
 
 def is_search(asked: Collection[str]) -> bool:
-    """Whether these conditions are to be looked for by what is here."""
+    """Returns whether these conditions need a bounded search."""
     names = set(asked)
     return bool(names & _NAMES) and not names & _NARROW
 
@@ -97,7 +97,7 @@ async def found_by(reader: Reader, asked: Mapping[str, Any]) -> str | None:
 
 
 def among_found(statement: Select[Any], group: str | None) -> Select[Any]:
-    """A statement on workstations, on those alone that are found by it."""
+    """Restricts a statement on workstations to those that are found by it."""
     if group is None:
         return statement
     found = _of_group(group).limit(_TOO_MANY).subquery("workstations")  # by the name that some conditions write out

@@ -1,4 +1,4 @@
-"""A floor as of one moment: read in one statement, so that nothing can happen between its parts."""
+"""A floor as of one moment, read in one statement, so that nothing can happen between its parts."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -44,7 +44,7 @@ async def matching_workstations(
     after: int = BEFORE_ALL,
     most: int | None = None,
 ) -> list[Record]:
-    """Those that match, by id, as rows.SELECTED; at most so many after an id, or all."""
+    """Returns those that match, by id, as rows.SELECTED; at most so many after an id, or all."""
     asked = asked_of(matching)
     statement = _matching(names_of(frozenset(fields)), tuple(asked))
     return await reader.fetch(statement, {**asked, "after": after, "most": most})
@@ -73,7 +73,8 @@ def _by_place(names: frozenset[str], is_one: bool) -> Prepared:
 async def workstations_by_place(
     reader: Reader, places: Collection[Place], fields: Collection[str] = FIELDS
 ) -> dict[Place, list[Workstation]]:
-    """The workstations of each floor, by id. Raises TooMany for those of several that are more than any answer has."""
+    """Returns the workstations of each floor, by id. Raises TooMany for several floors with more than any answer
+    has."""
     statement = _by_place(names_of(frozenset(fields)), len(places) == 1)
     found = await fetched(reader, statement, parameters_of_places(places))
     if len(places) == 1:
@@ -96,7 +97,7 @@ _LOCKED = prepared(select(*EVERY).where(THIS).with_for_update(key_share=True))
 
 
 async def locked_workstation(connection: Session, workstation_id: int) -> Workstation | None:
-    """The workstation, which nobody else can change until this transaction ends."""
+    """Returns the workstation, locked until this transaction ends."""
     found = await connection.row(_LOCKED, {"row_id": workstation_id})
     return rows.selected(found) if found else None
 

@@ -26,7 +26,7 @@ _C = workstations.c
 
 
 def _set(fields: Iterable[str]) -> dict[str, ColumnElement[Any]]:
-    """The columns of these fields, each with its parameter; an employee is named by their public key."""
+    """Returns the columns of these fields, each with its parameter; an employee is named by their public key."""
     columns: dict[str, ColumnElement[Any]] = {}
     for field in fields:
         if field == "employee_key":
@@ -38,7 +38,7 @@ def _set(fields: Iterable[str]) -> dict[str, ColumnElement[Any]]:
 
 
 def _given(changes: Mapping[str, Any]) -> dict[str, Any]:
-    """The parameters of _set."""
+    """Returns the parameters of _set."""
     return {
         f"new_{field}": Decimal(str(value)) if field in FLOATS and value is not None else value
         for field, value in changes.items()
@@ -85,7 +85,7 @@ def _update(fields: tuple[str, ...]) -> Prepared:
 
 
 async def update_workstation(connection: Session, workstation_id: int, changes: Mapping[str, Any]) -> Workstation:
-    """One that is locked."""
+    """Updates a workstation that is locked."""
     row = await connection.row(_update(tuple(changes)), {**_given(changes), "row_id": workstation_id})
     assert row is not None
     return rows.selected(row)
@@ -114,7 +114,7 @@ def _guarded_update(fields: tuple[str, ...]) -> Prepared:
 
 @dataclass(frozen=True, slots=True)
 class Update:
-    """What somebody wants to be written, if the workstation has one of the statuses, and the version."""
+    """A conditional update: written only if the workstation has one of the statuses, and the version."""
 
     caller: Caller
     workstation_id: int

@@ -1,4 +1,4 @@
-"""How migrations make indexes of tables that others write: without keeping them from it."""
+"""Makes indexes in migrations without keeping others from writing the table."""
 
 from collections.abc import Mapping
 

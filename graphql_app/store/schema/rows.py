@@ -39,7 +39,7 @@ def occupant(label: Mapping[str, Any] | None) -> Employee | None:
 
 
 def labels(image: Any) -> Labels:
-    """Of what is not as triggers make it (they can be switched off) none."""
+    """Returns the labels of a row; none of one that triggers did not make (they can be switched off)."""
     try:
         employee = image.get("employee")
         number = employee["number"] if employee else None
@@ -91,7 +91,8 @@ def selected(
     labels: Memo[bytes | None, Labels] = LABELS,
     times: Memo[bytes, datetime] = MOMENTS,
 ) -> Workstation:
-    """From a row of SELECTED; what was not asked for is null in it. `place`: where it stands, if not the row tells."""
+    """Returns the workstation of a row of SELECTED; what was not asked for is null in it. `place`: where it stands, if
+    not the row tells."""
     key, name, status, building, floor, label, x, y, width, height, equipment, notes, created, updated, version = row
     if place is not None:
         building, floor = place
@@ -119,7 +120,7 @@ def selected(
 
 
 def selected_once() -> Callable[[Iterable[Any]], Workstation]:
-    """The same for many rows that are not read again soon: what others remember is left as it is."""
+    """Returns workstations of many rows that are not read again soon: the shared memos are left as they are."""
     return partial(selected, labels=Memo(_labels_of, ONCE_KEPT), times=Memo(moments.from_bytes, ONCE_KEPT))
 
 
@@ -244,12 +245,12 @@ def moment(value: Any) -> Any:
 
 
 def floor(row: Mapping[str, Any]) -> Floor:
-    """From an image of a floor. Raises KeyError for a missing field but its name."""
+    """Returns the floor of an image. Raises KeyError for a missing field but its name."""
     return Floor(row["id"], row["building"], row["number"], row.get("name") or "")
 
 
 def department_row(row: Mapping[str, Any]) -> Department:
-    """From an image of a department. Raises KeyError for a missing field."""
+    """Returns the department of an image. Raises KeyError for a missing field."""
     return _department(row["id"], row["name"])
 
 
@@ -265,5 +266,5 @@ _OF_EMPLOYEE = ("public_key", "employee_number", "department_id")
 
 
 def as_it_is(image: Mapping[str, Any]) -> Mapping[str, Any]:
-    """An image of which nothing is asked: it only says that something changed."""
+    """Returns the image: nothing of it is asked but that something changed."""
     return image

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from graphql_app.domain.change import Batch, Change, Kind, Merged, Rewinding, add, joined, merge, rewind, tell
+from graphql_app.domain.change import Batch, Change, Kind, Merged, Rewinding, add, combined, merge, rewind, tell
 from graphql_app.domain.filters import WorkstationFilter
 from graphql_app.domain.topics import Workstations
 from graphql_app.domain.workstation import Status, Workstation
@@ -166,25 +166,25 @@ def batch(
 def test_batches_become_one_with_the_newest_state_of_each_workstation() -> None:
     newer = replace(INSIDE, notes="newer")
 
-    whole = joined([batch(Kind.CHANGES, 1, INSIDE, workstation(id=2)), batch(Kind.CHANGES, 2, newer)])
+    whole = combined([batch(Kind.CHANGES, 1, INSIDE, workstation(id=2)), batch(Kind.CHANGES, 2, newer)])
 
     assert whole == Batch(Kind.CHANGES, 2, [newer, workstation(id=2)], [])
 
 
 def test_what_a_later_batch_removes_is_removed_from_the_whole() -> None:
-    whole = joined([batch(Kind.CHANGES, 1, INSIDE), batch(Kind.CHANGES, 2, removed=(1,))])
+    whole = combined([batch(Kind.CHANGES, 1, INSIDE), batch(Kind.CHANGES, 2, removed=(1,))])
 
     assert (whole.states, whole.removed) == (NOTHING, [1])
 
 
 def test_what_a_later_batch_brings_back_is_not_removed_from_the_whole() -> None:
-    whole = joined([batch(Kind.CHANGES, 1, removed=(1,)), batch(Kind.CHANGES, 2, INSIDE)])
+    whole = combined([batch(Kind.CHANGES, 1, removed=(1,)), batch(Kind.CHANGES, 2, INSIDE)])
 
     assert (whole.states, whole.removed) == ([INSIDE], NOTHING)
 
 
 def test_what_was_removed_since_a_snapshot_is_simply_not_in_it() -> None:
-    whole = joined([batch(Kind.SNAPSHOT, 1, INSIDE, workstation(id=2)), batch(Kind.CHANGES, 2, removed=(1,))])
+    whole = combined([batch(Kind.SNAPSHOT, 1, INSIDE, workstation(id=2)), batch(Kind.CHANGES, 2, removed=(1,))])
 
     assert (whole.kind, whole.states, whole.removed) == (Kind.SNAPSHOT, [workstation(id=2)], NOTHING)
 

@@ -31,3 +31,9 @@ def test_a_password_made_of_a_name_is_tried_first() -> None:
 @pytest.mark.parametrize("password", ["9f2c4e7b", "0123456789012345"])
 def test_what_is_drawn_is_not_tried_first(password: str) -> None:
     assert not is_tried_first(password)
+
+
+@pytest.mark.parametrize("around", ["{}!", "{}1!", "!{}", "1{}$", "$1{}!7", "{}"])
+@pytest.mark.parametrize("word", ["P0stgres", "p@ssw0rd", "Adm!n", "t35ting"])
+def test_digits_and_marks_around_a_word_do_not_hide_it(word: str, around: str) -> None:
+    assert is_tried_first(around.format(word))

@@ -358,7 +358,7 @@ async def test_an_operation_of_one_field_is_answered_the_same_whatever_is_given_
     is_there = True
 
     services: Any = SimpleNamespace(
-        browse=SimpleNamespace(workstation=use_case, workstation_soon=deferred),
+        browse=SimpleNamespace(workstation=use_case, deferred_workstation=deferred),
         arrange=SimpleNamespace(set_status=use_case),
     )
 

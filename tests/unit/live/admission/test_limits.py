@@ -4,19 +4,20 @@ from typing import Any, cast
 
 import pytest
 
-from graphql_app.domain.access import Viewer
+from graphql_app.domain.caller import Caller
 from graphql_app.domain.connection_limits import ConnectionLimit
 from graphql_app.domain.errors import RateLimited, TooManyConnections
 from graphql_app.domain.token_buckets import TokenRate
 from graphql_app.live.admission import limits
 from graphql_app.live.admission.limiter import Limiter
 from graphql_app.live.admission.limits import Limits
+from tests.examples import caller
 
 ADDRESS = "203.0.113.7"
 
 
-def viewer_at(address: str, subject: str = "ada") -> Viewer:
-    return cast(Viewer, type("Somebody", (), {"address": address, "subject": subject}))
+def caller_at(address: str, subject: str = "ada") -> Caller:
+    return caller("visitor").named(subject)._replace(address=address)
 
 
 def counting(*rates: str, **most: int) -> Limits:
@@ -30,42 +31,42 @@ def counting(*rates: str, **most: int) -> Limits:
 
 def test_an_address_gets_its_connection_back_when_the_user_is_refused() -> None:
     counts = counting(user=1, address=2)
-    counts.stream(viewer_at(ADDRESS))
+    counts.stream(caller_at(ADDRESS))
 
     with pytest.raises(TooManyConnections, match=limits.USER_CONNECTIONS):
-        counts.stream(viewer_at(ADDRESS))
+        counts.stream(caller_at(ADDRESS))
 
-    counts.stream(viewer_at(ADDRESS, "grace"))
+    counts.stream(caller_at(ADDRESS, "grace"))
 
 
 def test_an_address_gets_its_connection_back_when_the_stream_ends() -> None:
     counts = counting(user=2, address=1)
 
-    counts.stream(viewer_at(ADDRESS)).leave()
+    counts.stream(caller_at(ADDRESS)).leave()
 
-    counts.stream(viewer_at(ADDRESS))
+    counts.stream(caller_at(ADDRESS))
 
 
 def test_a_stream_is_counted_for_its_address_too() -> None:
     counts = counting(user=2, address=1)
-    counts.stream(viewer_at(ADDRESS))
+    counts.stream(caller_at(ADDRESS))
 
     with pytest.raises(TooManyConnections, match=limits.ADDRESS_CONNECTIONS):
-        counts.stream(viewer_at(ADDRESS, "grace"))
+        counts.stream(caller_at(ADDRESS, "grace"))
 
 
 @pytest.mark.parametrize(
     ("name", "ask"),
     [
         (limits.ADDRESS_REQUESTS, lambda counts, who: counts.request(who.address)),
-        (limits.USER_OPERATIONS, lambda counts, who: counts.operation(who)),
+        (limits.USER_OPERATIONS, lambda counts, who: counts.operation(who.viewer)),
         (limits.LOGINS, lambda counts, who: counts.login(who.address)),
     ],
 )
 def test_each_is_counted_by_itself(name: str, ask: Any) -> None:
     counts = counting(name)
-    ask(counts, viewer_at(ADDRESS))
-    ask(counts, viewer_at("203.0.113.8", "grace"))
+    ask(counts, caller_at(ADDRESS))
+    ask(counts, caller_at("203.0.113.8", "grace"))
 
     with pytest.raises(RateLimited, match=name):
-        ask(counts, viewer_at(ADDRESS))
+        ask(counts, caller_at(ADDRESS))

@@ -7,7 +7,7 @@ from uuid import UUID
 import pytest
 
 from graphql_app.domain.change import Head
-from graphql_app.live.feed.messages import PUBLISHED_AT_ONCE, UnreadableMessage, decoded, encoded, joined
+from graphql_app.live.feed.messages import PUBLISHED_AT_ONCE, UnreadableMessage, coalesced, decoded, encoded
 from graphql_app.store.log.numbering import Numbered
 
 EPOCH, OTHER = UUID(int=1), UUID(int=2)
@@ -26,7 +26,7 @@ def numbered(first: int, last: int, *, epoch: UUID = EPOCH, below: int | None = 
 
 
 def test_what_follows_on_each_other_goes_together() -> None:
-    (message,) = joined([numbered(1, 2), numbered(3, 2, below=9), numbered(3, 5, below=11)])
+    (message,) = coalesced([numbered(1, 2), numbered(3, 2, below=9), numbered(3, 5, below=11)])
 
     assert (message.previous, message.head.revision, message.below) == (0, 5, 11)
     assert [one.revision for part, _ in decoded(encoded(message)).after(0, 100) for one in part] == [1, 2, 3, 4, 5]
@@ -35,13 +35,13 @@ def test_what_follows_on_each_other_goes_together() -> None:
 def test_what_does_not_follow_goes_by_itself() -> None:
     apart = [numbered(1, 2), numbered(4, 5), numbered(6, 6, epoch=OTHER)]
 
-    assert joined(apart) == apart
+    assert coalesced(apart) == apart
 
 
 def test_a_message_that_is_large_enough_takes_no_more() -> None:
     apart = [numbered(1, PUBLISHED_AT_ONCE), numbered(PUBLISHED_AT_ONCE + 1, PUBLISHED_AT_ONCE + 1)]
 
-    assert joined(apart) == apart
+    assert coalesced(apart) == apart
 
 
 def test_a_process_takes_of_a_message_what_is_new_to_it() -> None:

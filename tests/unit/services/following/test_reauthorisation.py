@@ -103,7 +103,7 @@ async def test_what_changes_nothing_of_what_is_seen_moves_nobody() -> None:
     leave = await joining(accounts, places, inbox)
     inbox.offer(payload(b"kept"))
 
-    accounts.become(replace(ADMIN, expires_at=ADMIN.expires_at + 600))
+    accounts.become(replace(ADMIN, employee_number="E-9"))
     await settle()
 
     assert places.joined == [(ADMIN, None)]
