@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import replace
+from dataclasses import fields, replace
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -142,7 +142,7 @@ async def strangers(
 ) -> AsyncIterator[Talk]:
     """A socket on which nobody has said anything yet."""
     browse, joined, wire = Departments(), cohorts or Joined(), Wire()
-    services = Services(identify, cast(Browse, browse), *[cast(Any, None)] * 9)
+    services = Services(identify, cast(Browse, browse), *[cast(Any, None)] * (len(fields(Services)) - 2))
     persisted = Persisted(DOCUMENTS, {}, only_trusted=False, registered_bytes=0)
     admission = Admission(Limits(Limiter(cast(Any, None), [], [], processes=1)), identify)
     engine = Engine(

@@ -92,7 +92,7 @@ def test_a_token_that_was_issued_here_names_its_viewer() -> None:
     viewer = IDENTIFY.viewer(token)
 
     assert (viewer.subject, viewer.roles) == ("ada", ("employee", "hr"))
-    assert viewer.view.scopes == {Scope.READ, Scope.COORDINATES, Scope.EMPLOYEES, Scope.STAFF}
+    assert viewer.view.scopes == ROLES["employee"] | ROLES["hr"]
     assert (viewer.employee_key, viewer.employee_number) == (ADA, "E-1001")
     assert abs(viewer.expires_at - time.time() - 60) < 5
 
