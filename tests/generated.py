@@ -145,7 +145,9 @@ def _literal(value: str) -> ValueNode:
 
 SCALARS: dict[str, st.SearchStrategy[ValueNode]] = {
     "Cursor": st.text("abc", max_size=5).map(_literal),
+    "Date": st.just(THEN.date().isoformat()).map(_literal),
     "DateTime": st.just(THEN.isoformat()).map(_literal),
+    "Time": st.just("09:00:00").map(_literal),
     "JSON": st.just(nodes.String("1")) | st.just(nodes.Int(1)),
 }
 

@@ -23,6 +23,8 @@ bounded = hypothesis.settings(
 )
 
 schemathesis.graphql.scalar("Cursor", st.text(max_size=40).map(nodes.String))
+schemathesis.graphql.scalar("Date", st.dates().map(lambda day: nodes.String(day.isoformat())))
+schemathesis.graphql.scalar("Time", st.times().map(lambda at: nodes.String(at.isoformat())))
 schemathesis.graphql.scalar("DateTime", st.datetimes().map(lambda at: nodes.String(at.isoformat() + "Z")))
 schemathesis.graphql.scalar("JSON", st.text(max_size=20).map(nodes.String) | st.integers().map(nodes.Int))
 

@@ -164,7 +164,14 @@ def test_what_needs_a_scope_is_allowed_with_it() -> None:
 
 
 def test_roles_add_up() -> None:
-    assert scopes_of(["employee", "hr"], ROLES) == {Scope.READ, Scope.COORDINATES, Scope.EMPLOYEES, Scope.STAFF}
+    assert scopes_of(["employee", "hr"], ROLES) == {
+        Scope.READ,
+        Scope.COORDINATES,
+        Scope.EMPLOYEES,
+        Scope.STAFF,
+        Scope.RESERVE,
+        Scope.RESERVATIONS,
+    }
 
 
 def test_a_role_that_nobody_knows_gives_nothing() -> None:
