@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -105,3 +106,54 @@ async def test_the_resume_loop_ends_when_its_token_is_refused(
         assert (await line(output)).startswith("SNAPSHOT ")
         assert (await line(output)).startswith("the token is refused: ")
         assert await line(output) == ""
+
+
+@pytest.mark.conformance
+async def test_the_generated_types_compile_and_follow_a_floor(start_server: StartServer, tmp_path: Path) -> None:
+    server = start_server(GRAPHQL_APP_SEED="true")
+    program = generating(server, tmp_path)
+    generate, compile_, run = commands(tmp_path)
+    npm.run(*generate, folder=tmp_path, environment={"TOKEN": server.token("admin")})
+    npm.run(*compile_, folder=tmp_path)
+
+    async with running(server, run, "", tmp_path) as output:
+        assert re.fullmatch(r"\d+ desks\n", await line(output))
+        await changed(server)
+        assert re.fullmatch(r"\S+ MAINTENANCE 20\d\d\n", await line(output))
+
+    program.write_text(program.read_text().replace("desk.status", "desk.state"))
+    assert "'state' does not exist" in npm.run(*compile_, folder=tmp_path, exit_codes=(1, 2))
+
+
+@pytest.mark.conformance
+async def test_a_scalar_without_a_type_stops_the_generation(start_server: StartServer, tmp_path: Path) -> None:
+    server = start_server(GRAPHQL_APP_SEED="true")
+    generating(server, tmp_path)
+    config = tmp_path / "codegen.yml"
+    config.write_text(config.read_text().replace("        DateTime: string\n", ""))
+
+    generate, *_ = commands(tmp_path)
+    npm.run(*generate, folder=tmp_path, environment={"TOKEN": server.token("admin")}, exit_codes=(1,))
+
+
+def generating(server: Server, folder: Path) -> Path:
+    """What codegen.md says to write, in a folder where its `npm install` has been done; the program's file."""
+    node(folder)
+    (folder / "package.json").write_text('{"type": "module"}')
+    at = server.url.removeprefix("http://")
+    for name, language in (("codegen.yml", "yaml"), ("src/floor.ts", "ts")):
+        file = folder / name
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(program_of("codegen.md", language).replace("127.0.0.1:8080", at))
+    return file
+
+
+def commands(folder: Path) -> list[list[str]]:
+    """The last block of commands of codegen.md, a command a line."""
+    *_, block = re.findall(r"```sh\n(.*?)```", (START / "codegen.md").read_text(), re.DOTALL)
+    bin_ = folder / "node_modules" / ".bin"
+    with_node = [
+        re.sub(r"^npx (\S+)|^node", lambda it: f"{npm.node()} {bin_ / it[1] if it[1] else ''}", one)
+        for one in block.splitlines()
+    ]
+    return [shlex.split(one) for one in with_node]
