@@ -5,7 +5,7 @@ import json
 import re
 import shutil
 import sys
-from asyncio.subprocess import PIPE
+from asyncio.subprocess import PIPE, STDOUT
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -33,17 +33,17 @@ def server(start_server: StartServer) -> Server:
 
 @asynccontextmanager
 async def running(
-    server: Server, program: list[str], text: str, folder: Path | None = None
+    server: Server, program: list[str], text: str, folder: Path | None = None, token: str = ""
 ) -> AsyncIterator[asyncio.StreamReader]:
-    """The program, given what the README says but for the address. Yields what it prints."""
+    """The program, given what the README says but for the address. Yields what it prints, warnings too."""
     environment: Mapping[str, str] = {
-        "TOKEN": server.token("admin"),
+        "TOKEN": token or server.token("admin"),
         "PATH": "/usr/local/bin:/usr/bin:/bin",
         "PYTHONUNBUFFERED": "1",
         "LC_ALL": "C.UTF-8",
     }
     process = await asyncio.create_subprocess_exec(
-        *program, stdin=PIPE, stdout=PIPE, limit=2**20, env=environment, cwd=folder
+        *program, stdin=PIPE, stdout=PIPE, stderr=STDOUT, limit=2**20, env=environment, cwd=folder
     )
     assert process.stdin is not None
     assert process.stdout is not None

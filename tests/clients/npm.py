@@ -3,10 +3,11 @@
 import asyncio
 import importlib.util
 import json
+import os
 import shutil
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
 from functools import cache
 from pathlib import Path
@@ -14,7 +15,6 @@ from types import ModuleType
 from typing import Any
 
 HERE = Path(__file__).resolve().parent
-INSTALLED_FROM = HERE / "node_modules" / "installed-from"
 BUILD = HERE.parents[1] / "frontend" / "build.py"
 
 INSTALL_SECONDS = 600
@@ -23,21 +23,36 @@ LINE_BYTES = 16 * 1024 * 1024  # a snapshot is one line
 
 
 @cache
-def node() -> str:
-    """The path of a Node, with `node_modules` as package-lock.json says."""
+def node(folder: Path = HERE) -> str:
+    """The path of a Node, with the folder's `node_modules` as its package-lock.json, or else package.json, says."""
     build = _frontend_build()
     found = build.find_node()
-    wanted = build.digest([HERE / "package.json", HERE / "package-lock.json"])
-    if build.recorded(INSTALLED_FROM) != wanted:
-        run(*found.npm, "ci", "--no-audit", "--no-fund", seconds=INSTALL_SECONDS)
-        INSTALLED_FROM.write_text(wanted)
+    says = [one for one in (folder / "package.json", folder / "package-lock.json") if one.exists()]
+    wanted, installed_from = build.digest(says), folder / "node_modules" / "installed-from"
+    if build.recorded(installed_from) != wanted:
+        install = "ci" if len(says) > 1 else "install"
+        run(*found.npm, install, "--no-audit", "--no-fund", seconds=INSTALL_SECONDS, folder=folder)
+        installed_from.write_text(wanted)
     return str(found.node)
 
 
-def run(*command: str, seconds: float = 120, exit_codes: Collection[int] = (0,)) -> str:
-    """What the command says, run in this folder. Fails, with what it said, when it ends with another exit code."""
+def run(
+    *command: str,
+    seconds: float = 120,
+    exit_codes: Collection[int] = (0,),
+    folder: Path = HERE,
+    environment: Mapping[str, str] | None = None,
+) -> str:
+    """What the command says, run in the folder. Fails, with what it said, when it ends with another exit code."""
     done = subprocess.run(
-        command, cwd=HERE, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=seconds, check=False
+        command,
+        cwd=folder,
+        env=os.environ | (environment or {}),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=seconds,
+        check=False,
     )
     assert done.returncode in exit_codes, f"{' '.join(command)}\n{done.stdout}{done.stderr}"
     return done.stdout

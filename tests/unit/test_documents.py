@@ -7,7 +7,7 @@ import pytest
 
 from tests.source import PACKAGE, ROOT
 
-PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *ROOT.glob("examples/*/*.md")])
 
 ROOMS = sorted(one.name for one in PACKAGE.iterdir() if one.is_dir() and not one.name.startswith("_"))
 PATH = re.compile(rf"(?<![\w/.:-])(?:graphql_app/)?(?:{'|'.join(ROOMS)}|tests|docs|bench|alembic|docker)/\w[\w/.]*")
