@@ -30,6 +30,8 @@ from graphql_app.app.serving import bound, prepared
 from graphql_app.embedded import Embedded
 from graphql_app.services.identity.identify import Identify
 from graphql_app.settings import Settings, read
+from graphql_app.store.log import outbox
+from graphql_app.store.postgres.database import Database
 
 START_SECONDS = 30
 STOP_SECONDS = 10
@@ -114,6 +116,7 @@ async def office(**settings: Any) -> AsyncIterator[Office]:
             own = settings_for(servers.database_url, servers.redis_url, data=Path(data), **settings)
             await prepared(own)
             async with served(own) as url, httpx.AsyncClient(trust_env=False) as http:
+                await _numbered(own)
                 yield Office(url, own, identify(own), http)
         finally:
             await asyncio.to_thread(embedded.stop)
@@ -173,6 +176,18 @@ async def _started(server: uvicorn.Server, running: "asyncio.Task[None]") -> Non
     async with asyncio.timeout(START_SECONDS):
         while not server.started and not running.done():  # noqa: ASYNC110  # uvicorn has no event for it
             await asyncio.sleep(0.01)
+
+
+async def _numbered(settings: Settings) -> None:
+    """Waits until the office has its place in the history: a snapshot shows no more than that has reached."""
+    assert settings.database_url is not None
+    database = Database(settings.database_url, pool=1)
+    try:
+        async with asyncio.timeout(START_SECONDS):
+            while await outbox.has_more_unnumbered(database, 0):  # noqa: ASYNC110  # who else knows?
+                await asyncio.sleep(0.01)
+    finally:
+        await database.close()
 
 
 def _data(answer: Any) -> Any:

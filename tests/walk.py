@@ -148,6 +148,8 @@ def candidates(name: str, of: Any, values: Values) -> Iterator[str]:
             yield f"[{value}]"
     elif isinstance(of, GraphQLEnumType):
         yield from values.get(name, of.values)
+    elif isinstance(of, GraphQLInputObjectType) and of.name in values:
+        yield from values[of.name]
     elif isinstance(of, GraphQLInputObjectType):
         for given in variants(of.fields, values):
             yield "{" + ", ".join(f"{key}: {value}" for key, value in given.items()) + "}"

@@ -10,6 +10,7 @@ import orjson
 import pytest
 import pytest_asyncio
 from httpx import Response
+from pydantic import SecretStr
 
 from graphql_app.domain import access
 from graphql_app.domain.access import GUARDED, ROLES, Scope
@@ -93,6 +94,19 @@ PROBES = {
     "ids": [f"[{', '.join(IDS[:-1])}]", IDS[-1]],
     "departmentId": [text(RESEARCH)],
     "actor": ['"admin"', *STRINGS],
+    "Date": ['"2030-06-03"'],
+    "Time": ['"09:00:00"'],
+    # Of these, one thing of several must be given.
+    "ReservationFilter": [
+        f"{{workstationId: {text(A_02)}}}",
+        f"{{building: {text(HQ)}, floor: 1}}",
+        "{mine: true}",
+    ],
+    "WhenInput": [
+        '{day: "2030-06-03"}',
+        '{local: {date: "2030-06-04", from: "09:00:00", to: "17:00:00"}}',
+        '{between: {start: "2030-06-05T09:00:00Z", end: "2030-06-05T17:00:00Z"}}',
+    ],
 }
 # What is written is no canary: else the writer's own would be heard.
 WRITTEN = {
@@ -175,12 +189,16 @@ READS = ("GET", "HEAD")
 SEALED = re.compile(rb"[A-Za-z0-9_-]{40,}")
 
 
+SECRET = SecretStr("the same for all offices here: ids are sealed with it")
+
+
 def settings(url: str, servers: Servers) -> Settings:
     """With all caches, and without the limits that would refuse what is asked here."""
     return settings_for(
         url,
         servers,
         roles=OWN,
+        secret=SECRET,
         cache_rows=50_000,
         document_cost=10**9,
         document_depth=50,

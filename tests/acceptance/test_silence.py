@@ -28,6 +28,14 @@ def line(database_url: str) -> Iterator[Proxy]:
         yield line
 
 
+async def begun(socket: Socket) -> None:
+    """Waits until each subscription has its first payload: what is still being read when the line falls is refused."""
+    waiting = set(FOLLOWED)
+    async with asyncio.timeout(TOLD_SECONDS):
+        while waiting:
+            waiting.discard((await socket.receive())["id"])
+
+
 async def notices(socket: Socket, wanted: str) -> dict[str, Any]:
     """The first payload of each subscription that tells so."""
     told: dict[str, Any] = {}
@@ -62,6 +70,7 @@ async def test_who_follows_is_told_that_the_feed_is_silent_and_that_it_is_heard_
         socket = await stack.enter_async_context(opened(server))
         for name, document in FOLLOWED.items():
             await socket.send({"id": name, "type": "subscribe", "payload": {"query": document}})
+        await begun(socket)
         events = await stack.enter_async_context(by_events(server, None))
         cursor = (await anext(events))["cursor"]
         polled = asyncio.create_task(by_poll(server, cursor, wait=10))

@@ -13,7 +13,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from graphql_app import observe
-from graphql_app.domain.access import ROLES, Scope
+from graphql_app.domain.access import ROLES
 from graphql_app.domain.errors import Unauthenticated
 from graphql_app.embedded import Servers
 from graphql_app.services.identity import issuer as issuer_module
@@ -88,7 +88,7 @@ async def test_a_token_of_the_issuer_names_a_viewer_with_the_roles_of_its_claims
         viewer = await identify.arriving(bearer(token))
 
     assert viewer.roles == ("employee", "hr")
-    assert viewer.view.scopes == {Scope.READ, Scope.COORDINATES, Scope.EMPLOYEES}
+    assert viewer.view.scopes == ROLES["employee"] | ROLES["hr"]
     assert viewer.subject == f"{openid.url}#u-17"
 
 

@@ -3,6 +3,7 @@
 import re
 from base64 import urlsafe_b64decode
 from collections.abc import AsyncIterator, Callable
+from dataclasses import fields
 from datetime import UTC, datetime
 from random import Random
 from typing import Any, cast
@@ -426,7 +427,7 @@ DOCUMENTS = Documents(EXECUTION.schema, DocumentLimits(), kept=100)
 
 async def asked(database: Database, query: str, **variables: Any) -> Any:
     nobody = cast(Any, None)
-    services = Services(nobody, browse(database), Arrange(database, nobody), *[nobody] * 8)
+    services = Services(nobody, browse(database), Arrange(database, nobody), *[nobody] * (len(fields(Services)) - 3))
     operation = DOCUMENTS.get(query).operation(None)
     answer = await EXECUTION.run(operation, variables, Context(ADMIN, services))
     assert "errors" not in answer, answer

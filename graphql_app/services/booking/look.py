@@ -12,7 +12,7 @@ from graphql_app.domain.errors import InvalidInput, NotFound
 from graphql_app.domain.reservation import Bookings, Reservation
 from graphql_app.domain.seal import BrokenSeal, Numbers
 from graphql_app.domain.topics import Reservations
-from graphql_app.domain.values import moment_problem
+from graphql_app.domain.values import MOMENT_FIRST, MOMENT_LAST, moment_problem
 from graphql_app.domain.workstation import Place
 from graphql_app.services.booking.onlooking import onlooker
 from graphql_app.services.cursors import FeedCursors, PageCursors
@@ -152,11 +152,13 @@ class Look:
 
 def _window(asked: BookingFilter, now: datetime) -> tuple[datetime, datetime]:
     """Raises InvalidInput."""
-    starts_at = asked.starts_at or now
-    ends_at = asked.ends_at or starts_at + WINDOW_MOST
-    for name, moment in (("from", starts_at), ("until", ends_at)):
-        if (problem := moment_problem(moment)) is not None:
+    for name, moment in (("from", asked.starts_at), ("until", asked.ends_at)):
+        if moment is not None and (problem := moment_problem(moment)) is not None:
             raise InvalidInput(f"`{name}` {problem}.", field=name)
+    starts_at = asked.starts_at or now
+    if not MOMENT_FIRST + WINDOW_MOST <= starts_at <= MOMENT_LAST - WINDOW_MOST:
+        raise InvalidInput("`from` is beyond all that can be booked.", field="from")
+    ends_at = asked.ends_at or starts_at + WINDOW_MOST
     if not starts_at < ends_at <= starts_at + WINDOW_MOST:
         raise InvalidInput(f"`until` is after `from`, by at most {WINDOW_MOST.days} days.", field="until")
     return starts_at, ends_at
