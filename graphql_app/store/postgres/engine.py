@@ -1,5 +1,6 @@
 """SQLAlchemy's engine over connections that are dialled here: last in, first out, and none used again in doubt."""
 
+import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, cast
@@ -48,6 +49,8 @@ class WakingPool(AsyncAdaptedQueuePool):
         return _ConnectionRecord(self, connect=False)
 
 
+# It tells of each pool that ends, by a logger named like the class.
+logging.getLogger(f"{__name__}.{WakingPool.__name__}").setLevel(logging.WARNING)
 registry.register(f"postgresql.{_DIALECT}", __name__, DialledDialect.__name__)
 
 
