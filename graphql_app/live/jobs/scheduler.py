@@ -83,6 +83,8 @@ def housekeeping_jobs(
         return False
 
     async def settle_bookings() -> bool:
+        if not await reservations.is_any_due(database):
+            return False
         async with database.writing(CLOCK) as transaction:
             count = await reservations.settle(transaction.connection, BOOKINGS_MOST)
         return count >= BOOKINGS_MOST
