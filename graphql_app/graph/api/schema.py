@@ -23,6 +23,8 @@ from graphql_app.graph.api.several import SeveralMutations
 from graphql_app.graph.api.subscriptions import Subscription
 from graphql_app.graph.api.types import CURSOR, Cursor, Department, Employee, Floor, Workstation
 
+ONE_OF = "directive @oneOf on INPUT_OBJECT"  # GraphQL's own, which Strawberry prints without a description
+
 
 @strawberry.type(name="Query", description="What can be asked.")
 class Queries(Query, OfficeQueries, ReservationQueries, NotificationQueries, AuditQueries):
@@ -67,4 +69,4 @@ def build() -> strawberry.Schema:
 
 def printed(schema: strawberry.Schema) -> str:
     """Returns the schema in SDL, sorted, so that a difference is a change of the API."""
-    return schema.as_str() + "\n"
+    return schema.as_str().replace(ONE_OF, f'"""Exactly one field of the input is to be given."""\n{ONE_OF}') + "\n"
