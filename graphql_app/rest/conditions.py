@@ -42,7 +42,7 @@ Conditional = Annotated[Conditions, Depends(conditions)]
 
 
 def tag_of(shown: Any) -> str:
-    """Returns the ETag of what this viewer is shown, so that it tells nothing of what is hidden."""
+    """Returns the ETag of what this caller is shown, so that it tells nothing of what is hidden."""
     return f'"{blake2b(orjson.dumps(shown), digest_size=12).hexdigest()}"'
 
 

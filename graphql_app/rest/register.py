@@ -85,19 +85,19 @@ RESOURCES = (
 
 
 def routes(
-    browse: Browse, directory: Directory, register: Register, admission: Admission, receipts: ConsistencyTokens
+    browse: Browse, directory: Directory, register: Register, admission: Admission, tokens: ConsistencyTokens
 ) -> APIRouter:
     router = APIRouter(tags=["register"], route_class=Resource)
-    viewing = reader(admission, receipts)
-    lists(router, browse, directory, viewing)
+    calling = reader(admission, tokens)
+    lists(router, browse, directory, calling)
     for resource in RESOURCES:
-        single(router, resource, directory, register, viewing)
+        single(router, resource, directory, register, calling)
     return router
 
 
-def lists(router: APIRouter, browse: Browse, directory: Directory, viewing: Any) -> None:
+def lists(router: APIRouter, browse: Browse, directory: Directory, calling: Any) -> None:
     """Adds the lists. Those that are short are whole."""
-    Calling = Annotated[Caller, Depends(viewing)]  # noqa: N806  # a type, as its name says
+    Calling = Annotated[Caller, Depends(calling)]  # noqa: N806  # a type, as its name says
 
     @router.get("/api/buildings", summary="All buildings, by name", response_model=models.BuildingsListed)
     async def list_buildings(caller: Calling) -> Response:
@@ -135,10 +135,10 @@ def lists(router: APIRouter, browse: Browse, directory: Directory, viewing: Any)
 
 
 def single(
-    router: APIRouter, resource: RegisterResource, directory: Directory, register: Register, viewing: Any
+    router: APIRouter, resource: RegisterResource, directory: Directory, register: Register, calling: Any
 ) -> None:
     """Adds what can be done with one of a kind."""
-    Calling = Annotated[Caller, Depends(viewing)]  # noqa: N806  # types, as their names say
+    Calling = Annotated[Caller, Depends(calling)]  # noqa: N806  # types, as their names say
     New, Changes = resource.new, resource.changes  # noqa: N806
     kind, entity = resource.kind, resource.kind.entity
 
