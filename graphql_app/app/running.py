@@ -35,4 +35,5 @@ async def running(settings: Settings) -> AsyncIterator[Parts]:
         live.begin(loops)
         loops.begin("metrics", metrics.run())
         engine = engine_of(settings, stores, live, loops, stack)
+        await engine.services.identify.prepared()
         yield Parts(engine, Health(stores.inner, stores.channel, live.hub, live.staleness, loops.tasks))

@@ -15,6 +15,7 @@ from websockets.typing import Subprotocol
 from graphql_app.testing import new_key
 from tests.acceptance.conftest import Server, StartServer
 from tests.acceptance.test_commands import assert_one_line, run
+from tests.acceptance.test_workers import both_ready
 from tests.issuer import AUDIENCE, openid_server
 
 ME = {"query": "{ me { subject } }"}
@@ -123,6 +124,7 @@ async def test_a_server_believes_the_issuer_that_its_environment_names_also_whil
         }
         doctor = await asyncio.to_thread(run, "doctor", cwd=tmp_path, **environment, **given)
         server = await asyncio.to_thread(start_server, WORKERS="2", **given)
+        await asyncio.to_thread(both_ready, server)
         good, unmapped = openid.token(groups=["/hr"]), openid.token()
         statuses = [await asyncio.to_thread(status, server, token) for token in (good, unmapped, openid.token(aud="x"))]
     # By now nobody listens there.

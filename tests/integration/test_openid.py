@@ -42,8 +42,7 @@ async def identifying(openid: OpenIdServer) -> AsyncIterator[Identify]:
     issuer = Issuer(openid.url, AUDIENCE, CLAIM_ROLES, partial(published_keys, openid.url))
     identify = Identify(KeyRing.read(new_key()), issuer="us", audience="us", roles=ROLES, openid=issuer)
     running = asyncio.create_task(issuer.run())
-    await asyncio.sleep(0)
-    await issuer.refreshed()
+    await identify.prepared()
     try:
         yield identify
     finally:
@@ -160,6 +159,26 @@ async def test_one_of_our_own_tokens_is_not_taken_for_one_of_the_issuer(openid: 
 
     with pytest.raises(Unauthenticated):
         await identify.arriving(bearer(ours.sign(claims)))
+
+
+async def test_a_process_is_ready_once_the_issuer_was_asked_whether_it_answered_or_not() -> None:
+    asked, answer = asyncio.Event(), asyncio.Event()
+
+    async def away() -> list[object]:
+        asked.set()
+        await answer.wait()
+        raise IssuerAway("it is away")
+
+    issuer = Issuer("https://issuer.example", AUDIENCE, CLAIM_ROLES, away)
+    identify = Identify(KeyRing.read(new_key()), issuer="us", audience="us", roles=ROLES, openid=issuer)
+    running, prepared = asyncio.create_task(issuer.run()), asyncio.create_task(identify.prepared())
+    await asked.wait()
+    await asyncio.sleep(0)
+    assert not prepared.done()
+    answer.set()
+    await asyncio.wait_for(prepared, 5)
+    running.cancel()
+    await asyncio.wait([running])
 
 
 # --- keys ------------------------------------------------------------------------------------------------------------

@@ -75,6 +75,11 @@ class Identify:
         Returns what stops watching."""
         return self._local.watch(viewer.sign_in, changed) if viewer.sign_in is not None else _nothing
 
+    async def prepared(self) -> None:
+        """Returns when the issuer's keys have been asked for once; at once where there is no issuer."""
+        if self._openid is not None:
+            await self._openid.tried()
+
     @property
     def jwks(self) -> dict[str, Any]:
         """The public keys of the tokens that are issued here, as a JWK set."""

@@ -36,6 +36,7 @@ class Issuer:
         self._ring = KeyRing(())
         self._asked = asyncio.Event()
         self._fetched: asyncio.Future[None] | None = None  # the one that is under way, or allowed; None while it rests
+        self._tried = asyncio.Event()
         self._withdrawn: Callable[[], None] = lambda: None
 
     def on_withdrawal(self, forget: Callable[[], None]) -> None:
@@ -63,12 +64,18 @@ class Issuer:
             self._asked.set()
             await asyncio.wait([self._fetched], timeout=WAIT_SECONDS)
 
+    async def tried(self) -> None:
+        """Returns when the keys have been asked for once, whether the issuer answered or not: a process that says it is
+        ready before would refuse good tokens."""
+        await self._tried.wait()
+
     async def run(self) -> None:
         """Keeps the keys fresh. Never returns; end it by cancelling."""
         loop = asyncio.get_running_loop()
         self._fetched = loop.create_future()
         while True:
             seconds = FRESH_SECONDS if await self._ask() else RETRY_SECONDS
+            self._tried.set()
             self._fetched.set_result(None)
             self._fetched = None
             await asyncio.sleep(REST_SECONDS)
