@@ -12,11 +12,10 @@ from graphql_app.aio.memo import Memo
 from graphql_app.domain.errors import InvalidInput
 
 ROW_MOST = 2**31 - 1  # the keys are of PostgreSQL's integer
-IDS_KEPT = 65_536
+IDS_KEPT = 16_384  # of each type, of some 250 bytes
 _ROW = re.compile("[0-9]{1,10}")
 
 
-@lru_cache(maxsize=IDS_KEPT)
 def global_id(type_name: str, key: int | str | UUID) -> str:
     return b64encode(f"{type_name}:{key}".encode()).decode()
 
