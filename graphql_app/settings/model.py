@@ -152,7 +152,7 @@ class Settings(BaseSettings):
     logins_burst: Count = _by_mode(100, 2000, "so many at once after a rest")
 
     page_most: Count = Field(500, description="largest `first` or `last`")
-    snapshot_part: Count = Field(500, description="workstations in one part of a snapshot")
+    snapshot_part: Count = Field(500, description="workstations in a snapshot that comes whole; more come in parts")
     batch_window_ms: Annotated[int, Field(ge=0)] = Field(100, description="longest that a change waits for company")
     batch_changes: Count = Field(50, description="most workstations in one payload; a full one does not wait")
     batch_eager: Annotated[int, Field(ge=0)] = Field(

@@ -21,6 +21,7 @@ from graphql_app.services.following.history import History, Start
 from graphql_app.services.following.shared_parts import PartSharing
 
 FLOOR_STATUS_SECONDS = 0.25
+LARGE_PART = 100  # workstations: others wait while a part is made and sent
 TOLD_AT_ONCE = 50  # workstations of a catch-up that are shown before others are let in
 SHARED_SECONDS = 1.0  # what was made for one serves those who come so much later: all who come back after a restart
 
@@ -234,13 +235,15 @@ class Changes(Generic[E]):
         return self._snapshots.join(resync, lambda: self._read_snapshot(kind, resync))
 
     async def _read_snapshot(self, kind: Kind, reason: str | None) -> AsyncGenerator[Batch[E], None]:
-        size, revision = self._limits.snapshot_part, 0
+        size, revision = self._limits.snapshot_part, 0  # a snapshot of at most so many comes whole
         left: list[E] = []
         async with aclosing(self._history.snapshot(self.topic)) as parts:
             async for (_, revision), shown in parts:
                 # The database may be ahead: whoever lost the right to see this by then was told so before it is sent.
                 await self._history.reached(revision)
                 left += shown
+                if len(left) > size:
+                    size = min(size, LARGE_PART)
                 while len(left) > size:
                     yield Batch(kind, revision, left[:size], complete=False, reason=reason)
                     del left[:size]

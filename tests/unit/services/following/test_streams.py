@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Mapping, Sequence
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any, cast
 from uuid import UUID
@@ -127,6 +128,21 @@ async def test_a_snapshot_of_another_history_is_shared_with_nobody() -> None:
     hub.restart(Head(OTHER, 0))
     floor.workstations = (workstation(name="new"),)
     assert await shown_by(stream) == ["new"]
+
+
+@pytest.mark.parametrize(("desks", "parts"), [(250, [250]), (500, [500]), (501, [100, 100, 100, 100, 100, 1])])
+async def test_a_snapshot_that_is_not_whole_comes_in_parts_for_which_nobody_waits_long(
+    desks: int, parts: list[int]
+) -> None:
+    floor = FloorInMemory(*(workstation(id=number, name=str(number)) for number in range(desks)))
+    place = WorkstationFilter(building="HQ", floor_number=1)
+    limits = replace(LIMITS, snapshot_part=500)
+    stream = Changes(history_of(began(), floor), CURSORS, Workstations(place, view("admin")), limits)
+    async with stream.opened(), asyncio.timeout(30):
+        batches = [batch async for batch in stream.level(Start(), alone=True)]
+
+    assert [len(batch.states) for batch in batches] == parts
+    assert [batch.complete for batch in batches] == [False] * (len(parts) - 1) + [True]
 
 
 async def test_a_snapshot_ahead_of_this_process_is_not_shown_before_what_led_to_it_was_heard(
