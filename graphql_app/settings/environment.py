@@ -1,11 +1,11 @@
 """The environment: read into settings, searched for mistyped variables, and handed down to worker processes."""
 
 import os
+from collections.abc import Collection, Iterator, Mapping
 from difflib import get_close_matches
 from typing import Any
 
 from pydantic import SecretStr, ValidationError
-from pydantic_settings import SettingsError as PydanticSettingsError
 
 from graphql_app.settings.model import PREFIX, Settings
 
@@ -17,20 +17,44 @@ class SettingsError(Exception):
 def read(**overrides: Any) -> Settings:
     """Reads the settings of this process from the environment; `overrides` replace what is set there.
 
-    Raises SettingsError with one line for the first setting that is wrong, or a line for each weakness in production.
+    Raises SettingsError with a line for each setting that is missing or wrong.
     """
     try:
         return Settings(**overrides)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = str(first["loc"][0]) if first["loc"] else ""
-        if where in Settings.model_fields:
-            where = Settings.variable(where)
-        message = first["msg"].removeprefix("Value error, ")
-        raise SettingsError(f"{where}: {message}" if where else message) from error
-    except PydanticSettingsError as error:  # JSON that does not parse; it names the field, in quotes
-        name = next(name for name in Settings.model_fields if f'"{name}"' in str(error))
-        raise SettingsError(f"{Settings.variable(name)} takes {Settings.model_fields[name].description}") from error
+        raise SettingsError("\n".join(_faults(error, overrides))) from error
+
+
+def _faults(error: ValidationError, overrides: Mapping[str, Any]) -> Iterator[str]:
+    """Yields a line for each fault. How settings fit together is judged once each is right by itself: for that, those
+    that are not are taken as unset."""
+    wrong = {_variable(str(fault["loc"][0])) for fault in error.errors() if fault["loc"]}
+    for fault in error.errors():
+        if fault["type"] == "default_factory_not_called":  # another is at fault
+            continue
+        where = f"{_variable(str(fault['loc'][0]))}: " if fault["loc"] else ""
+        yield where + fault["msg"].removeprefix("Value error, ")
+    if wrong:
+        for line in _misfits_without(wrong, overrides):
+            if not any(name in line for name in wrong):
+                yield line
+
+
+def _misfits_without(unset: Collection[str], overrides: Mapping[str, Any]) -> list[str]:
+    """Returns what is said of the settings when these variables are not there. For the one thread of a start."""
+    taken = {name: os.environ.pop(name) for name in unset if name in os.environ}
+    try:
+        Settings(**{name: value for name, value in overrides.items() if _variable(name) not in unset})
+    except ValidationError as error:
+        return [line for fault in error.errors() for line in fault["msg"].removeprefix("Value error, ").splitlines()]
+    finally:
+        os.environ.update(taken)
+    return []
+
+
+def _variable(name: str) -> str:
+    """Returns the environment variable of a field; a name that is one already as it is."""
+    return Settings.variable(name) if name in Settings.model_fields else name
 
 
 def unknown() -> list[str]:

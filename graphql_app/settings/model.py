@@ -1,11 +1,13 @@
 """Every setting: its type, its default, its meaning, and which settings must fit together."""
 
+import json
 import re
+from collections.abc import Iterator
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic import Field, SecretStr, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from graphql_app.domain.reservation import Visibility
@@ -46,6 +48,7 @@ class Settings(BaseSettings):
         populate_by_name=True,
         extra="ignore",
         env_ignore_empty=True,
+        enable_decoding=False,  # _from_json says what a setting takes, and pydantic-settings stops at the first
         hide_input_in_errors=True,
     )
 
@@ -221,6 +224,17 @@ class Settings(BaseSettings):
         """Whether the server shows its schema, GraphiQL and the API documentation to everybody."""
         return self.mode == "development" if self.introspection is None else self.introspection
 
+    @field_validator("origins", "roles", "oidc_roles", "trusted_proxies", mode="before")
+    @classmethod
+    def _from_json(cls, given: object, info: ValidationInfo) -> object:
+        if not isinstance(given, str):
+            return given
+        try:
+            return json.loads(given)
+        except ValueError as error:
+            assert info.field_name is not None
+            raise ValueError(f"takes {cls.model_fields[info.field_name].description}") from error
+
     @field_validator("origins")
     @classmethod
     def _are_origins(cls, origins: list[str]) -> list[str]:
@@ -262,29 +276,24 @@ class Settings(BaseSettings):
         return self
 
     @model_validator(mode="after")
-    def _production_is_complete(self) -> Self:
-        if self.mode == "production":
-            needed = {
-                "DATABASE_URL": self.database_url,
-                "REDIS_URL": self.redis_url,
-                f"{PREFIX}SECRET": self.secret,
-                f"{PREFIX}TOKEN_PRIVATE_KEY, {PREFIX}TOKEN_PUBLIC_KEY or {PREFIX}OIDC_ISSUER": self.token_private_key
-                or self.token_public_key
-                or self.oidc_issuer,
-            }
-            for name, value in needed.items():
-                if value is None:
-                    raise ValueError(f"production mode needs {name}")
-        return self
-
-    @model_validator(mode="after")
-    def _production_is_safe(self) -> Self:
+    def _production_is_complete_and_safe(self) -> Self:
         if self.mode == "production":
             secret = self.secret.get_secret_value() if self.secret is not None else None
-            faults = list(weaknesses(secret, self.database_url, self.redis_url, self.trusted_proxies, prefix=PREFIX))
-            if faults:
+            weak = weaknesses(secret, self.database_url, self.redis_url, self.trusted_proxies, prefix=PREFIX)
+            if faults := [*self._missing(), *weak]:
                 raise ValueError("\n".join(faults))
         return self
+
+    def _missing(self) -> Iterator[str]:
+        needed = {
+            "DATABASE_URL": self.database_url,
+            "REDIS_URL": self.redis_url,
+            f"{PREFIX}SECRET": self.secret,
+            f"{PREFIX}TOKEN_PRIVATE_KEY, {PREFIX}TOKEN_PUBLIC_KEY or {PREFIX}OIDC_ISSUER": self.token_private_key
+            or self.token_public_key
+            or self.oidc_issuer,
+        }
+        return (f"production mode needs {name}" for name, value in needed.items() if value is None)
 
     @classmethod
     def variable(cls, name: str) -> str:

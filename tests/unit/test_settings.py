@@ -145,7 +145,7 @@ def test_what_is_no_json_is_refused_in_one_line_that_names_the_variable(
     with pytest.raises(SettingsError) as refused:
         from_environment(monkeypatch, **{name: value})
 
-    assert str(refused.value).startswith(f"{name} takes JSON: ")
+    assert str(refused.value).startswith(f"{name}: takes JSON: ")
 
 
 @pytest.mark.parametrize(
