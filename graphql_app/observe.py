@@ -31,6 +31,13 @@ class Refused:
 
 
 @dataclass(frozen=True, slots=True)
+class OriginRefused:
+    """A browser's page asked whose origin is not listed."""
+
+    origin: str  # as the browser named it
+
+
+@dataclass(frozen=True, slots=True)
 class IsolatedFailure:
     """One of many raised where nobody asked for an answer: it was left out, and the others went on."""
 
@@ -281,6 +288,7 @@ News = (
     OperationEnded
     | Unexpected
     | Refused
+    | OriginRefused
     | IsolatedFailure
     | LimitsLost
     | LimitsWhole

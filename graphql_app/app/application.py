@@ -80,7 +80,7 @@ def create(settings: Settings) -> Application:
         redoc_url=None,
         openapi_url="/api/openapi.json" if settings.is_explorable else None,
     )
-    app.origins, app.proxies = Origins(settings.origins), Proxies(settings.trusted_proxies)
+    app.origins, app.proxies = origins_of(settings), Proxies(settings.trusted_proxies)
     app.add_exception_handler(Refusal, refusal_error)
     app.add_exception_handler(RequestValidationError, validation_error)
     app.add_exception_handler(HTTPException, http_error(is_explorable=settings.is_explorable))
@@ -89,6 +89,11 @@ def create(settings: Settings) -> Application:
     app.add_middleware(BodyLimit, most=settings.request_bytes)
     app.router.routes.extend(pages(is_explorable=settings.is_explorable))
     return app
+
+
+def origins_of(settings: Settings) -> Origins:
+    """Returns whose pages may come in: in development also those that a developer's tools serve on this machine."""
+    return Origins(settings.origins, lets_in_local_pages=settings.mode == "development")
 
 
 @asynccontextmanager

@@ -14,6 +14,8 @@ _TOKEN_LETTERS: Final = frozenset(_BESIDE_LETTERS.sub("", name) for name in TOKE
 # Browsers leave it out of an origin, and some clients say it in `Host` (RFC 6454, 6.1; RFC 9110, 4.2).
 DEFAULT_PORTS: Final = {"http": ":80", "https": ":443"}
 
+LOCAL_ORIGIN: Final = re.compile(r"https?://(?:localhost|127\.0\.0\.1|\[::1\])(?::[0-9]{1,5})?")
+
 NO_FOREIGN_PAGES: Final = "Pages of this origin may not come in; GRAPHQL_APP_ORIGINS lists those that may."
 NO_TOKENS_IN_ADDRESSES: Final = (
     "Addresses are written into logs: send the token as `Authorization: Bearer …`, and have this one revoked."
@@ -31,14 +33,19 @@ def fields_of(lines: Sequence[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
 
 
 class Origins:
-    """The one list of origins whose pages may come in, over HTTP and WebSockets alike."""
+    """The origins whose pages may come in, over HTTP and WebSockets alike."""
 
-    def __init__(self, listed: Iterable[str]) -> None:
+    def __init__(self, listed: Iterable[str], *, lets_in_local_pages: bool = False) -> None:
+        """`lets_in_local_pages`: those of this machine too, on any port, as a developer's tools serve them."""
         self.listed = frozenset(listed)
+        self.lets_in_local_pages = lets_in_local_pages
 
     def may_come(self, origin: str | None, host: str | None) -> bool:
-        """Browsers name the origin of their page: this host's, or a listed one to the letter. Programs name none."""
+        """Returns whether a page of the origin may come in. Browsers name the origin of their page: this host's, a
+        listed one to the letter, or a local one. Programs name none."""
         if origin is None or origin in self.listed:
+            return True
+        if self.lets_in_local_pages and LOCAL_ORIGIN.fullmatch(origin):
             return True
         # What ends TLS before this server keeps from it which of the two it was.
         scheme, _, authority = origin.lower().partition("://")

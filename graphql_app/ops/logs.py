@@ -5,6 +5,8 @@ import re
 from collections.abc import Iterable
 from typing import Any, Final
 
+from cachetools import TTLCache
+
 from graphql_app import observe
 from graphql_app.domain.admission import TOKEN_PARAMETERS
 from graphql_app.domain.texts import plain, plain_lines
@@ -61,6 +63,10 @@ def configure(*urls: str | None) -> None:
 
 logger = logging.getLogger("graphql_app")
 
+ORIGINS_SAID_MOST: Final = 100  # in ORIGIN_SECONDS, each once: anybody can name any
+ORIGIN_SECONDS: Final = 60.0
+_origins_said: TTLCache[str, None] = TTLCache(ORIGINS_SAID_MOST, ORIGIN_SECONDS)
+
 
 def log(news: observe.News) -> None:  # noqa: PLR0912, PLR0915  # one arm for each kind of news is what it is
     match news:
@@ -68,6 +74,8 @@ def log(news: observe.News) -> None:  # noqa: PLR0912, PLR0915  # one arm for ea
             pass  # first, as there are thousands a second
         case observe.Unexpected(id, where, error):
             logger.error("incident %s at %s", id, where or "-", exc_info=error)
+        case observe.OriginRefused(origin):
+            _say_refused(origin)
         case observe.IsolatedFailure(where, error):
             logger.error("left out of %s, all else goes on", where, exc_info=error)
         case observe.FeedFailed(error, again):
@@ -125,3 +133,12 @@ def log(news: observe.News) -> None:  # noqa: PLR0912, PLR0915  # one arm for ea
             logger.debug("forgot %d old rows of %s", count, table)
         case _:
             pass
+
+
+def _say_refused(origin: str) -> None:
+    """A developer sees no more of it in a browser than `CORS`."""
+    if origin not in _origins_said and len(_origins_said) < ORIGINS_SAID_MOST:
+        _origins_said[origin] = None
+        logger.warning(
+            "a page of %.200s was refused: add its origin to GRAPHQL_APP_ORIGINS, a JSON list, if it is yours", origin
+        )

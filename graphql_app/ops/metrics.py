@@ -159,6 +159,8 @@ def count(news: observe.News) -> None:  # noqa: PLR0912, PLR0915  # one arm for 
             INCIDENTS.inc()
         case observe.Refused(limit):
             REFUSALS.labels(limit).inc()
+        case observe.OriginRefused():
+            REFUSALS.labels("origin").inc()
         case observe.IsolatedFailure(where):
             ISOLATED.labels(where).inc()
         case observe.LoginEnded(result):

@@ -6,8 +6,16 @@ from starlette.datastructures import Headers
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from graphql_app.domain.admission import NO_FOREIGN_PAGES, NO_TOKENS_IN_ADDRESSES, Origins, fields_of, names_a_token
+from graphql_app.domain.admission import (
+    LOCAL_ORIGIN,
+    NO_FOREIGN_PAGES,
+    NO_TOKENS_IN_ADDRESSES,
+    Origins,
+    fields_of,
+    names_a_token,
+)
 from graphql_app.domain.errors import Forbidden, InvalidInput, Refusal
+from graphql_app.observe import OriginRefused, note
 from graphql_app.server.address_limit import refusal_of
 from graphql_app.server.problems import problem
 
@@ -46,7 +54,8 @@ class SecurityMiddleware:
     def __init__(self, app: ASGIApp, origins: Origins) -> None:
         self._origins = origins
         self._app = app
-        self._for_pages = CORSMiddleware(app, **_cors(origins)) if origins.listed else app
+        has_pages = origins.listed or origins.lets_in_local_pages
+        self._for_pages = CORSMiddleware(app, **_cors(origins)) if has_pages else app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "lifespan":
@@ -64,6 +73,7 @@ class SecurityMiddleware:
         if limited is not None:  # for which nothing is looked at; the app says so, but where it would not be asked
             return limited if is_preflight(scope, headers) else None
         if not self._origins.may_come(headers.get("origin"), headers.get("host")):
+            note(OriginRefused(headers["origin"]))
             return Forbidden(NO_FOREIGN_PAGES)
         if names_a_token(scope["query_string"].decode("latin-1")):
             return InvalidInput(NO_TOKENS_IN_ADDRESSES)
@@ -95,6 +105,7 @@ def _cors(origins: Origins) -> dict[str, Any]:
     """Returns what pages of the listed origins may send and read."""
     return {
         "allow_origins": sorted(origins.listed),
+        "allow_origin_regex": LOCAL_ORIGIN.pattern if origins.lets_in_local_pages else None,
         "allow_methods": ["GET", "HEAD", "POST", "PUT", "DELETE"],
         "allow_headers": MAY_SEND,
         "expose_headers": MAY_READ,

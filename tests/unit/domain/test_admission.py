@@ -45,3 +45,27 @@ def test_the_same_origin_may_come(origin: str | None, host: str | None) -> None:
 )
 def test_another_may_not(origin: str, host: str | None) -> None:
     assert not ORIGINS.may_come(origin, host)
+
+
+LOCAL = ["http://localhost:5173", "https://localhost", "http://127.0.0.1:3000", "http://[::1]:8080"]
+NEARLY_LOCAL = [
+    "http://localhost.evil.example",
+    "http://evil.example:3000",
+    "http://127.0.0.1.evil.example",
+    "http://user@localhost:3000",
+    "http://localhost:3000/",
+    "http://localhost:",
+    "file://localhost",
+    "null",
+]
+
+
+@pytest.mark.parametrize("origin", LOCAL)
+def test_a_page_of_this_machine_may_come_to_a_developer_alone(origin: str) -> None:
+    assert Origins([], lets_in_local_pages=True).may_come(origin, "127.0.0.1:8080")
+    assert not Origins([]).may_come(origin, "office.example")
+
+
+@pytest.mark.parametrize("origin", NEARLY_LOCAL)
+def test_what_only_looks_like_this_machine_may_not(origin: str) -> None:
+    assert not Origins([], lets_in_local_pages=True).may_come(origin, "127.0.0.1:8080")

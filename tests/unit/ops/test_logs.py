@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from urllib.parse import unquote
 
 import pytest
+from cachetools import TTLCache
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -129,3 +130,24 @@ def test_the_passwords_of_the_servers_are_in_no_line_however_a_library_quotes_th
         line = formatter.format(logging.LogRecord("x", logging.ERROR, "", 1, told, None, None))
         assert password not in line
         assert unquote(password) not in line
+
+
+def test_a_refused_origin_is_said_once_in_a_while_with_what_to_set(
+    written: io.StringIO, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = [0.0]
+    said = TTLCache[str, None](logs.ORIGINS_SAID_MOST, logs.ORIGIN_SECONDS, timer=lambda: clock[0])
+    monkeypatch.setattr(logs, "_origins_said", said)
+    for _ in range(3):
+        logs.log(observe.OriginRefused("http://desk.example:5173"))
+    assert written.getvalue().count("http://desk.example:5173 was refused: add its origin to GRAPHQL_APP_ORIGINS") == 1
+    clock[0] = logs.ORIGIN_SECONDS + 1
+    logs.log(observe.OriginRefused("http://desk.example:5173"))
+    assert written.getvalue().count("http://desk.example:5173") == 2
+
+
+def test_who_makes_origins_up_does_not_fill_the_log(written: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(logs, "_origins_said", TTLCache[str, None](logs.ORIGINS_SAID_MOST, logs.ORIGIN_SECONDS))
+    for number in range(3 * logs.ORIGINS_SAID_MOST):
+        logs.log(observe.OriginRefused(f"http://{number}.example"))
+    assert written.getvalue().count("\n") == logs.ORIGINS_SAID_MOST

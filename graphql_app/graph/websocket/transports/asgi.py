@@ -21,7 +21,7 @@ from graphql_app.graph.websocket.wire import (
     Wire,
     fitting,
 )
-from graphql_app.observe import SocketClosed, SocketOpened, note
+from graphql_app.observe import OriginRefused, SocketClosed, SocketOpened, note
 from graphql_app.services.following.cohorts import Payload
 
 PATH = "/graphql"
@@ -124,6 +124,7 @@ class WebSocketEndpoint:
         if self.sessions.is_draining:
             return HTTPStatus.SERVICE_UNAVAILABLE, "The service restarts; come back in a moment.\n"
         if not self._origins.may_come(headers.get("origin"), headers.get("host")):
+            note(OriginRefused(headers["origin"]))
             return HTTPStatus.FORBIDDEN, f"{NO_FOREIGN_PAGES}\n"
         if names_a_token(query):
             return HTTPStatus.BAD_REQUEST, f"{NO_TOKENS_IN_ADDRESSES}\n"
