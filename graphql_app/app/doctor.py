@@ -52,7 +52,7 @@ def settings_problem(settings: Settings) -> str | None:
 
 async def database_problem(settings: Settings) -> str | None:
     if settings.database_url is None:
-        return EMBEDDED
+        return embedded_problem() or EMBEDDED
     database = for_command(settings.database_url, settings)
     try:
         problem = await database.problem()
@@ -66,7 +66,20 @@ async def database_problem(settings: Settings) -> str | None:
 
 
 async def redis_problem(settings: Settings) -> str | None:
-    return EMBEDDED if settings.redis_url is None else await broadcast.problem(settings.redis_url)
+    if settings.redis_url is None:
+        return embedded_problem() or EMBEDDED
+    return await broadcast.problem(settings.redis_url)
+
+
+def embedded_problem() -> str | None:
+    """Returns what keeps the embedded servers from being started, if their wheels are not there."""
+    from graphql_app.embedded import EmbeddedError, wheels  # noqa: PLC0415  # with both URLs set, nothing needs Unix
+
+    try:
+        wheels.find()
+    except EmbeddedError as error:
+        return str(error)
+    return None
 
 
 async def issuer_problem(issuer: str) -> str | None:

@@ -1,6 +1,7 @@
 """`graphql-app serve`: everything checked first, then uvicorn."""
 
 import asyncio
+import os
 import signal
 import socket
 import sys
@@ -8,6 +9,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
+from textwrap import wrap
 
 import click
 import uvicorn
@@ -31,6 +33,7 @@ from graphql_app.store.redis import broadcast
 GRACE_SECONDS = 10
 KEEP_ALIVE_SECONDS = 75
 SEND_BUFFER_BYTES = 256 * 1024
+COLUMNS = 80
 
 
 class CannotServe(Exception):
@@ -157,7 +160,7 @@ async def demo_accounts(settings: Settings, database: Database) -> bool:
 
 
 def banner(settings: Settings, port: int, seeded: str | None) -> str:
-    """What somebody who just started the server wants to know."""
+    """Returns what somebody who just started the server wants to know: a screen of 80 columns and 24 rows holds it."""
     host = "127.0.0.1" if settings.host in ("0.0.0.0", "::") else settings.host  # noqa: S104  # only shown
     address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
     lines = [
@@ -169,10 +172,21 @@ def banner(settings: Settings, port: int, seeded: str | None) -> str:
     if settings.is_explorable:
         lines.append(f"  API docs  {address}/api/docs")
     if seeded:
-        lines.append(f"  made      {seeded}")
+        lines += wrap(f"made      {seeded}", COLUMNS, initial_indent="  ", subsequent_indent=" " * 12)
     if settings.mode == "development" and settings.token_private_key is not None:
-        issuer = identify(settings)
-        lines += ["", f"  A token for each role, valid for {settings.token_seconds / 3600:g} h:"]
-        for role in role_table(settings):
-            lines.append(f"  {role:<10} {issuer.issue(role, [role], seconds=settings.token_seconds)}")
+        lines += ["", *ways_in(settings, address)]
     return "\n".join([*lines, "", "  Ctrl-C stops it.", ""])
+
+
+def ways_in(settings: Settings, address: str) -> Iterator[str]:
+    """Yields what lets a developer in: as admin by a click, as anybody else by a command."""
+    issued = identify(settings).issue("admin", ["admin"], seconds=settings.token_seconds)
+    yield f"  As admin, for {settings.token_seconds / 3600:g} h: {'open' if settings.is_explorable else 'the token'}"
+    yield f"  {address}/graphql#token={issued}" if settings.is_explorable else f"  {issued}"
+    others = ", ".join(role for role in role_table(settings) if role != "admin")
+    program = os.path.relpath(sys.argv[0])
+    if not program.endswith("bin/graphql-app") or program.startswith(".."):
+        program = "graphql-app"
+    yield from wrap(
+        f"As another: `{program} token --role ROLE`, of {others}", COLUMNS, initial_indent="  ", subsequent_indent="  "
+    )

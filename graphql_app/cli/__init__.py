@@ -1,4 +1,4 @@
-"""The commands: serve, migrate, seed, import, export, export-schema, token, account, doctor."""
+"""The commands: serve, migrate, seed, import, export, export-schema, token, account, psql, doctor."""
 
 import sys
 
@@ -7,6 +7,7 @@ import click
 from graphql_app.cli.accounts import account, token
 from graphql_app.cli.export import export
 from graphql_app.cli.office import import_, seed
+from graphql_app.cli.psql import psql
 from graphql_app.cli.schema import export_schema
 from graphql_app.cli.server import doctor, migrate, serve
 from graphql_app.cli.session import Stop
@@ -38,5 +39,5 @@ def commands() -> None:
     pass
 
 
-for command in (serve, migrate, seed, import_, export, export_schema, token, account, doctor):
+for command in (serve, migrate, seed, import_, export, export_schema, token, account, psql, doctor):
     commands.add_command(command)

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Callable, Coroutine
 from contextlib import closing
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -32,7 +33,7 @@ ROLE_HELP = "visitor, employee, facilities, hr, operator, admin, or one of your 
 def token(role: str, number: str | None, seconds: float | None) -> None:
     from graphql_app.app.identity import identify
 
-    settings = keyed()
+    settings = keyed(warn_of_new_key)
     employee = employee_with(number) if number is not None else None
     issued = identify(settings).issue(
         role if employee is None else f"employee:{employee.key}",  # a subject is no secret, an employee number is
@@ -42,6 +43,16 @@ def token(role: str, number: str | None, seconds: float | None) -> None:
         employee_number=number,
     )
     click.echo(issued)
+
+
+def warn_of_new_key(file: Path) -> None:
+    """Warns of a key that signs tokens: a server that runs with another takes none of them."""
+    if file.suffix == ".pem":
+        click.echo(
+            f"{file} was made: this token opens servers that are started with the same GRAPHQL_APP_DATA. For one that"
+            " runs already, make it in the folder where that was started.",
+            err=True,
+        )
 
 
 def employee_with(number: str) -> Employee:

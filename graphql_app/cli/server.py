@@ -13,11 +13,19 @@ def serve() -> None:
     from graphql_app.app.serving import CannotServe, run
     from graphql_app.app.workers import WorkersFailed
 
-    with settled() as settings:
+    with settled(say_joined) as settings:
         try:
             run(settings)
         except (CannotServe, WorkersFailed) as error:
             raise Stop(str(error)) from error
+
+
+def say_joined(owner: int) -> None:
+    click.echo(
+        f"Using the PostgreSQL and Valkey of process {owner}, which has the same GRAPHQL_APP_DATA: they end with it."
+        " Another GRAPHQL_APP_DATA has its own.",
+        err=True,
+    )
 
 
 @click.command(help="Bring the database to this release's tables.")

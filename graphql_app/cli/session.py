@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
 from typing import Any, TypeVar
 
 from graphql_app import settings as configuration
@@ -18,16 +19,21 @@ class Stop(Exception):
     """Ends the command with one line and exit code 1."""
 
 
-def keyed() -> Settings:
-    """The settings with their keys, and no server started."""
+def _unsaid(_: object) -> None:
+    pass
+
+
+def keyed(made: Callable[[Path], None] = _unsaid) -> Settings:
+    """Returns the settings with their keys, and no server started. `made` is told each key that was made for it."""
     settings = configuration.read()
-    return settings if settings.mode == "production" else development.with_keys(settings)
+    return settings if settings.mode == "production" else development.with_keys(settings, made)
 
 
 @contextmanager
-def settled() -> Iterator[Settings]:
-    """The settings with their servers, embedded ones started where no URL is set."""
-    with development.completed(configuration.read()) as settings:
+def settled(joined: Callable[[int], None] = _unsaid) -> Iterator[Settings]:
+    """Yields the settings with their servers, embedded ones started where no URL is set. `joined` is told the process
+    that runs them already."""
+    with development.completed(configuration.read(), joined) as settings:
         yield settings
 
 

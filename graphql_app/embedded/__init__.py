@@ -30,6 +30,7 @@ JOIN_SECONDS = 90
 class Servers:
     database_url: str = field(repr=False)
     redis_url: str = field(repr=False)
+    owner: int  # the process that runs them
 
 
 @contextmanager
@@ -53,7 +54,7 @@ def _of_another(data: Path) -> Servers | None:
     state = ownership.load(data)
     if state is None or not state.database_url or not ownership.is_alive(state.owner):
         return None
-    return Servers(state.database_url, state.redis_url)
+    return Servers(state.database_url, state.redis_url, state.owner)
 
 
 class Embedded:
@@ -72,7 +73,7 @@ class Embedded:
 
     @property
     def servers(self) -> Servers:
-        return Servers(self.postgres.url, self.valkey.url)
+        return Servers(self.postgres.url, self.valkey.url, os.getpid())
 
     def claim(self) -> bool:
         """Tells whether the data directory is ours, not another owner's; stop() gives it back. Raises EmbeddedError

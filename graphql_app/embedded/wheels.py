@@ -13,6 +13,7 @@ REMEDY = "pip install 'graphql-app[embedded]', or set DATABASE_URL and REDIS_URL
 class Programs:
     initdb: Path
     postgres: Path
+    psql: Path
     valkey: Path
     installed: tuple[Path, ...]  # the directories that hold them and their libraries
 
@@ -29,7 +30,7 @@ def find() -> Programs:
         raise EmbeddedError(f"the wheels carry no servers for this platform: {REMEDY}")
     libraries = postgres.with_suffix(".libs")
     installed = (postgres, valkey, *([libraries] if libraries.exists() else []))
-    return Programs(programs / "initdb", programs / "postgres", server, installed)
+    return Programs(programs / "initdb", programs / "postgres", programs / "psql", server, installed)
 
 
 def _package(name: str) -> Path:

