@@ -16,14 +16,17 @@ import httpx
 import psutil
 import pytest
 
+from graphql_app.domain.importing import ImportKind
 from graphql_app.store.postgres.migrations import newest
 from tests.acceptance.conftest import StartServer
 
 
-def run(*arguments: str, cwd: Path, **settings: str) -> "subprocess.CompletedProcess[str]":
+def run(*arguments: str, cwd: Path, given: str | None = None, **settings: str) -> "subprocess.CompletedProcess[str]":
     env = {k: v for k, v in os.environ.items() if not k.startswith(("GRAPHQL_APP_", "DATABASE_", "REDIS_"))} | settings
     command = [sys.executable, "-m", "graphql_app", *arguments]
-    return subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(
+        command, cwd=cwd, env=env, input=given, capture_output=True, text=True, timeout=60, check=False
+    )
 
 
 def assert_one_line(result: "subprocess.CompletedProcess[str]", *parts: str) -> None:
@@ -319,6 +322,22 @@ def test_what_is_exported_is_imported_and_changes_nothing(environment: dict[str,
 
 
 @pytest.mark.usefixtures("office")
+@pytest.mark.parametrize("kind", list(ImportKind))
+def test_a_template_is_imported_as_it_is(environment: dict[str, str], tmp_path: Path, kind: str) -> None:
+    assert run("seed", cwd=tmp_path, **environment).returncode == 0
+    template = run("import", "--template", kind, cwd=tmp_path).stdout
+    result = run("import", "-", "--kind", kind, cwd=tmp_path, given=template, **environment)
+    assert (result.returncode, result.stdout) == (0, f"{kind}: 1 unchanged\n"), result.stderr
+
+
+def test_how_a_file_is_written_is_said_and_can_be(environment: dict[str, str], tmp_path: Path) -> None:
+    given = "name/time_zone\nA/UTC\n"
+    assert_one_line(run("import", "-", cwd=tmp_path, given=given, **environment), "correct what is said above")
+    result = run("import", "-", "--delimiter", "/", cwd=tmp_path, given=given, **environment)
+    assert (result.returncode, result.stdout) == (0, "buildings: 1 added\n")
+    assert "standard input was read as a file separated by '/'" in result.stderr
+
+
 def test_an_export_that_cannot_be_written_is_one_line(environment: dict[str, str], tmp_path: Path) -> None:
     full = run("export", "floors", "--output", "/dev/full", cwd=tmp_path, **environment)
     assert_one_line(full, "/dev/full cannot be written: No space left on device")

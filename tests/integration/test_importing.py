@@ -17,6 +17,7 @@ from graphql_app.domain.caller import Caller
 from graphql_app.domain.errors import Forbidden, InvalidInput
 from graphql_app.domain.importing import ImportKind, ImportOutcome, ImportTally, Report
 from graphql_app.services.importing import importing
+from graphql_app.services.importing.files import ReadOptions
 from graphql_app.services.importing.importing import Importing
 from graphql_app.store.postgres.database import Database
 
@@ -306,13 +307,54 @@ async def test_an_unreadable_file_writes_nothing_even_with_skip_bad(
     assert (report.outcome, report.unreadable, report.problem_count) == (ImportOutcome.REFUSED, True, 1)
 
 
-async def test_a_file_in_gbk_is_refused_with_what_to_do(database: Database, tmp_path: Path) -> None:
-    path = tmp_path / "departments.csv"
-    path.write_bytes("部门\n研发部\n".encode("gbk"))
+AS_PEOPLE_HAVE_IT = {
+    "in GBK": ("departments.csv", "部门\n研发部\n".encode("gbk"), "in GB18030"),
+    "in UTF-16": ("departments.csv", "部门\n研发部\n".encode("utf-16"), "in UTF-16"),
+    "from a spreadsheet": ("buildings.txt", "楼栋名称\t时区\r\n研发楼\tUTC\r\n".encode("utf-16"), "separated by tabs"),
+    "with semicolons": ("buildings.csv", b"name;time_zone\nA;UTC\n", "separated by semicolons"),
+    "JSON in GBK": ("office.json", '{"buildings": [{"name": "研发楼"}]}'.encode("gbk"), "in GB18030"),
+}
+
+
+@pytest.mark.parametrize("what", AS_PEOPLE_HAVE_IT)
+async def test_a_file_is_read_as_people_have_it_and_the_report_says_how(
+    database: Database, tmp_path: Path, what: str
+) -> None:
+    name, content, said = AS_PEOPLE_HAVE_IT[what]
+    path = tmp_path / name
+    path.write_bytes(content)
     report = await Importing(database).run(
-        caller(Scope.ADMIN), path, kind=None, dry_run=False, skip_bad=True, progress=lambda done, total: None
+        caller(Scope.ADMIN), path, kind=None, dry_run=False, skip_bad=False, progress=lambda done, total: None
     )
-    assert "save the file as UTF-8" in str(report.problems[0])
+    assert (report.outcome, report.problem_count) == (ImportOutcome.WRITTEN, 0)
+    assert report.read_as is not None
+    assert said in report.read_as
+    assert sum(tally.added for tally in report.kinds.values()) == 1
+
+
+async def test_an_encoding_that_is_said_is_believed(database: Database, tmp_path: Path) -> None:
+    path = tmp_path / "departments.csv"
+    path.write_bytes("name\nMüller\n".encode("cp1252"))
+
+    async def read(encoding: str | None) -> Report:
+        return await Importing(database).run(
+            caller(Scope.ADMIN), path, kind="departments", dry_run=False, skip_bad=False,
+            progress=lambda done, total: None, reading=ReadOptions(encoding),
+        )  # fmt: skip
+
+    refused = await read(None)
+    assert (refused.unreadable, refused.problems[0].line) == (True, 2)
+    assert "--encoding" in refused.problems[0].reason
+    assert (await read("cp1252")).outcome is ImportOutcome.WRITTEN
+    assert await rows(database, "SELECT name FROM departments WHERE name LIKE 'M%'") == [("Müller",)]
+    with pytest.raises(InvalidInput, match="no encoding 'klingon'"):
+        await read("klingon")
+
+
+@pytest.mark.usefixtures("office")
+async def test_problems_name_a_column_as_the_file_does(bring: Import) -> None:
+    report = await bring("楼栋,楼层,工位,横坐标,纵坐标,部门\n总部A座,3,新,x,1,研发部\n总部A座,3,新二,1,1,没有\n")
+    assert [(problem.line, problem.column) for problem in report.problems] == [(2, "横坐标"), (3, "部门")]
 
 
 @pytest.mark.usefixtures("office")

@@ -50,26 +50,28 @@ _number = values.name(32)
 
 COLUMNS: Mapping[ImportKind, tuple[Column, ...]] = {
     ImportKind.BUILDINGS: (
-        Column("name", _building, ("楼栋", "楼栋名称", "名称"), key=True),
+        Column("name", _building, ("楼栋", "楼栋名称", "大楼", "建筑", "名称"), key=True),
         Column("time_zone", values.time_zone, ("时区",), default="UTC"),
     ),
     ImportKind.FLOORS: (
-        Column("building", _building, ("楼栋",), key=True),
-        Column("number", values.whole, ("楼层", "floor"), key=True),
+        Column("building", _building, ("楼栋", "大楼", "建筑"), key=True),
+        Column("number", values.whole, ("楼层", "楼层号", "floor"), key=True),
         Column("name", _name, ("楼层名称", "名称"), default=""),
     ),
     ImportKind.DEPARTMENTS: (Column("name", _name, ("部门", "部门名称", "名称"), key=True),),
     ImportKind.EMPLOYEES: (
-        Column("employee_number", _number, ("工号",), key=True, guard=("Employee", "employee_number")),
-        Column("name", _name, ("姓名",), needed=True),
+        Column(
+            "employee_number", _number, ("工号", "员工编号", "员工号"), key=True, guard=("Employee", "employee_number")
+        ),
+        Column("name", _name, ("姓名", "员工姓名"), needed=True),
         Column("department", _name, ("部门",)),
     ),
     ImportKind.WORKSTATIONS: (
-        Column("building", _building, ("楼栋",), key=True),
-        Column("floor_number", values.whole, ("楼层", "floor"), key=True),
-        Column("name", _name, ("工位", "工位名称", "工位号"), key=True),
+        Column("building", _building, ("楼栋", "大楼", "建筑"), key=True),
+        Column("floor_number", values.whole, ("楼层", "楼层号", "floor"), key=True),
+        Column("name", _name, ("工位", "工位名称", "工位号", "座位", "座位号"), key=True),
         Column("department", _name, ("部门",)),
-        Column("employee_number", _number, ("工号",), guard=("Workstation", "employee_id")),
+        Column("employee_number", _number, ("工号", "员工编号", "员工号"), guard=("Workstation", "employee_id")),
         Column(
             "x_position", values.coordinate, ("横坐标", "x", "X坐标"), needed=True, guard=("Workstation", "x_position")
         ),

@@ -69,3 +69,4 @@ class Report:
     problems: Sequence[Problem]
     problem_count: int
     unreadable: bool = False
+    read_as: str | None = None  # in which encoding and with which separators, where they are not the usual ones

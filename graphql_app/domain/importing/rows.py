@@ -4,6 +4,7 @@ import re
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Any
 
 from graphql_app.domain.importing import values
@@ -40,6 +41,11 @@ class Plan:
     kind: ImportKind
     columns: tuple[Column, ...]
     defaults: tuple[tuple[str, Any], ...]
+
+    @property
+    def decimals(self) -> tuple[int, ...]:
+        """Where numbers stand that may have decimals."""
+        return tuple(at for at, column in enumerate(self.columns) if column.read in (values.coordinate, values.size))
 
     def row(self, index: int, line: int, cells: Sequence[str]) -> Row | BadRow:
         given: dict[str, Any] = {}
@@ -120,11 +126,18 @@ def _unknown(kind: ImportKind, names: Sequence[str], found: Sequence[Column | No
     return [
         Fault(
             name.strip()[:NAME_SHOWN] or None,
-            f"{_called(name, place)} is not a column of {kind}; the columns are {known}",
+            f"{_called(name, place)} is not a column of {kind}{_meant(kind, name)}; the columns are {known}",
         )
         for place, (name, column) in enumerate(zip(names, found, strict=True), start=1)
         if column is None
     ]
+
+
+def _meant(kind: ImportKind, name: str) -> str:
+    """Returns which column a misspelt one may be, as the file would write it."""
+    spellings = {folded(one): one for column in COLUMNS[kind] for one in (column.name, *column.aliases)}
+    close = get_close_matches(folded(name[:NAME_SHOWN]), spellings, n=1, cutoff=0.7)
+    return f": is {spellings[close[0]]} meant?" if close else ""
 
 
 def _called(name: str, place: int) -> str:
@@ -150,6 +163,12 @@ def _missing(kind: ImportKind, found: Sequence[Column | None]) -> list[Fault]:
         for column in COLUMNS[kind]
         if column.key and column not in found
     ]
+
+
+def known_columns(names: Sequence[str], kind: ImportKind | None) -> int:
+    """Returns how many of these are columns, of the kind or of the one that has most of them."""
+    found = [folded(name.strip().strip('"')) for name in names]
+    return max(sum(name in _BY_NAME[one] for name in found) for one in ([kind] if kind else ImportKind))
 
 
 def recognised(names: Sequence[str]) -> ImportKind | None:

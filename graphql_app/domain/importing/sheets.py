@@ -1,42 +1,83 @@
-"""CSV (RFC 4180): a header that names the columns, then one row after the other, each with the line where it starts."""
+"""CSV (RFC 4180, and other separators): a header that names the columns, then row after row, each with its line."""
 
 import csv
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from itertools import chain
+from typing import Final
 
 from graphql_app.domain.importing import rows
 from graphql_app.domain.importing.columns import KEYS, ImportKind
 from graphql_app.domain.importing.formulas import restored
 from graphql_app.domain.importing.report import ROW_MOST, Fault, Unreadable
 from graphql_app.domain.importing.rows import BadRow, Plan, Row
-from graphql_app.domain.importing.values import is_blank, shown
+from graphql_app.domain.importing.values import is_blank, shown, with_decimal_point
 
 Record = tuple[int, list[str] | Fault]
 
 _NEVER_CLOSED = 'a quote (") in the row that starts here is never closed'
-_CELL = r'(?: "(?:[^"]|"")*" | [^",]* )'
-_ROW = re.compile(rf"{_CELL} (?: , {_CELL} )* [\r\n]*", re.VERBOSE)
-_LATE = re.compile(r'(?:^|,)\s+"')
 _SEPARATOR = re.compile(r"sep=(.)\s*", re.IGNORECASE)
+_ONE: Final = {",": "a comma", ";": "a semicolon", "\t": "a tab", "|": "a bar"}
+HEADER_CHARACTERS_MOST: Final = 10_000
+DELIMITERS: Final = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
 
 
-def read(lines: Iterable[str], kind: ImportKind | None) -> Iterator[Row | BadRow]:
-    """The rows in order. `kind` None is recognised from the header. Raises Unreadable."""
-    records = _records(lines)
-    plan = _plan(records, kind)
-    for index, (line, cells) in enumerate(records):
-        if isinstance(cells, Fault):
-            yield BadRow(plan.kind, index, line, (cells,))
-        elif len(cells) != len(plan.columns):
-            yield BadRow(plan.kind, index, line, (_miscounted(len(cells), len(plan.columns)),))
-        else:
-            yield plan.row(index, line, [restored(cell) for cell in cells])
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """How the cells of a sheet are written; what is None is recognised. `decimal_comma`: 10,5 is ten and a half."""
+
+    delimiter: str | None = None
+    decimal_comma: bool | None = None
 
 
-def _records(lines: Iterable[str]) -> Iterator[Record]:
-    """The cells of each row that has any."""
-    row = _RowLines(_without_separator(lines))
-    reader = csv.reader(row, strict=True)
+RECOGNISED: Final = Dialect()
+
+
+class Sheet:
+    """A table with its header read. `delimiter`: what separates its cells. `words`: its columns, as the header calls
+    them."""
+
+    def __init__(self, lines: Iterable[str], kind: ImportKind | None, dialect: Dialect = RECOGNISED) -> None:
+        """`kind` None is recognised from the header. Raises Unreadable."""
+        lines = iter(lines)
+        first = next(lines, "")
+        self.delimiter = dialect.delimiter or delimiter_of(first, kind)
+        self._has_decimal_comma = dialect.decimal_comma if dialect.decimal_comma is not None else self.delimiter != ","
+        self._records = records(chain([first], lines), self.delimiter)
+        self._plan, names = _plan(self._records, kind)
+        self.words = {column.name: name.strip() for column, name in zip(self._plan.columns, names, strict=True)}
+
+    def rows(self) -> Iterator[Row | BadRow]:
+        """Yields the rows in order, once. Raises Unreadable."""
+        plan, numbers = self._plan, self._plan.decimals if self._has_decimal_comma else ()
+        for index, (line, cells) in enumerate(self._records):
+            if isinstance(cells, Fault):
+                yield BadRow(plan.kind, index, line, (cells,))
+            elif len(cells) != len(plan.columns):
+                yield BadRow(plan.kind, index, line, (_miscounted(len(cells), len(plan.columns), self.delimiter),))
+            else:
+                given = [restored(cell) for cell in cells]
+                for at in numbers:
+                    given[at] = with_decimal_point(given[at])
+                yield plan.row(index, line, given)
+
+
+def delimiter_of(first: str, kind: ImportKind | None) -> str:
+    """Returns what separates cells: what the line says of itself (`sep=;`), or what makes most columns of it that are
+    known; a comma where several do."""
+    if (said := _SEPARATOR.fullmatch(first)) is not None and said[1] in DELIMITERS:
+        return said[1]
+    header = first[:HEADER_CHARACTERS_MOST]
+    return max(DELIMITERS, key=lambda mark: rows.known_columns(header.split(mark), kind))
+
+
+def records(lines: Iterable[str], delimiter: str = ",") -> Iterator[Record]:
+    """Yields the cells of each row that has any. Raises Unreadable."""
+    row = _RowLines(_without_separator(lines, delimiter))
+    reader = csv.reader(row, strict=True, delimiter=delimiter)
+    shape = _RowShape.of(delimiter)
     while True:
         line = reader.line_num + 1
         row.begin(line)
@@ -47,7 +88,7 @@ def _records(lines: Iterable[str]) -> Iterator[Record]:
         except csv.Error as error:
             yield line, _malformed(line, error, row.lines)
             continue
-        if (fault := _misquoted(line, row.lines)) is not None:
+        if (fault := _misquoted(line, row.lines, shape)) is not None:
             yield line, fault
         elif not all(map(is_blank, cells)):
             yield line, cells
@@ -82,25 +123,45 @@ class _RowLines:
         return line
 
 
-def _without_separator(lines: Iterable[str]) -> Iterator[str]:
-    """Passes over what tells Excel of commas. Raises Unreadable where it tells of something else."""
+def _without_separator(lines: Iterable[str], delimiter: str) -> Iterator[str]:
+    """Passes over what tells Excel of the separator. Raises Unreadable where it tells of another one."""
     for number, line in enumerate(lines):
         found = _SEPARATOR.fullmatch(line) if number == 0 else None
-        if found is not None and found[1] != ",":
-            reason = f"{shown(line.strip())} says that cells are not separated by commas: save the file with commas"
+        if found is not None and found[1] != delimiter:
+            reason = (
+                f"{shown(line.strip())} is not what separates cells here: say it with --delimiter, or take the line out"
+            )
             raise Unreadable(1, Fault(None, reason))
         yield line if found is None else "\n"
 
 
-def _misquoted(line: int, written: Sequence[str]) -> Fault | None:
+@dataclass(frozen=True, slots=True)
+class _RowShape:
+    """A row that is written well, and a quote behind a blank that opens its cell too late."""
+
+    whole: re.Pattern[str]
+    late: re.Pattern[str]
+
+    @classmethod
+    @cache
+    def of(cls, delimiter: str) -> "_RowShape":
+        mark = re.escape(delimiter)
+        cell = rf'(?: "(?:[^"]|"")*" | [^"{mark}]* )'
+        return cls(
+            re.compile(rf"{cell} (?: {mark} {cell} )* [\r\n]*", re.VERBOSE),
+            re.compile(rf'(?:^|{mark})[^\S{mark}]+"'),
+        )
+
+
+def _misquoted(line: int, written: Sequence[str], shape: _RowShape) -> Fault | None:
     """What is wrong with the quotes of a row. The csv module takes one within a cell that does not begin with it for
     the cell's own, and so a quote after a blank. Raises Unreadable when it cannot be told where the next row starts."""
     row = "".join(written)
-    if '"' not in row or _ROW.fullmatch(row):
+    if '"' not in row or shape.whole.fullmatch(row):
         return None
     if _is_open(written):
         raise Unreadable(line, Fault(None, _NEVER_CLOSED))
-    if _LATE.search(row):
+    if shape.late.search(row):
         return Fault(None, 'a quote (") opens a cell only where the cell begins: take out the blank before it')
     return Fault(None, 'a quote (") within a cell must be doubled, and the cell quoted')
 
@@ -120,12 +181,13 @@ def _is_open(written: Sequence[str]) -> bool:
     return sum(line.count('"') for line in written) % 2 == 1
 
 
-def _miscounted(count: int, expected: int) -> Fault:
-    hint = "; quote cells that hold a comma" if count > expected else ""
+def _miscounted(count: int, expected: int, delimiter: str) -> Fault:
+    hint = f"; quote cells that hold {_ONE.get(delimiter, shown(delimiter))}" if count > expected else ""
     return Fault(None, f"has {count} cells where the header has {expected}{hint}")
 
 
-def _plan(records: Iterator[Record], kind: ImportKind | None) -> Plan:
+def _plan(records: Iterator[Record], kind: ImportKind | None) -> tuple[Plan, Sequence[str]]:
+    """Returns the plan, and the header that it is of. Raises Unreadable."""
     line, names = next(records, (1, Fault(None, "the file is empty")))
     if isinstance(names, Fault):
         raise Unreadable(line, names)
@@ -137,12 +199,10 @@ def _plan(records: Iterator[Record], kind: ImportKind | None) -> Plan:
     plan = rows.plan(found, names)
     if not isinstance(plan, Plan):
         raise Unreadable(line, *plan)
-    return plan
+    return plan, names
 
 
 def _unrecognised(names: list[str]) -> Fault:
-    if len(names) == 1 and any(mark in names[0] for mark in ";\t|"):
-        return Fault(None, f"{shown(names[0])} is not separated by commas: save it with commas")
     needs = "; ".join(f"{kind} need {', '.join(keys)}" for kind, keys in KEYS.items())
     return Fault(
         None,

@@ -1,14 +1,14 @@
-"""Bytes to text: UTF-8 with or without its mark at the start, and a clear word when it is something else."""
+"""Bytes of UTF-8 to text, with or without its mark at the start, and a clear word when it is something else."""
 
 import codecs
 import io
 from collections.abc import Iterable, Iterator
 from typing import BinaryIO
 
+from graphql_app.domain.importing.encodings import ADVICE
 from graphql_app.domain.importing.report import Fault, Unreadable
 
 LINE_MOST = 1024 * 1024  # bytes; a row of the largest cells that there may be takes a tenth of it
-_ADVICE = 'save the file as UTF-8 (Excel: "CSV UTF-8") and import that'
 
 
 def cut(file: BinaryIO) -> Iterator[bytes]:
@@ -69,20 +69,8 @@ def _ended(raw: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def _unmarked(data: bytes) -> bytes:
-    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        raise Unreadable(1, Fault(None, f"this is UTF-16, not UTF-8: {_ADVICE}"))
     return data.removeprefix(codecs.BOM_UTF8)
 
 
 def _not_utf8(line: int, data: bytes, error: UnicodeDecodeError) -> Unreadable:
-    byte = f"byte 0x{data[error.start]:02x}"
-    guess = ", it may be GBK" if _may_be_gbk(data, error.start) else ""
-    return Unreadable(line, Fault(None, f"this is not UTF-8 ({byte}{guess}): {_ADVICE}"))
-
-
-def _may_be_gbk(data: bytes, start: int) -> bool:
-    """Whether the characters that are no UTF-8 would be Chinese ones of GBK."""
-    try:
-        return data[start : start + 2].decode("gbk").isalpha()
-    except UnicodeDecodeError:
-        return False
+    return Unreadable(line, Fault(None, f"this is not UTF-8 (byte 0x{data[error.start]:02x}): {ADVICE}"))

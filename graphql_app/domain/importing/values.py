@@ -10,6 +10,7 @@ from graphql_app.domain.values import COORDINATE_BELOW, json_text_problem, text_
 from graphql_app.domain.workstation import Status
 
 NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)(e[+-]?\d{1,3})?", re.ASCII | re.IGNORECASE)
+DECIMAL_COMMA = re.compile(r"\s*[+-]?\d*,\d+\s*", re.ASCII)
 INTEGER_BELOW = 2**31
 HUNDREDTH = Decimal("0.01")
 
@@ -94,6 +95,11 @@ def _number(cell: str) -> Decimal:
     if len(value) > 100 or not NUMBER.fullmatch(value):
         raise Bad(f"{shown(cell)} is not a number; write it as 120 or 12.5")
     return Decimal(value)
+
+
+def with_decimal_point(cell: str) -> str:
+    """Returns 10.5 for 10,5; everything else as it is."""
+    return cell.replace(",", ".") if DECIMAL_COMMA.fullmatch(cell) else cell
 
 
 def status(cell: str) -> str:

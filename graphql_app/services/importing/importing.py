@@ -20,7 +20,7 @@ from graphql_app.domain.importing import (
     Unreadable,
     worded,
 )
-from graphql_app.services.importing.files import ImportFile, opened
+from graphql_app.services.importing.files import RECOGNISED, ImportFile, ReadOptions, opened
 from graphql_app.store.office.loading import Loading
 from graphql_app.store.postgres.database import Database
 
@@ -44,15 +44,24 @@ class Importing:
         self._database = database
 
     async def run(
-        self, caller: Caller, source: Path, *, kind: str | None, dry_run: bool, skip_bad: bool, progress: Progress
+        self,
+        caller: Caller,
+        source: Path,
+        *,
+        kind: str | None,
+        dry_run: bool,
+        skip_bad: bool,
+        progress: Progress,
+        reading: ReadOptions = RECOGNISED,
     ) -> Report:
         """Writes what the file holds, or nothing when a row of it is bad and `skip_bad` is not set.
 
-        `kind` may be None when the file tells it. `progress` is called with the bytes done and the bytes in all. Raises
-        Forbidden, InvalidInput when the file cannot be opened, Conflict, ReadOnly, Unavailable.
+        `source` may be `-` for standard input, `kind` None when the file tells it. `progress` is called with the bytes
+        done and the bytes in all. Raises Forbidden, InvalidInput when the file cannot be opened, Conflict, ReadOnly,
+        Unavailable.
         """
         require(caller.viewer, Scope.ADMIN)
-        with opened(source) as file:
+        with opened(source, reading) as file:
             return await self.take(caller, file, kind=kind, dry_run=dry_run, skip_bad=skip_bad, progress=progress)
 
     async def take(
@@ -109,7 +118,14 @@ class _Import:
     def report(self, outcome: ImportOutcome) -> Report:
         problems = sorted(self._problems, key=lambda problem: (problem.line, problem.index or 0))
         kinds = {kind: self._tallies[kind] for kind in ImportKind if kind in self._tallies}
-        return Report(outcome, kinds, problems[:PROBLEMS_MOST], self._problem_count, self._unreadable)
+        return Report(
+            outcome,
+            kinds,
+            problems[:PROBLEMS_MOST],
+            self._problem_count,
+            self._unreadable,
+            self._source.read_as,
+        )
 
     async def work(self, loading: Loading) -> None:
         try:
@@ -184,7 +200,8 @@ class _Import:
         self._problem_count += len(faults)
         place = index if self._source.form == "json" else None  # in a CSV the line says it
         for column, reason in faults:
-            self._problems.append(Problem(self._source.name, line, column, reason, kind, place))
+            called = self._source.words.get(column, column) if column is not None else None
+            self._problems.append(Problem(self._source.name, line, called, reason, kind, place))
 
 
 def _batches(rows: Iterator[Row | BadRow]) -> Iterator[list[Row | BadRow]]:
