@@ -321,7 +321,6 @@ def test_what_is_exported_is_imported_and_changes_nothing(environment: dict[str,
     assert table.stdout.removeprefix("\ufeff").startswith("building,floor_number,name,department,status,")
 
 
-@pytest.mark.usefixtures("office")
 @pytest.mark.parametrize("kind", list(ImportKind))
 def test_a_template_is_imported_as_it_is(environment: dict[str, str], tmp_path: Path, kind: str) -> None:
     assert run("seed", cwd=tmp_path, **environment).returncode == 0
@@ -338,6 +337,7 @@ def test_how_a_file_is_written_is_said_and_can_be(environment: dict[str, str], t
     assert "standard input was read as a file separated by '/'" in result.stderr
 
 
+@pytest.mark.usefixtures("office")
 def test_an_export_that_cannot_be_written_is_one_line(environment: dict[str, str], tmp_path: Path) -> None:
     full = run("export", "floors", "--output", "/dev/full", cwd=tmp_path, **environment)
     assert_one_line(full, "/dev/full cannot be written: No space left on device")
