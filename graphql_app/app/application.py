@@ -24,8 +24,8 @@ from graphql_app.graph.websocket.wire import Rules
 from graphql_app.ops.garbage import settle
 from graphql_app.pages import graphiql_page, pages
 from graphql_app.rest import changes as stream
+from graphql_app.rest import export, keys, register
 from graphql_app.rest import health as admin
-from graphql_app.rest import keys, register
 from graphql_app.rest import workstations as rest
 from graphql_app.rest.openapi import openapi_document
 from graphql_app.server.address_limit import AddressLimit, WithinLimit
@@ -157,6 +157,7 @@ def routers(settings: Settings, parts: Parts) -> list[APIRouter]:
     return [
         rest.routes(services.browse, services.arrange, admission, services.tokens),
         register.routes(services.browse, services.directory, services.register, admission, services.tokens),
+        export.routes(services.exporting, admission),
         stream.routes(services.follow, identify, admission, sessions),
         keys.routes(identify),
         admin.routes(parts.health, identify, admission, settings.metrics_directory),

@@ -26,6 +26,7 @@ from graphql_app.services.following.streams import StreamLimits
 from graphql_app.services.identity.authenticate import Authenticate, Lifetimes
 from graphql_app.services.identity.identify import Identify
 from graphql_app.services.identity.passwords import Passwords
+from graphql_app.services.importing.exporting import Exporting
 from graphql_app.services.notifications import Notify
 from graphql_app.services.office.arrange import Arrange
 from graphql_app.services.office.arrange_several import ArrangeSeveral
@@ -87,6 +88,7 @@ def services_of(
         directory=Directory(database, page_cursors, page_most=page_most),
         register=Register(database, tokens),
         several=ArrangeSeveral(database, tokens),
+        exporting=Exporting(database),
     )
 
 

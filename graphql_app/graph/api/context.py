@@ -17,6 +17,7 @@ from graphql_app.services.consistency import ConsistencyTokens
 from graphql_app.services.following.follow import Follow
 from graphql_app.services.identity.authenticate import Authenticate
 from graphql_app.services.identity.identify import Identify
+from graphql_app.services.importing.exporting import Exporting
 from graphql_app.services.notifications import Notify
 from graphql_app.services.office.arrange import Arrange
 from graphql_app.services.office.arrange_several import ArrangeSeveral
@@ -42,6 +43,7 @@ class Services:
     directory: Directory
     register: Register
     several: ArrangeSeveral
+    exporting: Exporting
 
 
 Fetch = Callable[[list[Any]], Awaitable[Mapping[Any, Any]]]

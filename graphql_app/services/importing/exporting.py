@@ -1,15 +1,21 @@
 """Exporting the office to a file that an import reads: from one snapshot, redacted, a part at a time."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, aclosing, contextmanager
 
 from graphql_app.domain.access import Scope, View, require
 from graphql_app.domain.caller import Caller
+from graphql_app.domain.errors import RateLimited
 from graphql_app.domain.exporting import WRITERS, ExportFormat, exported_columns
 from graphql_app.domain.importing import ImportKind
 from graphql_app.store.office.exporting import exported_rows, placeless
 from graphql_app.store.postgres.database import Database
 
+Turn = Callable[[], AbstractContextManager[None]]
+
 IDLE_SECONDS = 60  # whoever takes no part for so long gives the snapshot back
+AT_ONCE_MOST = 2  # in one process: each holds a connection for as long as its reader takes
+RETRY_SECONDS = 10
 
 
 class Exporting:
@@ -17,26 +23,53 @@ class Exporting:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._running = 0
 
     def begin(self, caller: Caller, kinds: Sequence[ImportKind], form: ExportFormat) -> "Export":
         """Returns what writes these kinds with what the viewer may see. A CSV holds one. Raises Forbidden."""
         require(caller.viewer, Scope.READ)
         assert form is not ExportFormat.CSV or len(kinds) == 1
-        return Export(self._database, caller.view, kinds, form)
+        return Export(self._database, self._turn, caller.view, kinds, form)
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        """Raises RateLimited where enough run already."""
+        if self._running >= AT_ONCE_MOST:
+            raise RateLimited(
+                f"{AT_ONCE_MOST} exports run here already; come back in {RETRY_SECONDS} s.",
+                measure="exports",
+                limit=AT_ONCE_MOST,
+                asked=self._running + 1,
+                retry_after=RETRY_SECONDS,
+            )
+        self._running += 1
+        try:
+            yield
+        finally:
+            self._running -= 1
 
 
 class Export:
     """One file on its way out. `left_out`: workstations on no floor, which no file can tell apart."""
 
-    def __init__(self, database: Database, view: View, kinds: Sequence[ImportKind], form: ExportFormat) -> None:
+    def __init__(
+        self, database: Database, turn: Turn, view: View, kinds: Sequence[ImportKind], form: ExportFormat
+    ) -> None:
         self._database = database
+        self._turn = turn
         self._view = view
         self._kinds = kinds
         self._writer = WRITERS[form]()
         self.left_out = 0
 
-    async def pieces(self) -> AsyncIterator[bytes]:
-        """The file as of one moment, once. Raises Unavailable."""
+    async def pieces(self) -> AsyncGenerator[bytes, None]:
+        """Yields the file as of one moment, once. Raises RateLimited, Unavailable."""
+        with self._turn():
+            async with aclosing(self._written()) as pieces:
+                async for piece in pieces:
+                    yield piece
+
+    async def _written(self) -> AsyncGenerator[bytes, None]:
         async with self._database.snapshot() as snapshot:
             await snapshot.may_idle(IDLE_SECONDS)
             if ImportKind.WORKSTATIONS in self._kinds:

@@ -1,0 +1,78 @@
+"""/api/export/{kind}: the same file as the command writes, for whoever may see it, a few at once."""
+
+import json
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+
+from graphql_app.domain.caller import by_command
+from graphql_app.domain.errors import RateLimited
+from graphql_app.domain.exporting import ExportFormat
+from graphql_app.domain.importing import ImportKind
+from graphql_app.embedded import Servers
+from graphql_app.services.importing.exporting import AT_ONCE_MOST, Exporting
+from graphql_app.services.importing.seeding import seed
+from tests.graphql_client import Office, fresh_database, running_office, settings_for
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def office(servers: Servers, template: str) -> AsyncIterator[Office]:
+    async with fresh_database(servers, template) as url, running_office(settings_for(url, servers)) as office:
+        await seed(office.database, by_command("seed"))
+        yield office
+
+
+@pytest.mark.parametrize("form", list(ExportFormat))
+@pytest.mark.parametrize("kind", list(ImportKind))
+async def test_the_file_is_the_one_that_the_command_writes(
+    office: Office, kind: ImportKind, form: ExportFormat
+) -> None:
+    answer = await office.client.get(f"/api/export/{kind}?format={form}", headers=office.headers("admin"))
+
+    written = [piece async for piece in Exporting(office.database).begin(by_command("x"), [kind], form).pieces()]
+    assert (answer.status_code, answer.content) == (200, b"".join(written))
+    assert answer.headers["content-type"].startswith("text/csv" if form is ExportFormat.CSV else "application/json")
+    assert answer.headers["content-disposition"] == f'attachment; filename="{kind}.{form}"'
+    assert answer.headers["cache-control"] == "no-store"
+
+
+async def test_what_a_role_may_not_see_is_no_column_of_it(office: Office) -> None:
+    shown = {}
+    for role in ("visitor", "employee", "hr", "admin"):
+        answer = await office.client.get("/api/export/workstations?format=json", headers=office.headers(role))
+        shown[role] = set(json.loads(answer.content)["workstations"][0])
+    assert shown["admin"] - shown["visitor"] == {"employee_number", "x_position", "y_position", "width", "height"}
+    assert shown["admin"] - shown["employee"] == {"employee_number"}
+    assert "employee_number" in shown["hr"]
+
+
+async def test_without_a_token_or_a_kind_nothing_is_read(office: Office) -> None:
+    assert (await office.client.get("/api/export/workstations")).status_code == 401
+    for path in ("/api/export/desks", "/api/export/floors?format=pdf", "/api/export/floors?fromat=csv"):
+        answer = await office.client.get(path, headers=office.headers("admin"))
+        assert (answer.status_code, answer.headers["content-type"]) == (400, "application/problem+json"), path
+
+
+async def test_a_head_has_the_fields_and_reads_nothing(office: Office) -> None:
+    answer = await office.client.head("/api/export/workstations", headers=office.headers("admin"))
+    assert (answer.status_code, answer.content) == (200, b"")
+    assert "attachment" in answer.headers["content-disposition"]
+
+
+async def test_no_more_than_a_few_run_at_once_and_who_leaves_makes_room(office: Office) -> None:
+    exporting = Exporting(office.database)
+
+    def pieces() -> AsyncIterator[bytes]:
+        return exporting.begin(by_command("x"), [ImportKind.WORKSTATIONS], ExportFormat.CSV).pieces()
+
+    running = [pieces() for _ in range(AT_ONCE_MOST)]
+    for one in running:
+        await anext(one)
+    with pytest.raises(RateLimited, match="come back in"):
+        await anext(pieces())
+    for one in running:
+        await one.aclose()  # type: ignore[attr-defined]  # a generator
+    assert await anext(pieces())
