@@ -41,10 +41,11 @@ BEGIN
         NEW.local_end := coalesce(NEW.local_end, NEW.ends_at AT TIME ZONE NEW.time_zone);
         NEW.version := 1;
     ELSE
-        IF NEW.starts_at <> OLD.starts_at AND NEW.local_start = OLD.local_start THEN
+        -- Who checks in early or out before the end changes the instants, and not what was meant.
+        IF NEW.state = OLD.state AND NEW.starts_at <> OLD.starts_at AND NEW.local_start = OLD.local_start THEN
             NEW.local_start := NEW.starts_at AT TIME ZONE NEW.time_zone;
         END IF;
-        IF NEW.ends_at <> OLD.ends_at AND NEW.local_end = OLD.local_end THEN
+        IF NEW.state = OLD.state AND NEW.ends_at <> OLD.ends_at AND NEW.local_end = OLD.local_end THEN
             NEW.local_end := NEW.ends_at AT TIME ZONE NEW.time_zone;
         END IF;
         NEW.version := OLD.version;

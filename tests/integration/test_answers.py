@@ -487,3 +487,20 @@ async def test_whatever_is_asked_by_whomever_while_things_change_a_kept_answer_i
         for _ in range(40):
             asked, how = anything(), chance.choice(WAYS)
             assert await ask(warm, *asked, how) == await ask(cold, *asked, "POST"), (asked, how)
+
+
+ZONES = "query ($building: String!, $number: Int!) { floor(building: $building, number: $number) { name timeZone } }"
+
+
+async def test_the_time_zone_of_a_floor_is_its_buildings_also_after_that_was_changed(
+    office: Office, executed: list[str]
+) -> None:
+    shown = []
+    for zone in ("Asia/Shanghai", "Europe/Lisbon"):
+        await office.sql(f"UPDATE buildings SET time_zone = '{zone}' WHERE name = '{HQ}'")
+        await level(office)
+        for _ in range(2):
+            shown.append((await office.data("visitor", ZONES, LOBBY_ASKED))["floor"]["timeZone"])
+
+    assert shown == ["Asia/Shanghai", "Asia/Shanghai", "Europe/Lisbon", "Europe/Lisbon"]
+    assert len(executed) == 2, "the second answer of each is the first, from memory"

@@ -395,6 +395,25 @@ async def test_who_comes_early_begins_early_unless_somebody_is_there(office: Off
     assert refused["__typename"] == "SlotTaken"
 
 
+async def test_who_came_early_stays_longer_by_the_start_that_was_meant_or_that_was(
+    office: Office, clock: Clock
+) -> None:
+    start = clock.now + HOUR
+    made = await book(office, ADA, start)
+    came = start - timedelta(minutes=10)
+    await clock.set(came)
+    await act(office, ADA, CHECK_IN, id=made["id"])
+
+    for begin, hours in ((start, 2), (came, 3)):
+        longer = await act(office, ADA, CHANGE, id=made["id"], when=between(begin, start + hours * HOUR))
+        assert longer["__typename"] == "ReservationChanged", longer
+        shown = longer["reservation"]
+        assert datetime.fromisoformat(shown["endsAt"]) == start + hours * HOUR
+        assert datetime.fromisoformat(shown["startsAt"]) == came
+    moved = await act(office, ADA, CHANGE, id=made["id"], when=between(start + HOUR, start + 4 * HOUR))
+    assert moved["__typename"] == "Conflict"
+
+
 async def test_who_checks_out_gives_the_rest_to_others(office: Office, clock: Clock) -> None:
     made = await book(office, ADA, clock.now, 4)
     await act(office, ADA, CHECK_IN, id=made["id"])

@@ -241,6 +241,18 @@ class Floor(Node):
     id: strawberry.ID = derived("id", global_ids("Floor"), strawberry.ID, "Opaque and global: unique over all types.")
 
     @strawberry.field(
+        description="The time zone of its building, by its name in IANA's list: bookings are meant by its clock. Null"
+        " once the floor is gone."
+    )
+    @staticmethod
+    async def time_zone(root: Parent[domain.Floor], info: AppInfo) -> str | None:
+        context = info.context
+        found: str | None = await context.load(
+            "time zone", root.id, lambda ids: context.services.directory.time_zones(context.caller, ids)
+        )
+        return found
+
+    @strawberry.field(
         description="Where the history stood when these workstations were read: give it as `after` to"
         " `workstationChanges(filter: {building, floorNumber})` to hear of every later change."
     )

@@ -215,7 +215,9 @@ class Book:
     async def _prolonged(
         self, transaction: Transaction, current: Reservation, desk: LockedDesk, span: Span
     ) -> Reservation:
-        if desk.id != current.workstation_id or span.starts_at != current.starts_at:
+        # Checked in early, it begins when it did or when it was meant to.
+        is_its_start = span.starts_at == current.starts_at or span.local_start == current.local_start
+        if desk.id != current.workstation_id or not is_its_start:
             raise Conflict("This booking has begun: only its end can change.")
         if span.ends_at <= desk.now:
             raise InvalidInput("The end is in the past; check out instead.", field="when")

@@ -48,6 +48,12 @@ class Directory:
         reads(FLOOR.entity)
         return await queries.floors_of_buildings(self._database, names)
 
+    async def time_zones(self, caller: Caller, ids: Collection[int]) -> Mapping[int, str]:
+        """The time zones of those floors that there are: those of their buildings. Raises Forbidden."""
+        require(caller.viewer, Scope.READ)
+        reads(FLOOR.entity, BUILDING.entity)
+        return await queries.time_zones(self._database, ids)
+
     async def registered(self, caller: Caller, kind: OfficeKind, keys: Collection[Any]) -> Mapping[Any, Any]:
         """Those of the kind that there are, by their keys."""
         require(caller.viewer, Scope.READ)

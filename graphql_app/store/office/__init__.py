@@ -16,6 +16,7 @@ from graphql_app.store.office.floors import (
     floors_by_id,
     floors_by_place,
     floors_of_buildings,
+    time_zones,
     whole_floors,
 )
 from graphql_app.store.office.keyset import complete, key_of
@@ -89,6 +90,7 @@ __all__ = [
     "references_to",
     "registered",
     "seats",
+    "time_zones",
     "update_guarded",
     "update_registered",
     "update_workstation",

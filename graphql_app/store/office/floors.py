@@ -84,6 +84,18 @@ async def floors_by_id(reader: Reader, ids: Collection[int]) -> dict[int, Versio
     return {row["id"]: VersionedFloor(**row) for row in await reader.fetch(_FLOORS_BY_ID, {"ids": list(ids)})}
 
 
+_TIME_ZONES = prepared(
+    select(floors.c.id, buildings.c.time_zone)
+    .join_from(floors, buildings, buildings.c.name == floors.c.building)
+    .where(floors.c.id == any_(bindparam("ids", type_=ARRAY(Integer))))
+)
+
+
+async def time_zones(reader: Reader, ids: Collection[int]) -> dict[int, str]:
+    """Returns the time zones of the buildings of those floors that there are."""
+    return {row["id"]: row["time_zone"] for row in await reader.fetch(_TIME_ZONES, {"ids": list(ids)})}
+
+
 # A floor is a row as well, before those of its workstations: it has no workstation's id, and its own behind.
 _PLACE = ("building", "floor_number")
 _PLACE_OF = itemgetter(*(rows.PLACES[name] for name in _PLACE))

@@ -395,6 +395,7 @@ def test_whoever_adds_to_what_can_be_shared_makes_sure_that_it_says_what_it_read
         "Floor.cursor",
         "Floor.id",
         "Floor.stats",
+        "Floor.timeZone",
         "Floor.version",
         "Floor.workstations",
         "Workstation.equipment",
