@@ -234,17 +234,25 @@ def calls(openapi: Mapping[str, Any], values: Values, bodies: Mapping[str, str])
     for path, operations in openapi["paths"].items():
         for method, operation in operations.items():
             given = [one for one in operation.get("parameters", ()) if one["name"] != "authorization"]
-            at = path
-            for one in given:
-                if one["in"] == "path":
-                    at = at.replace("{" + one["name"] + "}", values[one["name"]][0])
             body = bodies.get(method.upper()) if "requestBody" in operation else None
-            yield Call(method.upper(), at, body=body)
-            for one in given:
-                if one["in"] == "path":
-                    continue
-                name, kind = one["name"], "query" if one["in"] == "query" else "headers"
-                if name not in values:
-                    raise Unknown(f"{method} {path}: {name}")
-                for value in values[name]:
-                    yield Call(method.upper(), at, body=body, **{kind: ((name, value),)})
+            for at in _paths(path, given, values):
+                yield Call(method.upper(), at, body=body)
+                for one in given:
+                    if one["in"] == "path":
+                        continue
+                    name, kind = one["name"], "query" if one["in"] == "query" else "headers"
+                    if name not in values:
+                        raise Unknown(f"{method} {path}: {name}")
+                    for value in values[name]:
+                        yield Call(method.upper(), at, body=body, **{kind: ((name, value),)})
+
+
+def _paths(path: str, parameters: Sequence[Any], values: Values) -> list[str]:
+    """The path with each value of an enumeration in it, and the first of anything else."""
+    paths = [path]
+    for one in parameters:
+        if one["in"] == "path":
+            is_listed = "$ref" in one["schema"] or "enum" in one["schema"]
+            chosen = values[one["name"]][: None if is_listed else 1]
+            paths = [at.replace("{" + one["name"] + "}", value) for at in paths for value in chosen]
+    return paths

@@ -14,6 +14,8 @@ from pydantic import SecretStr
 
 from graphql_app.domain import access
 from graphql_app.domain.access import GUARDED, ROLES, Scope
+from graphql_app.domain.exporting import ExportFormat
+from graphql_app.domain.importing import ImportKind
 from graphql_app.embedded import Servers
 from graphql_app.graph.api.permissions import HasScope
 from graphql_app.graph.api.schema import build
@@ -137,6 +139,8 @@ REST = {
     "name": ["A-0", STRINGS[0].strip('"')],
     "first": ["2"],
     "group": ["building", "floor", "department"],
+    "kind": [kind.value for kind in ImportKind],
+    "format": [form.value for form in ExportFormat],
     "wait": ["0"],
     **{key: ["x"] for key in ("after", "last-event-id", "x-min-cursor")},
     **{key: ["*", '"x"'] for key in ("if-match", "if-none-match")},
