@@ -2,7 +2,9 @@
 
 import argparse
 import asyncio
+import os
 import sys
+import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Coroutine
@@ -22,7 +24,7 @@ from writer import Writer, writer
 
 DESKS = 30  # of each floor
 READS_A_SECOND = 20
-RENAMING_RATE = 50
+SMALL_RATE = 50
 TWICE = Target(at_most=2)
 
 
@@ -197,7 +199,7 @@ async def restart(bench: Bench) -> None:
     figure(f"{name}: RESYNCs", crowd.kinds["RESYNC"], "", None, Target(at_most=0))
 
 
-# --- a rename that many workstations show ----------------------------------------------------------------------------
+# --- much that is changed at once ----------------------------------------------------------------------------
 
 
 async def numbered(connection: asyncpg.Connection) -> None:
@@ -216,10 +218,43 @@ async def readiness(server: Server, into: Counter[str]) -> None:
 
 
 async def rename(bench: Bench) -> None:
-    """What others notice of a department that so many workstations show, and that gets another name."""
-    options = bench.options
+    """A department that so many workstations show gets another name."""
     connection = await asyncpg.connect(bench.office.database_url)
-    await connection.execute(other_building(options.desks))
+    await connection.execute(other_building(bench.options.desks))
+
+    async def renamed() -> None:
+        await connection.execute("UPDATE departments SET name = name || '!'")
+
+    await beside_others(bench, f"a rename that {bench.options.desks:,} workstations show", connection, renamed)
+    await connection.close()
+
+
+async def import_(bench: Bench) -> None:
+    """A file changes so many workstations, as `graphql-app import` does it."""
+    count = 2 * bench.options.desks
+    connection = await asyncpg.connect(bench.office.database_url)
+    await connection.execute("DELETE FROM workstations WHERE building = 'B'; DELETE FROM floors WHERE building = 'B'")
+    await connection.execute("DELETE FROM buildings WHERE name = 'B'; DELETE FROM departments")
+    await connection.execute(other_building(count))
+    with tempfile.NamedTemporaryFile("w", suffix=".csv") as file:
+        file.write("building,floor_number,name,notes\n")
+        file.writelines(f"B,{number % 1000},B-{number},counted\n" for number in range(1, count + 1))
+        file.flush()
+
+        async def imported() -> None:
+            command = (sys.executable, "-m", "graphql_app", "import", file.name)
+            process = await asyncio.create_subprocess_exec(*command, env=os.environ | bench.office.environment)
+            assert await process.wait() == 0
+
+        await beside_others(bench, f"an import that changes {count:,} workstations", connection, imported)
+    await connection.close()
+
+
+async def beside_others(
+    bench: Bench, name: str, connection: asyncpg.Connection, change: Callable[[], Coroutine[None, None, None]]
+) -> None:
+    """Prints what those notice who follow and read something else while one transaction changes much."""
+    options = bench.options
     with serving(bench.office, **options.settings) as server:
         await numbered(connection)
         async with writer(bench.office.database_url) as write:
@@ -229,7 +264,7 @@ async def rename(bench: Bench) -> None:
                 await all_level(followers)
                 before: list[float] = []
                 reading = asyncio.create_task(reads(server, crowd.token, before))
-                await write.paced(RENAMING_RATE, options.seconds, desks)
+                await write.paced(SMALL_RATE, options.seconds, desks)
                 await gone([reading])
                 still, meanwhile = crowd.latencies[:], list[float]()
                 crowd.forget()
@@ -237,18 +272,16 @@ async def rename(bench: Bench) -> None:
                 others = [
                     asyncio.create_task(reads(server, crowd.token, meanwhile)),
                     asyncio.create_task(readiness(server, asked)),
-                    asyncio.create_task(write.paced(RENAMING_RATE, 600, desks)),
+                    asyncio.create_task(write.paced(SMALL_RATE, 600, desks)),
                 ]
                 cpu, began = cpu_seconds(server.pid), time.monotonic()
-                await connection.execute("UPDATE departments SET name = name || '!'")
+                await change()
                 committed = time.monotonic() - began
                 await numbered(connection)
                 told, cpu = time.monotonic() - began, cpu_seconds(server.pid) - cpu
                 await gone(others)
                 await bench.all_told(followers)
                 await gone(tasks)
-    await connection.close()
-    name = f"a rename that {options.desks:,} workstations show"
     figure(f"{name}: until committed", committed, "s")
     figure(f"{name}: until numbered", told, "s")
     figure(f"{name}: the server's CPU until then", cpu, "s")
@@ -266,6 +299,7 @@ PARTS: dict[str, Callable[[Bench], Coroutine[None, None, None]]] = {
     "floors": floors,
     "restart": restart,
     "rename": rename,
+    "import": import_,
 }
 
 
@@ -283,7 +317,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--rate", type=float, default=240, help="changes a second")
     parser.add_argument("--reconnections", type=float, default=25, help="a second, of all subscribers together")
     parser.add_argument("--missed", type=int, default=4500, help="changes while everybody is away")
-    parser.add_argument("--desks", type=int, default=50_000, help="that show what is renamed")
+    parser.add_argument(
+        "--desks", type=int, default=50_000, help="that show what is renamed; twice as many are imported"
+    )
     return parts.parsed(parser, PARTS)
 
 
