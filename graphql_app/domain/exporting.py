@@ -3,10 +3,10 @@
 import csv
 import io
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from enum import StrEnum
-from typing import Any
+from typing import Any, ClassVar, Protocol
 
 from graphql_app.domain.access import View, may_see
 from graphql_app.domain.importing.columns import COLUMNS, ImportKind
@@ -18,6 +18,7 @@ Rows = Iterable[Sequence[Any]]
 class ExportFormat(StrEnum):
     CSV = "csv"
     JSON = "json"
+    XLSX = "xlsx"
 
 
 def exported_columns(view: View, kind: ImportKind) -> tuple[str, ...]:
@@ -26,8 +27,22 @@ def exported_columns(view: View, kind: ImportKind) -> tuple[str, ...]:
     return tuple(column.name for column in COLUMNS[kind] if column.guard is None or may_see(view, *column.guard))
 
 
+class Writer(Protocol):
+    """Makes the pieces of a file. `is_slow`: not on the loop."""
+
+    is_slow: ClassVar[bool]
+
+    def begin(self) -> bytes: ...
+    def begin_kind(self, kind: ImportKind, names: Sequence[str]) -> bytes: ...
+    def rows(self, rows: Rows) -> bytes: ...
+    def end_kind(self) -> bytes: ...
+    def end(self) -> bytes: ...
+
+
 class CsvWriter:
     """Makes the pieces of a CSV (RFC 4180), marked as UTF-8 since Excel takes it for another encoding otherwise."""
+
+    is_slow: ClassVar[bool] = False
 
     def begin(self) -> bytes:
         return b"\xef\xbb\xbf"
@@ -54,11 +69,13 @@ def _records(records: Iterable[Sequence[str]]) -> bytes:
 def _cell(value: Any) -> str:
     if value is None:
         return ""
-    return defused(value) if isinstance(value, str) else str(_plain(value))
+    return defused(value) if isinstance(value, str) else str(plain(value))
 
 
 class JsonWriter:
     """Makes the pieces of a JSON object with a list of each kind, a row in a line."""
+
+    is_slow: ClassVar[bool] = False
 
     def __init__(self) -> None:
         self._names: Sequence[str] = ()
@@ -78,7 +95,7 @@ class JsonWriter:
 
     def _row(self, row: Sequence[Any]) -> str:
         comma, self._is_first_row = "" if self._is_first_row else ",", False
-        values = dict(zip(self._names, map(_plain, row), strict=True))
+        values = dict(zip(self._names, map(plain, row), strict=True))
         return f"{comma}\n{json.dumps(values, ensure_ascii=False)}"
 
     def end_kind(self) -> bytes:
@@ -88,14 +105,8 @@ class JsonWriter:
         return b"\n}\n"
 
 
-def _plain(value: Any) -> Any:
-    """A coordinate as people write it: 100 and 100.5. Its ten digits are fewer than a float holds."""
+def plain(value: Any) -> Any:
+    """Returns a coordinate as people write it: 100 and 100.5. Its ten digits are fewer than a float holds."""
     if not isinstance(value, Decimal):
         return value
     return int(value) if value == int(value) else float(value)
-
-
-WRITERS: Mapping[ExportFormat, type[CsvWriter] | type[JsonWriter]] = {
-    ExportFormat.CSV: CsvWriter,
-    ExportFormat.JSON: JsonWriter,
-}

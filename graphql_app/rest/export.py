@@ -17,7 +17,12 @@ from graphql_app.server.head import is_bodiless
 from graphql_app.services.identity.admission import Admission
 from graphql_app.services.importing.exporting import Exporting
 
-MEDIA: Final = {ExportFormat.CSV: "text/csv; charset=utf-8", ExportFormat.JSON: "application/json"}
+EXCEL: Final = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+MEDIA: Final = {
+    ExportFormat.CSV: "text/csv; charset=utf-8",
+    ExportFormat.JSON: "application/json",
+    ExportFormat.XLSX: EXCEL,
+}
 
 
 def routes(exporting: Exporting, admission: Admission) -> APIRouter:
@@ -34,6 +39,7 @@ def routes(exporting: Exporting, admission: Admission) -> APIRouter:
                 "content": {
                     "text/csv": {"schema": {"type": "string"}},
                     "application/json": {"schema": {"type": "object"}},
+                    EXCEL: {"schema": {"type": "string", "format": "binary"}},
                 },
             },
             **problems(429),
@@ -43,9 +49,9 @@ def routes(exporting: Exporting, admission: Admission) -> APIRouter:
         request: Request,
         caller: Calling,
         kind: ImportKind,
-        form: Annotated[ExportFormat, Query(alias="format", description="csv, for spreadsheets, or json.")] = (
-            ExportFormat.CSV
-        ),
+        form: Annotated[
+            ExportFormat, Query(alias="format", description="csv, json, or xlsx where it is installed.")
+        ] = (ExportFormat.CSV),
     ) -> Response:
         pieces = exporting.begin(caller, [kind], form).pieces()
         headers = {

@@ -383,7 +383,11 @@ async def test_importing_is_for_administrators(database: Database, tmp_path: Pat
 
 @pytest.mark.parametrize(
     ("name", "kind", "reason"),
-    [("none.csv", None, "No such file"), ("a.xlsx", None, r"\.csv or \.json"), ("a.csv", "desks", "one of buildings")],
+    [
+        ("none.csv", None, "No such file"),
+        ("a.ods", None, r"\.csv or \.json or \.xlsx"),
+        ("a.csv", "desks", "one of buildings"),
+    ],
 )
 async def test_what_cannot_be_opened_is_refused(
     database: Database, tmp_path: Path, name: str, kind: str | None, reason: str

@@ -35,33 +35,61 @@ class Dialect:
 RECOGNISED: Final = Dialect()
 
 
-class Sheet:
-    """A table with its header read. `delimiter`: what separates its cells. `words`: its columns, as the header calls
-    them."""
+class HeadedTable:
+    """Rows of cells with their header read. `words`: its columns, as the header calls them."""
+
+    def __init__(self, records: Iterator[Record], kind: ImportKind | None) -> None:
+        """`kind` None is recognised from the header. Raises Unreadable."""
+        self._records = records
+        self._plan, names = _plan(records, kind)
+        self.words = {column.name: name.strip() for column, name in zip(self._plan.columns, names, strict=True)}
+
+    @property
+    def kind(self) -> ImportKind:
+        return self._plan.kind
+
+    def rows(self) -> Iterator[Row | BadRow]:
+        """Yields the rows in order, once. Raises Unreadable."""
+        plan = self._plan
+        for index, (line, cells) in enumerate(self._records):
+            if isinstance(cells, Fault):
+                yield BadRow(plan.kind, index, line, (cells,))
+            elif len(cells) != len(plan.columns):
+                yield BadRow(plan.kind, index, line, (self._miscounted(len(cells)),))
+            else:
+                yield plan.row(index, line, self._meant(cells))
+
+    def _meant(self, cells: list[str]) -> list[str]:
+        """Returns the cells as they were meant."""
+        return cells
+
+    def _miscounted(self, count: int) -> Fault:
+        return Fault(None, f"has {count} cells where the header has {len(self._plan.columns)}")
+
+
+class Sheet(HeadedTable):
+    """A table as CSV. `delimiter`: what separates its cells."""
 
     def __init__(self, lines: Iterable[str], kind: ImportKind | None, dialect: Dialect = RECOGNISED) -> None:
         """`kind` None is recognised from the header. Raises Unreadable."""
         lines = iter(lines)
         first = next(lines, "")
         self.delimiter = dialect.delimiter or delimiter_of(first, kind)
-        self._has_decimal_comma = dialect.decimal_comma if dialect.decimal_comma is not None else self.delimiter != ","
-        self._records = records(chain([first], lines), self.delimiter)
-        self._plan, names = _plan(self._records, kind)
-        self.words = {column.name: name.strip() for column, name in zip(self._plan.columns, names, strict=True)}
+        super().__init__(records(chain([first], lines), self.delimiter), kind)
+        has_comma = dialect.decimal_comma if dialect.decimal_comma is not None else self.delimiter != ","
+        self._with_commas = self._plan.decimals if has_comma else ()
 
-    def rows(self) -> Iterator[Row | BadRow]:
-        """Yields the rows in order, once. Raises Unreadable."""
-        plan, numbers = self._plan, self._plan.decimals if self._has_decimal_comma else ()
-        for index, (line, cells) in enumerate(self._records):
-            if isinstance(cells, Fault):
-                yield BadRow(plan.kind, index, line, (cells,))
-            elif len(cells) != len(plan.columns):
-                yield BadRow(plan.kind, index, line, (_miscounted(len(cells), len(plan.columns), self.delimiter),))
-            else:
-                given = [restored(cell) for cell in cells]
-                for at in numbers:
-                    given[at] = with_decimal_point(given[at])
-                yield plan.row(index, line, given)
+    def _meant(self, cells: list[str]) -> list[str]:
+        given = [restored(cell) for cell in cells]
+        for at in self._with_commas:
+            given[at] = with_decimal_point(given[at])
+        return given
+
+    def _miscounted(self, count: int) -> Fault:
+        fault = super()._miscounted(count)
+        mark = _ONE.get(self.delimiter, shown(self.delimiter))
+        hint = f"; quote cells that hold {mark}" if count > len(self._plan.columns) else ""
+        return Fault(None, fault.reason + hint)
 
 
 def delimiter_of(first: str, kind: ImportKind | None) -> str:
@@ -179,11 +207,6 @@ def _malformed(line: int, error: csv.Error, written: Sequence[str]) -> Fault:
 
 def _is_open(written: Sequence[str]) -> bool:
     return sum(line.count('"') for line in written) % 2 == 1
-
-
-def _miscounted(count: int, expected: int, delimiter: str) -> Fault:
-    hint = f"; quote cells that hold {_ONE.get(delimiter, shown(delimiter))}" if count > expected else ""
-    return Fault(None, f"has {count} cells where the header has {expected}{hint}")
 
 
 def _plan(records: Iterator[Record], kind: ImportKind | None) -> tuple[Plan, Sequence[str]]:

@@ -1,16 +1,24 @@
 """Exporting the office to a file that an import reads: from one snapshot, redacted, a part at a time."""
 
-from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, aclosing, contextmanager
+from typing import Any
 
 from graphql_app.domain.access import Scope, View, require
 from graphql_app.domain.caller import Caller
 from graphql_app.domain.errors import RateLimited
-from graphql_app.domain.exporting import WRITERS, ExportFormat, exported_columns
+from graphql_app.domain.exporting import CsvWriter, ExportFormat, JsonWriter, Writer, exported_columns
 from graphql_app.domain.importing import ImportKind
+from graphql_app.domain.workbooks import WorkbookWriter
 from graphql_app.store.office.exporting import exported_rows, placeless
 from graphql_app.store.postgres.database import Database
 
+WRITERS: Mapping[ExportFormat, type[Writer]] = {
+    ExportFormat.CSV: CsvWriter,
+    ExportFormat.JSON: JsonWriter,
+    ExportFormat.XLSX: WorkbookWriter,
+}
 Turn = Callable[[], AbstractContextManager[None]]
 
 IDLE_SECONDS = 60  # whoever takes no part for so long gives the snapshot back
@@ -26,7 +34,8 @@ class Exporting:
         self._running = 0
 
     def begin(self, caller: Caller, kinds: Sequence[ImportKind], form: ExportFormat) -> "Export":
-        """Returns what writes these kinds with what the viewer may see. A CSV holds one. Raises Forbidden."""
+        """Returns what writes these kinds with what the viewer may see. A CSV holds one. Raises Forbidden,
+        InvalidInput where a format is not installed."""
         require(caller.viewer, Scope.READ)
         assert form is not ExportFormat.CSV or len(kinds) == 1
         return Export(self._database, self._turn, caller.view, kinds, form)
@@ -79,6 +88,9 @@ class Export:
                 names = exported_columns(self._view, kind)
                 yield self._writer.begin_kind(kind, names)
                 async for part in exported_rows(snapshot, kind, names):
-                    yield self._writer.rows(map(tuple, part))
+                    yield await self._made(self._writer.rows, list(map(tuple, part)))
                 yield self._writer.end_kind()
-            yield self._writer.end()
+            yield await self._made(self._writer.end)
+
+    async def _made(self, make: Callable[..., bytes], *given: Any) -> bytes:
+        return await asyncio.to_thread(make, *given) if self._writer.is_slow else make(*given)

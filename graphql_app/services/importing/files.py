@@ -14,12 +14,14 @@ from typing import BinaryIO, Final, Literal
 from graphql_app.domain.errors import InvalidInput
 from graphql_app.domain.importing import BadRow, Fault, ImportKind, Row, Unreadable, documents, encodings, sheets, text
 from graphql_app.domain.importing.sheets import DELIMITERS, Dialect
+from graphql_app.domain.workbooks import Workbook
 
 BLOCK_BYTES: Final = 64 * 1024
+ZIP: Final = b"PK\x03\x04"  # what a workbook begins with
 STANDARD_INPUT: Final = Path("-")
 _BEFORE_TEXT: Final = b"\xef\xbb\xbf\xff\xfe\x00 \t\r\n"  # marks of encodings, and blanks in any of them
-Form = Literal["csv", "json"]
-FORMS: Final[dict[str, Form]] = {".csv": "csv", ".tsv": "csv", ".txt": "csv", ".json": "json"}
+Form = Literal["csv", "json", "xlsx"]
+FORMS: Final[dict[str, Form]] = {".csv": "csv", ".tsv": "csv", ".txt": "csv", ".json": "json", ".xlsx": "xlsx"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,10 @@ class ImportFile:
 
     def rows(self, kind: ImportKind | None) -> Iterator[Row | BadRow]:
         """Raises Unreadable."""
+        if self.form == "xlsx":
+            book = Workbook(self.file, kind)
+            self.words = book.words
+            return book.rows()
         file = self._as_utf8()
         if self.form == "csv":
             sheet = sheets.Sheet(text.lines(_readable(text.cut(file))), kind, self.dialect)
@@ -82,8 +88,8 @@ def opened(path: Path, reading: ReadOptions) -> Iterator[ImportFile]:
             if not file.seekable():
                 file = stack.enter_context(_kept(file))
             size = file.seek(0, io.SEEK_END)
-            encoding = _encoding(file, reading.encoding)
             form = form or _form_of(file)
+            encoding = encodings.UTF8 if form == "xlsx" else _encoding(file, reading.encoding)
             file.seek(0)
         except OSError as error:
             raise InvalidInput(f"{path} cannot be read: {error.strerror}.", field="source") from error
@@ -104,7 +110,7 @@ def _form(path: Path) -> Form | None:
     form = FORMS.get(path.suffix.lower())
     if form is None and path != STANDARD_INPUT:
         raise InvalidInput(
-            f"{path} must end in .csv or .json (.tsv and .txt are read as .csv): that tells how to read it.",
+            f"{path} must end in .csv or .json or .xlsx (.tsv and .txt are read as .csv): that tells how to read it.",
             field="source",
         )
     return form
@@ -113,7 +119,10 @@ def _form(path: Path) -> Form | None:
 def _form_of(file: BinaryIO) -> Form:
     """Returns how to read a file whose first character tells."""
     file.seek(0)
-    start = file.read(BLOCK_BYTES).translate(None, _BEFORE_TEXT)
+    block = file.read(BLOCK_BYTES)
+    if block.startswith(ZIP):
+        return "xlsx"
+    start = block.translate(None, _BEFORE_TEXT)
     return "json" if start[:1] in (b"{", b"[") else "csv"
 
 

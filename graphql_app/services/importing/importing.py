@@ -198,7 +198,7 @@ class _Import:
 
     def _note(self, line: int, kind: ImportKind | None, index: int | None, faults: tuple[Fault, ...]) -> None:
         self._problem_count += len(faults)
-        place = index if self._source.form == "json" else None  # in a CSV the line says it
+        place = index if self._source.form != "csv" else None  # in a CSV the line says it
         for column, reason in faults:
             called = self._source.words.get(column, column) if column is not None else None
             self._problems.append(Problem(self._source.name, line, called, reason, kind, place))
