@@ -83,6 +83,7 @@ def begun(kind: ImportKind) -> str:
     help="Whether 10,5 is ten and a half; it is where commas do not separate cells.",
 )
 @click.option("--dry-run", is_flag=True, help="Check everything, change nothing.")
+@click.option("--diff", is_flag=True, help="List what would be added and changed; a dry run.")
 @click.option("--skip-bad", is_flag=True, help="Import the good rows even if there are bad ones.")
 def import_(
     file: Path | None,
@@ -92,6 +93,7 @@ def import_(
     delimiter: str | None,
     decimal_comma: bool | None,
     dry_run: bool,
+    diff: bool,
     skip_bad: bool,
 ) -> None:
     if template is not None:
@@ -113,8 +115,9 @@ def import_(
                 by_command("import"),
                 file,
                 kind=kind,
-                dry_run=dry_run,
+                dry_run=dry_run or diff,
                 skip_bad=skip_bad,
+                lists_differences=diff,
                 progress=lambda done, total: bar.update(100 * done // max(total, 1) - bar.pos),
                 reading=reading,
             )
@@ -127,6 +130,10 @@ def import_(
         click.echo(problem, err=True)
     if (unsaid := report.problem_count - len(report.problems)) > 0:
         click.echo(f"… and {unsaid:,} more", err=True)
+    for difference in report.differences:
+        click.echo(difference)
+    if (unlisted := report.difference_count - len(report.differences)) > 0 and diff:
+        click.echo(f"… and {unlisted:,} more")
     click.echo(tallied(report))
     if report.outcome is ImportOutcome.REFUSED:
         way_out = "" if report.unreadable else ", or give --skip-bad to leave them out"

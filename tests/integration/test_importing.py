@@ -5,6 +5,7 @@ import csv
 import json
 from collections.abc import Callable, Coroutine
 from decimal import Decimal
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from graphql_app.domain.caller import Caller
 from graphql_app.domain.errors import Forbidden, InvalidInput
 from graphql_app.domain.importing import ImportKind, ImportOutcome, ImportTally, Report
 from graphql_app.services.importing import importing
-from graphql_app.services.importing.files import ReadOptions
+from graphql_app.services.importing.files import ImportFile, ReadOptions
 from graphql_app.services.importing.importing import Importing
 from graphql_app.store.postgres.database import Database
 
@@ -349,6 +350,49 @@ async def test_an_encoding_that_is_said_is_believed(database: Database, tmp_path
     assert await rows(database, "SELECT name FROM departments WHERE name LIKE 'M%'") == [("Müller",)]
     with pytest.raises(InvalidInput, match="no encoding 'klingon'"):
         await read("klingon")
+
+
+@pytest.mark.usefixtures("office")
+async def test_a_dry_run_lists_what_would_be_added_and_changed_and_from_what(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = await state(database)
+    path = tmp_path / "desks.csv"
+    shown = await rows(
+        database, "SELECT name, x_position, notes FROM workstations WHERE building = '总部A座' ORDER BY id"
+    )
+    name, x, notes = shown[0]
+    lines = [f"总部A座,3,{name},{x + 1},counted", f"总部A座,3,{name}-b,1,", f"总部A座,3,{name}-c,1,"]
+    path.write_text("\n".join(["楼栋,楼层,工位,横坐标,备注,y", *(f"{line},2" for line in lines)]))
+
+    async def listed() -> Report:
+        return await Importing(database).run(
+            caller(Scope.ADMIN), path, kind=None, dry_run=True, skip_bad=False, lists_differences=True,
+            progress=lambda done, total: None,
+        )  # fmt: skip
+
+    report = await listed()
+    changed, *added = report.differences
+    assert await state(database) == before
+    assert (changed.line, changed.is_new, changed.key) == (2, False, ("总部A座", 3, name))
+    assert changed.changes["横坐标"] == (x, x + 1)
+    assert changed.changes["备注"] == (notes, "counted")
+    assert f"横坐标 {x.normalize():f} -> {(x + 1).normalize():f}" in str(changed)
+    assert [str(one) for one in added] == [
+        f"line {line}: new workstation 总部A座, 3, {name}-{mark}" for line, mark in ((3, "b"), (4, "c"))
+    ]
+    monkeypatch.setattr(importing, "DIFFERENCES_MOST", 2)
+    report = await listed()
+    assert (len(report.differences), report.difference_count) == (2, 3)
+
+
+@pytest.mark.usefixtures("office")
+async def test_a_department_and_an_occupant_differ_by_their_names(database: Database) -> None:
+    content = "building,floor_number,name,department,employee_number,status\n总部A座,3,A-01,Sales,E2,\n".encode()
+    source = ImportFile("desks.csv", "csv", BytesIO(content), len(content))
+    report = await Importing(database).take(caller(Scope.ADMIN), source, dry_run=True, lists_differences=True)
+    (changed,) = report.differences
+    assert changed.changes == {"department": ("研发部", "Sales"), "employee_number": ("E1", "E2")}
 
 
 @pytest.mark.usefixtures("office")

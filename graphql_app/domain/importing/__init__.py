@@ -2,7 +2,15 @@
 
 from graphql_app.domain.importing.checks import Check, ImportFinding, worded
 from graphql_app.domain.importing.columns import COLUMNS, KEYS, REFERENCES, SINGULAR, Column, ImportKind, Reference
-from graphql_app.domain.importing.report import Fault, ImportOutcome, ImportTally, Problem, Report, Unreadable
+from graphql_app.domain.importing.report import (
+    Difference,
+    Fault,
+    ImportOutcome,
+    ImportTally,
+    Problem,
+    Report,
+    Unreadable,
+)
 from graphql_app.domain.importing.rows import BadRow, Row
 
 __all__ = [
@@ -13,6 +21,7 @@ __all__ = [
     "BadRow",
     "Check",
     "Column",
+    "Difference",
     "Fault",
     "ImportFinding",
     "ImportKind",

@@ -2,10 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from graphql_app.domain.importing.columns import ImportKind
+from graphql_app.domain.importing.columns import SINGULAR, ImportKind
+from graphql_app.domain.importing.values import shown
 
 ROW_MOST = 1024 * 1024  # characters; also bounds what is read in search of the end of a broken one
 
@@ -53,6 +55,30 @@ class ImportTally:
     bad: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One row that an import adds or changes: what it is about, and for each column the value before and after."""
+
+    kind: ImportKind
+    line: int
+    key: tuple[Any, ...]
+    is_new: bool
+    changes: Mapping[str, tuple[Any, Any]]
+
+    def __str__(self) -> str:
+        what = f"{'new' if self.is_new else 'changed'} {SINGULAR[self.kind]} {', '.join(map(str, self.key))}"
+        told = [f"{name} {_value(before)} -> {_value(after)}" for name, (before, after) in self.changes.items()]
+        return f"line {self.line}: {what}{': ' if told else ''}{'; '.join(told)}"
+
+
+def _value(value: Any) -> str:
+    if value is None:
+        return "(empty)"
+    if isinstance(value, Decimal):
+        return f"{value.normalize():f}"
+    return shown(value) if isinstance(value, str) else str(value)
+
+
 class ImportOutcome(StrEnum):
     WRITTEN = "written"
     DRY_RUN = "dry_run"  # it would have been written
@@ -69,4 +95,6 @@ class Report:
     problems: Sequence[Problem]
     problem_count: int
     unreadable: bool = False
+    differences: Sequence[Difference] = ()
+    difference_count: int = 0  # as many as are listed, and those beyond
     read_as: str | None = None  # in which encoding and with which separators, where they are not the usual ones

@@ -10,6 +10,7 @@ from graphql_app.domain.caller import Caller
 from graphql_app.domain.errors import InvalidInput
 from graphql_app.domain.importing import (
     BadRow,
+    Difference,
     Fault,
     ImportKind,
     ImportOutcome,
@@ -25,6 +26,7 @@ from graphql_app.store.office.loading import Loading
 from graphql_app.store.postgres.database import Database
 
 PROBLEMS_MOST = 1000
+DIFFERENCES_MOST = 1000
 BATCH_ROWS = 2000
 SLICE_ROWS = 5000
 # Of the whole time: what it takes to read a file and copy it to the database, when all of its rows are new.
@@ -52,17 +54,27 @@ class Importing:
         dry_run: bool,
         skip_bad: bool,
         progress: Progress,
+        lists_differences: bool = False,
         reading: ReadOptions = RECOGNISED,
     ) -> Report:
         """Writes what the file holds, or nothing when a row of it is bad and `skip_bad` is not set.
 
-        `source` may be `-` for standard input, `kind` None when the file tells it. `progress` is called with the bytes
+        `source` may be `-` for standard input, `kind` None when the file tells it. `lists_differences`:
+        the report tells what is added and changed. `progress` is called with the bytes
         done and the bytes in all. Raises Forbidden, InvalidInput when the file cannot be opened, Conflict, ReadOnly,
         Unavailable.
         """
         require(caller.viewer, Scope.ADMIN)
         with opened(source, reading) as file:
-            return await self.take(caller, file, kind=kind, dry_run=dry_run, skip_bad=skip_bad, progress=progress)
+            return await self.take(
+                caller,
+                file,
+                kind=kind,
+                dry_run=dry_run,
+                skip_bad=skip_bad,
+                lists_differences=lists_differences,
+                progress=progress,
+            )
 
     async def take(
         self,
@@ -72,11 +84,12 @@ class Importing:
         kind: str | None = None,
         dry_run: bool = False,
         skip_bad: bool = False,
+        lists_differences: bool = False,
         progress: Progress = _silent,
     ) -> Report:
         """Imports a file that is open already, as run() does, and raises the same."""
         require(caller.viewer, Scope.ADMIN)
-        one = _Import(source, _known(kind), skip_bad, progress)
+        one = _Import(source, _known(kind), skip_bad, progress, DIFFERENCES_MOST if lists_differences else 0)
         try:
             async with self._database.writing(caller) as transaction:
                 await one.work(await Loading.begin(transaction.connection))
@@ -100,11 +113,15 @@ def _known(kind: str | None) -> ImportKind | None:
 class _Import:
     """One file on its way: what is read, what is wrong, what is written."""
 
-    def __init__(self, source: ImportFile, kind: ImportKind | None, skip_bad: bool, progress: Progress) -> None:
+    def __init__(
+        self, source: ImportFile, kind: ImportKind | None, skip_bad: bool, progress: Progress, differences_most: int
+    ) -> None:
         self._source = source
         self._kind = kind
         self._skip_bad = skip_bad
         self._progress = progress
+        self._differences_most = differences_most
+        self._differences: list[Difference] = []
         self._tallies: dict[ImportKind, ImportTally] = {}
         self._rows: dict[ImportKind, int] = {}  # how far the indexes go
         self._problems: list[Problem] = []
@@ -124,6 +141,8 @@ class _Import:
             problems[:PROBLEMS_MOST],
             self._problem_count,
             self._unreadable,
+            tuple(self._differences),
+            sum(tally.added + tally.changed for tally in kinds.values()) if self._differences_most else 0,
             self._source.read_as,
         )
 
@@ -177,12 +196,18 @@ class _Import:
         if kind is ImportKind.WORKSTATIONS and self.refused:
             return
         self._count(kind, unchanged=await loading.compare(kind))
+        if (left := self._differences_most - len(self._differences)) > 0:
+            self._differences += map(self._in_words, await loading.differences(kind, left))
         for first in range(0, self._rows[kind], SLICE_ROWS):
             last = min(first + SLICE_ROWS, self._rows[kind]) - 1
             added, changed = await loading.write(kind, first, last)
             self._count(kind, added=added, changed=changed)
             share = (before + last + 1) / sum(self._rows.values())
             self._progress(int(self._source.size * (READING_SHARE + (1 - READING_SHARE) * share)), self._source.size)
+
+    def _in_words(self, one: Difference) -> Difference:
+        """Returns it with the columns as the file calls them."""
+        return replace(one, changes={self._source.words.get(name, name): pair for name, pair in one.changes.items()})
 
     # --- counting ----------------------------------------------------------------------------------------------------
 

@@ -12,8 +12,8 @@ from asyncpg import Record
 from sqlalchemy import Table, delete, exists, func, insert, select, text
 from sqlalchemy.schema import CreateTable
 
-from graphql_app.domain.importing import Check, ImportFinding, ImportKind, Row
-from graphql_app.store.office.loading.routes import FINDINGS, ROW, Route
+from graphql_app.domain.importing import COLUMNS, KEYS, Check, Difference, ImportFinding, ImportKind, Row
+from graphql_app.store.office.loading.routes import AFTER, BEFORE, FINDINGS, LINE, NEW, ROW, Route
 from graphql_app.store.postgres.session import Reader, Session
 from graphql_app.store.schema.tables import workstations
 
@@ -78,6 +78,12 @@ class Loading:
             await self._connection.execute(select(func.count()).select_from(lock.subquery()))
         return unchanged
 
+    async def differences(self, kind: ImportKind, most: int) -> list[Difference]:
+        """The first `most` of what write() would do to the rows that compare() left."""
+        route = _ROUTES[kind]
+        found = await self._connection.fetch(route.differences().limit(most))
+        return [_difference(kind, row) for row in found]
+
     async def write(self, kind: ImportKind, first: int, last: int) -> tuple[int, int]:
         """Adds and changes those of the rows first..last; returns how many of each."""
         route = _ROUTES[kind]
@@ -91,6 +97,15 @@ class Loading:
 
 def _finding(row: Record) -> ImportFinding:
     return ImportFinding(row["index"], row["line"], row["column"], Check(row["check"]), row["detail"])
+
+
+def _difference(kind: ImportKind, row: Record) -> Difference:
+    names = [column.name for column in COLUMNS[kind] if not column.key]
+    changes = {} if row[NEW] else {name: (row[BEFORE + name], row[AFTER + name]) for name in names}
+    key = tuple(row[name] for name in KEYS[kind])
+    return Difference(
+        kind, row[LINE], key, row[NEW], {name: pair for name, pair in changes.items() if pair[0] != pair[1]}
+    )
 
 
 async def has_workstations(reader: Reader) -> bool:

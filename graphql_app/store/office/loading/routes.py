@@ -43,7 +43,8 @@ _NAMED: Mapping[str, tuple[str, Column[Any]]] = {
     "department": ("department_id", departments.c.name),
     "employee_number": ("employee_id", employees.c.employee_number),
 }
-ROW, _LINE, _GIVEN = "import_row", "import_line", "import_given"
+ROW, LINE, _GIVEN = "import_row", "import_line", "import_given"
+NEW, BEFORE, AFTER = "import_new", "before_", "after_"
 
 
 def _temporary(name: str, *columns: Column[Any]) -> Table:
@@ -73,7 +74,7 @@ class Route:
         self.staged = _temporary(
             f"import_{kind}",
             Column(ROW, Integer, primary_key=True),
-            Column(_LINE, Integer, nullable=False),
+            Column(LINE, Integer, nullable=False),
             Column(_GIVEN, Integer, nullable=False),
             *(Column(name, self._type(name)) for name in self._bits),
         )
@@ -121,9 +122,9 @@ class Route:
         keys = [rows[name] for name in self._keys]
         ranked = select(
             rows[ROW],
-            rows[_LINE],
+            rows[LINE],
             func.first_value(rows[ROW]).over(partition_by=keys, order_by=rows[ROW]).label("first_row"),
-            func.first_value(rows[_LINE]).over(partition_by=keys, order_by=rows[ROW]).label("first_line"),
+            func.first_value(rows[LINE]).over(partition_by=keys, order_by=rows[ROW]).label("first_line"),
         ).subquery()
         detail = array([cast(ranked.c.first_line, Text), cast(ranked.c.first_row, Text)])
         found = self._finding(ranked, self._keys[-1], Check.REPEATED, detail)
@@ -143,7 +144,7 @@ class Route:
         return select(
             literal(self.kind.value, Text),
             rows.c[ROW],
-            rows.c[_LINE],
+            rows.c[LINE],
             literal(column, Text),
             literal(check.value, Text),
             detail,
@@ -178,6 +179,29 @@ class Route:
             select(self.staged.c[ROW]).join_from(self._source, self.target, self._same()).where(~self._differs())
         )
         return delete(self.staged).where(self.staged.c[ROW].in_(unchanged))
+
+    def differences(self) -> Select[Any]:
+        """What write() would do, in the order of the file: by columns of the file, the value before and the one after.
+        NEW where there is none before; a column that the file does not give is as before."""
+        rows, wanted = self.staged.c, dict[str, Any]()
+        for name in self._bits:
+            if name not in self._keys:
+                before = self._before(name)
+                wanted[f"{BEFORE}{name}"] = before
+                wanted[f"{AFTER}{name}"] = case(
+                    (or_(self._gives(name), self.target.c.id.is_(None)), rows[name]), else_=before
+                )
+        shown = [rows[name] for name in (ROW, LINE, *self._keys)]
+        pairs = [value.label(label) for label, value in wanted.items()]
+        joined = self.staged.outerjoin(self.target, self._same())
+        return select(*shown, self.target.c.id.is_(None).label(NEW), *pairs).select_from(joined).order_by(rows[ROW])
+
+    def _before(self, name: str) -> ColumnElement[Any]:
+        """The value of the office as the file would write it: what a column refers to by its name."""
+        if name in self.target.c:
+            return self.target.c[name]
+        column, known_as = _NAMED[name]
+        return select(known_as).where(known_as.table.c.id == self.target.c[column]).scalar_subquery()
 
     # --- writing -----------------------------------------------------------------------------------------------------
 
