@@ -1,5 +1,6 @@
 """PostgreSQL clusters of a test's own, to be filled, frozen, demoted and replaced by a standby."""
 
+import asyncio
 import signal
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -61,6 +62,16 @@ class Cluster(Postgres):
     async def become_read_only(self) -> None:
         """As an operator does it before the switch: for all sessions, those that are open among them."""
         await self.execute("ALTER SYSTEM SET default_transaction_read_only = on", "SELECT pg_reload_conf()")
+
+    async def recovered(self) -> None:
+        """Returns when it takes writes: until it has read all of its log it answers reads alone."""
+        connection = await asyncpg.connect(self.url)
+        try:
+            async with asyncio.timeout(60):
+                while await connection.fetchval("SELECT pg_is_in_recovery()"):  # noqa: ASYNC110  # only it knows
+                    await asyncio.sleep(0.02)
+        finally:
+            await connection.close()
 
     async def promote(self) -> None:
         await self.execute("SELECT pg_promote()")

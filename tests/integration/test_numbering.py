@@ -97,6 +97,7 @@ async def test_a_restore_to_a_point_in_time_turns_the_epoch_and_a_restart_does_n
         one.stop()
         (one.directory / "recovery.signal").touch()  # to the end of what was written
         one.start()
+        await one.recovered()
         after = await head_of(one)
         assert after.revision == before.revision
         assert after.epoch != before.epoch
