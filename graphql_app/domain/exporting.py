@@ -37,6 +37,7 @@ class Writer(Protocol):
     def rows(self, rows: Rows) -> bytes: ...
     def end_kind(self) -> bytes: ...
     def end(self) -> bytes: ...
+    def close(self) -> None: ...
 
 
 class CsvWriter:
@@ -58,6 +59,9 @@ class CsvWriter:
 
     def end(self) -> bytes:
         return b""
+
+    def close(self) -> None:
+        pass
 
 
 def _records(records: Iterable[Sequence[str]]) -> bytes:
@@ -103,6 +107,9 @@ class JsonWriter:
 
     def end(self) -> bytes:
         return b"\n}\n"
+
+    def close(self) -> None:
+        pass
 
 
 def plain(value: Any) -> Any:

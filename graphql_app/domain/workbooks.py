@@ -3,7 +3,7 @@
 import io
 import re
 import zipfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from datetime import date, time, timedelta
 from types import ModuleType
@@ -12,7 +12,7 @@ from typing import Any, BinaryIO, ClassVar, Final
 from graphql_app.domain.errors import InvalidInput
 from graphql_app.domain.exporting import plain
 from graphql_app.domain.importing import BadRow, Fault, ImportKind, Row, Unreadable
-from graphql_app.domain.importing.sheets import HeadedTable, Record
+from graphql_app.domain.importing.sheets import HeadedTable, Record, Words
 from graphql_app.domain.importing.values import is_blank, shown
 
 BLOCK_BYTES: Final = 64 * 1024
@@ -55,8 +55,8 @@ class Workbook:
             raise Unreadable(1, Fault(None, "the file is empty"))
 
     @property
-    def words(self) -> Mapping[str, str]:
-        return {name: word for table in self.tables for name, word in table.words.items()}
+    def words(self) -> Words:
+        return {table.kind: table.words for table in self.tables}
 
     def rows(self) -> Iterator[Row | BadRow]:
         """Yields the rows of one sheet after the other. Raises Unreadable."""
@@ -162,6 +162,7 @@ class WorkbookWriter:
         """Raises InvalidInput where the extra is not installed."""
         self._book = _library().Workbook(write_only=True)
         self._sheet: Any = None
+        self._is_saved = False
 
     def begin(self) -> bytes:
         return b""
@@ -182,8 +183,14 @@ class WorkbookWriter:
 
     def end(self) -> bytes:
         out = io.BytesIO()
+        self._is_saved = True
         self._book.save(out)
         return out.getvalue()
+
+    def close(self) -> None:
+        """Lets go of a workbook that nobody waits for: saving it is what does away with its temporary files."""
+        if self._sheet is not None and not self._is_saved:
+            self.end()
 
     def _cell(self, value: Any) -> Any:
         """A text is one whatever it begins with: no program runs it."""

@@ -2,7 +2,7 @@
 
 import csv
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import chain
@@ -16,6 +16,7 @@ from graphql_app.domain.importing.rows import BadRow, Plan, Row
 from graphql_app.domain.importing.values import is_blank, shown, with_decimal_point
 
 Record = tuple[int, list[str] | Fault]
+Words = Mapping[ImportKind, Mapping[str, str]]  # of each kind its columns, as the file calls them
 
 _NEVER_CLOSED = 'a quote (") in the row that starts here is never closed'
 _SEPARATOR = re.compile(r"sep=(.)\s*", re.IGNORECASE)

@@ -74,9 +74,12 @@ class Export:
     async def pieces(self) -> AsyncGenerator[bytes, None]:
         """Yields the file as of one moment, once. Raises RateLimited, Unavailable."""
         with self._turn():
-            async with aclosing(self._written()) as pieces:
-                async for piece in pieces:
-                    yield piece
+            try:
+                async with aclosing(self._written()) as pieces:
+                    async for piece in pieces:
+                        yield piece
+            finally:
+                self._writer.close()
 
     async def _written(self) -> AsyncGenerator[bytes, None]:
         async with self._database.snapshot() as snapshot:

@@ -4,7 +4,7 @@ import io
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -13,7 +13,7 @@ from typing import BinaryIO, Final, Literal
 
 from graphql_app.domain.errors import InvalidInput
 from graphql_app.domain.importing import BadRow, Fault, ImportKind, Row, Unreadable, documents, encodings, sheets, text
-from graphql_app.domain.importing.sheets import DELIMITERS, Dialect
+from graphql_app.domain.importing.sheets import DELIMITERS, Dialect, Words
 from graphql_app.domain.workbooks import Workbook
 
 BLOCK_BYTES: Final = 64 * 1024
@@ -37,8 +37,7 @@ RECOGNISED: Final = ReadOptions()
 
 @dataclass(slots=True)
 class ImportFile:
-    """`name` is what problems call it. `delimiter` and `words` are known once rows() has read the header
-    of a CSV."""
+    """`name` is what problems call it. `delimiter` and `words` are known once rows() has read the headers."""
 
     name: str
     form: Form
@@ -47,7 +46,7 @@ class ImportFile:
     encoding: str = encodings.UTF8
     dialect: Dialect = sheets.RECOGNISED
     delimiter: str = ","
-    words: Mapping[str, str] = field(default_factory=dict)  # columns as the header calls them
+    words: Words = field(default_factory=dict)
 
     def rows(self, kind: ImportKind | None) -> Iterator[Row | BadRow]:
         """Raises Unreadable."""
@@ -58,7 +57,7 @@ class ImportFile:
         file = self._as_utf8()
         if self.form == "csv":
             sheet = sheets.Sheet(text.lines(_readable(text.cut(file))), kind, self.dialect)
-            self.delimiter, self.words = sheet.delimiter, sheet.words
+            self.delimiter, self.words = sheet.delimiter, {sheet.kind: sheet.words}
             return sheet.rows()
         return documents.read(text.blocks(_readable(_blocks(file))), kind)
 

@@ -207,7 +207,10 @@ class _Import:
 
     def _in_words(self, one: Difference) -> Difference:
         """Returns it with the columns as the file calls them."""
-        return replace(one, changes={self._source.words.get(name, name): pair for name, pair in one.changes.items()})
+        return replace(one, changes={self._word(one.kind, name): pair for name, pair in one.changes.items()})
+
+    def _word(self, kind: ImportKind | None, column: str) -> str:
+        return self._source.words.get(kind, {}).get(column, column) if kind is not None else column
 
     # --- counting ----------------------------------------------------------------------------------------------------
 
@@ -225,7 +228,7 @@ class _Import:
         self._problem_count += len(faults)
         place = index if self._source.form != "csv" else None  # in a CSV the line says it
         for column, reason in faults:
-            called = self._source.words.get(column, column) if column is not None else None
+            called = self._word(kind, column) if column is not None else None
             self._problems.append(Problem(self._source.name, line, called, reason, kind, place))
 
 

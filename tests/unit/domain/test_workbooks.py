@@ -1,9 +1,11 @@
 """Workbooks of Excel: read as the CSV of the same cells would be, and nothing in them is guessed."""
 
 import io
+import tempfile
 import zipfile
 from collections.abc import Callable, Sequence
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 import openpyxl
@@ -138,3 +140,24 @@ def test_a_text_comes_back_as_it_was_and_is_never_a_formula(texts: list[str]) ->
     assert {cell.data_type for cell in cells} == {"s"}
     with zipfile.ZipFile(io.BytesIO(written)) as archive:
         assert b"<f>" not in archive.read("xl/worksheets/sheet1.xml")
+
+
+def test_a_workbook_that_nobody_waits_for_leaves_nothing_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    writer = WorkbookWriter()
+    writer.begin_kind(ImportKind.DEPARTMENTS, ["name"])
+    writer.rows([("Sales",)])
+    assert list(tmp_path.iterdir()) != []
+    for _ in range(2):
+        writer.close()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_column_is_called_as_its_own_sheet_calls_it() -> None:
+    def another(made: Any) -> None:
+        made.create_sheet("departments").append(["部门名称"])
+
+    words = Workbook(book(["楼栋", "楼层", "工位"], change=another), None).words
+    assert (words[ImportKind.WORKSTATIONS]["name"], words[ImportKind.DEPARTMENTS]["name"]) == ("工位", "部门名称")
