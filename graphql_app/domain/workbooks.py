@@ -18,6 +18,9 @@ from graphql_app.domain.importing.values import is_blank, shown
 BLOCK_BYTES: Final = 64 * 1024
 REFERENCE_BYTES_MOST: Final = 100
 _MERGED: Final = re.compile(rb'<mergeCell ref="([A-Z0-9:]+)"')
+_PROPERTIES: Final = "docProps/core.xml"
+_MOMENT: Final = re.compile(rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
+_LONG_AGO: Final = b"1980-01-01T00:00:00Z"
 _ESCAPED: Final = re.compile("_x([0-9A-Fa-f]{4})_")
 # The second: an underscore with which a text begins that only looks like an escape.
 _UNFIT: Final = re.compile("[\x00-\x08\x0b-\x1f\ufffe\uffff]|_(?=x[0-9A-Fa-f]{4}_)")
@@ -185,7 +188,7 @@ class WorkbookWriter:
         out = io.BytesIO()
         self._is_saved = True
         self._book.save(out)
-        return out.getvalue()
+        return timeless(out)
 
     def close(self) -> None:
         """Lets go of a workbook that nobody waits for: saving it is what does away with its temporary files."""
@@ -201,6 +204,22 @@ class WorkbookWriter:
         cell = WriteOnlyCell(self._sheet, escaped(value))
         cell.data_type = "s"
         return cell
+
+
+def timeless(workbook: BinaryIO) -> bytes:
+    """Returns the workbook without the moment in it when it was made: the same rows are the same bytes."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(workbook) as made, zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name in made.namelist():
+            part = made.read(name)
+            archive.writestr(_entry(name), _MOMENT.sub(_LONG_AGO, part) if name == _PROPERTIES else part)
+    return out.getvalue()
+
+
+def _entry(name: str) -> zipfile.ZipInfo:
+    entry = zipfile.ZipInfo(name)  # of 1980, as a zip without times has it
+    entry.compress_type = zipfile.ZIP_DEFLATED
+    return entry
 
 
 # --- texts -----------------------------------------------------------------------------------------------------------

@@ -2,12 +2,9 @@
 
 import json
 from collections.abc import AsyncIterator
-from io import BytesIO
-from typing import Any
 
 import pytest
 import pytest_asyncio
-from openpyxl import load_workbook
 
 from graphql_app.domain.caller import by_command
 from graphql_app.domain.errors import RateLimited
@@ -29,10 +26,6 @@ async def office(servers: Servers, template: str) -> AsyncIterator[Office]:
         yield office
 
 
-def cells(workbook: bytes) -> list[tuple[Any, ...]]:
-    return [row for sheet in load_workbook(BytesIO(workbook)) for row in sheet.iter_rows(values_only=True)]
-
-
 @pytest.mark.parametrize("form", list(ExportFormat))
 @pytest.mark.parametrize("kind", list(ImportKind))
 async def test_the_file_is_the_one_that_the_command_writes(
@@ -41,12 +34,7 @@ async def test_the_file_is_the_one_that_the_command_writes(
     answer = await office.client.get(f"/api/export/{kind}?format={form}", headers=office.headers("admin"))
 
     pieces = [piece async for piece in Exporting(office.database).begin(by_command("x"), [kind], form).pieces()]
-    written = b"".join(pieces)
-    assert answer.status_code == 200
-    if form is ExportFormat.XLSX:  # which has the moment in it when it was made
-        assert cells(answer.content) == cells(written)
-    else:
-        assert answer.content == written
+    assert (answer.status_code, answer.content) == (200, b"".join(pieces))
     assert answer.headers["content-type"] == MEDIA[form]
     assert answer.headers["content-disposition"] == f'attachment; filename="{kind}.{form}"'
     assert answer.headers["cache-control"] == "no-store"

@@ -2,9 +2,10 @@
 
 import io
 import tempfile
+import time
 import zipfile
 from collections.abc import Callable, Sequence
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -161,3 +162,18 @@ def test_a_column_is_called_as_its_own_sheet_calls_it() -> None:
 
     words = Workbook(book(["楼栋", "楼层", "工位"], change=another), None).words
     assert (words[ImportKind.WORKSTATIONS]["name"], words[ImportKind.DEPARTMENTS]["name"]) == ("工位", "部门名称")
+
+
+def test_the_same_rows_are_the_same_bytes_whenever_they_are_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    written = []
+    for year in (2026, 2031):
+        monkeypatch.setattr(time, "localtime", lambda *_, year=year: time.struct_time((year, 5, 4, 3, 2, 1, 0, 0, 0)))
+        writer = WorkbookWriter()
+        writer.begin_kind(ImportKind.DEPARTMENTS, ["name"])
+        writer.rows([("Sales",)])
+        writer._book.properties.created = datetime(year, 1, 1, tzinfo=UTC)
+        written.append(writer.end())
+    assert written[0] == written[1]
+    with zipfile.ZipFile(io.BytesIO(written[0])) as archive:
+        assert {entry.date_time[0] for entry in archive.infolist()} == {1980}
+        assert b"1980-01-01" in archive.read("docProps/core.xml")
