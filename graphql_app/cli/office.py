@@ -67,8 +67,8 @@ def begun(kind: ImportKind) -> str:
 
 @click.command(
     name="import",
-    help="Read the office from CSV or JSON. A CSV holds buildings, floors, departments, employees or workstations; JSON"
-    " may hold all of them.",
+    help="Read the office from CSV, Excel or JSON. A CSV holds buildings, floors, departments, employees or"
+    " workstations; a workbook or JSON may hold all of them. `-` is standard input.",
 )
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path), required=False)
 @click.option("--kind", help="What the rows are (buildings, floors, …), where the file does not say so itself.")
