@@ -434,6 +434,25 @@ async def test_with_the_job_dead_nothing_is_wrong(office: Office, clock: Clock) 
     assert await states(office) == ["released", "due"]
 
 
+async def test_nobody_books_a_desk_in_maintenance_for_now_nor_moves_a_booking_there(
+    office: Office, clock: Clock
+) -> None:
+    later = await book(office, ADA, clock.now + 3 * HOUR)
+    set_status = f'mutation {{ setWorkstationStatus(id: "{A_02}", status: %s) {{ __typename }} }}'
+    await office.data("facilities", set_status % "MAINTENANCE")
+    now = between(clock.now, clock.now + HOUR)
+
+    refused = [
+        await act(office, ADA, RESERVE, id=A_02, when=now),
+        await act(office, ADA, CHANGE, id=later["id"], when=now),
+    ]
+
+    assert [answer["__typename"] for answer in refused] == ["Conflict", "Conflict"]
+    assert ["in maintenance now" in answer["message"] for answer in refused] == [True, True]
+    assert await states(office) == ["confirmed"]
+    await office.data("facilities", set_status % "AVAILABLE")
+
+
 async def test_what_people_set_returns_when_the_booking_is_over(office: Office, clock: Clock) -> None:
     made = await book(office, ADA, clock.now)
     assert await status(office) == "RESERVED"

@@ -73,8 +73,6 @@ class Book:
             desk = await self._locked(transaction, wish.workstation_id)
             span = self._span(wish.when, desk)
             rules.require_ahead(span.starts_at, span.ends_at, desk.now, STEP)
-            if desk.status == Status.MAINTENANCE and span.starts_at <= desk.now:
-                raise Conflict("This desk is in maintenance now; choose another desk or a later time.")
             values = {
                 "holder_id": holder.id,
                 "department_id": holder.department_id,
@@ -230,6 +228,8 @@ class Book:
     async def _insert(
         self, transaction: Transaction, desk: LockedDesk, span: Span, values: Mapping[str, Any]
     ) -> Reservation:
+        if desk.status == Status.MAINTENANCE and span.starts_at <= desk.now:
+            raise Conflict("This desk is in maintenance now; choose another desk or a later time.")
         await self._require_free(transaction, desk, span)
         opens, closes = self._check_in.window(span.starts_at, span.ends_at, desk.now)
         state = ReservationState.DUE if span.starts_at <= desk.now else ReservationState.CONFIRMED
