@@ -5,12 +5,16 @@ import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from pydantic import SecretStr
 
 from graphql_app.settings import Settings, SettingsError
+
+if TYPE_CHECKING:
+    from graphql_app.embedded import Servers
 
 
 @contextmanager
@@ -33,14 +37,33 @@ def completed(settings: Settings, joined: Callable[[int], None] = lambda _: None
         with running(settings.data) as servers:
             if servers.owner != os.getpid():
                 joined(servers.owner)
-            yield settings.model_copy(
-                update={
-                    "database_url": settings.database_url or servers.database_url,
-                    "redis_url": settings.redis_url or servers.redis_url,
-                }
-            )
+            yield _with_urls(settings, servers)
     except EmbeddedError as error:
         raise SettingsError(str(error)) from error
+
+
+def with_running(settings: Settings) -> Settings:
+    """Returns the settings with the URLs of the embedded servers, where `serve` runs them at this moment. Raises
+    SettingsError where it could not."""
+    if settings.mode == "production" or (settings.database_url and settings.redis_url):
+        return settings
+    from graphql_app.embedded import EmbeddedError, found  # noqa: PLC0415  # with both URLs set, nothing needs Unix
+
+    try:
+        servers = found(settings.data)
+    except EmbeddedError as error:
+        raise SettingsError(str(error)) from error
+    return settings if servers is None else _with_urls(settings, servers)
+
+
+def _with_urls(settings: Settings, servers: "Servers") -> Settings:
+    """Returns the settings with the URLs of the servers where none is set."""
+    return settings.model_copy(
+        update={
+            "database_url": settings.database_url or servers.database_url,
+            "redis_url": settings.redis_url or servers.redis_url,
+        }
+    )
 
 
 def with_keys(settings: Settings, made: Callable[[Path], None] = lambda _: None) -> Settings:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pydantic import SecretStr
 
 from graphql_app.app.checks import check
+from graphql_app.app.development import with_running
 from graphql_app.app.store import for_command
 from graphql_app.domain.urls import without_password
 from graphql_app.services.identity.keys import key_of_jwk
@@ -16,19 +17,24 @@ from graphql_app.store.redis import broadcast
 FITTING = "fit together"
 REACHABLE = "reachable"
 URLS = frozenset({"database_url", "redis_url", "oidc_issuer"})
-EMBEDDED = "embedded: started by `serve` under GRAPHQL_APP_DATA, as no URL is set"
+EMBEDDED = "embedded: `serve` starts it under GRAPHQL_APP_DATA, as no URL is set; it does not run now"
 
 
 async def report(settings: Settings) -> tuple[list[str], bool]:
-    """The lines to print, and whether everything is well."""
+    """Returns the lines to print, and whether everything is well. Embedded servers that run are shown as any others."""
+    embedded = EMBEDDED
+    try:
+        settings = with_running(settings)
+    except SettingsError as error:
+        embedded = str(error)
     findings = {
         "Settings": settings_problem(settings) or FITTING,
-        "PostgreSQL": await database_problem(settings) or REACHABLE,
-        "Redis": await redis_problem(settings) or REACHABLE,
+        "PostgreSQL": (await database_problem(settings) or REACHABLE) if settings.database_url else embedded,
+        "Redis": (await redis_problem(settings) or REACHABLE) if settings.redis_url else embedded,
     }
     if settings.oidc_issuer is not None:
         findings["OpenID"] = await issuer_problem(settings.oidc_issuer) or REACHABLE
-    checks = [f"  {name:<12} {finding}" for name, finding in findings.items()]
+    checks = [f"  {name:<12} {line}" for name, finding in findings.items() for line in finding.splitlines()]
     is_well = all(finding in (FITTING, REACHABLE, EMBEDDED) for finding in findings.values())
     return ["Settings:", *listed(settings), *(f"  {line}" for line in unknown()), "", "Checks:", *checks], is_well
 
@@ -51,8 +57,8 @@ def settings_problem(settings: Settings) -> str | None:
 
 
 async def database_problem(settings: Settings) -> str | None:
-    if settings.database_url is None:
-        return embedded_problem() or EMBEDDED
+    """Returns why the database at DATABASE_URL cannot be used; None when it can."""
+    assert settings.database_url is not None
     database = for_command(settings.database_url, settings)
     try:
         problem = await database.problem()
@@ -66,20 +72,9 @@ async def database_problem(settings: Settings) -> str | None:
 
 
 async def redis_problem(settings: Settings) -> str | None:
-    if settings.redis_url is None:
-        return embedded_problem() or EMBEDDED
+    """Returns why Redis at REDIS_URL cannot be used; None when it can."""
+    assert settings.redis_url is not None
     return await broadcast.problem(settings.redis_url)
-
-
-def embedded_problem() -> str | None:
-    """Returns what keeps the embedded servers from being started, if their wheels are not there."""
-    from graphql_app.embedded import EmbeddedError, wheels  # noqa: PLC0415  # with both URLs set, nothing needs Unix
-
-    try:
-        wheels.find()
-    except EmbeddedError as error:
-        return str(error)
-    return None
 
 
 async def issuer_problem(issuer: str) -> str | None:

@@ -5,12 +5,12 @@ import shutil
 import signal
 import subprocess
 import sys
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote, unquote_plus, urlsplit
 
 import click
 
 from graphql_app.cli.session import Stop, settled
-from graphql_app.domain.urls import without_password
+from graphql_app.domain.urls import advice, without_password
 
 
 @click.command(
@@ -42,13 +42,35 @@ def client() -> str | None:
     from graphql_app.embedded import EmbeddedError, wheels
 
     try:
-        return str(wheels.find().psql)
+        own = wheels.find().psql
     except EmbeddedError:
-        return shutil.which("psql")
+        own = None
+    return str(own) if own is not None and own.exists() else shutil.which("psql")
 
 
 def parted(url: str) -> tuple[str, str]:
-    """Returns the URL without its password, and the password: what stands in a command is seen by everybody."""
-    user, at, _ = urlsplit(url).netloc.rpartition("@")
+    """Returns the URL without its password, and the password: what stands in a command is seen by everybody. Raises
+    Stop for a URL whose parts cannot be told apart, and for a secret that psql takes by its command alone."""
+    if (unclear := advice(url)) is not None:
+        raise Stop(f"DATABASE_URL: {unclear}")
+    parts = urlsplit(url)
+    user, at, hosts = parts.netloc.rpartition("@")
     name, _, password = user.partition(":")
-    return url.replace(f"{user}{at}", f"{name}{at}", 1), unquote(password)
+    kept, in_query = _parted_query(parts.query)
+    bare = f"{parts.scheme}://{name}{at}{hosts}{parts.path}{f'?{kept}' if kept else ''}"
+    return bare, unquote(password) if in_query is None else in_query
+
+
+def _parted_query(query: str) -> tuple[str, str | None]:
+    """Returns the parameters without a password, and that password as the server reads it. Raises Stop."""
+    kept, password = [], None
+    for pair in query.split("&"):
+        name, _, value = pair.partition("=")
+        match unquote(name).lower():
+            case "password":
+                password = unquote_plus(value)
+            case "sslpassword":
+                raise Stop("psql takes an sslpassword by its command alone, which everybody sees: use a key without")
+            case _:
+                kept.append(pair)
+    return "&".join(kept), password

@@ -15,11 +15,14 @@ def export_schema(check: bool, path: Path) -> None:
     from graphql_app.graph.api.schema import build, printed
 
     text = printed(build())
-    if not check:
-        path.write_text(text)
-        click.echo(f"Wrote {path}.")
-        return
-    written = path.read_text() if path.exists() else ""
+    try:
+        if not check:
+            path.write_text(text)
+            click.echo(f"Wrote {path}.")
+            return
+        written = path.read_text(errors="replace") if path.exists() else ""
+    except OSError as error:
+        raise Stop(f"{path} cannot be used: {error.strerror}") from error
     if written != text:
         click.echo("".join(difflib.unified_diff(written.splitlines(True), text.splitlines(True), str(path), "code")))
         raise Stop(f"{path} is not the schema of the code: run `graphql-app export-schema`")

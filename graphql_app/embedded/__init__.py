@@ -20,7 +20,7 @@ from graphql_app.embedded.postgres import Postgres
 from graphql_app.embedded.server import Server
 from graphql_app.embedded.valkey import Valkey
 
-__all__ = ["Embedded", "EmbeddedError", "Postgres", "Servers", "Valkey", "running"]
+__all__ = ["Embedded", "EmbeddedError", "Postgres", "Servers", "Valkey", "found", "running"]
 
 # The slowest start (a recovery) and the slowest stop of another owner.
 JOIN_SECONDS = 90
@@ -50,8 +50,22 @@ def running(data: Path, *, durable: bool = True) -> Iterator[Servers]:
         yield embedded.servers
 
 
+def found(data: Path) -> Servers | None:
+    """Returns the servers that another live process runs there, if one does; starts none. Raises EmbeddedError when
+    none could be started there either."""
+    embedded = Embedded(data)
+    if embedded.claim():
+        embedded.stop()
+        return None
+    return _of_another(embedded.data)
+
+
 def _of_another(data: Path) -> Servers | None:
-    state = ownership.load(data)
+    """Raises EmbeddedError."""
+    try:
+        state = ownership.load(data)
+    except OSError as error:
+        raise EmbeddedError(f"{data} cannot be used: {error.strerror}: choose another place") from error
     if state is None or not state.database_url or not ownership.is_alive(state.owner):
         return None
     return Servers(state.database_url, state.redis_url, state.owner)

