@@ -11,6 +11,7 @@ import orjson
 import pytest
 
 from graphql_app.domain.access import ROLES, Viewer
+from graphql_app.domain.errors import Unauthenticated
 from graphql_app.domain.workstation import Department
 from graphql_app.graph.api.context import Services
 from graphql_app.graph.api.schema import build
@@ -316,6 +317,17 @@ async def test_a_socket_ends_with_its_token() -> None:
 
         assert early
         assert talk.wire.closed_with == (4401, "The token has expired")
+
+
+async def test_a_login_that_is_over_closes_its_socket_as_unauthorised(monkeypatch: pytest.MonkeyPatch) -> None:
+    def is_over(viewer: Viewer) -> Viewer:
+        raise Unauthenticated("This login is over; log in again.")
+
+    async with talking() as talk:
+        monkeypatch.setattr(IDENTIFY, "present", is_over)
+        talk.connection._changed()
+
+        assert talk.wire.closed_with == (4401, "This login is over; log in again.")
 
 
 async def test_a_process_that_stops_says_so_to_every_socket() -> None:

@@ -279,6 +279,21 @@ async def test_what_was_read_ahead_counts_for_nothing_when_all_begins_anew(
     assert stand.outcome() is Unavailable  # until the feed is heard, or the log is read ahead of it
 
 
+async def test_after_another_history_who_is_open_is_looked_at_again_and_once_more_when_accounts_are_known(
+    stand: Stand,
+) -> None:
+    stand.watch()
+    other = Head(UUID(int=8), 0)
+    stand.staleness.restarted(other)
+    stand.hub.restart(other)
+    assert stand.told == [str(Unavailable)]
+
+    stand.staleness.heard()
+    stand.accounts._to_load.clear()
+    await stand.accounts._load()
+    assert stand.told == [str(Unavailable), str(ADA)]
+
+
 # --- loading and forgetting ------------------------------------------------------------------------------------------
 
 
