@@ -1,17 +1,21 @@
 """/api/export/{kind}: the same file as the command writes, for whoever may see it, a few at once."""
 
+import asyncio
 import json
+import threading
 from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
 
 from graphql_app.domain.caller import by_command
-from graphql_app.domain.errors import RateLimited
+from graphql_app.domain.errors import RateLimited, Unavailable
 from graphql_app.domain.exporting import ExportFormat
 from graphql_app.domain.importing import ImportKind
+from graphql_app.domain.workbooks import WorkbookWriter
 from graphql_app.embedded import Servers
 from graphql_app.rest.export import MEDIA
+from graphql_app.services.importing import exporting as exporting_module
 from graphql_app.services.importing.exporting import AT_ONCE_MOST, Exporting
 from graphql_app.services.importing.seeding import seed
 from tests.graphql_client import Office, fresh_database, running_office, settings_for
@@ -77,3 +81,35 @@ async def test_no_more_than_a_few_run_at_once_and_who_leaves_makes_room(office: 
     for one in running:
         await one.aclose()  # type: ignore[attr-defined]  # a generator
     assert await anext(pieces())
+
+
+async def test_a_workbook_that_is_given_up_is_closed_beside_the_loop(office: Office) -> None:
+    pieces = Exporting(office.database).begin(by_command("x"), [ImportKind.WORKSTATIONS], ExportFormat.XLSX).pieces()
+    closed_in: list[str] = []
+    close = WorkbookWriter.close
+
+    def closing(writer: WorkbookWriter) -> None:
+        close(writer)
+        closed_in.append(threading.current_thread().name)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(WorkbookWriter, "close", closing)
+        for _ in range(3):
+            await anext(pieces)
+        await pieces.aclose()
+        async with asyncio.timeout(10):
+            while not closed_in:  # noqa: ASYNC110  # a thread says so
+                await asyncio.sleep(0.01)
+    assert [name.startswith("export") for name in closed_in] == [True]
+
+
+async def test_who_takes_an_export_too_slowly_gives_its_connection_back(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exporting_module, "LONGEST_SECONDS", 0.05)
+    pieces = Exporting(office.database).begin(by_command("x"), [ImportKind.WORKSTATIONS], ExportFormat.CSV).pieces()
+    await anext(pieces)
+    await asyncio.sleep(0.1)
+    with pytest.raises(Unavailable, match="not read as fast"):
+        async for _ in pieces:
+            pass

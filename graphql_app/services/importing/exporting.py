@@ -1,13 +1,15 @@
 """Exporting the office to a file that an import reads: from one snapshot, redacted, a part at a time."""
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, aclosing, contextmanager
 from typing import Any
 
 from graphql_app.domain.access import Scope, View, require
 from graphql_app.domain.caller import Caller
-from graphql_app.domain.errors import RateLimited
+from graphql_app.domain.errors import RateLimited, Unavailable
 from graphql_app.domain.exporting import CsvWriter, ExportFormat, JsonWriter, Writer, exported_columns
 from graphql_app.domain.importing import ImportKind
 from graphql_app.domain.workbooks import WorkbookWriter
@@ -22,6 +24,7 @@ WRITERS: Mapping[ExportFormat, type[Writer]] = {
 Turn = Callable[[], AbstractContextManager[None]]
 
 IDLE_SECONDS = 60  # whoever takes no part for so long gives the snapshot back
+LONGEST_SECONDS = 600.0  # in which all rows must be taken, however steadily they are
 AT_ONCE_MOST = 2  # in one process: each holds a connection for as long as its reader takes
 RETRY_SECONDS = 10
 
@@ -69,19 +72,23 @@ class Export:
         self._view = view
         self._kinds = kinds
         self._writer = WRITERS[form]()
+        # One thread, so that closing waits for what is being made.
+        self._thread = ThreadPoolExecutor(1, "export") if self._writer.is_slow else None
         self.left_out = 0
 
     async def pieces(self) -> AsyncGenerator[bytes, None]:
-        """Yields the file as of one moment, once. Raises RateLimited, Unavailable."""
-        with self._turn():
-            try:
-                async with aclosing(self._written()) as pieces:
-                    async for piece in pieces:
+        """Yields the file as of one moment, once. Raises RateLimited, and Unavailable, also for who takes it slowly."""
+        try:
+            with self._turn():
+                async with aclosing(self._parts()) as parts:
+                    async for piece in parts:
                         yield piece
-            finally:
-                self._writer.close()
+            yield await self._made(self._writer.end)
+        finally:
+            self._close()
 
-    async def _written(self) -> AsyncGenerator[bytes, None]:
+    async def _parts(self) -> AsyncGenerator[bytes, None]:
+        over_at = time.monotonic() + LONGEST_SECONDS
         async with self._database.snapshot() as snapshot:
             await snapshot.may_idle(IDLE_SECONDS)
             if ImportKind.WORKSTATIONS in self._kinds:
@@ -91,9 +98,20 @@ class Export:
                 names = exported_columns(self._view, kind)
                 yield self._writer.begin_kind(kind, names)
                 async for part in exported_rows(snapshot, kind, names):
+                    if time.monotonic() > over_at:
+                        raise Unavailable("The export was not read as fast as it must be; try again.")
                     yield await self._made(self._writer.rows, list(map(tuple, part)))
                 yield self._writer.end_kind()
-            yield await self._made(self._writer.end)
 
     async def _made(self, make: Callable[..., bytes], *given: Any) -> bytes:
-        return await asyncio.to_thread(make, *given) if self._writer.is_slow else make(*given)
+        if self._thread is None:
+            return make(*given)
+        return await asyncio.get_running_loop().run_in_executor(self._thread, make, *given)
+
+    def _close(self) -> None:
+        """Nobody waits for it: of a file that was given up as much is to be done as of one that is whole."""
+        if self._thread is None:
+            self._writer.close()
+        else:
+            self._thread.submit(self._writer.close)
+            self._thread.shutdown(wait=False)
