@@ -110,10 +110,10 @@ BEGIN
         SELECT array_agg(DISTINCT workstation_id) INTO desks FROM old_rows WHERE state IN ('held', 'due', 'checked_in');
     ELSE
         SELECT array_agg(DISTINCT r.workstation_id) INTO desks
-        FROM (SELECT id, workstation_id, state, starts_at FROM new_rows
-              EXCEPT SELECT id, workstation_id, state, starts_at FROM old_rows
-              UNION SELECT id, workstation_id, state, starts_at FROM old_rows
-              EXCEPT SELECT id, workstation_id, state, starts_at FROM new_rows) r
+        FROM ((SELECT id, workstation_id, state, starts_at FROM new_rows
+               EXCEPT SELECT id, workstation_id, state, starts_at FROM old_rows)
+              UNION (SELECT id, workstation_id, state, starts_at FROM old_rows
+                     EXCEPT SELECT id, workstation_id, state, starts_at FROM new_rows)) r
         WHERE r.state <> 'confirmed' OR TG_OP = 'UPDATE';
     END IF;
     IF desks IS NULL THEN

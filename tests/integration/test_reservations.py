@@ -220,6 +220,44 @@ async def test_sql_books_for_everybody_to_see(office: Office, clock: Clock, psql
     assert (found["deskName"], found["state"]) == ("A-02", "CONFIRMED")
 
 
+async def test_sql_that_moves_who_is_there_changes_both_desks(office: Office, clock: Clock, psql: Connection) -> None:
+    made = await book(office, ADA, clock.now)
+    await act(office, ADA, CHECK_IN, id=made["id"])
+    shown = "SELECT array_agg(booking_status ORDER BY id) FROM workstations WHERE id IN (1, 2)"
+    assert await psql.fetchval(shown) == [None, "occupied"]
+
+    await psql.execute("UPDATE reservations SET workstation_id = 1 WHERE state = 'checked_in'")
+
+    assert await psql.fetchval(shown) == ["occupied", None]
+
+
+async def test_who_may_no_longer_book_is_told_so_by_a_repeated_request_too(office: Office, clock: Clock) -> None:
+    made = await book(office, ADA, clock.now + HOUR)
+    asked = {"query": CANCEL + answer_of(CANCEL), "variables": {"id": made["id"]}}
+
+    async def repeated(role: str) -> str:
+        token = office.token(role, subject="somebody")
+        headers = {"authorization": f"Bearer {token}", "idempotency-key": "once"}
+        response = await office.client.post("/graphql", json=asked, headers=headers)
+        return str(response.json()["data"]["cancelReservation"]["__typename"])
+
+    assert [await repeated(role) for role in ("facilities", "facilities", "visitor")] == [
+        "ReservationChanged",
+        "ReservationChanged",
+        "Forbidden",
+    ]
+
+
+async def test_a_booking_of_31_days_begins_no_earlier_than_it_may_be_long(office: Office, clock: Clock) -> None:
+    start = clock.now + HOUR
+    made = await book(office, ADA, start, 31 * 24)
+    await clock.set(start - timedelta(minutes=10))
+
+    taken = await act(office, ADA, CHECK_IN, id=made["id"])
+
+    assert datetime.fromisoformat(taken["reservation"]["startsAt"]) == start
+
+
 @pytest.mark.parametrize(
     ("hours", "more"), [(-2, -1), (0, 0), (1, 0.5), (24 * 400, 24 * 400 + 1), (1, 24 * 40)], ids=str
 )

@@ -17,7 +17,7 @@ from graphql_app.domain.arranging import Idempotency
 from graphql_app.domain.caller import Caller
 from graphql_app.domain.errors import Conflict, InvalidInput, NotFound, SlotTaken, VersionConflict
 from graphql_app.domain.reservation import BLOCKING, CheckInRule, Ending, Reservation, ReservationState, Visibility
-from graphql_app.domain.when import Between, Span, When, span_of, zone_of
+from graphql_app.domain.when import LONGEST, Between, Span, When, span_of, zone_of
 from graphql_app.domain.workstation import Status
 from graphql_app.services.booking.onlooking import onlooker
 from graphql_app.services.consistency import ConsistencyTokens
@@ -99,6 +99,7 @@ class Book:
 
         Raises Forbidden, NotFound, InvalidInput, SlotTaken, VersionConflict, Conflict, ReadOnly.
         """
+        require(caller.viewer, Scope.RESERVE)
         async with self._writing(caller, key) as transaction:
             if transaction.replayed is not None:
                 return await self._as_before(caller, transaction)
@@ -136,7 +137,7 @@ class Book:
         def checked_in(current: Reservation, _: Holder | None, now: datetime) -> Mapping[str, Any]:
             rules.require_may_become(current, ReservationState.CHECKED_IN)
             rules.require_check_in_open(current, now)
-            begins = {"starts_at": now} if now < current.starts_at else {}
+            begins = {"starts_at": max(now, current.ends_at - LONGEST)} if now < current.starts_at else {}
             return {"state": ReservationState.CHECKED_IN.value, "checked_in_at": now, **begins}
 
         return await self._become(caller, reservation_id, checked_in, None, key)
@@ -162,6 +163,7 @@ class Book:
     async def _become(
         self, caller: Caller, reservation_id: int, rule: Any, expected: int | None, key: Idempotency | None
     ) -> Booked:
+        require(caller.viewer, Scope.RESERVE)
         async with self._writing(caller, key) as transaction:
             if transaction.replayed is not None:
                 return await self._as_before(caller, transaction)
@@ -176,8 +178,7 @@ class Book:
         self, transaction: Transaction, caller: Caller, reservation_id: int, workstation_id: int | None = None
     ) -> tuple[Holder | None, Reservation, LockedDesk]:
         """Returns a booking that the caller may change, as it is once its desk is locked: that desk, or the one that it
-        is to move to. Raises Forbidden, NotFound."""
-        require(caller.viewer, Scope.RESERVE)
+        is to move to. Raises NotFound, Conflict."""
         connection = transaction.connection
         person = await self._person(transaction, caller)
         seen = (await reservations.by_id(connection, [reservation_id])).get(reservation_id)
