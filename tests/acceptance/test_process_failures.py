@@ -29,6 +29,7 @@ from tests.acceptance.following import (
     work,
 )
 from tests.acceptance.test_slow_clients import by_events, by_graphql_events, change_all, follower_of
+from tests.acceptance.test_workers import both_ready
 from tests.histories import FLOOR, check, committed
 from tests.pace import Pace
 
@@ -67,6 +68,7 @@ async def test_the_leading_one_of_two_workers_killed_is_replaced_and_its_clients
     start_server: StartServer, psql: Connection, database_url: str, secret: str, pace: Pace
 ) -> None:
     server = start_server(WORKERS="2")
+    await asyncio.to_thread(both_ready, server)  # the other one leads at once, and has not to be imported first
     async with AsyncExitStack() as stack:
         clients = await joined(stack, server, *[FLOOR, VISITOR, EVERYWHERE] * 4)
         comings = [asyncio.create_task(client.come_back(server)) for client in clients]
