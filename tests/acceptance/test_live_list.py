@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -34,15 +35,22 @@ def dist(tmp_path: Path) -> Path:
     return tmp_path / "dist"
 
 
-@pytest.fixture
-def page_url(dist: Path) -> Iterator[str]:
-    """Where the page will be served: another origin than the server's."""
-    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(dist))) as web:
+@contextmanager
+def served(directory: Path) -> Iterator[str]:
+    """Where the pages of a folder are: another origin than the server's."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(directory))) as web:
         thread = threading.Thread(target=web.serve_forever)
         thread.start()
         yield f"http://127.0.0.1:{web.server_port}"
         web.shutdown()
         thread.join()
+
+
+@pytest.fixture
+def page_url(dist: Path) -> Iterator[str]:
+    """Where the page will be served."""
+    with served(dist) as url:
+        yield url
 
 
 @pytest.fixture

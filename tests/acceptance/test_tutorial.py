@@ -5,10 +5,7 @@ import re
 import shlex
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
-from functools import partial
-from http.server import ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +13,7 @@ import pytest
 
 from tests.acceptance.conftest import Server, StartServer
 from tests.acceptance.fixtures.chromium import chromium, hosts_asked
-from tests.acceptance.test_live_list import IN_MAINTENANCE, Quiet
+from tests.acceptance.test_live_list import IN_MAINTENANCE, served
 from tests.acceptance.test_recipes import START
 
 PAGES = ("tutorial.md", "tutorial.zh.md")
@@ -69,12 +66,8 @@ def page_url(server: Server, tmp_path: Path) -> Iterator[str]:
     at = server.url.removeprefix("http://")
     (tmp_path / "live").mkdir()
     (tmp_path / "live" / "index.html").write_text(block("html").replace("127.0.0.1:8080", at))
-    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(tmp_path / "live"))) as web:
-        thread = threading.Thread(target=web.serve_forever)
-        thread.start()
-        yield f"http://127.0.0.1:{web.server_port}"
-        web.shutdown()
-        thread.join()
+    with served(tmp_path / "live") as url:
+        yield url
 
 
 def test_both_languages_have_the_same_steps_and_commands() -> None:
