@@ -74,9 +74,9 @@ class Sheet(HeadedTable):
     def __init__(self, lines: Iterable[str], kind: ImportKind | None, dialect: Dialect = RECOGNISED) -> None:
         """`kind` None is recognised from the header. Raises Unreadable."""
         lines = iter(lines)
-        first = next(lines, "")
-        self.delimiter = dialect.delimiter or delimiter_of(first, kind)
-        super().__init__(records(chain([first], lines), self.delimiter), kind)
+        begun = _up_to_a_word(lines)
+        self.delimiter = dialect.delimiter or delimiter_of(begun[-1] if begun else "", kind)
+        super().__init__(records(chain(begun, lines), self.delimiter), kind)
         has_comma = dialect.decimal_comma if dialect.decimal_comma is not None else self.delimiter != ","
         self._with_commas = self._plan.decimals if has_comma else ()
 
@@ -91,6 +91,16 @@ class Sheet(HeadedTable):
         mark = _ONE.get(self.delimiter, shown(self.delimiter))
         hint = f"; quote cells that hold {mark}" if count > len(self._plan.columns) else ""
         return Fault(None, fault.reason + hint)
+
+
+def _up_to_a_word(lines: Iterator[str]) -> list[str]:
+    """Takes the lines up to the first that is not empty: the header, or what tells of the separator."""
+    taken = []
+    for line in lines:
+        taken.append(line)
+        if not is_blank(line):
+            break
+    return taken
 
 
 def delimiter_of(first: str, kind: ImportKind | None) -> str:

@@ -59,10 +59,10 @@ class Importing:
     ) -> Report:
         """Writes what the file holds, or nothing when a row of it is bad and `skip_bad` is not set.
 
-        `source` may be `-` for standard input, `kind` None when the file tells it. `lists_differences`:
-        the report tells what is added and changed. `progress` is called with the bytes
-        done and the bytes in all. Raises Forbidden, InvalidInput when the file cannot be opened, Conflict, ReadOnly,
-        Unavailable.
+        `source` may be `-` for standard input, `kind` None when the file tells it. `lists_differences`: the report says
+        what is added and changed. `progress` is called with the bytes done and the bytes in all.
+
+        Raises Forbidden, InvalidInput when the file cannot be opened, Conflict, ReadOnly, Unavailable.
         """
         require(caller.viewer, Scope.ADMIN)
         with opened(source, reading) as file:

@@ -388,7 +388,7 @@ def test_what_tells_excel_of_commas_is_passed_over_and_lines_are_counted_with_it
 @pytest.mark.parametrize("mark", [";", "\t", "|"])
 def test_another_separator_is_recognised_with_and_without_a_word_of_it(mark: str) -> None:
     content = f'name{mark}time_zone\nA{mark}UTC\n"B, ""b"""{mark}UTC\n'
-    for told in ("", f"sep={mark}\n"):
+    for told in ("", f"sep={mark}\n", "\r\n \n"):
         first, second = csv(told + content)
         assert isinstance(first, Row)
         assert isinstance(second, Row)
